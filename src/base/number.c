@@ -1,0 +1,61 @@
+#include "base/number.h"
+
+size_t uint64_format(char *text, uint64_t value)
+{
+    char reversed[NUMBER_TEXT_BYTES];
+    size_t size = 0;
+
+    do {
+        reversed[size++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (size_t i = 0; i < size; i++)
+        text[i] = reversed[size - 1 - i];
+    return size;
+}
+
+size_t int64_format(char *text, int64_t value)
+{
+    if (value >= 0)
+        return uint64_format(text, (uint64_t)value);
+    text[0] = '-';
+    return 1 + uint64_format(text + 1, 0 - (uint64_t)value);
+}
+
+bool digits_parse(struct bytes text, uint64_t highest, uint64_t *value)
+{
+    uint64_t sum = 0;
+
+    if (text.size == 0)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.data[i] - '0';
+        if (digit > 9 || sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    if (sum > highest)
+        return false;
+    *value = sum;
+    return true;
+}
+
+bool uint64_parse(struct bytes text, uint64_t *value)
+{
+    if (text.size > 1 && text.data[0] == '0')
+        return false;
+    return digits_parse(text, UINT64_MAX, value);
+}
+
+bool int64_parse(struct bytes text, int64_t *value)
+{
+    bool negative = text.size > 0 && text.data[0] == '-';
+    uint64_t magnitude;
+
+    if (!uint64_parse(negative ? bytes_after(text, 1) : text, &magnitude))
+        return false;
+    if (magnitude > (uint64_t)INT64_MAX + (negative ? 1 : 0) || (negative && magnitude == 0))
+        return false;
+    *value = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
+    return true;
+}

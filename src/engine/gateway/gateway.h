@@ -1,0 +1,47 @@
+/* gateway.h — the caching reverse proxy: one per process and origin, with a part per worker.
+ *
+ * A state machine per exchange (gateway.c) over pure policy functions: key, storable, freshness,
+ * validate. Fetches belong to the cache, not to the client that caused them: any number of clients, on
+ * any worker, wait for one. */
+#pragma once
+#include "base/counters.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "message/exchange.h"
+#include "net/loop.h"
+#include "nuthatch.h"
+
+struct gateway;        /* shared by the workers */
+struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
+
+struct gateway_options {
+    struct bytes origin_url;      /* "http://host:port" or "https://host[/base]"; copied */
+    nh_store *store;              /* shared with the other roles */
+    uint32_t space;               /* the space its entries live in */
+    uint64_t object_bytes_max;    /* larger responses are streamed but not stored */
+    int64_t connect_timeout_ms, first_byte_timeout_ms, total_timeout_ms;
+    uint32_t origin_connections_max;   /* per worker */
+    int64_t stale_if_error_ms;    /* how long past freshness to serve stale on error when the response does
+                                   * not say (RFC 5861 §4); 0: only when it says */
+    struct log *log;
+};
+
+/* Returns OK with `*gateway`; ERR_SYNTAX if the URL is not an absolute http or https URL; ERR_NO_MEMORY. */
+enum err gateway_create(const struct gateway_options *options, struct gateway **gateway);
+
+/* All its workers must have been destroyed. */
+void gateway_destroy(struct gateway *gateway);
+
+/* The part of the worker that runs `loop`; called before the loop runs or on its thread. */
+enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
+                               struct gateway_worker **worker);
+
+/* Begins to stop: fetches without waiting clients are cancelled. On the loop's thread. */
+void gateway_worker_stop(struct gateway_worker *worker);
+/* True when nothing of this worker's is in flight any more. */
+bool gateway_worker_is_idle(const struct gateway_worker *worker);
+/* After the loop has ended; no exchange of this worker may be alive. */
+void gateway_worker_destroy(struct gateway_worker *worker);
+
+/* `begin` takes a struct gateway_worker. */
+extern const struct exchange_engine gateway_engine;

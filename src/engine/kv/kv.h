@@ -1,0 +1,37 @@
+/* kv.h — the cache engine: runs one command against the store and says what came of it.
+ *
+ * One kv_<id>() per row of tables/commands.def, in a file per family. It never waits: every command is
+ * finished when kv_run returns. */
+#pragma once
+#include "base/counters.h"
+#include "base/now.h"
+#include "message/command.h"
+#include "message/outcome.h"
+#include "message/session.h"
+#include "nuthatch.h"
+
+/* What the server tells about itself, for INFO and stats. */
+struct kv_facts {
+    int64_t started_wall_ms, started_mono_ms;
+    unsigned thread_count;
+    uint64_t connections_now, connections_max;
+    uint64_t metrics[METRIC_COUNT]; /* summed over the workers */
+    uint64_t resident_bytes;
+    int tcp_port;
+    const char *loop_name; /* "io_uring" or "epoll" */
+};
+
+/* The engine of one worker; filled in by the server, which owns everything it points at. */
+struct kv {
+    nh_store *store;
+    struct counters *counters; /* this worker's */
+    void (*read_facts)(void *context, struct kv_facts *facts);
+    void *facts_context;
+};
+
+/* Runs `command` and says its outcomes. May set session->closing, resp_version, names. */
+void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
+            struct reply *reply);
+
+/* Asks memory for what these commands will look up: a hint before running them one by one. */
+void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count);

@@ -1,0 +1,35 @@
+/* mock.h — a JSON REST API from a file of collections (db.json): one per process, a part per worker. */
+#pragma once
+#include "base/buffer.h"
+#include "base/counters.h"
+#include "base/err.h"
+#include "message/exchange.h"
+#include "net/loop.h"
+
+struct mock;        /* the documents; shared by the workers */
+struct mock_worker; /* one worker's part */
+
+struct mock_options {
+    struct bytes document;   /* the JSON text of the db.json; copied */
+    int64_t latency_ms;      /* artificial delay before each answer; 0: none */
+};
+
+/* Returns OK with `*mock`; ERR_SYNTAX with a sentence that says where and what in `*message` if the text is
+ * not a JSON object of arrays and objects; ERR_NO_MEMORY. */
+enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message);
+void mock_destroy(struct mock *mock);
+
+/* How many requests it has answered, and how many of them for `path` alone if it is not empty. Any thread. */
+uint64_t mock_request_count(struct mock *mock, struct bytes path);
+
+/* The part of the worker that runs `loop`. */
+enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counters *counters,
+                            struct mock_worker **worker);
+/* After the loop has ended; no exchange of this worker may be alive. */
+void mock_worker_destroy(struct mock_worker *worker);
+
+/* `begin` takes a struct mock_worker. */
+extern const struct exchange_engine mock_engine;
+
+/* The sample data that the demo serves, as JSON text. Static. */
+struct bytes mock_sample_document(void);

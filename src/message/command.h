@@ -1,0 +1,51 @@
+/* command.h — one cache command as a protocol has understood it and an engine runs it.
+ *
+ * The rows are in tables/commands.def. A protocol fills it in; the arguments borrow from the bytes that
+ * were received and are good only until the engine returns. */
+#pragma once
+#include "base/bytes.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum command_id {
+    COMMAND_UNKNOWN, /* argument 0 names no command of the dialect */
+#define COMMAND(dialect, id, name, arity, flags, first_key, last_key, key_step, group, since, summary) \
+    COMMAND_##id,
+#include "tables/commands.def"
+#undef COMMAND
+    COMMAND_COUNT
+};
+
+enum dialect { DIALECT_resp, DIALECT_memcached };
+
+/* What a row's `flags` may say. */
+enum command_flags {
+    COMMAND_READONLY = 1 << 0,
+    COMMAND_WRITE = 1 << 1,
+    COMMAND_FAST = 1 << 2,
+    COMMAND_ADMIN = 1 << 3,
+    COMMAND_CONNECTION = 1 << 4, /* about the connection, not about keys */
+};
+
+struct command {
+    enum command_id id;
+    bool quiet;                    /* memcached "noreply": run it and answer nothing but errors of syntax */
+    uint32_t argument_count;       /* argument 0, the name, included */
+    const struct bytes *arguments; /* argument_count of them */
+};
+
+struct command_row {
+    enum dialect dialect;
+    const char *name;  /* lower case; "config get" for a subcommand is one row each only if it says so */
+    int arity;         /* Redis's: exact count, or minus the least; the name counts */
+    unsigned flags;    /* enum command_flags */
+    int first_key, last_key, key_step; /* Redis's key positions; 0 for none */
+    const char *group, *since, *summary;
+};
+
+/* The row of `id`, which is not COMMAND_UNKNOWN. Static. */
+const struct command_row *command_row(enum command_id id);
+
+/* The command of `dialect` called `name`, in any case; COMMAND_UNKNOWN if there is none. */
+enum command_id command_find(enum dialect dialect, struct bytes name);

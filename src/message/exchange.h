@@ -1,0 +1,71 @@
+/* exchange.h — one HTTP request on its way from a connection to an engine, and the answer back.
+ *
+ * The connection makes it; the engine answers it, at once inside `begin` or later. Everything happens
+ * on one worker's thread. Life:
+ *
+ *   connection                                engine
+ *   begin(x)            ───────────────────►  may answer at once, or keep x and return
+ *   body(x, bytes)*, body_end(x)  ─────────►  only if the request has a body and exchange_read was called
+ *                       ◄───────────────────  exchange_respond(x), exchange_send(x)*, then exchange_end(x)
+ *   writable(x)         ───────────────────►  after exchange_room was 0: there is room again
+ *   gone(x)             ───────────────────►  the client left: forget x
+ *
+ * exchange_end and exchange_abort, and the return of `gone`, end the exchange: x must not be used
+ * after. The request's bytes are readable as long as the exchange lives, but they may move when `begin`
+ * returns: keep no pointers of your own into them across that, read them through x->request. */
+#pragma once
+#include "base/now.h"
+#include "message/http.h"
+
+struct exchange;
+
+/* Implemented by an engine. `begin` has the engine (of this worker) as its first argument. */
+struct exchange_engine {
+    void (*begin)(void *engine, struct exchange *x);
+    void (*body)(struct exchange *x, struct bytes bytes);
+    void (*body_end)(struct exchange *x);
+    void (*writable)(struct exchange *x);
+    void (*gone)(struct exchange *x);
+};
+
+/* Implemented by the connection; call them through the functions below. */
+struct exchange_client {
+    void (*read)(struct exchange *x, bool wanted);
+    void (*respond)(struct exchange *x, const struct http_response *response);
+    void (*send)(struct exchange *x, struct bytes bytes);
+    size_t (*room)(const struct exchange *x);
+    void (*end)(struct exchange *x);
+    void (*abort)(struct exchange *x);
+};
+
+struct exchange {
+    const struct exchange_engine *engine;
+    const struct exchange_client *client;
+    struct http_request *request;
+    struct now now;        /* of the loop turn in which `begin` was called */
+    void *engine_state;    /* the engine's, null at begin */
+};
+
+/* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue
+ * is told to go on. Never asking and answering is fine: the connection then deals with the rest. */
+static inline void exchange_read(struct exchange *x, bool wanted) { x->client->read(x, wanted); }
+
+/* Sends the head of the final response; its bytes are copied. Once. For a HEAD request, and for 204 and
+ * 304, no body follows whatever body_bytes says. */
+static inline void exchange_respond(struct exchange *x, const struct http_response *response)
+{
+    x->client->respond(x, response);
+}
+
+/* Sends a piece of the body, copied. Never refused, but a well-mannered engine stops at exchange_room. */
+static inline void exchange_send(struct exchange *x, struct bytes bytes) { x->client->send(x, bytes); }
+
+/* How many more bytes of body the connection would like to hold now. Once it has said 0, `writable` will
+ * be called. */
+static inline size_t exchange_room(const struct exchange *x) { return x->client->room(x); }
+
+/* The body is complete: body_bytes of them, if that was a number. Ends x. */
+static inline void exchange_end(struct exchange *x) { x->client->end(x); }
+
+/* The answer cannot be completed: the client must be able to tell, so the connection is cut. Ends x. */
+static inline void exchange_abort(struct exchange *x) { x->client->abort(x); }

@@ -1,0 +1,17 @@
+/* session.h — what one cache connection has said about itself. Owned by its connection. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SESSION_NAME_BYTES_MAX = 64 };
+
+struct session {
+    uint64_t id;                /* unique in this process */
+    int64_t connected_at_ms;    /* monotonic */
+    uint32_t space;             /* the store's space its keys live in */
+    uint8_t resp_version;       /* 2 or 3: how outcomes are rendered */
+    bool closing;               /* set by an engine: close once the answers so far have left */
+    char name[SESSION_NAME_BYTES_MAX + 1];
+    char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
+    char peer[64], local[64];   /* "127.0.0.1:5000" */
+};
