@@ -1,0 +1,920 @@
+#include "server/options.h"
+#include "base/number.h"
+#include "server/nearest.h"
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB     INT64_C(1024)
+#define MIB     (1024 * KIB)
+#define GIB     (1024 * MIB)
+#define SECONDS INT64_C(1000)
+#define HOURS   (3600 * SECONDS)
+
+/* What connection-buffer adds to value-max when it is left to us: room for the command around the value. */
+#define AROUND_A_VALUE_BYTES (64 * KIB)
+
+enum { EVERY_VERB = (1 << VERB_COUNT) - 1 };
+
+static const struct place on_command_line = {-1, 0};
+
+/* A role is also the verb that runs it alone, so that ROLES_… are bits of option_row.verbs. */
+static_assert((int)VERB_CACHE == (int)ROLE_CACHE && (int)VERB_GATEWAY == (int)ROLE_GATEWAY &&
+                  (int)VERB_MOCK == (int)ROLE_MOCK,
+              "roles and their verbs in the same order");
+
+static const struct option_row rows[] = {
+#define SERVER_OPTION(type_, name_, field, fallback_, low_, high_, help_)                                  \
+    {.name = name_,                                                                                        \
+     .help = help_,                                                                                        \
+     .type = OPTION_TYPE_##type_,                                                                          \
+     .verbs = EVERY_VERB,                                                                                  \
+     .roles = 0,                                                                                           \
+     .offset = offsetof(struct options, field),                                                            \
+     .fallback = fallback_,                                                                                \
+     .low = low_,                                                                                          \
+     .high = high_},
+#define ROLE_OPTION(roles_, type_, name_, field, fallback_, low_, high_, help_)                            \
+    {.name = name_,                                                                                        \
+     .help = help_,                                                                                        \
+     .type = OPTION_TYPE_##type_,                                                                          \
+     .verbs = ROLES_##roles_,                                                                              \
+     .roles = ROLES_##roles_,                                                                              \
+     .offset = offsetof(struct role_options, field),                                                       \
+     .fallback = fallback_,                                                                                \
+     .low = low_,                                                                                          \
+     .high = high_},
+#define DEMO_OPTION(type_, name_, field, fallback_, low_, high_, help_)                                    \
+    {.name = name_,                                                                                        \
+     .help = help_,                                                                                        \
+     .type = OPTION_TYPE_##type_,                                                                          \
+     .verbs = 1 << VERB_DEMO,                                                                              \
+     .roles = 0,                                                                                           \
+     .offset = offsetof(struct options, field),                                                            \
+     .fallback = fallback_,                                                                                \
+     .low = low_,                                                                                          \
+     .high = high_},
+#include "tables/options.def"
+#undef SERVER_OPTION
+#undef ROLE_OPTION
+#undef DEMO_OPTION
+};
+static_assert(COUNT_OF(rows) <= OPTION_COUNT_MAX, "set_at has a place for each row");
+
+static const struct {
+    enum option_type type;
+    const char *word;
+    int value;
+} choices[] = {
+#define CHOICE(type, word, value) {OPTION_TYPE_##type, word, value},
+#include "tables/options.def"
+#undef CHOICE
+};
+static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int),
+              "choices are written as int");
+
+static const struct verb_row verbs[] = {
+#define VERB(id, name, operand, summary, example, example_help)                                            \
+    {name, operand, summary, example, example_help},
+#include "tables/roles.def"
+#undef VERB
+};
+
+static const struct role_row roles[] = {
+#define ROLE(id, name, listen, summary) {name, listen, summary},
+#include "tables/roles.def"
+#undef ROLE
+};
+
+static const struct {
+    const char *name;
+    enum listen_protocol protocol;
+    unsigned roles;
+} schemes[] = {
+#define SCHEME(name, protocol, roles) {name, LISTEN_##protocol, roles},
+#include "tables/roles.def"
+#undef SCHEME
+};
+
+/* Powers of two for sizes, of anything for durations; the largest first. */
+static const struct unit {
+    enum option_type type;
+    const char *suffix;
+    int64_t factor;
+} units[] = {
+    {OPTION_TYPE_size, "T", 1024 * GIB},
+    {OPTION_TYPE_size, "G", GIB},
+    {OPTION_TYPE_size, "M", MIB},
+    {OPTION_TYPE_size, "k", KIB},
+    {OPTION_TYPE_size, "", 1},
+    {OPTION_TYPE_duration, "d", 24 * HOURS},
+    {OPTION_TYPE_duration, "h", HOURS},
+    {OPTION_TYPE_duration, "m", 60 * SECONDS},
+    {OPTION_TYPE_duration, "s", SECONDS},
+    {OPTION_TYPE_duration, "ms", 1},
+};
+
+size_t option_row_count(void) { return COUNT_OF(rows); }
+
+const struct option_row *option_row(size_t index) { return &rows[index]; }
+
+bool option_is_operand(const struct option_row *row)
+{
+    return row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path;
+}
+
+const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
+
+const struct role_row *role_row(enum role role) { return &roles[role]; }
+
+void role_append_schemes(struct buffer *out, enum role role)
+{
+    const char *between = "";
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        if ((schemes[i].roles & 1u << role) == 0)
+            continue;
+        buffer_append_format(out, "%s%s", between, schemes[i].name);
+        between = ", ";
+    }
+}
+
+const struct option_row *option_find_key(unsigned wanted_roles, struct bytes name)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        bool belongs =
+            wanted_roles == 0 ? rows[i].verbs == EVERY_VERB : (rows[i].roles & wanted_roles) != 0;
+        if (belongs && bytes_equal(bytes_of_text(rows[i].name), name))
+            return &rows[i];
+    }
+    return NULL;
+}
+
+/* ---- values as text ----------------------------------------------------------------------------- */
+
+static bool has_choices(enum option_type type)
+{
+    return type == OPTION_TYPE_loop || type == OPTION_TYPE_level;
+}
+
+void option_append_value(struct buffer *out, const struct option_row *row, int64_t value)
+{
+    switch (row->type) {
+    case OPTION_TYPE_integer: buffer_append_int64(out, value); return;
+    case OPTION_TYPE_size:
+    case OPTION_TYPE_duration:
+        if (value == 0) {
+            buffer_append_byte(out, '0');
+            return;
+        }
+        for (size_t i = 0; i < COUNT_OF(units); i++) {
+            if (units[i].type != row->type || value % units[i].factor != 0)
+                continue;
+            buffer_append_int64(out, value / units[i].factor);
+            buffer_append(out, bytes_of_text(units[i].suffix));
+            return;
+        }
+        return;
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_level:
+        for (size_t i = 0; i < COUNT_OF(choices); i++)
+            if (choices[i].type == row->type && choices[i].value == value)
+                buffer_append(out, bytes_of_text(choices[i].word));
+        return;
+    case OPTION_TYPE_flag:
+    case OPTION_TYPE_url:
+    case OPTION_TYPE_path:
+    case OPTION_TYPE_listens: return;
+    }
+    UNREACHABLE();
+}
+
+void option_append_placeholder(struct buffer *out, const struct option_row *row)
+{
+    const char *between = "";
+
+    switch (row->type) {
+    case OPTION_TYPE_integer: buffer_append_literal(out, "NUMBER"); return;
+    case OPTION_TYPE_size: buffer_append_literal(out, "SIZE"); return;
+    case OPTION_TYPE_duration: buffer_append_literal(out, "TIME"); return;
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_level:
+        for (size_t i = 0; i < COUNT_OF(choices); i++) {
+            if (choices[i].type != row->type)
+                continue;
+            buffer_append_format(out, "%s%s", between, choices[i].word);
+            between = "|";
+        }
+        return;
+    case OPTION_TYPE_flag: return;
+    case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
+    case OPTION_TYPE_path: buffer_append_literal(out, "FILE"); return;
+    case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
+    }
+    UNREACHABLE();
+}
+
+struct shown shown_text(struct bytes text)
+{
+    enum { SHOWN_BYTES_MAX = 60 };
+    struct shown shown = {0};
+    size_t size = text.size > SHOWN_BYTES_MAX ? SHOWN_BYTES_MAX - 3 : text.size;
+
+    for (size_t i = 0; i < size; i++) {
+        bool is_control = (unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f;
+        shown.text[i] = '?';
+        if (!is_control)
+            shown.text[i] = text.data[i];
+    }
+    if (size < text.size)
+        memcpy(shown.text + size, "...", 3);
+    return shown;
+}
+
+/* ---- text as values ----------------------------------------------------------------------------- */
+
+/* Digits and a unit; only "0" may go without one where a unit is always written. A product that does not
+ * fit becomes INT64_MAX, out of every range. */
+static bool parse_with_unit(enum option_type type, struct bytes text, int64_t *value)
+{
+    size_t digits = 0;
+    uint64_t number;
+
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    if (digits == 0)
+        return false;
+    if (!digits_parse(bytes_first(text, digits), INT64_MAX, &number))
+        number = INT64_MAX;
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        if (units[i].type != type ||
+            !bytes_equal_nocase(bytes_after(text, digits), bytes_of_text(units[i].suffix)))
+            continue;
+        if (__builtin_mul_overflow((int64_t)number, units[i].factor, value))
+            *value = INT64_MAX;
+        return true;
+    }
+    if (digits == text.size && number == 0) {
+        *value = 0;
+        return true;
+    }
+    return false;
+}
+
+static enum err refuse_range(const struct option_row *row, struct bytes text, struct buffer *why)
+{
+    buffer_append_format(why, "%s is out of range; write ", shown_text(text).text);
+    option_append_value(why, row, row->low);
+    buffer_append_literal(why, " to ");
+    option_append_value(why, row, row->high);
+    return ERR_RANGE;
+}
+
+static enum err set_number(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+{
+    const char *like = NULL;
+    int64_t value = 0;
+
+    switch (row->type) {
+    case OPTION_TYPE_integer:
+        if (!int64_parse(text, &value))
+            like = "a whole number";
+        break;
+    case OPTION_TYPE_size:
+        if (!parse_with_unit(row->type, text, &value))
+            like = "a size, such as 512, 64k, 1M or 1G";
+        break;
+    case OPTION_TYPE_duration:
+        if (!parse_with_unit(row->type, text, &value))
+            like = "a time with its unit, such as 300ms, 5s, 2m or 1h";
+        break;
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_level:
+    case OPTION_TYPE_flag:
+    case OPTION_TYPE_url:
+    case OPTION_TYPE_path:
+    case OPTION_TYPE_listens: UNREACHABLE();
+    }
+    if (like != NULL) {
+        /* A number too long for us is a number all the same. */
+        uint64_t ignored;
+        if (row->type == OPTION_TYPE_integer && text.size > 18 &&
+            !digits_parse(text, UINT64_MAX, &ignored) &&
+            strspn(shown_text(text).text, "0123456789.") == strlen(shown_text(text).text))
+            return refuse_range(row, text, why);
+        buffer_append_format(why, "\"%s\" does not fit; write %s", shown_text(text).text, like);
+        return ERR_SYNTAX;
+    }
+    if (value < row->low || value > row->high)
+        return refuse_range(row, text, why);
+    memcpy((char *)base + row->offset, &value, sizeof value);
+    return OK;
+}
+
+static enum err set_choice(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+{
+    for (size_t i = 0; i < COUNT_OF(choices); i++) {
+        if (choices[i].type != row->type || !bytes_equal(bytes_of_text(choices[i].word), text))
+            continue;
+        memcpy((char *)base + row->offset, &choices[i].value, sizeof choices[i].value);
+        return OK;
+    }
+    buffer_append_format(why, "\"%s\" is not one of the choices; write ", shown_text(text).text);
+    option_append_placeholder(why, row);
+    return ERR_SYNTAX;
+}
+
+static char *text_copy(struct bytes text)
+{
+    char *copy = malloc(text.size + 1);
+    if (copy != NULL) {
+        if (text.size > 0)
+            memcpy(copy, text.data, text.size);
+        copy[text.size] = '\0';
+    }
+    return copy;
+}
+
+static enum err set_text(const struct option_row *row, void *base, struct bytes text)
+{
+    char **field = (char **)(void *)((char *)base + row->offset);
+    char *copy = text_copy(text);
+
+    if (copy == NULL)
+        return ERR_NO_MEMORY;
+    free(*field);
+    *field = copy;
+    return OK;
+}
+
+/* Only what nobody should have to find out at the first request; libcurl reads the URL again. */
+static bool is_http_url(struct bytes text)
+{
+    struct bytes authority;
+    if (bytes_start_with(text, BYTES("http://")))
+        authority = bytes_after(text, sizeof "http://" - 1);
+    else if (bytes_start_with(text, BYTES("https://")))
+        authority = bytes_after(text, sizeof "https://" - 1);
+    else
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f ||
+            text.data[i] == '#' || text.data[i] == '?')
+            return false;
+    return authority.size > 0 && authority.data[0] != '/' && authority.data[0] != ':';
+}
+
+/* ---- where clients connect ---------------------------------------------------------------------- */
+
+/* "HOST:PORT" or "[v6]:PORT"; whether the host exists is for whoever opens the socket. */
+static bool is_address(struct bytes text)
+{
+    struct bytes host, port;
+    const char *colon = text.size > 0 ? memrchr(text.data, ':', text.size) : NULL;
+    uint64_t number;
+
+    if (colon == NULL)
+        return false;
+    host = bytes_first(text, (size_t)(colon - text.data));
+    port = bytes_after(text, host.size + 1);
+    if (!uint64_parse(port, &number) || number > UINT16_MAX)
+        return false;
+    if (host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']') {
+        char inside[INET6_ADDRSTRLEN];
+        struct in6_addr ignored;
+        if (host.size - 2 >= sizeof inside)
+            return false;
+        memcpy(inside, host.data + 1, host.size - 2);
+        inside[host.size - 2] = '\0';
+        return inet_pton(AF_INET6, inside, &ignored) == 1;
+    }
+    for (size_t i = 0; i < host.size; i++) {
+        char c = byte_to_lower(host.data[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_'))
+            return false;
+    }
+    return host.size > 0 && host.size <= 253;
+}
+
+static enum err refuse_listen(enum role role, struct bytes text, const char *what, struct buffer *why)
+{
+    buffer_append_format(why, "\"%s\" %s; write one like %s (", shown_text(text).text, what,
+                         roles[role].listen);
+    role_append_schemes(why, role);
+    buffer_append_literal(why, ")");
+    return ERR_SYNTAX;
+}
+
+static enum err append_listen(struct listen_list *list, struct listen_option item)
+{
+    struct listen_option *items;
+
+    if (item.address == NULL)
+        return ERR_NO_MEMORY;
+    items = reallocarray(list->items, list->count + 1, sizeof *items);
+    if (items == NULL) {
+        free(item.address);
+        return ERR_NO_MEMORY;
+    }
+    list->items = items;
+    list->items[list->count++] = item;
+    return OK;
+}
+
+static enum err set_listen(const struct option_row *row, void *base, struct bytes text, struct place where,
+                           struct buffer *why)
+{
+    struct role_options *role = base;
+    struct listen_list *list = (struct listen_list *)(void *)((char *)base + row->offset);
+    const char *slashes = text.size > 0 ? memmem(text.data, text.size, "://", 3) : NULL;
+    struct bytes scheme, address;
+
+    if (slashes == NULL)
+        return refuse_listen(role->role, text, "has no scheme", why);
+    scheme = bytes_first(text, (size_t)(slashes - text.data));
+    address = bytes_after(text, scheme.size + 3);
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        if (!bytes_equal(bytes_of_text(schemes[i].name), scheme))
+            continue;
+        if ((schemes[i].roles & 1u << role->role) == 0)
+            return refuse_listen(role->role, text, "is not spoken by this role", why);
+        if (!is_address(address))
+            return refuse_listen(role->role, text, "does not end in HOST:PORT, a port from 0 to 65535",
+                                 why);
+        return append_listen(list, (struct listen_option){schemes[i].protocol, text_copy(address), where});
+    }
+    return refuse_listen(role->role, text, "has an unknown scheme", why);
+}
+
+enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
+                    struct buffer *why)
+{
+    switch (row->type) {
+    case OPTION_TYPE_integer:
+    case OPTION_TYPE_size:
+    case OPTION_TYPE_duration: return set_number(row, base, text, why);
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_level: return set_choice(row, base, text, why);
+    case OPTION_TYPE_flag: *(bool *)((char *)base + row->offset) = true; return OK;
+    case OPTION_TYPE_url:
+        if (!is_http_url(text)) {
+            buffer_append_format(why,
+                                 "\"%s\" is not an origin; write one like https://api.example.com or "
+                                 "http://127.0.0.1:3000/base",
+                                 shown_text(text).text);
+            return ERR_SYNTAX;
+        }
+        return set_text(row, base, text);
+    case OPTION_TYPE_path:
+        if (text.size == 0) {
+            buffer_append_literal(why, "the name of the file is empty");
+            return ERR_SYNTAX;
+        }
+        return set_text(row, base, text);
+    case OPTION_TYPE_listens: return set_listen(row, base, text, where, why);
+    }
+    UNREACHABLE();
+}
+
+/* ---- the struct --------------------------------------------------------------------------------- */
+
+static void set_defaults(void *base, bool of_role)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *field = (char *)base + rows[i].offset;
+        int choice = (int)rows[i].fallback;
+        if ((rows[i].roles != 0) != of_role)
+            continue;
+        if (has_choices(rows[i].type))
+            memcpy(field, &choice, sizeof choice);
+        else if (rows[i].type <= OPTION_TYPE_duration)
+            memcpy(field, &rows[i].fallback, sizeof rows[i].fallback);
+    }
+}
+
+void options_init(struct options *options)
+{
+    *options = (struct options){.verb = VERB_HELP, .help_verb = VERB_HELP};
+    set_defaults(options, false);
+}
+
+void options_fini(struct options *options)
+{
+    for (size_t i = 0; i < options->role_count; i++) {
+        struct role_options *role = &options->roles[i];
+        for (size_t j = 0; j < COUNT_OF(rows); j++)
+            if (rows[j].roles != 0 && option_is_operand(&rows[j]))
+                free(*(char **)(void *)((char *)role + rows[j].offset));
+        for (size_t j = 0; j < role->listens.count; j++)
+            free(role->listens.items[j].address);
+        free(role->listens.items);
+    }
+    free(options->roles);
+    free(options->file);
+    options_init(options);
+}
+
+struct role_options *options_add_role(struct options *options, enum role role, struct place where)
+{
+    struct role_options *grown = reallocarray(options->roles, options->role_count + 1, sizeof *grown);
+    if (grown == NULL)
+        return NULL;
+    options->roles = grown;
+    grown += options->role_count++;
+    *grown = (struct role_options){.role = role, .where = where};
+    set_defaults(grown, true);
+    return grown;
+}
+
+void options_report(const struct options *options, struct place where, struct buffer *message,
+                    const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (where.line > 0)
+        buffer_append_format(message, "%s:%d:%d: %s\n", options->file, where.line, where.column, line);
+    else
+        buffer_append_format(message, "nuthatch: %s\n", line);
+}
+
+/* ---- what no single option can know ------------------------------------------------------------- */
+
+/* Two ways to write one address are one address; a name is taken as it is. */
+static bool is_same_address(const char *a, const char *b)
+{
+    const char *texts[] = {a, b};
+    char hosts[2][256];
+    const char *ports[2];
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct in6_addr parsed;
+        size_t size;
+        ports[i] = strrchr(texts[i], ':') + 1;
+        size = (size_t)(ports[i] - 1 - texts[i]);
+        if (texts[i][0] == '[') {
+            memcpy(hosts[i], texts[i] + 1, size - 2);
+            hosts[i][size - 2] = '\0';
+            if (inet_pton(AF_INET6, hosts[i], &parsed) == 1)
+                inet_ntop(AF_INET6, &parsed, hosts[i], sizeof hosts[i]);
+        } else {
+            memcpy(hosts[i], texts[i], size);
+            hosts[i][size] = '\0';
+            if (strcasecmp(hosts[i], "localhost") == 0)
+                memcpy(hosts[i], "127.0.0.1", sizeof "127.0.0.1");
+        }
+    }
+    /* Any number of listeners may ask for any free port. */
+    return strcmp(ports[0], "0") != 0 && strcmp(ports[0], ports[1]) == 0 &&
+           strcasecmp(hosts[0], hosts[1]) == 0;
+}
+
+/* The first listener, in the order of the file, at the address of the one at (`role`, `index`). */
+static const struct listen_option *first_at_same_address(const struct options *options, size_t role,
+                                                         size_t index)
+{
+    const char *address = options->roles[role].listens.items[index].address;
+
+    for (size_t i = 0; i <= role; i++) {
+        const struct listen_list *list = &options->roles[i].listens;
+        for (size_t j = 0; j < list->count && (i < role || j < index); j++)
+            if (is_same_address(list->items[j].address, address))
+                return &list->items[j];
+    }
+    return NULL;
+}
+
+static bool check_addresses(const struct options *options, struct buffer *message)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct listen_list *list = &options->roles[i].listens;
+        for (size_t j = 0; j < list->count; j++) {
+            const struct listen_option *other = first_at_same_address(options, i, j);
+            if (other == NULL)
+                continue;
+            if (other->where.line > 0)
+                options_report(options, list->items[j].where, message,
+                               "%s is taken by the listener of line %d; give each role its own `listen`",
+                               list->items[j].address, other->where.line);
+            else
+                options_report(options, list->items[j].where, message, "--listen: %s is given twice",
+                               list->items[j].address);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+static struct place place_of(const struct options *options, size_t offset)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].roles == 0 && rows[i].offset == offset)
+            return options->set_at[i];
+    return (struct place){0};
+}
+
+/* A limit that nobody set follows the one it hangs on; one that was set is checked against it. */
+static bool check_sizes(struct options *options, struct buffer *message)
+{
+    bool is_good = true;
+    struct place value_max_at = place_of(options, offsetof(struct options, value_bytes_max));
+    int64_t object_max_by_default = option_find_key(ROLES_GATEWAY, BYTES("object-max"))->fallback;
+
+    if (options->value_bytes_max > options->memory_bytes / 2) {
+        if (value_max_at.line != 0) {
+            options_report(options, value_max_at, message,
+                           "value-max is more than half of memory; lower the one or raise the other");
+            is_good = false;
+        }
+        options->value_bytes_max = options->memory_bytes / 2;
+    }
+    if (options->connection_buffer_bytes == 0)
+        options->connection_buffer_bytes = options->value_bytes_max + AROUND_A_VALUE_BYTES;
+    if (options->connection_buffer_bytes < options->value_bytes_max + AROUND_A_VALUE_BYTES) {
+        options_report(
+            options, place_of(options, offsetof(struct options, connection_buffer_bytes)), message,
+            "connection-buffer has no room for the largest value; write at least %lld, which is value-max "
+            "and 64k, or 0",
+            (long long)(options->value_bytes_max + AROUND_A_VALUE_BYTES));
+        is_good = false;
+    }
+    for (size_t i = 0; i < options->role_count; i++) {
+        struct role_options *role = &options->roles[i];
+        if (role->object_bytes_max <= options->value_bytes_max)
+            continue;
+        if (role->object_bytes_max == object_max_by_default) {
+            role->object_bytes_max = options->value_bytes_max;
+            continue;
+        }
+        options_report(options, role->where, message,
+                       "object-max is more than value-max; lower the one or raise the other");
+        is_good = false;
+    }
+    return is_good;
+}
+
+static bool check_required(const struct options *options, struct buffer *message)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct role_options *role = &options->roles[i];
+        for (size_t j = 0; j < COUNT_OF(rows); j++) {
+            if ((rows[j].roles & 1u << role->role) == 0 || !option_is_operand(&rows[j]) ||
+                *(char **)(void *)((char *)role + rows[j].offset) != NULL)
+                continue;
+            options_report(options, role->where, message, "%s has no `%s`: %s", roles[role->role].name,
+                           rows[j].name, rows[j].help);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+enum err options_complete(struct options *options, struct buffer *message)
+{
+    bool is_good = check_required(options, message);
+
+    is_good &= check_sizes(options, message);
+    for (size_t i = 0; i < options->role_count; i++) {
+        struct role_options *role = &options->roles[i];
+        enum err err;
+        if (role->listens.count > 0)
+            continue;
+        err = option_set(option_find_key(ROLES_EVERY, BYTES("listen")), role,
+                         bytes_of_text(roles[role->role].listen), role->where, message);
+        if (err != OK)
+            return err;
+    }
+    is_good &= check_addresses(options, message);
+    return is_good ? OK : ERR_SYNTAX;
+}
+
+/* ---- the command line --------------------------------------------------------------------------- */
+
+static bool find_verb(const char *word, enum verb *verb)
+{
+    for (size_t i = 0; i < COUNT_OF(verbs); i++) {
+        if (strcmp(verbs[i].name, word) != 0)
+            continue;
+        *verb = (enum verb)i;
+        return true;
+    }
+    return false;
+}
+
+static enum err refuse_verb(const struct options *options, const char *word, struct buffer *message)
+{
+    struct nearest nearest = {.wanted = bytes_of_text(word)};
+
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        nearest_consider(&nearest, verbs[i].name);
+    if (word[0] == '-')
+        options_report(options, on_command_line, message,
+                       "%s comes too early: first the command, then its options; see nuthatch --help",
+                       shown_text(bytes_of_text(word)).text);
+    else if (nearest.name != NULL)
+        options_report(options, on_command_line, message,
+                       "unknown command %s; did you mean %s? See nuthatch --help",
+                       shown_text(bytes_of_text(word)).text, nearest.name);
+    else
+        options_report(options, on_command_line, message, "unknown command %s; see nuthatch --help",
+                       shown_text(bytes_of_text(word)).text);
+    return ERR_SYNTAX;
+}
+
+static bool is_flag_of(const struct option_row *row, enum verb verb)
+{
+    return (row->verbs & 1u << verb) != 0 && !option_is_operand(row);
+}
+
+static const struct option_row *find_flag(enum verb verb, struct bytes name)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (is_flag_of(&rows[i], verb) && bytes_equal(bytes_of_text(rows[i].name), name))
+            return &rows[i];
+    return NULL;
+}
+
+static enum err refuse_flag(const struct options *options, struct bytes name, struct buffer *message)
+{
+    struct nearest nearest = {.wanted = name};
+    const char *verb = verbs[options->verb].name;
+    struct shown shown = shown_text(name);
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct option_row *row = &rows[i];
+        if (is_flag_of(row, options->verb))
+            nearest_consider(&nearest, row->name);
+        if (!bytes_equal(bytes_of_text(row->name), name))
+            continue;
+        if (option_is_operand(row) && (row->verbs & 1u << options->verb) != 0)
+            options_report(options, on_command_line, message,
+                           "--%s is written without its name: nuthatch %s %s", row->name, verb,
+                           verbs[options->verb].operand);
+        else if (options->verb == VERB_SERVE || options->verb == VERB_CHECK)
+            options_report(options, on_command_line, message, "--%s belongs under its role in the file",
+                           row->name);
+        else
+            options_report(options, on_command_line, message,
+                           "--%s is no option of %s; see nuthatch %s --help", row->name, verb, verb);
+        return ERR_SYNTAX;
+    }
+    if (nearest.name != NULL)
+        options_report(options, on_command_line, message,
+                       "unknown option --%s; did you mean --%s? See nuthatch %s --help", shown.text,
+                       nearest.name, verb);
+    else
+        options_report(options, on_command_line, message, "unknown option --%s; see nuthatch %s --help",
+                       shown.text, verb);
+    return ERR_SYNTAX;
+}
+
+/* What the flags and the operand of the command line are written to. */
+struct command_line {
+    struct options *options;
+    struct role_options *role; /* null for serve, check and demo */
+    int argc, next;
+    char **argv;
+    bool has_operand;
+    struct buffer *message;
+};
+
+static enum err take_value(struct command_line *line, const struct option_row *row, const char *written,
+                           struct bytes text)
+{
+    struct buffer why = {0};
+    void *base = row->roles != 0 ? (void *)line->role : (void *)line->options;
+    enum err err = option_set(row, base, text, on_command_line, &why);
+
+    if (err == OK && row->roles == 0)
+        line->options->set_at[row - rows] = on_command_line;
+    if (err == ERR_SYNTAX || err == ERR_RANGE) {
+        options_report(line->options, on_command_line, line->message, "%s: %.*s", written,
+                       BYTES_PRINTF(buffer_bytes(&why)));
+        err = ERR_SYNTAX;
+    }
+    buffer_fini(&why);
+    return err;
+}
+
+static enum err take_flag(struct command_line *line, const char *argument)
+{
+    const char *equals = strchr(argument, '=');
+    struct bytes name = {argument + 2,
+                         equals != NULL ? (size_t)(equals - argument - 2) : strlen(argument + 2)};
+    const struct option_row *row = find_flag(line->options->verb, name);
+    struct bytes value = {0};
+    char written[OPTION_COUNT_MAX];
+
+    if (row == NULL)
+        return refuse_flag(line->options, name, line->message);
+    snprintf(written, sizeof written, "--%s", row->name);
+    if (row->type == OPTION_TYPE_flag) {
+        if (equals != NULL) {
+            options_report(line->options, on_command_line, line->message, "%s takes no value", written);
+            return ERR_SYNTAX;
+        }
+    } else if (equals != NULL) {
+        value = bytes_of_text(equals + 1);
+    } else if (line->next < line->argc && strncmp(line->argv[line->next], "--", 2) != 0) {
+        value = bytes_of_text(line->argv[line->next++]);
+    } else {
+        struct buffer placeholder = {0};
+        option_append_placeholder(&placeholder, row);
+        options_report(line->options, on_command_line, line->message, "%s needs a value: %s %.*s", written,
+                       written, BYTES_PRINTF(buffer_bytes(&placeholder)));
+        buffer_fini(&placeholder);
+        return ERR_SYNTAX;
+    }
+    return take_value(line, row, written, value);
+}
+
+static enum err take_operand(struct command_line *line, const char *argument)
+{
+    const struct verb_row *verb = &verbs[line->options->verb];
+
+    if (verb->operand == NULL || line->has_operand) {
+        options_report(line->options, on_command_line, line->message,
+                       "%s is one word too many; see nuthatch %s --help",
+                       shown_text(bytes_of_text(argument)).text, verb->name);
+        return ERR_SYNTAX;
+    }
+    line->has_operand = true;
+    for (size_t i = 0; i < COUNT_OF(rows) && line->role != NULL; i++)
+        if ((rows[i].verbs & 1u << line->options->verb) != 0 && option_is_operand(&rows[i]))
+            return take_value(line, &rows[i], verb->operand, bytes_of_text(argument));
+    line->options->file = strdup(argument);
+    return line->options->file != NULL ? OK : ERR_NO_MEMORY;
+}
+
+static enum err take_rest(struct command_line *line)
+{
+    bool only_operands = false;
+    enum err err = OK;
+
+    while (line->next < line->argc && err == OK) {
+        const char *argument = line->argv[line->next++];
+        if (only_operands || argument[0] != '-' || argument[1] == '\0')
+            err = take_operand(line, argument);
+        else if (strcmp(argument, "--") == 0)
+            only_operands = true;
+        else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            line->options->help_verb = line->options->verb;
+            line->options->verb = VERB_HELP;
+            return OK;
+        } else if (strcmp(argument, "--version") == 0) {
+            line->options->verb = VERB_VERSION;
+            return OK;
+        } else if (argument[1] != '-') {
+            options_report(line->options, on_command_line, line->message,
+                           "unknown option %s; options are whole words, such as --threads",
+                           shown_text(bytes_of_text(argument)).text);
+            return ERR_SYNTAX;
+        } else
+            err = take_flag(line, argument);
+    }
+    return err;
+}
+
+enum err options_parse_arguments(struct options *options, int argc, char **argv, struct buffer *message)
+{
+    struct command_line line = {
+        .options = options, .argc = argc, .argv = argv, .next = 2, .message = message};
+    enum err err;
+
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        options->verb = options->help_verb = VERB_HELP;
+        return OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        options->verb = VERB_VERSION;
+        return OK;
+    }
+    if (!find_verb(argv[1], &options->verb))
+        return refuse_verb(options, argv[1], message);
+    if ((unsigned)options->verb < ROLE_COUNT) {
+        line.role = options_add_role(options, (enum role)options->verb, on_command_line);
+        if (line.role == NULL)
+            return ERR_NO_MEMORY;
+    }
+    err = take_rest(&line);
+    if (err != OK || options->verb == VERB_HELP || options->verb == VERB_VERSION)
+        return err;
+    if (verbs[options->verb].operand != NULL && !line.has_operand) {
+        options_report(options, on_command_line, message, "%s needs a %s, such as: %s",
+                       verbs[options->verb].name, verbs[options->verb].operand,
+                       verbs[options->verb].example);
+        return ERR_SYNTAX;
+    }
+    if (options->file != NULL)
+        return options_load_yaml(options, options->file, message);
+    return options_complete(options, message);
+}

@@ -1,0 +1,188 @@
+/* options.h — what the operator asked for: the command line and the YAML file, both from tables/options.def
+ * and tables/roles.def.
+ *
+ * Text is owned by the struct and freed by options_fini. Nothing here opens a socket or looks up a name.
+ * One thread at a time. */
+#pragma once
+#include "base/buffer.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "net/loop.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Where something was asked for: a line and column of the file, counted from 1. */
+struct place {
+    int line; /* 0: nowhere, it is the default; -1: on the command line */
+    int column;
+};
+
+enum verb {
+#define VERB(id, name, operand, summary, example, example_help) VERB_##id,
+#include "tables/roles.def"
+#undef VERB
+    VERB_HELP,    /* --help; `help_verb` says of what */
+    VERB_VERSION, /* --version */
+    VERB_COUNT = VERB_HELP
+};
+
+enum role {
+#define ROLE(id, name, listen, summary) ROLE_##id,
+#include "tables/roles.def"
+#undef ROLE
+    ROLE_COUNT
+};
+
+enum {
+#define ROLE(id, name, listen, summary) ROLES_##id = 1 << ROLE_##id,
+#include "tables/roles.def"
+#undef ROLE
+    ROLES_EVERY = (1 << ROLE_COUNT) - 1
+};
+
+/* What is spoken where clients connect. AUTO: what the role speaks; on a cache, the first bytes decide. */
+enum listen_protocol {
+#define SCHEME(name, protocol, roles) LISTEN_##protocol,
+#include "tables/roles.def"
+#undef SCHEME
+};
+
+struct listen_option {
+    enum listen_protocol protocol;
+    char *address; /* "HOST:PORT", for address_parse of net/listen.h; well-formed, not looked up */
+    struct place where;
+};
+
+struct listen_list {
+    struct listen_option *items;
+    size_t count;
+};
+
+/* The C type of a field by the type of its row. */
+#define OPTION_FIELD_integer(field)  int64_t field;
+#define OPTION_FIELD_size(field)     int64_t field;
+#define OPTION_FIELD_duration(field) int64_t field;
+#define OPTION_FIELD_loop(field)     enum loop_kind field;
+#define OPTION_FIELD_level(field)    enum log_level field;
+#define OPTION_FIELD_flag(field)     bool field;
+#define OPTION_FIELD_url(field)      char *field;
+#define OPTION_FIELD_path(field)     char *field;
+#define OPTION_FIELD_listens(field)  struct listen_list field;
+
+/* One role of the process. The fields of other roles hold their defaults and mean nothing. */
+struct role_options {
+    enum role role;
+    struct place where;
+#define ROLE_OPTION(role, type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
+#include "tables/options.def"
+#undef ROLE_OPTION
+};
+
+enum { OPTION_COUNT_MAX = 64 };
+
+struct options {
+    enum verb verb;
+    enum verb help_verb; /* if verb is VERB_HELP: of what; VERB_HELP itself for the overview */
+    char *file;          /* of serve and check; else null */
+    struct role_options *roles;
+    size_t role_count;
+#define SERVER_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
+#define DEMO_OPTION(type, name, field, fallback, low, high, help)   OPTION_FIELD_##type(field)
+#include "tables/options.def"
+#undef SERVER_OPTION
+#undef DEMO_OPTION
+    struct place set_at[OPTION_COUNT_MAX]; /* of server-wide options, by row */
+};
+
+/* Every option at its default, no role. */
+void options_init(struct options *options);
+void options_fini(struct options *options);
+
+/* Adds a role with its defaults and no listener. Null if there is no memory. The pointer is good until the
+ * next call. */
+struct role_options *options_add_role(struct options *options, enum role role, struct place where);
+
+/* Takes over the whole command line; for serve and check it reads the file too, where the command line's
+ * flags win over the file's. On OK the options are complete: every role has at least one listener and what
+ * it cannot do without, and connection_buffer_bytes is not 0. A role command leaves that one role; demo
+ * none. Returns OK; ERR_SYNTAX with lines for the operator, newline after each, appended to `message`;
+ * ERR_NO_MEMORY. */
+enum err options_parse_arguments(struct options *options, int argc, char **argv, struct buffer *message);
+
+/* Reads a YAML file into initialised options and completes them. Returns OK; ERR_SYNTAX with a line
+ * "file:line:column: what is wrong; what to do" for each problem appended to `message`; ERR_MISSING and the
+ * like, with a line, if the file cannot be read; ERR_NO_MEMORY. */
+enum err options_load_yaml(struct options *options, const char *path, struct buffer *message);
+
+/* ---- the tables, for config_yaml.c, help.c and the generated documentation ---------------------- */
+
+enum option_type {
+    OPTION_TYPE_integer,
+    OPTION_TYPE_size,
+    OPTION_TYPE_duration,
+    OPTION_TYPE_loop,
+    OPTION_TYPE_level,
+    OPTION_TYPE_flag,
+    OPTION_TYPE_url,
+    OPTION_TYPE_path,
+    OPTION_TYPE_listens,
+};
+
+struct option_row {
+    const char *name; /* "idle-timeout" */
+    const char *help;
+    enum option_type type;
+    unsigned verbs; /* 1 << VERB_…: the commands it is a flag of */
+    unsigned roles; /* ROLES_…: the roles it is a key of; 0: not a role's option */
+    size_t offset;  /* in struct role_options if `roles`, else in struct options */
+    int64_t fallback, low, high;
+};
+
+/* Whether the option is required, and written without its name on the command line: an origin, a file. */
+bool option_is_operand(const struct option_row *row);
+
+size_t option_row_count(void);
+const struct option_row *option_row(size_t index);
+
+/* The row called `name` that is a key at the top of the file (`roles` 0) or under one of `roles`, or null.
+ */
+const struct option_row *option_find_key(unsigned roles, struct bytes name);
+
+/* Sets the option in `base`, the struct its row's offset is of, from `text`. Returns OK; ERR_SYNTAX or
+ * ERR_RANGE with what is wrong and what to write instead, without a newline, appended to `why`;
+ * ERR_NO_MEMORY. */
+enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
+                    struct buffer *why);
+
+/* Appends a value as an operator would write it ("64M", "5s", "auto"); nothing for text. */
+void option_append_value(struct buffer *out, const struct option_row *row, int64_t value);
+
+/* Appends what stands for the value in help: "SIZE", "auto|uring|epoll"; nothing for a flag. */
+void option_append_placeholder(struct buffer *out, const struct option_row *row);
+
+struct verb_row {
+    const char *name, *operand, *summary, *example, *example_help;
+};
+const struct verb_row *verb_row(enum verb verb); /* not of VERB_HELP and VERB_VERSION */
+
+struct role_row {
+    const char *name, *listen, *summary;
+};
+const struct role_row *role_row(enum role role);
+
+/* Appends the schemes that listeners of `role` may name: "tcp, resp, memcached". */
+void role_append_schemes(struct buffer *out, enum role role);
+
+/* Appends one line about something asked for at `where`: of the file, or of the command line. */
+void options_report(const struct options *options, struct place where, struct buffer *message,
+                    const char *format, ...) PRINTF_LIKE(4, 5);
+
+/* Fills in what follows from the rest and checks what no single option can. Returns OK, ERR_SYNTAX,
+ * ERR_NO_MEMORY. */
+enum err options_complete(struct options *options, struct buffer *message);
+
+/* For "%.*s": at most 60 bytes of `text`. Control bytes have become '?'. */
+struct shown {
+    char text[64];
+};
+struct shown shown_text(struct bytes text);
