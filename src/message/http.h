@@ -71,7 +71,8 @@ struct http_response {
     int64_t body_bytes;        /* HTTP_BODY_UNKNOWN: ends with exchange_end */
     struct http_fields fields; /* without Connection, Content-Length and Transfer-Encoding: those are of the
                                 * connection's making */
-    struct bytes rendered;     /* more field lines, already "Name: value CRLF" each and valid; may be empty */
+    struct bytes rendered;     /* more field lines, already "Name: value CRLF" each and valid; may be empty. If
+                                * not, Date is among them or among `fields`: none is added */
 };
 
 /* The header called `name`, in any case; HTTP_HEADER_OTHER if the table has no such row. */
@@ -100,3 +101,10 @@ void http_request_rebase(struct http_request *request, const char *from, size_t 
  * NUL or other control but tab (§5.5). */
 bool http_is_token(struct bytes name);
 bool http_is_field_value(struct bytes value);
+
+/* Takes the next element that is not empty off the front of a comma-separated `list` (RFC 9110 §5.6.1), without
+ * white space around it; false at the end. Not for lists with quoted strings. */
+bool http_list_next(struct bytes *list, struct bytes *element);
+
+/* True if a Connection field names `name`, which then belongs to this hop only (RFC 9110 §7.6.1). */
+bool http_connection_names(const struct http_fields *fields, struct bytes name);

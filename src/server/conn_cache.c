@@ -1,0 +1,209 @@
+/* conn_cache.c — a connection that speaks RESP or memcached: batches of commands in, outcomes out.
+ *
+ * Commands that arrived together are parsed first, their keys prefetched, then run one by one: the memory
+ * of the next look-up is on its way while the present one is answered. */
+#include "net/listen.h"
+#include "server/conn.h"
+#include "server/detect.h"
+#include "server/server.h"
+#include <stdlib.h>
+
+struct cache_conn {
+    enum wire wire;
+    struct session session;
+    union {
+        struct resp_parser resp;
+        struct memcached_parser memcached;
+    };
+};
+
+/* Renders what the engine says on this connection. */
+struct rendering {
+    struct reply reply;
+    struct buffer *output;
+    const struct session *session;
+};
+
+static void say_resp(struct reply *reply, const struct outcome *outcome)
+{
+    struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
+    resp_render(rendering->output, rendering->session->resp_version, outcome);
+}
+
+static void say_memcached(struct reply *reply, const struct outcome *outcome)
+{
+    struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
+    memcached_render(rendering->output, outcome);
+}
+
+static void say_nothing(struct reply *reply, const struct outcome *outcome)
+{
+    (void)reply;
+    (void)outcome;
+}
+
+static struct cache_conn *begin(struct conn *conn, struct bytes input)
+{
+    struct cache_conn *cache = calloc(1, sizeof *cache);
+
+    if (cache == NULL)
+        return NULL;
+    cache->wire = conn->port->wire != WIRE_DETECT ? conn->port->wire : detect_wire(input);
+    cache->session.id = server_next_connection_id(conn->worker->server);
+    cache->session.connected_at_ms = conn->opened_ms;
+    cache->session.resp_version = 2;
+    address_of_peer(conn->stream.fd, cache->session.peer);
+    address_of_self(conn->stream.fd, cache->session.local);
+    conn->kind_state = cache;
+    return cache;
+}
+
+static enum parse parse(struct conn *conn, struct cache_conn *cache, struct bytes input,
+                        struct bytes *arguments, struct command *command, size_t *consumed, struct bytes *error)
+{
+    const struct conn_limits *limits = conn->worker->limits;
+
+    if (cache->wire == WIRE_RESP)
+        return resp_parse(&cache->resp, &limits->resp, input, arguments, WORKER_BATCH_ARGUMENTS, command, consumed,
+                          error);
+    return memcached_parse(&cache->memcached, &limits->memcached, input, arguments, WORKER_BATCH_ARGUMENTS,
+                           command, consumed, error);
+}
+
+static void say_error(struct rendering *rendering, struct cache_conn *cache, struct bytes error)
+{
+    if (error.size == 0)
+        return;
+    if (cache->wire == WIRE_RESP) {
+        reply_error(&rendering->reply, error);
+    } else {
+        buffer_append(rendering->output, error);
+        buffer_append_literal(rendering->output, "\r\n");
+    }
+}
+
+static void run(struct conn *conn, struct cache_conn *cache, size_t count, struct rendering *rendering)
+{
+    struct worker *worker = conn->worker;
+    struct now now = loop_now(worker->loop);
+    void (*say)(struct reply *, const struct outcome *) = cache->wire == WIRE_RESP ? say_resp : say_memcached;
+
+    if (count > 1)
+        kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
+    for (size_t i = 0; i < count && !cache->session.closing; i++) {
+        rendering->reply.say = worker->commands[i].quiet ? say_nothing : say;
+        kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
+    }
+    counters_add(&worker->counters, METRIC_commands, count);
+}
+
+static size_t received(struct conn *conn, struct bytes input)
+{
+    struct worker *worker = conn->worker;
+    struct cache_conn *cache = conn->kind_state != NULL ? conn->kind_state : begin(conn, input);
+    struct rendering rendering;
+    size_t offset = 0;
+
+    if (cache == NULL) {
+        stream_abort(&conn->stream);
+        conn->closing = true;
+        return input.size;
+    }
+    rendering.output = stream_output(&conn->stream);
+    rendering.session = &cache->session;
+    while (offset < input.size) {
+        struct bytes error = {NULL, 0};
+        enum parse result = PARSE_DONE;
+        size_t count = 0;
+
+        if (stream_queued_bytes(&conn->stream) > worker->limits->output_bytes_max) {
+            conn_hold_input(conn); /* the client does not read: its answers must not fill our memory */
+            stream_want_drained(&conn->stream);
+            break;
+        }
+        while (count < WORKER_BATCH_COMMANDS && result == PARSE_DONE && offset < input.size) {
+            struct bytes rest = bytes_after(input, offset);
+            struct command *command = &worker->commands[count];
+            size_t consumed = 0;
+
+            /* Cross-protocol scripting: a page that makes a browser post commands here gets nothing. */
+            if (UNLIKELY(rest.data[0] != '*') && detect_http_line(rest)) {
+                result = PARSE_FATAL;
+                error = (struct bytes){NULL, 0};
+                conn_note_refusal(conn, BYTES("HTTP on a cache port"));
+                break;
+            }
+            result = parse(conn, cache, rest, worker->arguments[count], command, &consumed, &error);
+            offset += consumed;
+            if (result != PARSE_DONE)
+                break;
+            if (command->argument_count == 0)
+                continue;
+            count++;
+            if (command->argument_count > WORKER_BATCH_ARGUMENTS)
+                break; /* its arguments are the parser's, good until the next call only */
+        }
+        run(conn, cache, count, &rendering);
+        if (cache->session.closing) {
+            conn_close(conn);
+            return input.size;
+        }
+        rendering.reply.say = cache->wire == WIRE_RESP ? say_resp : say_memcached;
+        if (result == PARSE_MORE)
+            break;
+        if (result == PARSE_REFUSED || result == PARSE_FATAL) {
+            say_error(&rendering, cache, error);
+            if (error.size > 0)
+                conn_note_refusal(conn, error);
+        }
+        if (result == PARSE_FATAL) {
+            conn_close(conn);
+            return input.size;
+        }
+    }
+    if (conn->peer_ended && !conn->held)
+        conn_close(conn);
+    else if (worker->draining && offset == input.size)
+        conn_close(conn);
+    return offset;
+}
+
+static void ended(struct conn *conn)
+{
+    if (!conn->held)
+        conn_close(conn);
+}
+
+static void drained(struct conn *conn) { conn_release_input(conn); }
+
+static void closed(struct conn *conn)
+{
+    struct cache_conn *cache = conn->kind_state;
+
+    if (cache == NULL)
+        return;
+    if (cache->wire == WIRE_RESP)
+        resp_parser_fini(&cache->resp);
+    else
+        memcached_parser_fini(&cache->memcached);
+    free(cache);
+}
+
+static void drain(struct conn *conn)
+{
+    if (conn->input.size == 0)
+        conn_close(conn);
+}
+
+static int64_t due_ms(const struct conn *conn)
+{
+    const struct conn_limits *limits = conn->worker->limits;
+
+    if (conn->input.size > 0 && !conn->held)
+        return conn->active_ms + limits->body_ms; /* in the midst of a command */
+    return limits->cache_idle_ms > 0 ? conn->active_ms + limits->cache_idle_ms : INT64_MAX;
+}
+
+static void too_slow(struct conn *conn) { conn_close(conn); }
+
+const struct conn_kind conn_kind_cache = {received, ended, drained, closed, drain, due_ms, too_slow};

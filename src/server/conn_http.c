@@ -1,0 +1,409 @@
+/* conn_http.c — a connection that speaks HTTP/1.1 (RFC 9112): one exchange at a time, answers in order.
+ *
+ *   head ──► begun ──► (body) ──► answered ──► head …
+ *
+ * A request that follows before the answer is complete waits in the connection's input. */
+#include "message/http_date.h"
+#include "server/conn.h"
+#include <assert.h>
+#include <stdlib.h>
+
+struct http_conn {
+    struct exchange exchange;
+    struct http_request request;
+    struct http1_parser parser;
+    struct http1_body body;     /* of the request in hand */
+    struct conn *conn;
+    void *kept;                 /* the request's head and fields, once it outlives the bytes it came in */
+    int64_t response_left_bytes; /* or HTTP_BODY_UNKNOWN */
+    int64_t head_began_ms;      /* when the first byte of a head that is not whole came; 0: none */
+    bool active;                /* an exchange is in hand */
+    bool in_begin;
+    bool responded;
+    bool no_body;               /* HEAD, 204, 304 */
+    bool chunked;
+    bool keep_alive;
+    bool body_wanted;
+    bool continue_owed;         /* 100 Continue was asked for and not sent */
+    bool writable_wanted;
+};
+
+static struct http_conn *http_of(const struct exchange *x)
+{
+    return (struct http_conn *)(void *)((char *)(uintptr_t)x - offsetof(struct http_conn, exchange));
+}
+
+/* ---- answering --------------------------------------------------------------------------------- */
+
+static void respond(struct conn *conn, const struct http_response *response, bool keep_alive, bool chunked,
+                    bool no_content_length, uint8_t minor_version)
+{
+    struct http1_response_framing framing = {
+        .minor_version = minor_version,
+        .keep_alive = keep_alive,
+        .chunked = chunked,
+        .no_content_length = no_content_length,
+        .add_date = response->rendered.size == 0 &&
+                    http_fields_find(&response->fields, HTTP_HEADER_DATE) == NULL,
+    };
+    if (framing.add_date)
+        memcpy(framing.date, worker_date(conn->worker), sizeof framing.date);
+    http1_render_response_head(stream_output(&conn->stream), response, &framing);
+}
+
+/* The connection's own refusal of what is not a request: a plain sentence, then the end. */
+static void refuse(struct conn *conn, int status)
+{
+    struct http_field type = {HTTP_HEADER_CONTENT_TYPE, BYTES("Content-Type"), BYTES("text/plain")};
+    struct bytes reason = http_status_reason(status);
+    struct http_response response = {
+        .status = status, .body_bytes = (int64_t)reason.size + 1, .fields = {&type, 1}};
+
+    respond(conn, &response, false, false, false, 1);
+    buffer_append(stream_output(&conn->stream), reason);
+    buffer_append_byte(stream_output(&conn->stream), '\n');
+    conn_note_refusal(conn, reason);
+    conn_close(conn);
+}
+
+static void client_read(struct exchange *x, bool wanted)
+{
+    struct http_conn *http = http_of(x);
+
+    http->body_wanted = wanted;
+    if (!wanted)
+        return;
+    if (http->continue_owed) {
+        http->continue_owed = false;
+        buffer_append_literal(stream_output(&http->conn->stream), "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    http->conn->active_ms = loop_now(http->conn->worker->loop).mono_ms;
+    conn_release_input(http->conn);
+    conn_go_on(http->conn);
+}
+
+static void client_respond(struct exchange *x, const struct http_response *response)
+{
+    struct http_conn *http = http_of(x);
+    struct worker *worker = http->conn->worker;
+    bool unknown = response->body_bytes == HTTP_BODY_UNKNOWN;
+    bool no_length = response->status == 204 || response->status == 304 || response->status < 200;
+
+    assert(!http->responded);
+    http->responded = true;
+    http->no_body = no_length || http->request.method == HTTP_METHOD_HEAD;
+    http->chunked = unknown && http->request.minor_version >= 1 && !http->no_body;
+    http->response_left_bytes = http->no_body ? 0 : response->body_bytes;
+    http->keep_alive = http->request.keep_alive && !worker->draining && http1_body_is_done(&http->body) &&
+                       !http->conn->peer_ended && (!unknown || http->chunked || http->no_body);
+    respond(http->conn, response, http->keep_alive, unknown && http->request.minor_version >= 1 && !no_length,
+            no_length, http->request.minor_version);
+}
+
+static void client_send(struct exchange *x, struct bytes bytes)
+{
+    struct http_conn *http = http_of(x);
+    struct buffer *output;
+
+    if (http->no_body || bytes.size == 0)
+        return;
+    output = stream_output(&http->conn->stream);
+    if (http->chunked) {
+        http1_render_chunk(output, bytes);
+        return;
+    }
+    if (http->response_left_bytes != HTTP_BODY_UNKNOWN) {
+        assert((int64_t)bytes.size <= http->response_left_bytes);
+        http->response_left_bytes -= (int64_t)bytes.size;
+    }
+    buffer_append(output, bytes);
+}
+
+static size_t client_room(const struct exchange *x)
+{
+    enum { WINDOW_BYTES = 256 * 1024 };
+    struct http_conn *http = http_of(x);
+    size_t queued = stream_queued_bytes(&http->conn->stream);
+
+    if (queued < WINDOW_BYTES)
+        return WINDOW_BYTES - queued;
+    http->writable_wanted = true;
+    stream_want_drained(&http->conn->stream);
+    conn_update_deadline(http->conn);
+    return 0;
+}
+
+/* The exchange is over: ready for the next request, or close. */
+static void finish(struct http_conn *http)
+{
+    struct conn *conn = http->conn;
+
+    http->active = false;
+    http->writable_wanted = false;
+    free(http->kept);
+    http->kept = NULL;
+    conn->active_ms = loop_now(conn->worker->loop).mono_ms;
+    counters_add(&conn->worker->counters, METRIC_http_requests, 1);
+    if (!http->keep_alive || conn->worker->draining) {
+        conn_close(conn);
+    } else if (!http->in_begin) {
+        conn_release_input(conn);
+        conn_go_on(conn);
+    }
+}
+
+static void client_end(struct exchange *x)
+{
+    struct http_conn *http = http_of(x);
+
+    assert(http->responded);
+    assert(http->response_left_bytes == HTTP_BODY_UNKNOWN || http->response_left_bytes == 0);
+    if (http->chunked)
+        http1_render_last_chunk(stream_output(&http->conn->stream));
+    finish(http);
+}
+
+static void client_abort(struct exchange *x)
+{
+    struct http_conn *http = http_of(x);
+
+    http->active = false;
+    free(http->kept);
+    http->kept = NULL;
+    http->conn->closing = true;
+    stream_abort(&http->conn->stream);
+}
+
+static const struct exchange_client client = {client_read, client_respond, client_send,
+                                              client_room, client_end,     client_abort};
+
+/* ---- asking ------------------------------------------------------------------------------------ */
+
+/* The exchange goes on after the bytes it came in are gone: copies its head and fields. */
+static bool keep_request(struct http_conn *http, struct bytes head)
+{
+    size_t fields_size = http->request.fields.count * sizeof *http->request.fields.list;
+    char *kept = malloc(fields_size + head.size);
+
+    if (kept == NULL)
+        return false;
+    memcpy(kept, http->request.fields.list, fields_size);
+    memcpy(kept + fields_size, head.data, head.size);
+    http->request.fields.list = (struct http_field *)(void *)kept;
+    http_request_rebase(&http->request, head.data, head.size, kept + fields_size);
+    http->kept = kept;
+    return true;
+}
+
+static void begin(struct http_conn *http, struct bytes head)
+{
+    struct conn *conn = http->conn;
+
+    http->exchange = (struct exchange){.engine = conn->port->engine,
+                                       .client = &client,
+                                       .request = &http->request,
+                                       .now = loop_now(conn->worker->loop)};
+    http->active = true;
+    http->responded = http->no_body = http->chunked = http->body_wanted = http->writable_wanted = false;
+    http->continue_owed = http->request.expects_continue;
+    http->head_began_ms = 0;
+    http1_body_init(&http->body, http->request.body_bytes);
+    http->in_begin = true;
+    conn->port->engine->begin(conn->port->engine_worker, &http->exchange);
+    http->in_begin = false;
+    if (http->active && !keep_request(http, head)) {
+        struct exchange *x = &http->exchange;
+        http->active = false;
+        x->engine->gone(x);
+        conn->closing = true;
+        stream_abort(&conn->stream);
+    }
+}
+
+/* Hands the engine what of the request's body is there and wanted. Returns how much was consumed. */
+static size_t read_body(struct http_conn *http, struct bytes input)
+{
+    size_t offset = 0;
+
+    while (http->active && http->body_wanted && !http1_body_is_done(&http->body)) {
+        struct bytes data = {NULL, 0};
+        size_t consumed = 0;
+        int status = 400;
+        enum http1_result result =
+            http1_body_read(&http->body, bytes_after(input, offset), &data, &consumed, &status);
+
+        offset += consumed;
+        if (data.size > 0)
+            http->exchange.engine->body(&http->exchange, data);
+        if (!http->active || http->conn->closing)
+            break;
+        if (result == HTTP1_BAD) {
+            bool responded = http->responded;
+            http->active = false;
+            http->exchange.engine->gone(&http->exchange);
+            free(http->kept);
+            http->kept = NULL;
+            if (responded) {
+                http->conn->closing = true;
+                stream_abort(&http->conn->stream);
+            } else {
+                refuse(http->conn, status);
+            }
+            break;
+        }
+        if (http1_body_is_done(&http->body)) {
+            http->body_wanted = false;
+            http->continue_owed = false;
+            http->exchange.engine->body_end(&http->exchange);
+            break;
+        }
+        if (consumed == 0)
+            break;
+    }
+    return offset;
+}
+
+static size_t received(struct conn *conn, struct bytes input)
+{
+    struct http_conn *http = conn->kind_state;
+    const struct conn_limits *limits = conn->worker->limits;
+    size_t offset = 0;
+
+    if (http == NULL) {
+        http = conn->kind_state = calloc(1, sizeof *http);
+        if (http == NULL) {
+            conn->closing = true;
+            stream_abort(&conn->stream);
+            return input.size;
+        }
+        http->conn = conn;
+    }
+    while (!conn->closing) {
+        struct bytes rest = bytes_after(input, offset);
+        size_t consumed = 0;
+        int status = 400;
+
+        if (http->active) {
+            offset += read_body(http, rest);
+            if (http->active)
+                break;
+            continue;
+        }
+        if (rest.size == 0)
+            break;
+        if (stream_queued_bytes(&conn->stream) > limits->output_bytes_max) {
+            conn_hold_input(conn);
+            stream_want_drained(&conn->stream);
+            break;
+        }
+        switch (http1_parse_request(&http->parser, &limits->http, rest, conn->worker->fields, &http->request,
+                                    &consumed, &status)) {
+        case HTTP1_MORE:
+            if (http->head_began_ms == 0)
+                http->head_began_ms = conn->active_ms;
+            if (conn->peer_ended)
+                conn_close(conn);
+            return offset;
+        case HTTP1_BAD: refuse(conn, status); return input.size;
+        case HTTP1_DONE:
+            offset += consumed;
+            begin(http, bytes_first(rest, consumed));
+            break;
+        }
+    }
+    if (conn->closing)
+        return input.size;
+    if (http->active && offset < input.size && !http->body_wanted)
+        conn_hold_input(conn); /* the next request, or a body nobody wants yet: the client may wait */
+    else if (!http->active && conn->peer_ended)
+        conn_close(conn);
+    return offset;
+}
+
+static void ended(struct conn *conn)
+{
+    struct http_conn *http = conn->kind_state;
+
+    if (http == NULL || !http->active) {
+        if (!conn->held)
+            conn_close(conn);
+        return;
+    }
+    if (!http1_body_is_done(&http->body) && http->body_wanted && conn->input.size == 0) {
+        /* The request itself is cut short: nobody waits for its answer. */
+        conn->closing = true;
+        stream_abort(&conn->stream);
+    }
+}
+
+static void drained(struct conn *conn)
+{
+    struct http_conn *http = conn->kind_state;
+
+    if (http->active && http->writable_wanted) {
+        http->writable_wanted = false;
+        http->exchange.engine->writable(&http->exchange);
+    } else if (!http->active) {
+        conn_release_input(conn);
+    }
+}
+
+static void closed(struct conn *conn)
+{
+    struct http_conn *http = conn->kind_state;
+
+    if (http == NULL)
+        return;
+    if (http->active)
+        http->exchange.engine->gone(&http->exchange);
+    free(http->kept);
+    free(http);
+}
+
+static void drain(struct conn *conn)
+{
+    struct http_conn *http = conn->kind_state;
+    if (http == NULL || (!http->active && conn->input.size == 0))
+        conn_close(conn);
+}
+
+static int64_t due_ms(const struct conn *conn)
+{
+    const struct conn_limits *limits = conn->worker->limits;
+    const struct http_conn *http = conn->kind_state;
+
+    if (http == NULL)
+        return conn->opened_ms + limits->http_idle_ms;
+    if (http->active)
+        return http->body_wanted ? conn->active_ms + limits->body_ms : INT64_MAX; /* else it is the engine's turn */
+    if (http->head_began_ms != 0)
+        return http->head_began_ms + limits->head_ms;
+    return conn->active_ms + limits->http_idle_ms;
+}
+
+static void too_slow(struct conn *conn)
+{
+    struct http_conn *http = conn->kind_state;
+
+    if (http != NULL && http->active) {
+        bool responded = http->responded;
+        http->active = false;
+        http->exchange.engine->gone(&http->exchange);
+        free(http->kept);
+        http->kept = NULL;
+        if (responded) {
+            conn->closing = true;
+            stream_abort(&conn->stream);
+            return;
+        }
+        refuse(conn, 408);
+        return;
+    }
+    if (http != NULL && http->head_began_ms != 0) {
+        refuse(conn, 408); /* RFC 9110 §15.5.9 */
+        return;
+    }
+    conn_close(conn); /* an idle connection: no words, the client may be about to send (RFC 9112 §9.5) */
+}
+
+const struct conn_kind conn_kind_http = {received, ended, drained, closed, drain, due_ms, too_slow};

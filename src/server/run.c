@@ -1,0 +1,113 @@
+#include "server/run.h"
+#include "server/server.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static sigset_t ending_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+void run_prepare(void)
+{
+    sigset_t set = ending_signals();
+    struct rlimit limit;
+
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+bool run_wait(int64_t timeout_ms)
+{
+    sigset_t set = ending_signals();
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
+    int signal_number;
+
+    do
+        signal_number = timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &timeout);
+    while (signal_number < 0 && errno == EINTR);
+    return signal_number > 0;
+}
+
+/* A second signal while the server drains: leave at once. */
+static void *leave_on_signal(void *log)
+{
+    if (run_wait(-1)) {
+        log_write(log, LOG_WARNING, "leaving at once");
+        _exit(1);
+    }
+    return NULL;
+}
+
+static const char *scheme(struct server_port port)
+{
+    switch (port.protocol) {
+    case LISTEN_RESP: return "resp";
+    case LISTEN_MEMCACHED: return "memcached";
+    case LISTEN_HTTP: return "http";
+    case LISTEN_AUTO: return port.role == ROLE_cache ? "tcp" : "http";
+    }
+    UNREACHABLE();
+}
+
+static void report_start(const struct options *options, const struct server *server, struct log *log)
+{
+    log_write(log, LOG_INFO, "nuthatch " NUTHATCH_VERSION ", %u thread%s, %s, %lld MiB of memory",
+              server_thread_count(server), server_thread_count(server) == 1 ? "" : "s", server_loop_name(server),
+              (long long)options->memory_bytes / (1024 * 1024));
+    for (size_t i = 0; i < server_port_count(server); i++) {
+        struct server_port port = server_port(server, i);
+        log_write(log, LOG_INFO, "%s ready on %s://%s", role_row(port.role)->name, scheme(port), port.address);
+    }
+}
+
+int run_roles(const struct options *options)
+{
+    struct log *log = log_create(stderr, options->log_level, &clock_system);
+    struct buffer message = {0};
+    struct server *server;
+    pthread_t leaver;
+    enum err err;
+
+    run_prepare();
+    err = server_create(options, log, &clock_system, &message, &server);
+    if (err != OK) {
+        fprintf(stderr, "nuthatch: %.*s", BYTES_PRINTF(buffer_bytes(&message)));
+        if (message.size == 0)
+            fprintf(stderr, "nuthatch: cannot start: %s\n", err_text(err));
+        buffer_fini(&message);
+        log_destroy(log);
+        return 1;
+    }
+    err = server_start(server);
+    if (err != OK) {
+        log_write(log, LOG_ERROR, "cannot start a thread: %s", err_text(err));
+        _exit(1);
+    }
+    report_start(options, server, log);
+    run_wait(-1);
+    log_write(log, LOG_INFO, "stopping: answers in hand have %lld ms; a second signal ends them",
+              (long long)options->drain_timeout_ms);
+    if (pthread_create(&leaver, NULL, leave_on_signal, log) == 0)
+        pthread_detach(leaver);
+    server_drain(server, options->drain_timeout_ms);
+    server_join(server);
+    server_destroy(server);
+    log_write(log, LOG_INFO, "stopped");
+    buffer_fini(&message);
+    /* The log stays: the thread that waits for a second signal may still write to it. */
+    return 0;
+}

@@ -1,0 +1,506 @@
+#include "server/server.h"
+#include "net/listen.h"
+#include "server/file.h"
+#include "server/worker.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A port of the whole server: each worker listens on a socket of its own, all on the same address. */
+struct shared_port {
+    size_t role_index;
+    enum listen_protocol protocol;
+    struct address address;
+    char text[ADDRESS_TEXT_BYTES];
+    int *fds; /* one per worker */
+};
+
+struct shared_role {
+    struct gateway *gateway;
+    struct mock *mock;
+};
+
+struct server {
+    const struct options *options;
+    struct log *log;
+    const struct clock *clock;
+    struct conn_limits limits;
+    nh_store *store;
+    struct shared_role *roles;
+    struct shared_port *ports;
+    size_t port_count;
+    struct worker *workers;
+    size_t worker_count;
+    size_t loop_count; /* workers whose loop was made */
+    atomic_int connection_count;
+    _Atomic uint64_t last_connection_id;
+    struct now started;
+};
+
+enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
+
+/* ---- insight ----------------------------------------------------------------------------------- */
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long total_pages, resident_pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%llu %llu", &total_pages, &resident_pages) != 2)
+        resident_pages = 0;
+    fclose(file);
+    return (uint64_t)resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void read_facts(void *context, struct kv_facts *facts)
+{
+    struct server *server = context;
+
+    *facts = (struct kv_facts){
+        .started_wall_ms = server->started.wall_ms,
+        .started_mono_ms = server->started.mono_ms,
+        .thread_count = (unsigned)server->worker_count,
+        .connections_now = (uint64_t)atomic_load(&server->connection_count),
+        .connections_max = (uint64_t)server->options->connections_max,
+        .resident_bytes = resident_bytes(),
+        .loop_name = server_loop_name(server),
+    };
+    for (size_t i = 0; i < server->worker_count; i++)
+        for (int metric = 0; metric < METRIC_COUNT; metric++)
+            facts->metrics[metric] += counters_read(&server->workers[i].counters, (enum metric)metric);
+    for (size_t i = 0; i < server->port_count && facts->tcp_port == 0; i++)
+        if (server->options->roles[server->ports[i].role_index].role == ROLE_cache)
+            facts->tcp_port = address_port(&server->ports[i].address);
+}
+
+size_t server_port_count(const struct server *server) { return server->port_count; }
+
+struct server_port server_port(const struct server *server, size_t index)
+{
+    const struct shared_port *port = &server->ports[index];
+    return (struct server_port){server->options->roles[port->role_index].role, port->protocol, port->text,
+                                address_port(&port->address)};
+}
+
+const char *server_loop_name(const struct server *server)
+{
+    return loop_kind(server->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll";
+}
+
+unsigned server_thread_count(const struct server *server) { return (unsigned)server->worker_count; }
+
+uint64_t server_mock_request_count(const struct server *server, struct bytes path)
+{
+    for (size_t i = 0; i < server->options->role_count; i++)
+        if (server->roles[i].mock != NULL)
+            return mock_request_count(server->roles[i].mock, path);
+    return 0;
+}
+
+uint64_t server_next_connection_id(struct server *server)
+{
+    return atomic_fetch_add(&server->last_connection_id, 1) + 1;
+}
+
+/* ---- making ------------------------------------------------------------------------------------ */
+
+static void set_limits(struct server *server)
+{
+    const struct options *options = server->options;
+
+    server->limits = (struct conn_limits){
+        .http = {.line_bytes_max = 16 * 1024, .head_bytes_max = 64 * 1024, .fields_max = 100},
+        .resp = {.arguments_max = 1024 * 1024,
+                 .bulk_bytes_max = (uint64_t)options->value_bytes_max,
+                 .inline_bytes_max = 64 * 1024},
+        .memcached = {.line_bytes_max = 64 * 1024, .value_bytes_max = (uint64_t)options->value_bytes_max},
+        .input_bytes_max = (uint64_t)options->connection_buffer_bytes,
+        .output_bytes_max = 1024 * 1024,
+        .http_idle_ms = options->idle_timeout_ms,
+        .cache_idle_ms = options->cache_idle_timeout_ms,
+        .head_ms = options->header_timeout_ms,
+        .body_ms = options->body_timeout_ms,
+        .write_ms = options->write_timeout_ms,
+    };
+}
+
+static size_t thread_count(const struct options *options)
+{
+    cpu_set_t cores;
+
+    if (options->threads > 0)
+        return (size_t)options->threads;
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 0)
+        return (size_t)CPU_COUNT(&cores);
+    return 1;
+}
+
+static enum err open_port(struct server *server, size_t role_index, const struct listen_option *listen,
+                          struct buffer *message)
+{
+    struct shared_port *port = &server->ports[server->port_count];
+    enum err err = address_parse(bytes_of_text(listen->address), &port->address);
+
+    if (err != OK) {
+        buffer_append_format(message, "%s: %s\n", listen->address,
+                             err == ERR_MISSING ? "there is no such host" : err_text(err));
+        return err;
+    }
+    port->role_index = role_index;
+    port->protocol = listen->protocol;
+    port->fds = malloc(server->worker_count * sizeof *port->fds);
+    if (port->fds == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < server->worker_count; i++)
+        port->fds[i] = -1;
+    server->port_count++;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        err = listen_open(&port->address, server->worker_count > 1, &port->fds[i]);
+        if (err != OK) {
+            buffer_append_format(message, "cannot listen on %s: %s", listen->address, err_text(err));
+            if (err == ERR_ADDRESS_IN_USE)
+                buffer_append_format(message, "; stop what listens there, or choose another with --listen (port "
+                                              "0 takes any free one)");
+            else if (err == ERR_FORBIDDEN)
+                buffer_append_format(message, "; ports below 1024 need root, or choose a higher one with --listen");
+            buffer_append_literal(message, "\n");
+            return err;
+        }
+    }
+    address_format(&port->address, port->text);
+    return OK;
+}
+
+static enum err open_ports(struct server *server, struct buffer *message)
+{
+    const struct options *options = server->options;
+    size_t count = 0;
+
+    for (size_t i = 0; i < options->role_count; i++)
+        count += options->roles[i].listens.count;
+    server->ports = calloc(count > 0 ? count : 1, sizeof *server->ports);
+    if (server->ports == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < options->role_count; i++)
+        for (size_t j = 0; j < options->roles[i].listens.count; j++) {
+            enum err err = open_port(server, i, &options->roles[i].listens.items[j], message);
+            if (err != OK)
+                return err;
+        }
+    return OK;
+}
+
+static enum err create_store(struct server *server, struct buffer *message)
+{
+    const struct options *options = server->options;
+    nh_options store = {.size = sizeof store,
+                        .memory_bytes = (uint64_t)options->memory_bytes,
+                        .value_bytes_max = (uint64_t)options->value_bytes_max};
+    nh_result result;
+
+    /* A small memory with the default largest value is no mistake of the operator's. */
+    if (store.value_bytes_max > store.memory_bytes / 2)
+        store.value_bytes_max = store.memory_bytes / 2;
+    result = nh_create(&store, &server->store);
+    if (result == NH_OK)
+        return OK;
+    buffer_append_format(message, "cannot make a store of %lld bytes: %s\n", (long long)options->memory_bytes,
+                         nh_result_text(result));
+    return result == NH_NO_MEMORY ? ERR_NO_MEMORY : ERR_RANGE;
+}
+
+static enum err create_mock(const struct role_options *role, struct mock **mock, struct buffer *message)
+{
+    struct buffer document = {0};
+    struct mock_options options = {.latency_ms = role->latency_ms, .max_age_s = role->max_age_ms / 1000};
+    enum err err = OK;
+
+    if (role->data_path != NULL) {
+        err = file_read(role->data_path, &document);
+        if (err != OK)
+            buffer_append_format(message, "cannot read %s: %s\n", role->data_path, err_text(err));
+        options.document = buffer_bytes(&document);
+    } else {
+        options.document = mock_sample_document();
+    }
+    if (err == OK) {
+        struct buffer why = {0};
+        err = mock_create(&options, mock, &why);
+        if (err != OK)
+            buffer_append_format(message, "%s: %.*s\n", role->data_path != NULL ? role->data_path : "the sample",
+                                 BYTES_PRINTF(buffer_bytes(&why)));
+        buffer_fini(&why);
+    }
+    buffer_fini(&document);
+    return err;
+}
+
+static enum err create_role(struct server *server, size_t index, struct buffer *message)
+{
+    const struct role_options *role = &server->options->roles[index];
+    enum err err = OK;
+
+    switch (role->role) {
+    case ROLE_cache: break;
+    case ROLE_gateway:
+        err = gateway_create(
+            &(struct gateway_options){
+                .origin_url = bytes_of_text(role->origin_url),
+                .store = server->store,
+                .space = HTTP_SPACE + (uint32_t)index,
+                .object_bytes_max = (uint64_t)role->object_bytes_max,
+                .connect_timeout_ms = role->connect_timeout_ms,
+                .first_byte_timeout_ms = role->first_byte_timeout_ms,
+                .total_timeout_ms = role->total_timeout_ms,
+                .origin_connections_max = (uint32_t)role->origin_connections_max,
+                .stale_if_error_ms = role->stale_if_error_ms,
+                .log = server->log,
+            },
+            &server->roles[index].gateway);
+        if (err == ERR_SYNTAX)
+            buffer_append_format(message, "%s is not an absolute http or https URL\n", role->origin_url);
+        break;
+    case ROLE_mock: err = create_mock(role, &server->roles[index].mock, message); break;
+    case ROLE_COUNT: UNREACHABLE();
+    }
+    return err;
+}
+
+static bool keeps_something(const struct options *options)
+{
+    for (size_t i = 0; i < options->role_count; i++)
+        if (options->roles[i].role != ROLE_mock)
+            return true;
+    return false;
+}
+
+static enum wire wire_of(enum role role, enum listen_protocol protocol)
+{
+    switch (protocol) {
+    case LISTEN_RESP: return WIRE_RESP;
+    case LISTEN_MEMCACHED: return WIRE_MEMCACHED;
+    case LISTEN_HTTP: return WIRE_HTTP;
+    case LISTEN_AUTO: return role == ROLE_cache ? WIRE_DETECT : WIRE_HTTP;
+    }
+    UNREACHABLE();
+}
+
+static enum err create_worker(struct server *server, size_t index, struct buffer *message)
+{
+    const struct options *options = server->options;
+    struct worker *worker = &server->workers[index];
+    enum err err;
+
+    worker->server = server;
+    worker->limits = &server->limits;
+    worker->log = server->log;
+    worker->clock = server->clock;
+    worker->store = server->store;
+    worker->server_connection_count = &server->connection_count;
+    worker->connections_max = (int)options->connections_max;
+    worker->role_count = options->role_count;
+    worker->date_second = -1;
+    list_init(&worker->connections);
+    worker->kv = (struct kv){server->store, &worker->counters, read_facts, server};
+    worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
+    worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
+    worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
+    worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
+    if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL || worker->mocks == NULL)
+        return ERR_NO_MEMORY;
+    /* Only the first loop's falling back to epoll is worth a line. */
+    err = loop_create(&(struct loop_options){index == 0                ? options->loop
+                                             : server->loop_count == 0 ? options->loop
+                                                                       : loop_kind(server->workers[0].loop),
+                                             server->clock, server->log},
+                      &worker->loop);
+    if (err != OK) {
+        buffer_append_format(message, "cannot make an event loop: %s%s\n", err_text(err),
+                             err == ERR_UNSUPPORTED ? "; try --loop auto" : "");
+        return err;
+    }
+    server->loop_count++;
+    for (size_t i = 0; i < options->role_count && err == OK; i++) {
+        if (server->roles[i].gateway != NULL)
+            err = gateway_worker_create(server->roles[i].gateway, worker->loop, &worker->counters,
+                                        &worker->gateways[i]);
+        else if (server->roles[i].mock != NULL)
+            err = mock_worker_create(server->roles[i].mock, worker->loop, &worker->counters, &worker->mocks[i]);
+    }
+    if (err != OK)
+        return err;
+    for (size_t i = 0; i < server->port_count; i++) {
+        const struct shared_port *shared = &server->ports[i];
+        enum role role = options->roles[shared->role_index].role;
+        struct port *port = &worker->ports[i];
+
+        port->worker = worker;
+        port->wire = wire_of(role, shared->protocol);
+        port->fd = shared->fds[index];
+        if (role == ROLE_gateway) {
+            port->engine = &gateway_engine;
+            port->engine_worker = worker->gateways[shared->role_index];
+        } else if (role == ROLE_mock) {
+            port->engine = &mock_engine;
+            port->engine_worker = worker->mocks[shared->role_index];
+        }
+    }
+    worker->port_count = server->port_count;
+    return OK;
+}
+
+enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
+                       struct buffer *message, struct server **result)
+{
+    struct server *server = calloc(1, sizeof *server);
+    enum err err = ERR_NO_MEMORY;
+
+    if (server == NULL)
+        return ERR_NO_MEMORY;
+    server->options = options;
+    server->log = log;
+    server->clock = clock;
+    server->started = clock_read(clock);
+    server->worker_count = thread_count(options);
+    server->workers = calloc(server->worker_count, sizeof *server->workers);
+    server->roles = calloc(options->role_count + 1, sizeof *server->roles);
+    if (server->workers == NULL || server->roles == NULL)
+        goto destroy;
+    set_limits(server);
+    err = open_ports(server, message);
+    if (err == OK && keeps_something(options))
+        err = create_store(server, message);
+    for (size_t i = 0; i < options->role_count && err == OK; i++)
+        err = create_role(server, i, message);
+    for (size_t i = 0; i < server->worker_count && err == OK; i++)
+        err = create_worker(server, i, message);
+    if (err != OK)
+        goto destroy;
+    *result = server;
+    return OK;
+
+destroy:
+    server_destroy(server);
+    return err;
+}
+
+/* ---- running ----------------------------------------------------------------------------------- */
+
+static void *run_worker(void *argument)
+{
+    struct worker *worker = argument;
+    loop_run(worker->loop);
+    return NULL;
+}
+
+enum err server_start(struct server *server)
+{
+    sigset_t all, before;
+    enum err err = OK;
+
+    /* Signals are the main thread's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (size_t i = 0; i < server->worker_count && err == OK; i++) {
+        struct worker *worker = &server->workers[i];
+        worker_listen(worker);
+        if (pthread_create(&worker->thread, NULL, run_worker, worker) == 0)
+            worker->thread_started = true;
+        else
+            err = ERR_SYSTEM;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+struct drain_task {
+    struct task task;
+    struct worker *worker;
+    int64_t drain_ms;
+};
+
+static void run_drain(struct task *task)
+{
+    struct drain_task *drain = CONTAINER_OF(task, struct drain_task, task);
+    worker_drain(drain->worker, drain->drain_ms);
+    free(drain);
+}
+
+void server_drain(struct server *server, int64_t drain_ms)
+{
+    for (size_t i = 0; i < server->worker_count; i++) {
+        struct drain_task *drain = malloc(sizeof *drain);
+        if (drain == NULL)
+            abort(); /* a stop that cannot be asked for must not become a process that never ends */
+        *drain = (struct drain_task){{run_drain, NULL}, &server->workers[i], drain_ms};
+        loop_post(server->workers[i].loop, &drain->task);
+    }
+}
+
+static void run_nothing(struct task *task) { free(task); }
+
+void server_wake(struct server *server)
+{
+    for (size_t i = 0; i < server->worker_count; i++) {
+        struct task *task = malloc(sizeof *task);
+        if (task == NULL)
+            continue;
+        task->run = run_nothing;
+        loop_post(server->workers[i].loop, task);
+    }
+}
+
+void server_join(struct server *server)
+{
+    for (size_t i = 0; i < server->worker_count; i++)
+        if (server->workers[i].thread_started) {
+            pthread_join(server->workers[i].thread, NULL);
+            server->workers[i].thread_started = false;
+        }
+}
+
+/* ---- ending ------------------------------------------------------------------------------------ */
+
+static void destroy_worker(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->role_count; i++) {
+        if (worker->gateways != NULL && worker->gateways[i] != NULL)
+            gateway_worker_destroy(worker->gateways[i]);
+        if (worker->mocks != NULL && worker->mocks[i] != NULL)
+            mock_worker_destroy(worker->mocks[i]);
+    }
+    if (worker->loop != NULL)
+        loop_destroy(worker->loop);
+    free(worker->gateways);
+    free(worker->mocks);
+    free(worker->ports);
+    free(worker->fields);
+}
+
+void server_destroy(struct server *server)
+{
+    for (size_t i = 0; server->workers != NULL && i < server->worker_count; i++)
+        destroy_worker(&server->workers[i]);
+    for (size_t i = 0; server->roles != NULL && i < server->options->role_count; i++) {
+        if (server->roles[i].gateway != NULL)
+            gateway_destroy(server->roles[i].gateway);
+        if (server->roles[i].mock != NULL)
+            mock_destroy(server->roles[i].mock);
+    }
+    for (size_t i = 0; i < server->port_count; i++) {
+        for (size_t j = 0; j < server->worker_count; j++)
+            if (server->ports[i].fds[j] >= 0)
+                close(server->ports[i].fds[j]);
+        free(server->ports[i].fds);
+    }
+    if (server->store != NULL)
+        nh_destroy(server->store);
+    free(server->ports);
+    free(server->roles);
+    free(server->workers);
+    free(server);
+}

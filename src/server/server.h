@@ -1,0 +1,58 @@
+/* server.h — a running nuthatch: a store, the roles asked for, and one worker per thread.
+ *
+ * Several may live in one process (the demo has two). Life: create, start, drain, join, destroy. All
+ * functions are for the thread that created it, but for those that say otherwise. */
+#pragma once
+#include "base/buffer.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "nuthatch.h"
+#include "server/options.h"
+
+struct server;
+
+/* Opens the ports and makes the store and the engines; no thread runs yet. `options` is complete (see
+ * options_parse_arguments) and, with `log` and `clock`, is kept by reference. On an error a sentence that
+ * says what to do is appended to `message`.
+ * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host or file), ERR_SYNTAX (the
+ * mock's file, the origin's URL), ERR_UNSUPPORTED (the loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
+enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
+                       struct buffer *message, struct server **server);
+
+/* Starts the threads. ERR_SYSTEM if the system gives none. */
+enum err server_start(struct server *server);
+
+/* Begins to stop: no new connections; what is in hand may be finished within `drain_ms`. Any thread. */
+void server_drain(struct server *server, int64_t drain_ms);
+
+/* Waits until every worker has ended. */
+void server_join(struct server *server);
+
+void server_destroy(struct server *server);
+
+/* ---- what it looks like ------------------------------------------------------------------------ */
+
+/* A port that is open: the address it got, as text, for as long as the server lives. */
+struct server_port {
+    enum role role;
+    enum listen_protocol protocol;
+    const char *address; /* "127.0.0.1:6379" */
+    uint16_t port;
+};
+size_t server_port_count(const struct server *server);
+struct server_port server_port(const struct server *server, size_t index);
+
+/* "io_uring" or "epoll". */
+const char *server_loop_name(const struct server *server);
+unsigned server_thread_count(const struct server *server);
+
+/* How many requests the mock of the server's only mock role has answered for `path`. Any thread. */
+uint64_t server_mock_request_count(const struct server *server, struct bytes path);
+
+/* Has every worker look at the clock again: after a test's clock has been moved. Any thread. */
+void server_wake(struct server *server);
+
+/* ---- for its connections ----------------------------------------------------------------------- */
+
+/* A number no other connection of this server has had. Any thread. */
+uint64_t server_next_connection_id(struct server *server);

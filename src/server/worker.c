@@ -1,0 +1,96 @@
+#include "server/worker.h"
+#include "message/http_date.h"
+#include "server/conn.h"
+#include "server/server.h"
+
+enum { SWEEP_EVERY_MS = 100, SWEEP_ENTRIES = 2000, DRAIN_LOOK_EVERY_MS = 20 };
+
+const char *worker_date(struct worker *worker)
+{
+    int64_t second = loop_now(worker->loop).wall_ms / 1000;
+
+    if (second != worker->date_second) {
+        http_date_format(second * 1000, worker->date);
+        worker->date_second = second;
+    }
+    return worker->date;
+}
+
+static void sweep(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, sweep);
+    int64_t now_ms = loop_now(worker->loop).mono_ms;
+
+    nh_sweep(worker->store, now_ms, SWEEP_ENTRIES);
+    timer_set(worker->loop, timer, now_ms + SWEEP_EVERY_MS);
+}
+
+void worker_listen(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->port_count; i++)
+        listener_start(worker->loop, &worker->ports[i].listener, worker->ports[i].fd, conn_accept);
+    if (worker->store != NULL) {
+        timer_init(&worker->sweep, sweep);
+        timer_set(worker->loop, &worker->sweep, clock_read(worker->clock).mono_ms + SWEEP_EVERY_MS);
+    }
+}
+
+static bool is_idle(const struct worker *worker)
+{
+    if (worker->connection_count > 0)
+        return false;
+    for (size_t i = 0; i < worker->role_count; i++)
+        if (worker->gateways[i] != NULL && !gateway_worker_is_idle(worker->gateways[i]))
+            return false;
+    return true;
+}
+
+static void abort_connections(struct worker *worker)
+{
+    for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next)
+        stream_abort(&CONTAINER_OF(node, struct conn, in_worker)->stream);
+}
+
+/* Looks now and then whether the worker may end. */
+static void look_at_drain(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, drain_check);
+    int64_t now_ms = loop_now(worker->loop).mono_ms;
+
+    if (now_ms >= worker->drain_deadline_ms)
+        abort_connections(worker);
+    if (worker->connection_count == 0)
+        for (size_t i = 0; i < worker->role_count; i++)
+            if (worker->gateways[i] != NULL)
+                gateway_worker_stop(worker->gateways[i]);
+    if (is_idle(worker)) {
+        timer_cancel(worker->loop, &worker->sweep);
+        loop_stop(worker->loop);
+        return;
+    }
+    timer_set(worker->loop, timer, now_ms + DRAIN_LOOK_EVERY_MS);
+}
+
+void worker_drain(struct worker *worker, int64_t drain_ms)
+{
+    int64_t deadline_ms = loop_now(worker->loop).mono_ms + drain_ms;
+
+    if (worker->draining) {
+        if (deadline_ms < worker->drain_deadline_ms)
+            worker->drain_deadline_ms = deadline_ms;
+        return;
+    }
+    worker->draining = true;
+    worker->drain_deadline_ms = deadline_ms;
+    for (size_t i = 0; i < worker->port_count; i++)
+        listener_stop(&worker->ports[i].listener);
+    for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next) {
+        struct conn *conn = CONTAINER_OF(node, struct conn, in_worker);
+        if (conn->kind != NULL && !conn->closing)
+            conn->kind->drain(conn);
+        else
+            conn_close(conn);
+    }
+    timer_init(&worker->drain_check, look_at_drain);
+    timer_set(worker->loop, &worker->drain_check, loop_now(worker->loop).mono_ms);
+}

@@ -1,0 +1,87 @@
+/* worker.h — one thread of the server: its loop, its listeners, its connections, its part of each engine.
+ *
+ * Everything in it belongs to its own thread once that runs; only counters are read by others. */
+#pragma once
+#include "base/counters.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "engine/gateway/gateway.h"
+#include "engine/kv/kv.h"
+#include "engine/mock/mock.h"
+#include "message/http.h"
+#include "net/loop.h"
+#include "protocol/http/http1.h"
+#include "protocol/memcached/memcached.h"
+#include "protocol/resp/resp.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct server;
+
+/* Which protocol a port speaks. */
+enum wire { WIRE_DETECT, WIRE_RESP, WIRE_MEMCACHED, WIRE_HTTP };
+
+/* What a connection may take, in plain numbers; one copy for the whole server. */
+struct conn_limits {
+    struct http1_limits http;
+    struct resp_limits resp;
+    struct memcached_limits memcached;
+    uint64_t input_bytes_max;  /* received and not yet dealt with */
+    uint64_t output_bytes_max; /* queued: beyond it the connection reads no further requests */
+    int64_t http_idle_ms, cache_idle_ms; /* 0: never */
+    int64_t head_ms, body_ms, write_ms;
+};
+
+/* One port as one worker sees it. */
+struct port {
+    struct listener listener;
+    struct worker *worker;
+    enum wire wire;
+    int fd;
+    const struct exchange_engine *engine; /* of an HTTP port */
+    void *engine_worker;                  /* its part for this worker */
+};
+
+enum { WORKER_BATCH_COMMANDS = 16, WORKER_BATCH_ARGUMENTS = 8 };
+
+struct worker {
+    struct server *server;
+    const struct conn_limits *limits;
+    struct loop *loop;
+    struct log *log;
+    const struct clock *clock;
+    struct counters counters;
+    struct kv kv;
+    nh_store *store; /* null if no role keeps anything */
+    struct port *ports;
+    size_t port_count;
+    struct gateway_worker **gateways; /* one per role that is a gateway, else null */
+    struct mock_worker **mocks;
+    size_t role_count;
+    struct list connections;
+    size_t connection_count;
+    atomic_int *server_connection_count; /* of all workers, for the cap */
+    int connections_max;
+    bool draining;
+    struct timer sweep, drain_check;
+    int64_t drain_deadline_ms;
+    pthread_t thread;
+    bool thread_started;
+
+    /* Scratch that every connection of this worker uses for the length of one call. */
+    struct http_field *fields; /* limits->http.fields_max */
+    struct bytes arguments[WORKER_BATCH_COMMANDS][WORKER_BATCH_ARGUMENTS];
+    struct command commands[WORKER_BATCH_COMMANDS];
+    int64_t date_second; /* of `date`: the text of the present second */
+    char date[29];
+};
+
+/* Starts accepting on the worker's ports; on its thread or before it runs. */
+void worker_listen(struct worker *worker);
+
+/* Stops accepting and lets the connections finish, at the latest after `drain_ms`; the loop then stops.
+ * On the worker's thread. */
+void worker_drain(struct worker *worker, int64_t drain_ms);
+
+/* The date of the present turn as HTTP writes it: 29 bytes. */
+const char *worker_date(struct worker *worker);
