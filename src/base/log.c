@@ -48,6 +48,7 @@ void log_destroy(struct log *log)
     free(log);
 }
 
+PRINTF_LIKE(4, 0)
 static void write_line(struct log *log, enum log_level level, unsigned left_out_count, const char *format,
                        va_list arguments)
 {
