@@ -83,32 +83,39 @@ struct stream_callbacks {
     void (*received)(struct stream *stream, struct bytes bytes);
     /* The peer will send no more (it may still read). After it, `received` is not called again. */
     void (*ended)(struct stream *stream);
-    /* Output that was waiting has all been handed to the kernel. Called only after stream_output_wanted. */
+    /* Output that was waiting has all been handed to the kernel. Called only after stream_want_drained. */
     void (*drained)(struct stream *stream);
     /* The stream is closed and no longer the loop's; called exactly once, last, never from inside another
-     * stream function. `why` is OK after stream_close, or what broke it. The owner may free its struct. */
+     * stream function. `why` is OK after stream_close, ERR_CANCELLED after stream_abort, or what broke it.
+     * The owner may free its struct. */
     void (*closed)(struct stream *stream, enum err why);
 };
 
 struct stream {
     const struct stream_callbacks *callbacks;
     struct loop *loop;
-    int64_t progress_ms;       /* when output last moved, or the stream was opened: the owner may read it */
-    uint64_t sent_bytes;       /* in all; the owner may read it */
-    struct buffer *output;     /* filled by the owner this turn; null when there is none */
-    struct buffer *sending;    /* handed to the kernel */
-    struct buffer *stash;      /* received while paused */
-    size_t sending_offset;     /* of `sending`: how much the kernel has taken */
-    struct stream *next_touched, *next_closing;
+    int64_t progress_ms;    /* when output last moved or began to wait, or the stream was opened: the owner
+                             * may read it */
+    uint64_t sent_bytes;    /* in all; the owner may read it */
+    struct buffer *output;  /* filled by the owner this turn; null when there is none */
+    struct buffer *sending; /* being handed to the kernel */
+    struct buffer *stash;   /* received while paused */
+    size_t sending_offset;  /* of `sending`: how much the kernel has taken */
+    struct list in_touched; /* the loop's list of streams to look at when the turn ends, or to close */
+    struct list in_ready;   /* the loop's list of streams with input that no event will announce */
+    struct timer linger_timer;
     int fd;
     enum err why;
-    uint8_t armed : 1, paused : 1, touched : 1, send_in_flight : 1, wants_drained : 1, closing : 1,
-        lingering : 1, dead : 1, ended : 1, cancelling : 1, in_closing_list : 1, backend_bit : 1;
-    uint32_t backend_number;
+    uint32_t lingered_bytes;
+    uint16_t paused : 1, ended : 1, end_held : 1, wants_drained : 1, closing : 1, lingering : 1, dead : 1;
+    /* the back ends' own */
+    uint16_t armed : 1, cancelling : 1, send_in_flight : 1, send_now : 1, readable : 1, hung_up : 1,
+        waits_writable : 1;
 };
 
 /* Takes over `fd`, a connected non-blocking socket, and begins to read. `callbacks` is static. */
-void stream_open(struct loop *loop, struct stream *stream, int fd, const struct stream_callbacks *callbacks);
+void stream_open(struct loop *loop, struct stream *stream, int fd,
+                 const struct stream_callbacks *callbacks);
 
 /* Where to append output. Good until the loop's turn ends; never null: without memory it is a buffer
  * that has `failed` set, and the stream is cut at the end of the turn. */
@@ -141,8 +148,10 @@ struct listener {
      * callee's to close. */
     void (*accepted)(struct listener *listener, int fd);
     struct loop *loop;
+    struct list in_numbered;
+    uint64_t number; /* tells a late completion from the present use */
     int fd;
-    uint8_t armed : 1, closing : 1;
+    uint8_t started : 1, armed : 1;
     struct timer retry; /* set while there are no descriptors left: accepting goes on after 100 ms */
 };
 
@@ -162,13 +171,15 @@ enum { WATCH_READABLE = 1, WATCH_WRITABLE = 2, WATCH_ERROR = 4 };
 struct watch {
     void (*ready)(struct watch *watch, int events); /* the owner's; level-triggered in effect */
     struct loop *loop;
+    struct list in_numbered;
+    uint64_t number; /* tells a late completion of an earlier use from the present one */
     int fd;
     int events;
-    uint32_t generation; /* tells a late completion of an earlier use from the present one */
     uint8_t armed : 1;
 };
 
 /* Watches `fd` for `events`, or changes them; 0 stops. After watch_set(…, 0) `ready` is not called and
  * the struct may be freed. The descriptor stays the caller's. */
-void watch_init(struct loop *loop, struct watch *watch, int fd, void (*ready)(struct watch *watch, int events));
+void watch_init(struct loop *loop, struct watch *watch, int fd,
+                void (*ready)(struct watch *watch, int events));
 void watch_set(struct watch *watch, int events);
