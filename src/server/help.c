@@ -75,9 +75,10 @@ static void append_listen_note(struct page *page, enum role role)
 
     buffer_append_format(&note, "Listens at %s unless told otherwise. Schemes: ", role_row(role)->listen);
     role_append_schemes(&note, role);
-    if (role == ROLE_CACHE)
-        buffer_append_literal(&note, " (tcp: the first bytes decide between the two protocols)");
     buffer_append_format(page->out, "  %.*s.\n", BYTES_PRINTF(buffer_bytes(&note)));
+    if (role == ROLE_CACHE)
+        buffer_append_literal(page->out,
+                              "  On tcp, a client's first bytes decide between the two protocols.\n");
     buffer_fini(&note);
 }
 
@@ -126,9 +127,8 @@ static void append_verb_help(struct page *page, enum verb verb)
         append_file_note(page);
     append_heading(page, "Example");
     append_row(page, bytes_of_text(row->example), bytes_of_text(row->example_help), 44);
-    buffer_append_literal(page->out,
-                          "\nSizes: 512, 64k, 1M, 1G. Times: 300ms, 5s, 2m, 1h, 1d. --name VALUE and "
-                          "--name=VALUE are the same.\n");
+    buffer_append_literal(page->out, "\nSizes: 512, 64k, 1M, 1G. Times: 300ms, 5s, 2m, 1h, 1d.\n"
+                                     "--name VALUE and --name=VALUE are the same.\n");
 }
 
 static void append_overview(struct page *page)

@@ -1,0 +1,326 @@
+/* links: nuthatch-server */
+#include "server/options.h"
+#include "test.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A file of its own for each case, as /tmp/nuthatch-XXXXXX. */
+static void write_file(char path[32], struct bytes text)
+{
+    int fd;
+    memcpy(path, "/tmp/nuthatch-XXXXXX", sizeof "/tmp/nuthatch-XXXXXX");
+    fd = mkstemp(path);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(write(fd, text.data, text.size), text.size);
+    close(fd);
+}
+
+static enum err load(struct options *options, struct bytes text, struct buffer *message)
+{
+    char path[32];
+    enum err err;
+
+    write_file(path, text);
+    options_init(options);
+    err = options_load_yaml(options, path, message);
+    unlink(path);
+    return err;
+}
+
+/* Loads `text`, which must be refused, and expects `said` with the file's name left out of each line. */
+static void expect_refused(struct bytes text, const char *said)
+{
+    struct options options;
+    struct buffer message = {0}, plain = {0};
+
+    EXPECT_EQ(load(&options, text, &message), ERR_SYNTAX);
+    for (size_t i = 0; i < message.size;) {
+        struct bytes rest = bytes_after(buffer_bytes(&message), i);
+        size_t line_size = (size_t)((char *)memchr(rest.data, '\n', rest.size) - rest.data) + 1;
+        if (bytes_start_with(rest, bytes_of_text(options.file))) {
+            size_t skipped = strlen(options.file) + 1;
+            buffer_append(&plain, bytes_of(rest.data + skipped, line_size - skipped));
+        } else
+            buffer_append(&plain, bytes_first(rest, line_size));
+        i += line_size;
+    }
+    EXPECT_TEXT(buffer_bytes(&plain), bytes_of_text(said));
+    options_fini(&options);
+    buffer_fini(&message);
+    buffer_fini(&plain);
+}
+
+TEST(a_file_may_hold_every_role_as_often_as_it_likes)
+{
+    static const char text[] = "threads: 2\n"
+                               "memory: 1G   # plenty\n"
+                               "loop: epoll\n"
+                               "idle-timeout: \"5s\"\n"
+                               "cache:\n"
+                               "  listen: [tcp://127.0.0.1:7001, 'memcached://127.0.0.1:7002']\n"
+                               "gateway:\n"
+                               "  - origin: https://a.example\n"
+                               "    listen: http://127.0.0.1:7003\n"
+                               "  - origin: http://b.example\n"
+                               "    stale-if-error: 1h\n"
+                               "    listen:\n"
+                               "      - http://127.0.0.1:7004\n"
+                               "mock:\n"
+                               "  data: db.json\n";
+    struct options options;
+    struct buffer message = {0};
+
+    if (load(&options, bytes_of_text(text), &message) != OK)
+        fail_msg("%.*s", BYTES_PRINTF(buffer_bytes(&message)));
+    EXPECT_EQ(options.threads, 2);
+    EXPECT_EQ(options.memory_bytes, 1 << 30);
+    EXPECT_EQ(options.loop, LOOP_EPOLL);
+    EXPECT_EQ(options.idle_timeout_ms, 5000);
+    EXPECT_EQ(options.role_count, 4);
+    EXPECT_EQ(options.roles[0].role, ROLE_CACHE);
+    EXPECT_EQ(options.roles[0].listens.count, 2);
+    EXPECT_EQ(options.roles[0].listens.items[1].protocol, LISTEN_MEMCACHED);
+    assert_string_equal(options.roles[0].listens.items[1].address, "127.0.0.1:7002");
+    EXPECT_EQ(options.roles[0].listens.items[1].where.line, 6);
+    EXPECT_EQ(options.roles[0].listens.items[1].where.column, 34);
+    assert_string_equal(options.roles[1].origin_url, "https://a.example");
+    assert_string_equal(options.roles[2].origin_url, "http://b.example");
+    EXPECT_EQ(options.roles[1].stale_if_error_ms, 0);
+    EXPECT_EQ(options.roles[2].stale_if_error_ms, 3600000);
+    EXPECT_EQ(options.roles[2].where.line, 10);
+    EXPECT_EQ(options.roles[3].role, ROLE_MOCK);
+    assert_string_equal(options.roles[3].data_path, "/tmp/db.json");
+    assert_string_equal(options.roles[3].listens.items[0].address, "127.0.0.1:3000");
+    options_fini(&options);
+    buffer_fini(&message);
+}
+
+TEST(a_role_without_a_word_has_its_defaults)
+{
+    static const char *const texts[] = {"cache:\n", "cache: {}\n", "cache: [{}]\n", "{cache: }",
+                                        "\"cache\":\n"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct options options;
+        struct buffer message = {0};
+        if (load(&options, bytes_of_text(texts[i]), &message) != OK)
+            fail_msg("%.*s", BYTES_PRINTF(buffer_bytes(&message)));
+        EXPECT_EQ(options.role_count, 1);
+        assert_string_equal(options.roles[0].listens.items[0].address, "127.0.0.1:6379");
+        options_fini(&options);
+        buffer_fini(&message);
+    }
+}
+
+TEST(a_flag_on_the_command_line_wins_over_the_file)
+{
+    char path[32], threads[] = "--threads=3", serve[] = "serve", nuthatch[] = "nuthatch";
+    char *arguments[] = {nuthatch, serve, path, threads, NULL};
+    struct options options;
+    struct buffer message = {0};
+
+    write_file(path, BYTES("threads: 2\nmax-connections: 9\ncache:\n"));
+    options_init(&options);
+    EXPECT_EQ(options_parse_arguments(&options, 4, arguments, &message), OK);
+    EXPECT_EQ(options.verb, VERB_SERVE);
+    EXPECT_EQ(options.threads, 3);
+    EXPECT_EQ(options.connections_max, 9);
+    EXPECT_EQ(options.role_count, 1);
+    assert_string_equal(options.file, path);
+    options_fini(&options);
+    unlink(path);
+
+    write_file(path, BYTES("threads: many\ncache:\n")); /* and the file must be right all the same */
+    EXPECT_EQ(options_parse_arguments(&options, 4, arguments, &message), ERR_SYNTAX);
+    options_fini(&options);
+    unlink(path);
+    buffer_fini(&message);
+}
+
+TEST(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on)
+{
+    expect_refused(
+        BYTES("threads: 2\n"
+              "trheads: 3\n"
+              "memory: [1]\n"
+              "cache:\n"
+              "  lisen: tcp://127.0.0.1:1\n"
+              "  latency: 5s\n"
+              "  memory: 5\n"
+              "  listen: [tcp://127.0.0.1:1, [x]]\n"
+              "gateway:\n"
+              "  - origin: example.com\n"
+              "  - object-max: 12q\n"
+              "    origin:\n"
+              "mock: 5\n"
+              "threads: 4\n"
+              "listen: x\n"
+              "gateway:\n"
+              "max-connections: 0\n"),
+        "2:1: unknown key trheads; did you mean threads?\n"
+        "3:9: memory is one value, not a list or a mapping\n"
+        "5:3: unknown key lisen; did you mean listen?\n"
+        "6:3: latency belongs under mock\n"
+        "7:3: memory belongs at the top of the file, not under cache\n"
+        "8:31: listen is a list of addresses, nothing deeper\n"
+        "10:13: origin: \"example.com\" is not an origin; write one like https://api.example.com or "
+        "http://127.0.0.1:3000/base\n"
+        "11:17: object-max: \"12q\" does not fit; write a size, such as 512, 64k, 1M or 1G\n"
+        "12:12: origin has no value; write origin: URL\n"
+        "13:7: mock is a mapping of its options, or a list of such mappings\n"
+        "14:1: threads is there twice; keep one\n"
+        "15:1: listen belongs under cache or gateway or mock\n"
+        "16:1: gateway is there twice; make it one key with a list\n"
+        "17:18: max-connections: 0 is out of range; write 1 to 10000000\n");
+}
+
+TEST(what_no_single_option_can_know_is_said_with_a_place_too)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"gateway:\n", "1:9: gateway has no `origin`: the API to stand in front of, http or https\n"},
+        {"mock:\n  latency: 1s\n", "2:3: mock has no `data`: the JSON file to serve\n"},
+        {"cache:\n  - listen: tcp://127.0.0.1:5\n  - listen: tcp://127.0.0.1:5\n",
+         "3:13: 127.0.0.1:5 is taken by the listener of line 2; give each role its own `listen`\n"},
+        {"gateway:\n  - origin: http://a\n  - origin: http://b\n",
+         "3:5: 127.0.0.1:8080 is taken by the listener of line 2; give each role its own `listen`\n"},
+        {"cache:\nmemory: 4M\nvalue-max: 3M\n",
+         "3:12: value-max is more than half of memory; lower the one or raise the other\n"},
+        {"cache:\nconnection-buffer: 1M\n", "2:20: connection-buffer has no room for the largest value; "
+                                            "write at least 67174400, which is value-max and "
+                                            "64k, or 0\n"},
+        {"gateway:\n  origin: http://a\n  object-max: 65M\n",
+         "2:3: object-max is more than value-max; lower the one or raise the other\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        expect_refused(bytes_of_text(cases[i].text), cases[i].said);
+}
+
+TEST(what_is_not_a_plain_mapping_is_refused)
+{
+    static const struct {
+        struct bytes text;
+        const char *said;
+    } cases[] = {
+        {BYTES_INIT(""), "1:1: the file is empty; name a role: cache, gateway or mock\n"},
+        {BYTES_INIT("# nothing\n"), "1:1: the file is empty; name a role: cache, gateway or mock\n"},
+        {BYTES_INIT("threads: 2\n"), "1:1: no role; add cache, gateway or mock\n"},
+        {BYTES_INIT("cache"), "1:1: the file must be a mapping of options and roles, such as `cache:`\n"},
+        {BYTES_INIT("- cache\n"),
+         "1:1: the file must be a mapping of options and roles, such as `cache:`\n"},
+        {BYTES_INIT("cache:\n---\ncache:\n"), "2:1: a second document; keep one to a file\n"},
+        {BYTES_INIT("cache: &a {}\n"),
+         "1:8: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("cache:\n  listen: &a tcp://h:1\ngateway:\n  listen: *a\n  origin: http://a\n"),
+         "2:11: anchors and aliases are not taken here; write the value out\n"
+         "4:11: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("&a cache:\n"), "1:1: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("cache: {<<: *a}\n"),
+         "1:9: unknown key <<; see nuthatch cache --help for those there are\n"},
+        {BYTES_INIT("cache: [*a]\n"), "1:9: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("cache: {listen: [*a]}\n"),
+         "1:18: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("&a {cache: }\n"),
+         "1:1: anchors and aliases are not taken here; write the value out\n"},
+        {BYTES_INIT("cache:\nthreads: !!int 4\n"),
+         "2:10: tags are not taken here; write the plain value\n"},
+        {BYTES_INIT("cache:\n? [a, b]\n: 1\n"), "2:3: a key must be a word\n"},
+        {BYTES_INIT("cache:\n? {a: b}\n: {c: d}\n"), "2:3: a key must be a word\n"},
+        {BYTES_INIT("mock:\n  data: \"a\\0b\"\n"), "2:9: data: a byte of 0 cannot be part of it\n"},
+        {BYTES_INIT("cache:\n\"thr\\eads\": 1\n"), "2:1: unknown key thr?ads; did you mean threads?\n"},
+        {BYTES_INIT("cache:\nzzz: {a: [b, {c: d}]}\n"),
+         "2:1: unknown key zzz; see nuthatch serve --help for those there are\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        expect_refused(cases[i].text, cases[i].said);
+}
+
+TEST(broken_yaml_is_said_with_its_place)
+{
+    static const struct {
+        struct bytes text;
+        const char *start;
+    } cases[] = {
+        {BYTES_INIT("cache: [\n"), "2:1: not YAML: "},
+        {BYTES_INIT("cache:\n\tlisten: x\n"), "2:1: not YAML: "},
+        {BYTES_INIT("cache:\nx: 'a\n"), "3:1: not YAML: "},
+        {BYTES_INIT("cache:\nmemory: \xff\n"), "2:9: not YAML: "},
+        {BYTES_INIT("cache:\n  a\n b: c\n"), "3:"},
+        {BYTES_INIT("a\0b"), "1:2: not YAML: "},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct options options;
+        struct buffer message = {0};
+        struct bytes said;
+        EXPECT_EQ(load(&options, cases[i].text, &message), ERR_SYNTAX);
+        said = bytes_after(buffer_bytes(&message), strlen(options.file) + 1);
+        if (memmem(said.data, said.size, cases[i].start, strlen(cases[i].start)) == NULL)
+            fail_msg("%.*s", BYTES_PRINTF(said));
+        options_fini(&options);
+        buffer_fini(&message);
+    }
+}
+
+TEST(every_beginning_of_a_file_is_read_without_harm)
+{
+    static const char text[] =
+        "threads: 2\ncache: {listen: [tcp://127.0.0.1:7001, \"a\\x41\"], ? [x] : y}\n"
+        "gateway:\n  - origin: https://a.example\n    &b listen: *b\nmock: !x\n  data: |\n    db\n";
+    for (size_t size = 0; size < sizeof text; size++) {
+        struct options options;
+        struct buffer message = {0};
+        enum err err = load(&options, bytes_of(text, size), &message);
+        EXPECT((err == OK) == (message.size == 0));
+        options_fini(&options);
+        buffer_fini(&message);
+    }
+}
+
+TEST(a_file_without_end_or_bottom_is_refused_soon)
+{
+    enum { DEEP_BYTES = 900000, PROBLEM_COUNT = 1000 };
+    struct options options;
+    struct buffer text = {0}, message = {0};
+
+    for (int i = 0; i < DEEP_BYTES; i++)
+        buffer_append_byte(&text, '[');
+    EXPECT_EQ(load(&options, buffer_bytes(&text), &message), ERR_SYNTAX);
+    options_fini(&options);
+
+    buffer_clear(&text);
+    buffer_clear(&message);
+    for (int i = 0; i < PROBLEM_COUNT; i++)
+        buffer_append_format(&text, "key%d: x\n", i);
+    EXPECT_EQ(load(&options, buffer_bytes(&text), &message), ERR_SYNTAX);
+    EXPECT(message.size < 4096);
+    EXPECT(memmem(message.data, message.size, "and 980 more problems", 21) != NULL);
+    options_fini(&options);
+
+    buffer_clear(&message);
+    options_init(&options);
+    EXPECT_EQ(options_load_yaml(&options, "/dev/zero", &message), ERR_TOO_LARGE);
+    EXPECT_TEXT(buffer_bytes(&message),
+                BYTES("nuthatch: /dev/zero: larger than a configuration can be (1 MiB)\n"));
+    options_fini(&options);
+
+    buffer_clear(&message);
+    EXPECT_EQ(options_load_yaml(&options, "/", &message), ERR_TYPE);
+    EXPECT_TEXT(buffer_bytes(&message), BYTES("nuthatch: /: a folder, not a file\n"));
+    options_fini(&options);
+
+    buffer_clear(&message);
+    EXPECT_EQ(options_load_yaml(&options, "/nowhere/nuthatch.yaml", &message), ERR_MISSING);
+    EXPECT_TEXT(buffer_bytes(&message), BYTES("nuthatch: /nowhere/nuthatch.yaml: not found\n"));
+    options_fini(&options);
+    buffer_fini(&text);
+    buffer_fini(&message);
+}
+
+RUN_TESTS(TEST_ROW(a_file_may_hold_every_role_as_often_as_it_likes),
+          TEST_ROW(a_role_without_a_word_has_its_defaults),
+          TEST_ROW(a_flag_on_the_command_line_wins_over_the_file),
+          TEST_ROW(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on),
+          TEST_ROW(what_no_single_option_can_know_is_said_with_a_place_too),
+          TEST_ROW(what_is_not_a_plain_mapping_is_refused), TEST_ROW(broken_yaml_is_said_with_its_place),
+          TEST_ROW(every_beginning_of_a_file_is_read_without_harm),
+          TEST_ROW(a_file_without_end_or_bottom_is_refused_soon))
