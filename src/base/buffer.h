@@ -32,8 +32,12 @@ static inline void buffer_commit(struct buffer *buffer, size_t size) { buffer->s
 
 static inline void buffer_append(struct buffer *buffer, struct bytes bytes)
 {
-    char *end = buffer_reserve(buffer, bytes.size);
-    if (LIKELY(end != NULL && bytes.size > 0)) {
+    char *end;
+
+    if (bytes.size == 0) /* an empty buffer may have no memory to point into */
+        return;
+    end = buffer_reserve(buffer, bytes.size);
+    if (LIKELY(end != NULL)) {
         memcpy(end, bytes.data, bytes.size);
         buffer->size += bytes.size;
     }

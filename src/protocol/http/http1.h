@@ -14,7 +14,7 @@ struct http1_limits {
 enum http1_result {
     HTTP1_MORE, /* not whole yet: call again with these bytes and more behind them */
     HTTP1_DONE,
-    HTTP1_BAD, /* `*status` is the status to refuse it with: 400, 414, 431, 501, 505 */
+    HTTP1_BAD, /* `*status` is the status to refuse it with: 400, 414, 417, 431, 501, 505 */
 };
 
 /* How far a head that has not fully arrived was looked at. Zeroed is the beginning. */

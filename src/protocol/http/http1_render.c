@@ -1,0 +1,116 @@
+#include "base/compiler.h"
+#include "base/number.h"
+#include "protocol/http/http1.h"
+#include <assert.h>
+
+/* Room for the status line, the framing fields, Date and the empty line. */
+enum { FRAMING_BYTES_MAX = 256 };
+
+static inline char *put(char *at, struct bytes bytes)
+{
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+#define PUT(at, literal) ((char *)memcpy(at, literal, sizeof(literal) - 1) + sizeof(literal) - 1)
+
+static char *put_status_line(char *at, int status)
+{
+    switch (status) {
+#define HTTP_STATUS(code, reason, heuristic)                                                               \
+    case code:                                                                                             \
+        return PUT(at, "HTTP/1.1 " #code " " reason "\r\n");                                               \
+        static_assert(sizeof reason < 64, "FRAMING_BYTES_MAX counts on it");
+#include "tables/http_statuses.def"
+#undef HTTP_STATUS
+    default:
+        at = PUT(at, "HTTP/1.1 ");
+        at += uint64_format(at, (uint64_t)status);
+        return PUT(at, " \r\n"); /* the reason may be empty, its space may not */
+    }
+}
+
+static char *put_framing(char *at, const struct http_response *response,
+                         const struct http1_response_framing *framing)
+{
+    if (!framing->keep_alive)
+        at = PUT(at, "Connection: close\r\n");
+    else if (framing->minor_version == 0)
+        at = PUT(at, "Connection: keep-alive\r\n");
+    if (!framing->no_content_length) {
+        if (framing->chunked) {
+            at = PUT(at, "Transfer-Encoding: chunked\r\n");
+        } else if (response->body_bytes >= 0) {
+            at = PUT(at, "Content-Length: ");
+            at += uint64_format(at, (uint64_t)response->body_bytes);
+            at = PUT(at, "\r\n");
+        }
+    }
+    if (framing->add_date) {
+        at = PUT(at, "Date: ");
+        at = put(at, bytes_of(framing->date, sizeof framing->date));
+        at = PUT(at, "\r\n");
+    }
+    return at;
+}
+
+/* A field of this hop is of the connection's making; one that is not well formed could end the head. */
+static inline bool may_render(const struct http_field *field)
+{
+    if (field->header != HTTP_HEADER_OTHER)
+        return http_header_kind(field->header) == HTTP_HEADER_END_TO_END &&
+               http_is_field_value(field->value);
+    return http_is_token(field->name) && http_is_field_value(field->value);
+}
+
+void http1_render_response_head(struct buffer *output, const struct http_response *response,
+                                const struct http1_response_framing *framing)
+{
+    size_t size = FRAMING_BYTES_MAX + response->rendered.size;
+    const struct http_field *list = response->fields.list;
+    char *start, *at;
+
+    assert(response->status >= 100 && response->status <= 999);
+    for (size_t i = 0; i < response->fields.count; i++)
+        size += list[i].name.size + list[i].value.size + 4;
+    start = at = buffer_reserve(output, size);
+    if (start == NULL)
+        return;
+    at = put_status_line(at, response->status);
+    at = put_framing(at, response, framing);
+    for (size_t i = 0; i < response->fields.count; i++) {
+        if (UNLIKELY(!may_render(&list[i])))
+            continue;
+        at = put(at, list[i].name);
+        at = PUT(at, ": ");
+        at = put(at, list[i].value);
+        at = PUT(at, "\r\n");
+    }
+    at = put(at, response->rendered);
+    at = PUT(at, "\r\n");
+    buffer_commit(output, (size_t)(at - start));
+}
+
+void http1_render_chunk(struct buffer *output, struct bytes data)
+{
+    static const char digits[] = "0123456789abcdef";
+    char line[16 + 2], *at = line + sizeof line;
+    struct bytes line_bytes;
+    char *start;
+
+    *--at = '\n';
+    *--at = '\r';
+    for (size_t left = data.size; left > 0; left /= 16)
+        *--at = digits[left % 16];
+    line_bytes = bytes_of(at, (size_t)(line + sizeof line - at));
+    start = buffer_reserve(output, line_bytes.size + data.size + 2);
+    if (start == NULL)
+        return;
+    at = put(start, line_bytes);
+    at = put(at, data);
+    at = PUT(at, "\r\n");
+    buffer_commit(output, (size_t)(at - start));
+}
+
+void http1_render_last_chunk(struct buffer *output) { buffer_append_literal(output, "0\r\n\r\n"); }
