@@ -1,4 +1,7 @@
-/* mock.h — a JSON REST API from a file of collections (db.json): one per process, a part per worker. */
+/* mock.h — a JSON REST API from a file of collections (db.json): one per process, a part per worker.
+ *
+ * rest.h says what is answered. Changes live in memory only: the file is never written, and a new start
+ * begins with what it says. */
 #pragma once
 #include "base/buffer.h"
 #include "base/counters.h"
@@ -10,16 +13,18 @@ struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
 
 struct mock_options {
-    struct bytes document;   /* the JSON text of the db.json; copied */
-    int64_t latency_ms;      /* artificial delay before each answer; 0: none */
+    struct bytes document; /* the JSON text of the db.json; copied */
+    int64_t latency_ms;    /* artificial delay before each answer; 0: none */
+    int64_t max_age_s;     /* what caches may keep a GET's answer for; 0: they must ask each time */
 };
 
 /* Returns OK with `*mock`; ERR_SYNTAX with a sentence that says where and what in `*message` if the text is
- * not a JSON object of arrays and objects; ERR_NO_MEMORY. */
+ * not a JSON object of arrays of objects, and objects; ERR_NO_MEMORY. */
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message);
 void mock_destroy(struct mock *mock);
 
-/* How many requests it has answered, and how many of them for `path` alone if it is not empty. Any thread. */
+/* How many requests it has answered, and how many of them for `path` alone if it is not empty; 0 for a path
+ * where nothing is. Any thread. */
 uint64_t mock_request_count(struct mock *mock, struct bytes path);
 
 /* The part of the worker that runs `loop`. */

@@ -1,0 +1,18 @@
+/* address.h — what a path points at: "/", "/name" or "/name/id", percent-decoded. */
+#pragma once
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum { ADDRESS_PART_BYTES_MAX = 512 }; /* of a name or an id, decoded */
+
+struct address {
+    struct bytes name; /* of a collection or a single object; empty: the root */
+    struct bytes id;
+    bool has_id;
+    char decoded_name[ADDRESS_PART_BYTES_MAX], decoded_id[ADDRESS_PART_BYTES_MAX];
+};
+
+/* Reads `path`; one slash at the end is allowed. `*address` borrows from `path` and points into itself: it
+ * must not be copied. Returns OK; ERR_SYNTAX for a '%' without two hex digits; ERR_MISSING for a path
+ * that no name or id can have. */
+enum err address_parse(struct bytes path, struct address *address);

@@ -1,0 +1,72 @@
+/* documents.h — the collections and single objects of a mock, each kept as the JSON text it is served as.
+ *
+ * Any thread may call any function. A read is a look-up that hands out a held text; a write makes its new
+ * text first and only swaps it in, so that the lock is never held while JSON is parsed or made. The text
+ * of a whole collection is joined when it is first asked for after a change. */
+#pragma once
+#include "base/buffer.h"
+#include "base/err.h"
+#include "engine/mock/address.h"
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum { TEXT_ETAG_BYTES = 18 }; /* 16 hex digits in quotes */
+
+/* An immutable piece of JSON with its entity tag. Whoever got one holds it until text_release. */
+struct text {
+    _Atomic uint32_t holders;
+    char etag[TEXT_ETAG_BYTES];
+    size_t size;
+    char data[];
+};
+
+/* A copy of `json` with one holder, the caller; null without memory. */
+struct text *text_create(struct bytes json);
+struct text *text_hold(struct text *text);
+void text_release(struct text *text); /* also of null */
+static inline struct bytes text_bytes(const struct text *text) { return bytes_of(text->data, text->size); }
+static inline struct bytes text_etag(const struct text *text)
+{
+    return bytes_of(text->etag, TEXT_ETAG_BYTES);
+}
+
+struct documents; /* opaque: documents.c */
+
+/* Fills new documents from a db.json. Ids that are numbers become strings, items without one get a random
+ * one, "$schema" is passed over. Returns OK; ERR_SYNTAX with a sentence appended to `message`;
+ * ERR_NO_MEMORY. */
+enum err documents_create(struct bytes json, struct documents **documents, struct buffer *message);
+void documents_destroy(struct documents *documents);
+
+/* What an address points at now. */
+enum place { PLACE_NOTHING, PLACE_ROOT, PLACE_COLLECTION, PLACE_ITEM, PLACE_OBJECT };
+enum place documents_place(struct documents *documents, const struct address *address);
+
+/* Holds the text at `address` for the caller. Returns OK, ERR_MISSING, ERR_NO_MEMORY. */
+enum err documents_read(struct documents *documents, const struct address *address, struct text **text);
+
+/* Adds an item at the end of the collection `name`. Holds `text` itself. Returns OK; ERR_MISSING if there
+ * is no such collection; ERR_EXISTS if it has that id; ERR_FULL beyond the bound on bytes; ERR_NO_MEMORY.
+ */
+enum err documents_insert(struct documents *documents, struct bytes name, struct bytes id,
+                          struct text *text);
+
+/* Puts `text` where `expected` is: an item or a single object. Holds `text` itself. Returns OK;
+ * ERR_MISSING; ERR_CHANGED if something else is there by now; ERR_FULL. */
+enum err documents_swap(struct documents *documents, const struct address *address,
+                        const struct text *expected, struct text *text);
+
+/* Removes the item whose text is `expected`. Returns OK, ERR_MISSING, ERR_CHANGED. */
+enum err documents_remove(struct documents *documents, const struct address *address,
+                          const struct text *expected);
+
+/* Counts a request for what is at `address`, and says how many there were; 0 where nothing is. */
+void documents_count_request(struct documents *documents, const struct address *address);
+uint64_t documents_request_count(struct documents *documents, const struct address *address);
+
+/* A random id as json-server 1 makes them: 64 bits in 11 characters of base64url. */
+enum { RANDOM_ID_BYTES = 11 };
+void random_id_make(char id[static RANDOM_ID_BYTES]);
+
+/* What documents may hold beyond what the file held: texts, ids and book-keeping. */
+enum { DOCUMENTS_GROWTH_BYTES_MAX = 256 << 20 };

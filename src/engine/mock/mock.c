@@ -1,0 +1,298 @@
+#include "engine/mock/mock.h"
+#include "engine/mock/rest.h"
+#include <stdlib.h>
+
+struct mock {
+    struct documents *documents;
+    int64_t latency_ms;
+    _Atomic uint64_t request_count;
+    struct buffer read_lines;  /* the field lines of an answer that has `is_read` */
+    struct buffer other_lines; /* and of every other one */
+};
+
+struct mock_worker {
+    struct mock *mock;
+    struct loop *loop;
+    struct counters *counters;
+};
+
+/* An exchange that could not be answered inside `begin`.
+ *
+ *   collecting and waiting ──► both done ──► answering ──► sending ──► gone
+ *                                               `writable` returns here when the room was used up */
+struct call {
+    struct exchange *x;
+    struct mock_worker *worker;
+    struct timer latency;
+    bool collecting;    /* the body has not ended */
+    bool waiting;       /* the artificial delay has not passed */
+    struct buffer body; /* of the request */
+    struct text *text;  /* of the answer, while it is sent */
+    size_t sent_bytes;
+};
+
+static void call_destroy(struct call *call)
+{
+    timer_cancel(call->worker->loop, &call->latency);
+    text_release(call->text);
+    buffer_fini(&call->body);
+    free(call);
+}
+
+static void on_latency_passed(struct timer *timer);
+
+static struct call *call_create(struct mock_worker *worker, struct exchange *x)
+{
+    struct call *call = calloc(1, sizeof *call);
+
+    if (call == NULL)
+        return NULL;
+    call->x = x;
+    call->worker = worker;
+    timer_init(&call->latency, on_latency_passed);
+    x->engine_state = call;
+    return call;
+}
+
+/* Sends what there is room for. True when that was all. */
+static bool send_text(struct exchange *x, const struct text *text, size_t *sent_bytes)
+{
+    while (*sent_bytes < text->size) {
+        size_t room = exchange_room(x), left = text->size - *sent_bytes;
+        if (room == 0)
+            return false;
+        if (left > room)
+            left = room;
+        exchange_send(x, bytes_of(text->data + *sent_bytes, left));
+        *sent_bytes += left;
+    }
+    return true;
+}
+
+/* Sends `answer`, which it takes over. `call` is the exchange's, or null if it has none. */
+static void respond(struct mock_worker *worker, struct exchange *x, struct call *call,
+                    struct answer *answer)
+{
+    struct mock *mock = worker->mock;
+    bool has_body = answer->text != NULL && answer->status != 304;
+    struct http_field etag = {.header = HTTP_HEADER_ETAG, .name = BYTES("ETag")};
+    struct http_response response = {.status = answer->status};
+    size_t sent_bytes = 0;
+
+    if (call !=
+        NULL) { /* it is settled what to say, be it a refusal before the body's end or the delay's */
+        call->collecting = call->waiting = false;
+        timer_cancel(worker->loop, &call->latency);
+    }
+    if (answer->is_read) {
+        etag.value = text_etag(answer->text);
+        response.fields = (struct http_fields){&etag, 1};
+        response.rendered = buffer_bytes(&mock->read_lines);
+    } else {
+        buffer_append(&answer->lines, buffer_bytes(&mock->other_lines));
+        if (has_body)
+            buffer_append_literal(&answer->lines, "Content-Type: application/json\r\n");
+        response.rendered = buffer_bytes(&answer->lines);
+    }
+    if (has_body)
+        response.body_bytes = (int64_t)answer->text->size;
+    atomic_fetch_add_explicit(&mock->request_count, 1, memory_order_relaxed);
+    counters_add(worker->counters, METRIC_mock_requests, 1);
+
+    if (answer->lines.failed)
+        goto abort;
+    exchange_respond(x, &response);
+    if (has_body && x->request->method != HTTP_METHOD_HEAD && !send_text(x, answer->text, &sent_bytes)) {
+        if (call == NULL && (call = call_create(worker, x)) == NULL)
+            goto abort;
+        call->text = text_hold(answer->text);
+        call->sent_bytes = sent_bytes;
+        answer_fini(answer);
+        return;
+    }
+    answer_fini(answer);
+    if (call != NULL)
+        call_destroy(call);
+    exchange_end(x);
+    return;
+
+abort:
+    answer_fini(answer);
+    if (call != NULL)
+        call_destroy(call);
+    exchange_abort(x);
+}
+
+static void run(struct mock_worker *worker, struct exchange *x, struct call *call)
+{
+    struct bytes body = {0};
+    struct address address;
+    struct answer answer;
+
+    if (call != NULL)
+        body = buffer_bytes(&call->body);
+    if (address_parse(x->request->path, &address) == OK) /* before: a DELETE leaves nothing to count at */
+        documents_count_request(worker->mock->documents, &address);
+    rest_answer(worker->mock->documents, x->request, body, &answer);
+    respond(worker, x, call, &answer);
+}
+
+static void refuse(struct mock_worker *worker, struct exchange *x, struct call *call, int status,
+                   struct bytes sentence)
+{
+    struct answer answer = {0};
+
+    answer_refuse(&answer, status, sentence);
+    respond(worker, x, call, &answer);
+}
+
+static void refuse_large_body(struct mock_worker *worker, struct exchange *x, struct call *call)
+{
+    refuse(worker, x, call, 413, BYTES("Body must have at most 1048576 bytes"));
+}
+
+static void on_latency_passed(struct timer *timer)
+{
+    struct call *call = CONTAINER_OF(timer, struct call, latency);
+
+    call->waiting = false;
+    if (!call->collecting)
+        run(call->worker, call->x, call);
+}
+
+static void begin(void *engine, struct exchange *x)
+{
+    struct mock_worker *worker = engine;
+    struct http_request *request = x->request;
+    bool has_body = request->body_bytes != HTTP_BODY_NONE &&
+                    (request->method == HTTP_METHOD_POST || request->method == HTTP_METHOD_PUT ||
+                     request->method == HTTP_METHOD_PATCH);
+    struct call *call;
+
+    if (has_body && request->body_bytes > REST_BODY_BYTES_MAX) {
+        refuse_large_body(worker, x, NULL);
+        return;
+    }
+    if (!has_body && worker->mock->latency_ms <= 0) {
+        run(worker, x, NULL);
+        return;
+    }
+    call = call_create(worker, x);
+    if (call == NULL) {
+        exchange_abort(x);
+        return;
+    }
+    if (worker->mock->latency_ms > 0) {
+        call->waiting = true;
+        timer_set(worker->loop, &call->latency, x->now.mono_ms + worker->mock->latency_ms);
+    }
+    if (has_body) {
+        call->collecting = true;
+        exchange_read(x, true); /* the whole body may come, and end the exchange, inside */
+    }
+}
+
+static void body(struct exchange *x, struct bytes bytes)
+{
+    struct call *call = x->engine_state;
+
+    if (call == NULL || !call->collecting || bytes.size == 0)
+        return;
+    if (bytes.size > REST_BODY_BYTES_MAX - call->body.size) {
+        refuse_large_body(call->worker, x, call);
+        return;
+    }
+    buffer_append(&call->body, bytes);
+    if (call->body.failed)
+        refuse(call->worker, x, call, 503, bytes_of_text(err_text(ERR_NO_MEMORY)));
+}
+
+static void body_end(struct exchange *x)
+{
+    struct call *call = x->engine_state;
+
+    if (call == NULL || !call->collecting)
+        return;
+    call->collecting = false;
+    if (!call->waiting)
+        run(call->worker, x, call);
+}
+
+static void writable(struct exchange *x)
+{
+    struct call *call = x->engine_state;
+
+    if (call == NULL || call->text == NULL || !send_text(x, call->text, &call->sent_bytes))
+        return;
+    call_destroy(call);
+    exchange_end(x);
+}
+
+static void gone(struct exchange *x)
+{
+    if (x->engine_state != NULL)
+        call_destroy(x->engine_state);
+}
+
+const struct exchange_engine mock_engine = {begin, body, body_end, writable, gone};
+
+enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
+{
+    struct mock *made = calloc(1, sizeof *made);
+    enum err err;
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    made->latency_ms = options->latency_ms;
+    buffer_append_literal(&made->other_lines,
+                          "Access-Control-Allow-Origin: *\r\nCache-Control: no-cache\r\n");
+    buffer_append_literal(&made->read_lines,
+                          "Access-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n");
+    if (options->max_age_s > 0)
+        buffer_append_format(&made->read_lines, "Cache-Control: max-age=%lld\r\n",
+                             (long long)options->max_age_s);
+    else
+        buffer_append_literal(&made->read_lines, "Cache-Control: no-cache\r\n");
+    err = made->other_lines.failed || made->read_lines.failed
+              ? ERR_NO_MEMORY
+              : documents_create(options->document, &made->documents, message);
+    if (err != OK) {
+        mock_destroy(made);
+        return err;
+    }
+    *mock = made;
+    return OK;
+}
+
+void mock_destroy(struct mock *mock)
+{
+    if (mock == NULL)
+        return;
+    documents_destroy(mock->documents);
+    buffer_fini(&mock->read_lines);
+    buffer_fini(&mock->other_lines);
+    free(mock);
+}
+
+uint64_t mock_request_count(struct mock *mock, struct bytes path)
+{
+    struct address address;
+
+    if (path.size == 0)
+        return atomic_load_explicit(&mock->request_count, memory_order_relaxed);
+    return address_parse(path, &address) == OK ? documents_request_count(mock->documents, &address) : 0;
+}
+
+enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counters *counters,
+                            struct mock_worker **worker)
+{
+    struct mock_worker *made = malloc(sizeof *made);
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    *made = (struct mock_worker){mock, loop, counters};
+    *worker = made;
+    return OK;
+}
+
+void mock_worker_destroy(struct mock_worker *worker) { free(worker); }
