@@ -18,14 +18,14 @@ int main(int argc, char **argv)
         status = EXIT_USAGE;
     } else {
         switch (options.verb) {
-        case VERB_cache:
-        case VERB_gateway:
-        case VERB_mock:
-        case VERB_serve: status = run_roles(&options); break;
-        case VERB_check: printf("%s: fine\n", options.file); break;
-        case VERB_demo: status = demo_run(&options, stdout); break;
-        case VERB_help: help_print(options.help_verb, stdout); break;
-        case VERB_version: printf("nuthatch " NUTHATCH_VERSION "\n"); break;
+        case VERB_CACHE:
+        case VERB_GATEWAY:
+        case VERB_MOCK:
+        case VERB_SERVE: status = run_roles(&options); break;
+        case VERB_CHECK: printf("%s: fine\n", options.file); break;
+        case VERB_DEMO: status = demo_run(&options, stdout); break;
+        case VERB_HELP: status = help_print(stdout, options.help_verb) ? 0 : 1; break;
+        case VERB_VERSION: printf("nuthatch " NUTHATCH_VERSION "\n"); break;
         }
     }
     buffer_fini(&message);

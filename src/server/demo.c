@@ -98,17 +98,25 @@ static uint16_t choose_port(struct demo *demo, const char *what, uint16_t usual)
     return port;
 }
 
-static bool add_role(struct options *options, enum role role, enum listen_protocol protocol, uint16_t port,
-                     struct role_options **result)
+/* Sets an option of a role as the command line would. */
+static bool set(struct role_options *role, const char *name, const char *text)
+{
+    const struct option_row *row = option_find_key(1u << role->role, bytes_of_text(name));
+    struct buffer why = {0};
+    bool ok = row != NULL && option_set(row, role, bytes_of_text(text), (struct place){0}, &why) == OK;
+
+    buffer_fini(&why);
+    return ok;
+}
+
+/* A role that listens on `port`; null if there is no memory. */
+static struct role_options *add_role(struct options *options, enum role role, const char *scheme, uint16_t port)
 {
     struct role_options *added = options_add_role(options, role, (struct place){0});
-    char text[ADDRESS_TEXT_BYTES];
+    char listen[ADDRESS_TEXT_BYTES];
 
-    if (added == NULL)
-        return false;
-    *result = added;
-    snprintf(text, sizeof text, "127.0.0.1:%d", port);
-    return listen_list_add(&added->listens, protocol, text);
+    snprintf(listen, sizeof listen, "%s://127.0.0.1:%d", scheme, port);
+    return added != NULL && set(added, "listen", listen) ? added : NULL;
 }
 
 /* A copy of what was asked for on the command line, without roles of its own. */
@@ -155,21 +163,20 @@ static bool start_servers(struct demo *demo)
     demo->memcached_port = choose_port(demo, "the cache (memcached protocol)", 11211);
 
     begin_options(demo, &demo->mock_options);
-    if (!add_role(&demo->mock_options, ROLE_mock, LISTEN_HTTP, demo->mock_port, &role))
+    role = add_role(&demo->mock_options, ROLE_MOCK, "http", demo->mock_port);
+    if (role == NULL)
         return false;
     role->latency_ms = LATENCY_MS;
     role->max_age_ms = FRESH_S * 1000;
 
     begin_options(demo, &demo->front_options);
-    if (!add_role(&demo->front_options, ROLE_gateway, LISTEN_HTTP, demo->gateway_port, &role))
-        return false;
+    role = add_role(&demo->front_options, ROLE_GATEWAY, "http", demo->gateway_port);
     snprintf(origin, sizeof origin, "http://127.0.0.1:%d", demo->mock_port);
-    role->origin_url = strdup(origin);
-    role->stale_if_error_ms = 3600 * 1000;
-    if (role->origin_url == NULL ||
-        !add_role(&demo->front_options, ROLE_cache, LISTEN_RESP, demo->resp_port, &role))
+    if (role == NULL || !set(role, "origin", origin))
         return false;
-    if (!add_role(&demo->front_options, ROLE_cache, LISTEN_MEMCACHED, demo->memcached_port, &role))
+    role->stale_if_error_ms = 3600 * 1000;
+    if (add_role(&demo->front_options, ROLE_CACHE, "resp", demo->resp_port) == NULL ||
+        add_role(&demo->front_options, ROLE_CACHE, "memcached", demo->memcached_port) == NULL)
         return false;
 
     demo->mock = start(demo, &demo->mock_options);

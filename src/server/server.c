@@ -73,7 +73,7 @@ static void read_facts(void *context, struct kv_facts *facts)
         for (int metric = 0; metric < METRIC_COUNT; metric++)
             facts->metrics[metric] += counters_read(&server->workers[i].counters, (enum metric)metric);
     for (size_t i = 0; i < server->port_count && facts->tcp_port == 0; i++)
-        if (server->options->roles[server->ports[i].role_index].role == ROLE_cache)
+        if (server->options->roles[server->ports[i].role_index].role == ROLE_CACHE)
             facts->tcp_port = address_port(&server->ports[i].address);
 }
 
@@ -245,8 +245,8 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     enum err err = OK;
 
     switch (role->role) {
-    case ROLE_cache: break;
-    case ROLE_gateway:
+    case ROLE_CACHE: break;
+    case ROLE_GATEWAY:
         err = gateway_create(
             &(struct gateway_options){
                 .origin_url = bytes_of_text(role->origin_url),
@@ -264,7 +264,7 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
         if (err == ERR_SYNTAX)
             buffer_append_format(message, "%s is not an absolute http or https URL\n", role->origin_url);
         break;
-    case ROLE_mock: err = create_mock(role, &server->roles[index].mock, message); break;
+    case ROLE_MOCK: err = create_mock(role, &server->roles[index].mock, message); break;
     case ROLE_COUNT: UNREACHABLE();
     }
     return err;
@@ -273,7 +273,7 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
 static bool keeps_something(const struct options *options)
 {
     for (size_t i = 0; i < options->role_count; i++)
-        if (options->roles[i].role != ROLE_mock)
+        if (options->roles[i].role != ROLE_MOCK)
             return true;
     return false;
 }
@@ -284,7 +284,7 @@ static enum wire wire_of(enum role role, enum listen_protocol protocol)
     case LISTEN_RESP: return WIRE_RESP;
     case LISTEN_MEMCACHED: return WIRE_MEMCACHED;
     case LISTEN_HTTP: return WIRE_HTTP;
-    case LISTEN_AUTO: return role == ROLE_cache ? WIRE_DETECT : WIRE_HTTP;
+    case LISTEN_AUTO: return role == ROLE_CACHE ? WIRE_DETECT : WIRE_HTTP;
     }
     UNREACHABLE();
 }
@@ -341,10 +341,10 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         port->worker = worker;
         port->wire = wire_of(role, shared->protocol);
         port->fd = shared->fds[index];
-        if (role == ROLE_gateway) {
+        if (role == ROLE_GATEWAY) {
             port->engine = &gateway_engine;
             port->engine_worker = worker->gateways[shared->role_index];
-        } else if (role == ROLE_mock) {
+        } else if (role == ROLE_MOCK) {
             port->engine = &mock_engine;
             port->engine_worker = worker->mocks[shared->role_index];
         }

@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct play {
     enum loop_kind loop;
     bool byte_by_byte;
     enum role role;
-    enum listen_protocol protocol;
+    const char *listen;
 };
 
 /* ---- the clock --------------------------------------------------------------------------------- */
@@ -252,7 +253,9 @@ static void play_file(void **state)
     options.connection_buffer_bytes = 64 * 1024 * 1024;
     role = options_add_role(&options, play->role, (struct place){0});
     assert_non_null(role);
-    assert_true(listen_list_add(&role->listens, play->protocol, "127.0.0.1:0"));
+    assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("listen")), role, bytes_of_text(play->listen),
+                                (struct place){0}, &message),
+                     OK);
     err = server_create(&options, NULL, &clock, &message, &server);
     if (err == ERR_UNSUPPORTED && play->loop == LOOP_URING) {
         buffer_fini(&message);
@@ -288,18 +291,18 @@ static void play_file(void **state)
 static const struct {
     const char *folder;
     enum role role;
-    enum listen_protocol protocol;
+    const char *listen;
 } folders[] = {
-    {"resp", ROLE_cache, LISTEN_RESP},
-    {"memcached", ROLE_cache, LISTEN_MEMCACHED},
-    {"detect", ROLE_cache, LISTEN_AUTO},
-    {"http", ROLE_mock, LISTEN_HTTP},
+    {"resp", ROLE_CACHE, "resp://127.0.0.1:0"},
+    {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0"},
+    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0"},
+    {"http", ROLE_MOCK, "http://127.0.0.1:0"},
 };
 
 static struct CMUnitTest *tests;
 static size_t test_count;
 
-static void add_plays(const char *path, enum role role, enum listen_protocol protocol)
+static void add_plays(const char *path, enum role role, const char *listen)
 {
     for (int way = 0; way < 4; way++) {
         struct play *play = calloc(1, sizeof *play);
@@ -309,7 +312,7 @@ static void add_plays(const char *path, enum role role, enum listen_protocol pro
         play->loop = way < 2 ? LOOP_URING : LOOP_EPOLL;
         play->byte_by_byte = way % 2 == 1;
         play->role = role;
-        play->protocol = protocol;
+        play->listen = listen;
         tests = realloc(tests, (test_count + 1) * sizeof *tests);
         if (asprintf(&name, "%s, %s, %s", path + sizeof TALK_FOLDER, way < 2 ? "io_uring" : "epoll",
                      way % 2 == 1 ? "byte by byte" : "whole") < 0)
@@ -346,7 +349,7 @@ int main(int argc, char **argv)
             const char *ending = strrchr(files[j]->d_name, '.');
             snprintf(path, sizeof path, TALK_FOLDER "/%s/%s", folders[i].folder, files[j]->d_name);
             if (ending != NULL && strcmp(ending, ".talk") == 0 && is_chosen(path, argc, argv))
-                add_plays(path, folders[i].role, folders[i].protocol);
+                add_plays(path, folders[i].role, folders[i].listen);
             free(files[j]);
         }
         free(files);
