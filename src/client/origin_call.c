@@ -1,0 +1,333 @@
+/* origin_call.c — one call: libcurl's callbacks on one side, the owner's on the other. */
+#include "client/origin_call.h"
+#include "client/origin_head.h"
+#include "client/origin_request.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { BODY_ROOM_BYTES = 64 * 1024 };
+
+/* ---- deadlines --------------------------------------------------------------------------------- */
+
+static void deadline_fired(struct timer *timer)
+{
+    origin_call_end(CONTAINER_OF(timer, struct origin_call, deadline), ERR_TIMEOUT);
+}
+
+/* The call ends at `due_ms` (0: never) or when its total time is up, whichever comes first. */
+static void set_deadline(struct origin_call *call, int64_t due_ms)
+{
+    if (due_ms == 0 || (call->total_due_ms != 0 && call->total_due_ms < due_ms))
+        due_ms = call->total_due_ms;
+    if (due_ms != 0)
+        timer_set(call->origin->options.loop, &call->deadline, due_ms);
+    else
+        timer_cancel(call->origin->options.loop, &call->deadline);
+}
+
+/* From now on it is the origin's turn to say something. */
+static void await_head(struct origin_call *call)
+{
+    if (!call->has_head)
+        set_deadline(call, loop_now(call->origin->options.loop).mono_ms +
+                               call->origin->options.first_byte_timeout_ms);
+}
+
+/* Has libcurl go on with the call soon. */
+static void touch(struct origin_call *call)
+{
+    if (list_is_empty(&call->in_touched))
+        list_append(&call->origin->touched, &call->in_touched);
+    origin_want_settle(call->origin);
+}
+
+/* ---- what libcurl tells us --------------------------------------------------------------------- */
+
+/* A connection is there and the request goes out: for the second time if a kept connection turned out to be
+ * dead. libcurl would send any request again; we send only those that may be (RFC 9110 §9.2.2). */
+static int on_connected(void *user, char *peer, char *self, int peer_port, int self_port)
+{
+    struct origin_call *call = user;
+
+    (void)peer, (void)self, (void)peer_port, (void)self_port;
+    if (call->was_sent && !call->may_be_sent_twice)
+        origin_call_end(call, ERR_TRUNCATED);
+    if (call->has_ended)
+        return CURL_PREREQFUNC_ABORT;
+    call->was_sent = true;
+    await_head(call);
+    return CURL_PREREQFUNC_OK;
+}
+
+/* The head in call->head is whole. */
+static void take_head(struct origin_call *call)
+{
+    struct origin_head head;
+    enum err err = origin_head_parse(buffer_bytes(&call->head), &head);
+
+    if (err == OK && head.status == 101)
+        err = ERR_SYNTAX; /* we never ask for another protocol */
+    if (err != OK) {
+        origin_call_end(call, err);
+    } else if (head.status < 200) {
+        buffer_clear(&call->head);
+    } else {
+        call->has_head = true;
+        set_deadline(call, 0);
+        call->callbacks.head(call->owner, head.status, &head.fields, head.body_bytes);
+        buffer_fini(&call->head);
+        if (call->body_paused)
+            touch(call); /* an answer before the body's end may mean that the rest need not be sent */
+    }
+}
+
+/* One line of a head, or after the body of the trailers, which are dropped. */
+static size_t on_header(char *data, size_t one, size_t size, void *user)
+{
+    struct origin_call *call = user;
+
+    (void)one;
+    if (call->has_ended)
+        return 0;
+    call->head_bytes += size;
+    if (call->head_bytes > ORIGIN_HEAD_BYTES_MAX) {
+        origin_call_end(call, ERR_TOO_LARGE);
+        return 0;
+    }
+    if (call->has_head)
+        return size;
+    buffer_append(&call->head, bytes_of(data, size));
+    if (call->head.failed)
+        origin_call_end(call, ERR_NO_MEMORY);
+    else if (size > 0 && (data[0] == '\r' || data[0] == '\n')) /* what libcurl takes for an empty line */
+        take_head(call);
+    return call->has_ended ? 0 : size;
+}
+
+/* libcurl keeps a piece that is answered with PAUSE and brings it again. */
+static size_t on_body(char *data, size_t one, size_t size, void *user)
+{
+    struct origin_call *call = user;
+
+    (void)one;
+    if (call->has_ended)
+        return 0;
+    if (call->held) {
+        call->response_paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    call->callbacks.body(call->owner, bytes_of(data, size));
+    return call->has_ended ? 0 : size;
+}
+
+/* Moves up to `room` bytes of the request's body to `data`. */
+static size_t on_body_wanted(char *data, size_t one, size_t room, void *user)
+{
+    struct origin_call *call = user;
+    size_t taken_bytes;
+
+    (void)one;
+    if (!call->has_ended && call->body.size == 0 && !call->has_whole_body && !call->body_asked) {
+        call->body_asked = true;
+        call->callbacks.want_body(call->owner, BODY_ROOM_BYTES);
+    }
+    if (call->has_ended)
+        return CURL_READFUNC_ABORT;
+    if (call->body.size == 0 && !call->has_whole_body) {
+        call->body_paused = true;
+        set_deadline(call, 0); /* the origin cannot be blamed for what it has not got */
+        return CURL_READFUNC_PAUSE;
+    }
+    taken_bytes = call->body.size < room ? call->body.size : room;
+    if (taken_bytes > 0)
+        memcpy(data, call->body.data, taken_bytes);
+    buffer_consume(&call->body, taken_bytes);
+    if (call->has_whole_body && call->body.size == 0)
+        buffer_fini(&call->body);
+    await_head(call);
+    return taken_bytes;
+}
+
+/* ---- what the owner tells us ------------------------------------------------------------------- */
+
+/* More or less than was declared would be taken for the start or the rest of another request. */
+static bool fits(const struct origin_call *call, struct bytes bytes, bool last)
+{
+    if (call->has_whole_body)
+        return bytes.size == 0;
+    if (call->body_left_bytes == HTTP_BODY_UNKNOWN)
+        return true;
+    return bytes.size <= (uint64_t)call->body_left_bytes &&
+           (!last || bytes.size == (uint64_t)call->body_left_bytes);
+}
+
+void origin_send_body(struct origin_call *call, struct bytes bytes, bool last)
+{
+    if (call->has_ended)
+        return;
+    if (!fits(call, bytes, last)) {
+        origin_call_end(call, ERR_TRUNCATED);
+        return;
+    }
+    buffer_append(&call->body, bytes);
+    if (call->body.failed) {
+        origin_call_end(call, ERR_NO_MEMORY);
+        return;
+    }
+    if (call->body_left_bytes > 0)
+        call->body_left_bytes -= (int64_t)bytes.size;
+    if (last || call->body_left_bytes == 0)
+        call->has_whole_body = true;
+    if (bytes.size > 0)
+        call->body_asked = false;
+    if (call->body_paused && (bytes.size > 0 || call->has_whole_body))
+        touch(call);
+}
+
+void origin_pause(struct origin_call *call) { call->held = true; }
+
+void origin_resume(struct origin_call *call)
+{
+    call->held = false;
+    if (call->response_paused)
+        touch(call);
+}
+
+void origin_call_attend(struct origin_call *call)
+{
+    bool stays_held = call->held && call->response_paused;
+    CURLcode code;
+
+    /* Cleared first: libcurl may call us back at once, and find that nothing has changed. */
+    call->response_paused = stays_held;
+    call->body_paused = false;
+    code = curl_easy_pause(call->easy, stays_held ? CURLPAUSE_RECV : 0);
+    if (code != CURLE_OK)
+        origin_call_end(call, origin_call_error(call, code));
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------- */
+
+static bool is_idempotent(enum http_method method)
+{
+    return http_method_is_safe(method) || method == HTTP_METHOD_PUT || method == HTTP_METHOD_DELETE;
+}
+
+static void set_options(struct origin_call *call)
+{
+    CURL *easy = call->easy;
+
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_body_wanted);
+    curl_easy_setopt(easy, CURLOPT_READDATA, call);
+
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->origin->options.connect_timeout_ms);
+    /* One call a connection: in HTTP/2 a call that is held back would hold back its neighbours. */
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    /* Names are looked up on a thread: no signals, and no waiting for it when a call is given up. */
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+}
+
+enum err origin_call_create(struct origin *origin, const struct origin_request *request,
+                            struct origin_call **call)
+{
+    struct origin_call *made = calloc(1, sizeof *made);
+    enum err err;
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    made->origin = origin;
+    list_init(&made->in_origin);
+    list_init(&made->in_touched);
+    timer_init(&made->deadline, deadline_fired);
+    made->body_left_bytes = request->body_bytes;
+    made->has_whole_body = request->body_bytes == HTTP_BODY_NONE;
+    made->may_be_sent_twice = is_idempotent(http_method_find(request->method));
+    made->easy = curl_easy_init();
+    if (made->easy == NULL) {
+        err = ERR_NO_MEMORY;
+        goto destroy;
+    }
+    set_options(made);
+    err = origin_request_apply(request, made->easy, &made->field_lines);
+    if (err != OK)
+        goto destroy;
+    if (origin->options.total_timeout_ms > 0)
+        made->total_due_ms = loop_now(origin->options.loop).mono_ms + origin->options.total_timeout_ms;
+    set_deadline(made, 0);
+    *call = made;
+    return OK;
+
+destroy:
+    origin_call_destroy(made);
+    return err;
+}
+
+void origin_call_destroy(struct origin_call *call)
+{
+    list_remove(&call->in_origin);
+    list_remove(&call->in_touched);
+    timer_cancel(call->origin->options.loop, &call->deadline);
+    if (call->is_running)
+        curl_multi_remove_handle(call->origin->multi, call->easy);
+    curl_easy_cleanup(call->easy);
+    curl_slist_free_all(call->field_lines);
+    buffer_fini(&call->body);
+    buffer_fini(&call->head);
+    free(call);
+}
+
+/* libcurl's last attempt failed with errno `number`. */
+static enum err connect_error(long number)
+{
+    switch (number) {
+    case ECONNREFUSED: return ERR_REFUSED;
+    case ETIMEDOUT: return ERR_TIMEOUT;
+    case EMFILE:
+    case ENFILE: return ERR_NO_DESCRIPTOR;
+    default: return ERR_UNREACHABLE;
+    }
+}
+
+enum err origin_call_error(const struct origin_call *call, CURLcode code)
+{
+    long number = 0;
+
+    switch (code) { /* the default: most codes are of protocols other than HTTP */
+    case CURLE_OK: return OK;
+    case CURLE_COULDNT_RESOLVE_HOST: return ERR_UNREACHABLE;
+    case CURLE_COULDNT_CONNECT:
+        curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+        return connect_error(number);
+    case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_ENGINE_INITFAILED: return ERR_TLS;
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_SEND_FAIL_REWIND: return ERR_TRUNCATED;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* no status line: HTTP/0.9 */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING: return ERR_SYNTAX;
+    case CURLE_OUT_OF_MEMORY: /* also what libcurl says of a field line longer than it will keep */
+        return call->was_sent && !call->has_head ? ERR_TOO_LARGE : ERR_NO_MEMORY;
+    default: return ERR_SYSTEM;
+    }
+}
