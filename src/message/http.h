@@ -71,8 +71,8 @@ struct http_response {
     int64_t body_bytes;        /* HTTP_BODY_UNKNOWN: ends with exchange_end */
     struct http_fields fields; /* without Connection, Content-Length and Transfer-Encoding: those are of the
                                 * connection's making */
-    struct bytes rendered;     /* more field lines, already "Name: value CRLF" each and valid; may be empty. If
-                                * not, Date is among them or among `fields`: none is added */
+    struct bytes rendered;     /* more field lines, already "Name: value CRLF" each and valid; may be empty */
+    bool rendered_has_date;    /* Date is among them: the connection need not add it */
 };
 
 /* The header called `name`, in any case; HTTP_HEADER_OTHER if the table has no such row. */

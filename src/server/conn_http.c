@@ -43,7 +43,7 @@ static void respond(struct conn *conn, const struct http_response *response, boo
         .keep_alive = keep_alive,
         .chunked = chunked,
         .no_content_length = no_content_length,
-        .add_date = response->rendered.size == 0 &&
+        .add_date = !response->rendered_has_date &&
                     http_fields_find(&response->fields, HTTP_HEADER_DATE) == NULL,
     };
     if (framing.add_date)
