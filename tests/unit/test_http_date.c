@@ -113,7 +113,8 @@ TEST(a_date_is_written_as_the_c_library_writes_it_and_read_back)
         strftime(wanted, sizeof wanted, "%a %b %e %H:%M:%S %Y", &tm);
         EXPECT(http_date_parse(bytes_of_text(wanted), 0, &wall_ms));
         EXPECT_EQ(wall_ms, seconds * 1000);
-        strftime(wanted, sizeof wanted, "%A, %d-%b-%y %H:%M:%S GMT", &tm);
+        strftime(wanted, sizeof wanted, "%A, %d-%b-xx %H:%M:%S GMT", &tm);
+        memcpy(strchr(wanted, 'x'), text + 14, 2);
         EXPECT(http_date_parse(bytes_of_text(wanted), seconds * 1000, &wall_ms));
         EXPECT_EQ(wall_ms, seconds * 1000);
     }
