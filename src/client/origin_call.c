@@ -305,7 +305,8 @@ enum err origin_call_error(const struct origin_call *call, CURLcode code)
     long number = 0;
 
     switch (code) { /* the default: most codes are of protocols other than HTTP */
-    case CURLE_OK: return OK;
+    case CURLE_OK:
+        return call->has_head ? OK : ERR_TRUNCATED; /* it takes the end of half a head for success */
     case CURLE_COULDNT_RESOLVE_HOST: return ERR_UNREACHABLE;
     case CURLE_COULDNT_CONNECT:
         curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);

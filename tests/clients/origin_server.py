@@ -109,12 +109,14 @@ def drip(c, head):
 
 
 def large(c, head):
+    """So many bytes as the query says, or 50 MiB, counting up from 0 modulo 256."""
     global large_sent
-    size, block = 50 * 1024 * 1024, bytes(range(256)) * 256
+    query = head.split(b" ")[1].partition(b"?")[2]
+    size, block = int(query or 50 * 1024 * 1024), bytes(range(256)) * 256
     large_sent = 0
     c.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     while large_sent < size:
-        large_sent += c.sock.send(block)
+        large_sent += c.sock.send(block[large_sent % 256 :][: size - large_sent])
 
 
 def large_progress(c, head):
@@ -274,8 +276,9 @@ def main():
         with tempfile.TemporaryDirectory() as directory:
             context = self_signed(directory)
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    # Inherited by what is accepted: little of a large answer hides in the kernel.
+    # Inherited by what is accepted: little of a large message hides in the kernel.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     print(listener.getsockname()[1], flush=True)
     threading.Thread(target=accept, args=(listener, context), daemon=True).start()
     sys.stdin.read()
