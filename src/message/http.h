@@ -102,8 +102,8 @@ void http_request_rebase(struct http_request *request, const char *from, size_t 
 bool http_is_token(struct bytes name);
 bool http_is_field_value(struct bytes value);
 
-/* Takes the next element that is not empty off the front of a comma-separated `list` (RFC 9110 §5.6.1), without
- * white space around it; false at the end. Not for lists with quoted strings. */
+/* Takes the next element that is not empty off the front of a comma-separated `list` (RFC 9110 §5.6.1),
+ * without white space around it; false at the end. Not for lists with quoted strings. */
 bool http_list_next(struct bytes *list, struct bytes *element);
 
 /* True if a Connection field names `name`, which then belongs to this hop only (RFC 9110 §7.6.1). */
