@@ -17,14 +17,8 @@ enum {
 };
 
 /* In the low bits of an event's data; the rest is a stream's address or a number. */
-enum subject {
-    SUBJECT_stream,
-    SUBJECT_listener,
-    SUBJECT_watch,
-    SUBJECT_wake,
-    SUBJECT_BITS = 2,
-    SUBJECT_MASK = 3
-};
+enum subject { SUBJECT_stream, SUBJECT_listener, SUBJECT_watch, SUBJECT_wake };
+enum { SUBJECT_BITS = 2, SUBJECT_MASK = 3 };
 
 struct loop_epoll {
     struct loop common;
