@@ -5,13 +5,17 @@
 
 enum { SESSION_NAME_BYTES_MAX = 64 };
 
+/* What of a connection's answers is left out (CLIENT REPLY). */
+enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
+
 struct session {
-    uint64_t id;                /* unique in this process */
-    int64_t connected_at_ms;    /* monotonic */
-    uint32_t space;             /* the store's space its keys live in */
-    uint8_t resp_version;       /* 2 or 3: how outcomes are rendered */
-    bool closing;               /* set by an engine: close once the answers so far have left */
+    uint64_t id;             /* unique in this process */
+    int64_t connected_at_ms; /* monotonic */
+    uint32_t space;          /* the store's space its keys live in */
+    uint8_t resp_version;    /* 2 or 3: how outcomes are rendered */
+    bool closing;            /* set by an engine: close once the answers so far have left */
+    uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
-    char peer[64], local[64];   /* "127.0.0.1:5000" */
+    char peer[64], local[64]; /* "127.0.0.1:5000" */
 };

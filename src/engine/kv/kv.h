@@ -34,4 +34,5 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
             struct reply *reply);
 
 /* Asks memory for what these commands will look up: a hint before running them one by one. */
-void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count);
+void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands,
+                 size_t count);

@@ -10,28 +10,36 @@
 #include "protocol/parse.h"
 
 struct resp_limits {
-    uint32_t arguments_max;   /* of one command; Redis: 1048576 */
-    uint64_t bulk_bytes_max;  /* of one argument; Redis: 512 MiB */
+    uint32_t arguments_max;    /* of one command; Redis: 1048576 */
+    uint64_t bulk_bytes_max;   /* of one argument; Redis: 512 MiB */
     uint32_t inline_bytes_max; /* of an inline command's line, or of a length line; Redis: 64 KiB */
 };
 
 /* Where one connection stands inside a command that has not fully arrived. Zeroed is the beginning; holds
  * memory only for a command of many arguments, until resp_parser_fini or its end. */
 struct resp_parser {
-    size_t offset;             /* of the input: parsed so far */
-    uint32_t argument_count;   /* promised by the header; 0 before it */
-    uint32_t parsed_count;     /* arguments complete */
-    struct resp_span *spans;   /* where they lie, as offsets, once parsed_count exceeds what fits inline */
+    size_t offset;           /* of the input: parsed so far */
+    uint32_t argument_count; /* promised by the header; 0 before it */
+    uint32_t parsed_count;   /* arguments complete */
+    struct resp_span *spans; /* where they lie, as offsets, once parsed_count exceeds what fits inline */
     uint32_t span_capacity;
-    struct bytes *many;        /* the finished command's arguments when the caller's array is too small */
-    struct { uint32_t offset, size; } first[8];
+    struct bytes *many; /* the finished command's arguments when the caller's array is too small, and
+                         * the text of quoted inline arguments behind them */
+    union {
+        struct resp_span {
+            uint32_t offset, size;
+        } first[8];
+        char error_text[64]; /* after FATAL: what was wrong */
+    };
 };
 
 /* Parses the command at the front of `input`, which must begin at the command's first byte at every call
  * until it is not PARSE_MORE. On DONE `command` borrows from `input` and from `arguments` (or, if there are
  * more than `argument_capacity`, from memory of the parser's that is good until the next call). On REFUSED
  * and FATAL `*error` is static or borrowed from the parser: "ERR Protocol error: …", without CRLF. An
- * empty line is DONE with an argument_count of 0: there is nothing to run. */
+ * empty line, and an array of 0 or fewer arguments, is DONE with an argument_count of 0: there is nothing
+ * to run. Inline commands may end in LF alone, as Redis allows, and follow its rules for quotes. What a
+ * browser can be made to send (POST, Host:, any HTTP request line) is FATAL without a word. */
 enum parse resp_parse(struct resp_parser *parser, const struct resp_limits *limits, struct bytes input,
                       struct bytes *arguments, size_t argument_capacity, struct command *command,
                       size_t *consumed, struct bytes *error);

@@ -1,0 +1,207 @@
+/* kv.c — from a command to its function. */
+#include "engine/kv/kv_call.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+struct dispatch {
+    void (*run)(const struct kv_call *call);
+    int arity;
+};
+
+static const struct dispatch dispatch[COMMAND_COUNT] = {
+#define COMMAND(dialect, id, name, arity, flags, first_key, last_key, key_step, group, since, summary)     \
+    [COMMAND_##id] = {kv_##id, arity},
+#include "tables/commands.def"
+#undef COMMAND
+};
+
+/* ---- words that all families share ---------------------------------------------------------------- */
+
+void kv_error(const struct kv_call *call, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    int size;
+
+    va_start(arguments, format);
+    size = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        size = 0;
+    reply_error(call->reply, bytes_of(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1));
+}
+
+void kv_syntax_error(const struct kv_call *call) { reply_error(call->reply, BYTES("ERR syntax error")); }
+
+void kv_integer_error(const struct kv_call *call)
+{
+    reply_error(call->reply, BYTES("ERR value is not an integer or out of range"));
+}
+
+void kv_arity_error(const struct kv_call *call, const char *name)
+{
+    kv_error(call, "ERR wrong number of arguments for '%s' command", name);
+}
+
+void kv_refused(const struct kv_call *call, nh_result result)
+{
+    switch (result) {
+    case NH_FULL:
+    case NH_NO_MEMORY:
+        reply_error(call->reply, BYTES("OOM command not allowed when used memory > 'maxmemory'."));
+        return;
+    case NH_TOO_LARGE:
+        reply_error(call->reply, BYTES("ERR key or value exceeds the maximum allowed size"));
+        return;
+    case NH_INVALID: reply_error(call->reply, BYTES("ERR a key must not be empty")); return;
+    default: kv_error(call, "ERR %s", nh_result_text(result)); return;
+    }
+}
+
+void kv_help(const struct kv_call *call, const char *const *lines, size_t count)
+{
+    reply_aggregate(call->reply, OUTCOME_array, count);
+    for (size_t i = 0; i < count; i++)
+        reply_say(call->reply, &(struct outcome){.kind = OUTCOME_text, .bytes = bytes_of_text(lines[i])});
+}
+
+void kv_run_subcommand(const struct kv_call *call, const struct kv_subcommand *rows, size_t count)
+{
+    const char *container = command_row(call->id)->name;
+    char name[64], upper[64];
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        if (kv_argument_is(call, 1, bytes_of_text(rows[i].name)))
+            break;
+    if (i == count) {
+        for (i = 0; container[i] != '\0' && i < sizeof upper - 1; i++)
+            upper[i] = container[i] & ~0x20;
+        upper[i] = '\0';
+        kv_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                 (int)(call->arguments[1].size < 128 ? call->arguments[1].size : 128),
+                 call->arguments[1].data, upper);
+        return;
+    }
+    if (!command_arity_fits(rows[i].arity, call->argument_count)) {
+        snprintf(name, sizeof name, "%s|%s", container, rows[i].name);
+        kv_arity_error(call, name);
+        return;
+    }
+    rows[i].run(call);
+}
+
+bool kv_copy_name(char *destination, struct bytes name)
+{
+    if (name.size > SESSION_NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] < '!' || name.data[i] > '~')
+            return false;
+    if (name.size > 0)
+        memcpy(destination, name.data, name.size);
+    destination[name.size] = '\0';
+    return true;
+}
+
+/* ---- running ---------------------------------------------------------------------------------------- */
+
+/* Redis quotes at most 128 bytes of the name and about 128 of the arguments. */
+static void say_unknown(const struct kv_call *call)
+{
+    char text[640];
+    int size, shown = 0;
+
+    size = snprintf(text, sizeof text, "ERR unknown command '%.*s', with args beginning with: ",
+                    (int)(call->arguments[0].size < 128 ? call->arguments[0].size : 128),
+                    call->arguments[0].data);
+    for (uint32_t i = 1; i < call->argument_count && shown < 128; i++) {
+        size_t room = (size_t)(128 - shown), bytes = call->arguments[i].size;
+        int more = snprintf(text + size, sizeof text - (size_t)size, "'%.*s' ",
+                            (int)(bytes < room ? bytes : room), call->arguments[i].data);
+        size += more;
+        shown += more;
+    }
+    reply_error(call->reply, bytes_of(text, (size_t)size));
+}
+
+static void say_nothing(struct reply *reply, const struct outcome *outcome)
+{
+    (void)reply;
+    (void)outcome;
+}
+
+static void run(const struct kv_call *call)
+{
+    const struct dispatch *row = &dispatch[call->id];
+
+    if (UNLIKELY(call->id == COMMAND_UNKNOWN)) {
+        if (call->argument_count > 0)
+            say_unknown(call);
+    } else if (UNLIKELY(!command_arity_fits(row->arity, call->argument_count))) {
+        kv_arity_error(call, command_row(call->id)->name);
+    } else {
+        row->run(call);
+    }
+}
+
+void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
+            struct reply *reply)
+{
+    struct kv_call call = {
+        .kv = kv,
+        .now = now,
+        .session = session,
+        .arguments = command->arguments,
+        .argument_count = command->argument_count,
+        .id = command->id,
+        .reply = reply,
+    };
+
+    counters_add(kv->counters, METRIC_commands, 1);
+    if (LIKELY(!(command->quiet | session->silence))) {
+        run(&call);
+        return;
+    }
+    struct reply silent = {say_nothing};
+    call.reply = &silent;
+    if (session->silence == SILENCE_NEXT)
+        session->silence = SILENCE_NONE;
+    /* CLIENT REPLY ON ends the silence and is the first to be answered. */
+    if (command->id == COMMAND_client && command->argument_count == 3 &&
+        kv_argument_is(&call, 1, BYTES("reply")) && kv_argument_is(&call, 2, BYTES("on")))
+        call.reply = reply;
+    run(&call);
+}
+
+void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)
+{
+    enum { BATCH = 64 }; /* more at a time than a core can keep in flight, less than its cache forgets */
+    nh_key keys[BATCH];
+    size_t found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct command *command = &commands[i];
+        const struct command_row *row;
+        int64_t last;
+
+        if (command->id == COMMAND_UNKNOWN)
+            continue;
+        row = command_row(command->id);
+        if (row->first_key == 0)
+            continue;
+        last = row->last_key < 0 ? (int64_t)command->argument_count + row->last_key : row->last_key;
+        if (last >= (int64_t)command->argument_count)
+            last = (int64_t)command->argument_count - 1;
+        for (int64_t at = row->first_key; at <= last; at += row->key_step) {
+            keys[found++] =
+                (nh_key){command->arguments[at].data, command->arguments[at].size, session->space};
+            if (found == BATCH) {
+                nh_prefetch(kv->store, keys, found);
+                return;
+            }
+        }
+    }
+    if (found > 0)
+        nh_prefetch(kv->store, keys, found);
+}

@@ -1,0 +1,77 @@
+/* kv_call.h — what one kv_<id>() function is given, and the few words all families share. */
+#pragma once
+#include "base/compiler.h"
+#include "engine/kv/kv.h"
+
+/* One command on its way through the engine. */
+struct kv_call {
+    struct kv *kv;
+    struct now now;
+    struct session *session;
+    const struct bytes *arguments; /* argument 0 is the name */
+    uint32_t argument_count;       /* as many as the row's arity asks for */
+    enum command_id id;
+    struct reply *reply;
+};
+
+/* A function per row of tables/commands.def. */
+#define COMMAND(dialect, id, name, arity, flags, first_key, last_key, key_step, group, since, summary)     \
+    void kv_##id(const struct kv_call *call);
+#include "tables/commands.def"
+#undef COMMAND
+
+enum { KV_SPACES = 16 }; /* RESP's SELECT chooses among them; memcached lives in the first */
+
+static inline nh_key kv_key(const struct kv_call *call, uint32_t index)
+{
+    return (nh_key){call->arguments[index].data, call->arguments[index].size, call->session->space};
+}
+
+static inline nh_bytes kv_nh_bytes(struct bytes bytes) { return (nh_bytes){bytes.data, bytes.size}; }
+
+static inline struct bytes kv_bytes(nh_bytes bytes) { return bytes_of(bytes.data, bytes.size); }
+
+/* nh_borrow that counts a hit or a miss of this worker. */
+static inline nh_result kv_borrow(const struct kv_call *call, nh_key key, nh_value *value)
+{
+    nh_result result = nh_borrow(call->kv->store, call->now.mono_ms, key, value);
+    counters_add(call->kv->counters, result == NH_OK ? METRIC_get_hits : METRIC_get_misses, 1);
+    return result;
+}
+
+/* An error with its code. */
+void kv_error(const struct kv_call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* What RESP says of a write that the store refused. */
+void kv_refused(const struct kv_call *call, nh_result result);
+
+/* Redis's "ERR syntax error" and "ERR value is not an integer or out of range". */
+void kv_syntax_error(const struct kv_call *call);
+void kv_integer_error(const struct kv_call *call);
+
+/* "ERR wrong number of arguments for '<name>' command". */
+void kv_arity_error(const struct kv_call *call, const char *name);
+
+/* A subcommand of CLIENT or COMMAND; arity counts the container's name too. */
+struct kv_subcommand {
+    const char *name; /* lower case */
+    int arity;
+    void (*run)(const struct kv_call *call);
+};
+
+/* Runs the one that argument 1 names, or says Redis's error. */
+void kv_run_subcommand(const struct kv_call *call, const struct kv_subcommand *rows, size_t count);
+
+/* Says `count` lines as an array of simple strings: a HELP subcommand's answer. */
+void kv_help(const struct kv_call *call, const char *const *lines, size_t count);
+
+/* True if argument `index` is `word` in any case. */
+static inline bool kv_argument_is(const struct kv_call *call, uint32_t index, struct bytes word)
+{
+    return bytes_equal_nocase(call->arguments[index], word);
+}
+
+/* Names of a connection (CLIENT SETNAME, SETINFO): printable ASCII without spaces. Copies `name` to
+ * `destination` of SESSION_NAME_BYTES_MAX + 1 bytes; false, with the destination as it was, if `name` holds
+ * another byte or is too long. */
+bool kv_copy_name(char *destination, struct bytes name);
