@@ -1,0 +1,1020 @@
+/* fetch.c — see fetch.h.
+ *
+ *   waiting ──head──► flowing ──done──► complete          A fetch is on its worker's list and holds a
+ *      │                 │                                reference to itself until `done`. It is in the
+ *      │ 304, entry gone └──cut──► failed                 table from its begin to its end while it may be
+ *      ├──► again                    ▲                    joined. Its head is written once, before
+ *      └──no head────────────────────┘                    `progress` leaves WAITING under the lock.
+ *
+ * The body is a chain of chunks. A chunk holds a reference to the next, a reader to the one it reads, the
+ * fetch to the last; if the body is kept, for storing or for readers yet to come, also to the first. So
+ * what all have read and nobody will read again goes away by itself. All counts are under the lock. */
+#include "fetch.h"
+#include "base/compiler.h"
+#include "base/hash.h"
+#include "message/http_date.h"
+#include "validate.h"
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+    CHUNK_BYTES_MAX = 1024 * 1024,
+    CHUNK_BYTES = 16 * 1024,         /* room of a chunk at least, once a body is larger than a piece */
+    WINDOW_BYTES = 256 * 1024,       /* of a body that is not kept: how far the slowest reader may lag */
+    RESUME_BYTES = WINDOW_BYTES / 2, /* and how near it has to come before the origin goes on */
+    NOT_SHAREABLE_MS = 5000,
+    FAILING_MS = 1000,
+};
+
+struct chunk {
+    struct chunk *next; /* holds a reference */
+    uint32_t reference_count;
+    uint32_t size, capacity; /* bytes before `size` do not change */
+    char data[];
+};
+
+struct fetch {
+    struct gateway *gateway;
+    struct gateway_worker *worker; /* null once its worker has been destroyed */
+    struct fetch_shard *shard;
+    struct list in_worker, in_table;
+    struct list readers;
+    struct task task; /* brings other workers' wishes to its own */
+    uint32_t reference_count;
+    bool is_posted;
+    bool is_paused;
+    bool is_kept;  /* `first` is held */
+    bool has_head; /* which readers may see */
+    enum fetch_progress progress;
+    enum err error;
+    struct chunk *first, *last;
+    uint64_t body_bytes;
+
+    /* The worker's alone, or immutable. */
+    struct origin_call *call; /* null when there is none any more */
+    struct fetch_head head;
+    struct upstream_fields upstream;
+    struct request_traits traits;
+    struct buffer key; /* under which it will be stored; empty: not at all */
+    size_t primary_size;
+    uint64_t hash; /* of the primary key */
+    uint32_t fence;
+    struct now requested;
+    enum http_method method;
+    struct buffer etag, last_modified; /* what we asked the origin to validate */
+    bool may_be_shared, takes_notes, replaces_entry, with_preconditions;
+    bool is_validation; /* we asked, and may be answered 304 */
+    void (*upload_wanted)(struct reader *reader, size_t room);
+};
+
+/* ---- chunks: under the lock ---------------------------------------------------------------------- */
+
+static struct chunk *chunk_create(size_t capacity)
+{
+    struct chunk *chunk = malloc(sizeof *chunk + capacity);
+
+    if (chunk != NULL)
+        *chunk = (struct chunk){.reference_count = 1, .capacity = (uint32_t)capacity};
+    return chunk;
+}
+
+static void chunk_release(struct chunk *chunk)
+{
+    while (chunk != NULL && --chunk->reference_count == 0) {
+        struct chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+}
+
+static struct chunk *chunk_hold(struct chunk *chunk)
+{
+    chunk->reference_count++;
+    return chunk;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static void fetch_lock(struct fetch *fetch) { pthread_mutex_lock(&fetch->shard->lock); }
+static void fetch_unlock(struct fetch *fetch) { pthread_mutex_unlock(&fetch->shard->lock); }
+
+static void fetch_destroy(struct fetch *fetch)
+{
+    chunk_release(fetch->last);
+    if (fetch->is_kept)
+        chunk_release(fetch->first);
+    upstream_fields_fini(&fetch->upstream);
+    buffer_fini(&fetch->key);
+    buffer_fini(&fetch->etag);
+    buffer_fini(&fetch->last_modified);
+    buffer_fini(&fetch->head.fields);
+    buffer_fini(&fetch->head.cookies);
+    buffer_fini(&fetch->head.vary_values);
+    free(fetch);
+}
+
+/* Unlocks, and frees the fetch if that was the last reference. */
+static void fetch_unlock_and_release(struct fetch *fetch)
+{
+    bool is_last = --fetch->reference_count == 0;
+
+    fetch_unlock(fetch);
+    if (is_last)
+        fetch_destroy(fetch);
+}
+
+/* Under the lock. */
+static void wake_readers(struct fetch *fetch)
+{
+    for (struct list *node = fetch->readers.next; node != &fetch->readers; node = node->next) {
+        struct reader *reader = CONTAINER_OF(node, struct reader, in_fetch);
+        if (!reader->is_waiting)
+            continue;
+        reader->is_waiting = false;
+        if (!atomic_exchange(&reader->is_posted, true))
+            loop_post(reader->worker->loop, &reader->task);
+    }
+}
+
+/* Under the lock: has the fetch's own worker look at it. */
+static void call_for_attention(struct fetch *fetch)
+{
+    bool is_under_way = fetch->progress == FETCH_WAITING || fetch->progress == FETCH_FLOWING;
+
+    if (fetch->worker == NULL || fetch->is_posted || !is_under_way)
+        return;
+    fetch->is_posted = true;
+    fetch->reference_count++;
+    loop_post(fetch->worker->loop, &fetch->task);
+}
+
+/* Under the lock. How far the slowest reader is behind. */
+static uint64_t lag_bytes(const struct fetch *fetch)
+{
+    uint64_t lag = 0;
+
+    for (const struct list *node = fetch->readers.next; node != &fetch->readers; node = node->next) {
+        uint64_t behind = fetch->body_bytes - CONTAINER_OF(node, struct reader, in_fetch)->read_bytes;
+        lag = behind > lag ? behind : lag;
+    }
+    return lag;
+}
+
+/* Under the lock. */
+static bool is_wanted(const struct fetch *fetch)
+{
+    if (!list_is_empty(&fetch->readers))
+        return true;
+    if (fetch->worker == NULL || fetch->worker->is_stopping)
+        return false;
+    switch (fetch->progress) {
+    case FETCH_WAITING: /* may turn out to be worth storing */
+        return fetch->key.size > 0 && http_method_is_safe(fetch->method);
+    case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
+    case FETCH_COMPLETE:
+    case FETCH_FAILED:
+    case FETCH_AGAIN: return false;
+    }
+    UNREACHABLE();
+}
+
+/* Under the lock: from here on nobody may join. */
+static void leave_table(struct fetch *fetch) { list_remove(&fetch->in_table); }
+
+/* ---- invalidation -------------------------------------------------------------------------------- */
+
+static struct fetch_shard *shard_of(struct gateway *gateway, uint64_t hash)
+{
+    return &gateway->shards[hash % FETCH_SHARDS];
+}
+
+static uint32_t *fence_of(struct fetch_shard *shard, uint64_t hash)
+{
+    return &shard->fences[hash / FETCH_SHARDS % FENCES_PER_SHARD];
+}
+
+void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    struct cache_key marker;
+    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
+    struct fetch_shard *shard = shard_of(gateway, hash);
+
+    memcpy(marker.text, key->text, key->primary_size);
+    marker.primary_size = key->primary_size;
+    cache_key_mark(&marker);
+    pthread_mutex_lock(&shard->store_lock);
+    ++*fence_of(shard, hash);
+    /* With the marker of variants their generation is forgotten, so that none is found again. */
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    pthread_mutex_lock(&shard->lock);
+    for (struct list *node = shard->fetches.next, *next; node != &shard->fetches; node = next) {
+        struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
+        next = node->next;
+        if (fetch->hash == hash)
+            leave_table(fetch);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    pthread_mutex_unlock(&shard->store_lock);
+}
+
+static bool is_success(int status) { return status >= 200 && status < 400; }
+
+static void invalidate_target(struct fetch *fetch)
+{
+    struct cache_key key;
+
+    if (fetch->key.size == 0)
+        return;
+    memcpy(key.text, fetch->key.data, fetch->primary_size);
+    key.primary_size = key.size = fetch->primary_size;
+    gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+}
+
+/* ---- ends ---------------------------------------------------------------------------------------- */
+
+/* The worker's. Ends the fetch: readers are told, and its own reference goes. */
+static void finish(struct fetch *fetch, enum fetch_progress progress, enum err error)
+{
+    fetch->call = NULL;
+    fetch_lock(fetch);
+    if (!fetch->is_posted) /* else its worker has to know of it until the task has run */
+        list_remove(&fetch->in_worker);
+    leave_table(fetch);
+    if (fetch->progress == FETCH_WAITING || fetch->progress == FETCH_FLOWING) {
+        fetch->progress = progress;
+        fetch->error = error;
+    }
+    wake_readers(fetch);
+    fetch_unlock_and_release(fetch);
+}
+
+static void cancel(struct fetch *fetch, enum err error)
+{
+    if (fetch->call != NULL)
+        origin_cancel(fetch->call);
+    /* A write may be carried out although we never hear of it. */
+    if (fetch->progress == FETCH_WAITING && !http_method_is_safe(fetch->method))
+        invalidate_target(fetch);
+    finish(fetch, FETCH_FAILED, error);
+}
+
+/* The worker's. False if the fetch was given up, and may be gone. */
+static bool drop_if_unwanted(struct fetch *fetch)
+{
+    bool wanted;
+
+    fetch_lock(fetch);
+    wanted = is_wanted(fetch);
+    fetch_unlock(fetch);
+    if (!wanted)
+        cancel(fetch, ERR_CANCELLED);
+    return wanted;
+}
+
+static void resume_if_near(struct fetch *fetch)
+{
+    bool goes_on;
+
+    fetch_lock(fetch);
+    goes_on = fetch->is_paused && lag_bytes(fetch) <= RESUME_BYTES;
+    if (goes_on)
+        fetch->is_paused = false;
+    fetch_unlock(fetch);
+    if (goes_on)
+        origin_resume(fetch->call);
+}
+
+static void attend(struct task *task)
+{
+    struct fetch *fetch = CONTAINER_OF(task, struct fetch, task);
+
+    fetch_lock(fetch);
+    fetch->is_posted = false;
+    fetch_unlock(fetch);
+    if (fetch->call == NULL)
+        list_remove(&fetch->in_worker);
+    else if (drop_if_unwanted(fetch))
+        resume_if_near(fetch);
+    fetch_lock(fetch);
+    fetch_unlock_and_release(fetch); /* the task's reference */
+}
+
+/* ---- what is stored ------------------------------------------------------------------------------ */
+
+/* Puts `value` unless the URL was invalidated since the fetch began. */
+static bool put_unless_fenced(struct fetch *fetch, struct bytes key, const struct buffer *value,
+                              int64_t now_mono_ms, int64_t ttl_ms)
+{
+    struct gateway *gateway = fetch->gateway;
+    nh_put_options options = {.size = sizeof options, .ttl_ms = ttl_ms};
+    bool is_put = false;
+
+    if (value->failed)
+        return false;
+    pthread_mutex_lock(&fetch->shard->store_lock);
+    if (*fence_of(fetch->shard, fetch->hash) == fetch->fence)
+        is_put = nh_put(gateway->store, now_mono_ms, gateway_key(gateway, key),
+                        (nh_bytes){value->data, value->size}, &options, NULL) == NH_OK;
+    pthread_mutex_unlock(&fetch->shard->store_lock);
+    return is_put;
+}
+
+static void marker_key_of(const struct fetch *fetch, struct cache_key *key)
+{
+    memcpy(key->text, fetch->key.data, fetch->primary_size);
+    key->primary_size = fetch->primary_size;
+    cache_key_mark(key);
+}
+
+static void take_note(struct fetch *fetch, enum note_kind kind, int status, int64_t ttl_ms)
+{
+    struct buffer value = {0};
+    struct cache_key key;
+
+    if (!fetch->takes_notes || fetch->key.size == 0)
+        return;
+    marker_key_of(fetch, &key);
+    stored_note_encode(&value, fetch->gateway->seed, &(struct stored_note){kind, status});
+    put_unless_fenced(fetch, cache_key_bytes(&key), &value, loop_now(fetch->worker->loop).mono_ms, ttl_ms);
+    buffer_fini(&value);
+}
+
+static void drop_note(struct fetch *fetch)
+{
+    struct cache_key key;
+
+    marker_key_of(fetch, &key);
+    nh_delete(fetch->gateway->store, loop_now(fetch->worker->loop).mono_ms,
+              gateway_key(fetch->gateway, cache_key_bytes(&key)));
+}
+
+/* Makes `fetch->key` the key of the variant that this response is, and sees that it will be found. */
+static bool become_variant(struct fetch *fetch)
+{
+    struct gateway *gateway = fetch->gateway;
+    struct fetch_head *head = &fetch->head;
+    struct stored_variants variants = {.names = bytes_of(head->vary.text, head->vary.size)}, known;
+    struct buffer marker = {0};
+    struct cache_key key;
+    int64_t now_mono_ms = head->received.mono_ms;
+    nh_value value;
+    bool is_ok;
+
+    memcpy(key.text, fetch->key.data, fetch->primary_size);
+    key.primary_size = key.size = fetch->primary_size;
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(&key)), &value) ==
+        NH_OK) {
+        if (stored_variants_decode(bytes_of_value(&value), gateway->seed, &known) &&
+            bytes_equal(known.names, variants.names))
+            variants.generation = known.generation;
+        nh_release(gateway->store, &value);
+    }
+    if (variants.generation == 0)
+        variants.generation = atomic_fetch_add(&gateway->generation, 1) + 1;
+    if (!cache_key_vary(&key, variants.generation, variants.names, &fetch->upstream.fields))
+        return false;
+    stored_variants_encode(&marker, gateway->seed, &variants);
+    is_ok = put_unless_fenced(fetch, cache_key_primary(&key), &marker, now_mono_ms, 0);
+    buffer_fini(&marker);
+    if (is_ok) {
+        /* Other workers compare the key of a fetch that is in the table. */
+        struct buffer renamed = {0};
+        buffer_append(&renamed, cache_key_bytes(&key));
+        is_ok = !renamed.failed;
+        fetch_lock(fetch);
+        buffer_fini(&fetch->key);
+        fetch->key = renamed;
+        fetch_unlock(fetch);
+    }
+    return is_ok;
+}
+
+static void store_response(struct fetch *fetch)
+{
+    struct gateway *gateway = fetch->gateway;
+    struct fetch_head *head = &fetch->head;
+    struct buffer value = {0};
+    struct stored_response response =
+        stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields));
+
+    /* Once, at its size: growing by doubling would copy a large body several times over. */
+    if (buffer_reserve(&value, head->fields.size + fetch->body_bytes + 256) == NULL)
+        return;
+    stored_response_encode(&value, gateway->seed, &response);
+    for (struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
+        buffer_append(&value, bytes_of(chunk->data, chunk->size));
+    put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
+                      stored_keep_ms(&response, gateway->stale_if_error_ms));
+    buffer_fini(&value);
+}
+
+/* ---- the body ------------------------------------------------------------------------------------ */
+
+/* The worker's. False if there is no memory. */
+static bool append_body(struct fetch *fetch, struct bytes bytes)
+{
+    while (bytes.size > 0) {
+        struct chunk *last = fetch->last;
+        size_t room = last->capacity - last->size;
+        size_t taken = bytes.size < room ? bytes.size : room;
+
+        if (room == 0) {
+            size_t wanted = bytes.size < CHUNK_BYTES && fetch->body_bytes > 0 ? CHUNK_BYTES : bytes.size;
+            struct chunk *made = chunk_create(wanted < CHUNK_BYTES_MAX ? wanted : CHUNK_BYTES_MAX);
+            if (made == NULL)
+                return false;
+            fetch_lock(fetch);
+            last->next = chunk_hold(made); /* one reference is the chain's, one is `last`'s */
+            fetch->last = made;
+            chunk_release(last);
+            fetch_unlock(fetch);
+            continue;
+        }
+        /* Nobody reads beyond `size`. */
+        memcpy(last->data + last->size, bytes.data, taken);
+        fetch_lock(fetch);
+        last->size += (uint32_t)taken;
+        fetch->body_bytes += taken;
+        fetch_unlock(fetch);
+        bytes = bytes_after(bytes, taken);
+    }
+    return true;
+}
+
+/* Under the lock: what has been read need not stay. */
+static void stop_keeping(struct fetch *fetch)
+{
+    if (!fetch->is_kept)
+        return;
+    fetch->is_kept = false;
+    chunk_release(fetch->first);
+    fetch->first = NULL;
+}
+
+static void on_body(void *owner, struct bytes bytes)
+{
+    struct fetch *fetch = owner;
+    bool pauses;
+
+    if (fetch->progress == FETCH_AGAIN)
+        return;
+    if (!append_body(fetch, bytes)) {
+        cancel(fetch, ERR_NO_MEMORY);
+        return;
+    }
+    fetch_lock(fetch);
+    if (fetch->is_kept && fetch->body_bytes > fetch->gateway->object_bytes_max) {
+        leave_table(fetch);
+        stop_keeping(fetch);
+    }
+    pauses = !fetch->is_kept && !fetch->is_paused && lag_bytes(fetch) > WINDOW_BYTES;
+    fetch->is_paused |= pauses;
+    wake_readers(fetch);
+    fetch_unlock(fetch);
+    if (pauses)
+        origin_pause(fetch->call);
+    drop_if_unwanted(fetch);
+}
+
+/* ---- the head ------------------------------------------------------------------------------------ */
+
+static void render_fields(struct fetch_head *head, const struct http_fields *fields)
+{
+    bool has_date = false;
+
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->list[i];
+        if (field->header == HTTP_HEADER_AGE)
+            continue; /* ours to say, from what it said */
+        if (field->header == HTTP_HEADER_SET_COOKIE) {
+            rendered_append(&head->cookies, field->name, field->value);
+            continue;
+        }
+        has_date |= field->header == HTTP_HEADER_DATE;
+        rendered_append(&head->fields, field->name, field->value);
+    }
+    if (!has_date) {
+        char date[HTTP_DATE_BYTES];
+        http_date_format(head->received.wall_ms, date);
+        rendered_append(&head->fields, BYTES("Date"), bytes_of(date, sizeof date));
+    }
+}
+
+/* Puts the fetch in the table under its key if it may be joined and nobody else is there. Under the lock.
+ */
+static void enter_table(struct fetch *fetch)
+{
+    for (struct list *node = fetch->shard->fetches.next; node != &fetch->shard->fetches; node = node->next)
+        if (bytes_equal(buffer_bytes(&CONTAINER_OF(node, struct fetch, in_table)->key),
+                        buffer_bytes(&fetch->key)))
+            return;
+    list_append(&fetch->shard->fetches, &fetch->in_table);
+}
+
+/* Decides what may become of the response. */
+static void judge(struct fetch *fetch)
+{
+    struct fetch_head *head = &fetch->head;
+    const struct response_facts *facts = &head->facts;
+    bool fits = head->body_bytes < 0 || (uint64_t)head->body_bytes <= fetch->gateway->object_bytes_max;
+    bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
+
+    head->is_stored = fetch->key.size > 0 && fits && takes_place && may_store(facts, &fetch->traits);
+    if (head->is_stored && head->vary.size > 0)
+        head->is_stored = become_variant(fetch);
+    head->is_shared = fetch->may_be_shared && head->is_stored && may_share(facts, &fetch->traits);
+    if (head->is_shared)
+        return;
+    if (facts->status < 500) {
+        take_note(fetch, NOTE_NOT_SHAREABLE, facts->status, NOT_SHAREABLE_MS);
+        return;
+    }
+    head->is_shared = fetch->may_be_shared && may_share_failure(facts, &fetch->traits);
+    if (fetch->replaces_entry)
+        take_note(fetch, NOTE_FAILING, facts->status, FAILING_MS);
+}
+
+/* Makes the head known. */
+static void publish(struct fetch *fetch)
+{
+    bool is_kept = fetch->head.is_stored;
+    bool may_be_joined = fetch->may_be_shared && fetch->head.is_stored && fetch->head.is_shared;
+
+    if (is_kept && !fetch->may_be_shared && may_share(&fetch->head.facts, &fetch->traits) &&
+        fetch->takes_notes)
+        drop_note(fetch); /* it said that nobody should wait: now it pays to */
+    fetch_lock(fetch);
+    if (!is_kept)
+        stop_keeping(fetch);
+    /* It may have been taken out meanwhile by an invalidation: then it stays out. */
+    if (!list_is_empty(&fetch->in_table)) {
+        leave_table(fetch);
+        if (may_be_joined)
+            enter_table(fetch);
+    }
+    fetch->has_head = true;
+    fetch->progress = FETCH_FLOWING;
+    wake_readers(fetch);
+    fetch_unlock(fetch);
+}
+
+/* The head is complete but for what follows from it. The fetch may be gone afterwards. */
+static void conclude(struct fetch *fetch)
+{
+    struct fetch_head *head = &fetch->head;
+
+    judge(fetch);
+    if (head->vary.size > 0 && head->is_shared) {
+        char values[CACHE_KEY_BYTES_MAX];
+        size_t size;
+        if (vary_values(bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields, values,
+                        sizeof values, &size))
+            buffer_append(&head->vary_values, bytes_of(values, size));
+        else
+            head->is_shared = false;
+    }
+    if (head->fields.failed || head->cookies.failed || head->vary_values.failed) {
+        cancel(fetch, ERR_NO_MEMORY);
+        return;
+    }
+    publish(fetch);
+    drop_if_unwanted(fetch);
+}
+
+/* Nothing can be made of the origin's answer: readers begin anew. */
+static void begin_anew(struct fetch *fetch)
+{
+    fetch_lock(fetch);
+    leave_table(fetch);
+    fetch->progress = FETCH_AGAIN;
+    wake_readers(fetch);
+    fetch_unlock(fetch);
+}
+
+/* The origin says that the entry we have is good. */
+static void on_not_modified(struct fetch *fetch, const struct http_fields *fields)
+{
+    struct gateway *gateway = fetch->gateway;
+    struct fetch_head *head = &fetch->head;
+    nh_key key = gateway_key(gateway, buffer_bytes(&fetch->key));
+    struct stored_response stored;
+    struct http_fields merged = {0};
+    nh_value value;
+    bool is_good = false;
+
+    if (nh_borrow(gateway->store, head->received.mono_ms, key, &value) != NH_OK) {
+        begin_anew(fetch);
+        return;
+    }
+    /* It may be another one by now than the one we asked about. */
+    if (stored_response_decode(bytes_of_value(&value), gateway->seed, &stored) &&
+        bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
+        bytes_equal(stored.last_modified, buffer_bytes(&fetch->last_modified)) &&
+        is_validated_by(&stored, fields)) {
+        merged = freshened_fields(stored.fields, fields);
+        if (merged.list != NULL) {
+            head->facts = response_facts_of(stored.status, &merged, fetch->requested, head->received);
+            render_fields(head, &merged);
+            vary_of(&merged, &head->vary);
+            head->body_bytes = (int64_t)stored.body.size;
+            is_good = append_body(fetch, stored.body);
+            free(merged.list);
+        }
+    } else {
+        nh_delete(gateway->store, head->received.mono_ms, key);
+    }
+    nh_release(gateway->store, &value);
+    if (!is_good) {
+        begin_anew(fetch);
+        return;
+    }
+    conclude(fetch);
+}
+
+static void on_head(void *owner, int status, const struct http_fields *fields, int64_t body_bytes)
+{
+    struct fetch *fetch = owner;
+    struct fetch_head *head = &fetch->head;
+
+    head->received = loop_now(fetch->worker->loop);
+    head->origin_status = status;
+    head->body_bytes = body_bytes;
+    if (!http_method_is_safe(fetch->method)) {
+        if (is_success(status))
+            invalidate_target(fetch); /* before the client hears of it: RFC 9111 §4.4 */
+        buffer_fini(&fetch->key);
+    }
+    if (status == 304 && fetch->is_validation) {
+        on_not_modified(fetch, fields);
+        return;
+    }
+    if (status == 304 && !fetch->with_preconditions) {
+        cancel(fetch, ERR_SYNTAX); /* nobody asked a condition */
+        return;
+    }
+    head->facts = response_facts_of(status, fields, fetch->requested, head->received);
+    vary_of(fields, &head->vary);
+    render_fields(head, fields);
+    conclude(fetch);
+}
+
+static void on_want_body(void *owner, size_t room)
+{
+    struct fetch *fetch = owner;
+    struct reader *leader = NULL;
+
+    fetch_lock(fetch);
+    if (!list_is_empty(&fetch->readers))
+        leader = CONTAINER_OF(fetch->readers.next, struct reader, in_fetch);
+    fetch_unlock(fetch);
+    /* A fetch with a body has no reader but its leader, on this very thread. */
+    if (leader != NULL && fetch->upload_wanted != NULL)
+        fetch->upload_wanted(leader, room);
+}
+
+static void report_failure(struct fetch *fetch, enum err err)
+{
+    struct gateway *gateway = fetch->gateway;
+
+    log_write_limited(gateway->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
+                      BYTES_PRINTF(gateway->authority), err_text(err));
+    if (fetch->progress != FETCH_WAITING)
+        return;
+    counters_add(fetch->worker->counters, METRIC_gateway_origin_errors, 1);
+    take_note(fetch, NOTE_UNREACHABLE, err == ERR_TIMEOUT ? 504 : 502, FAILING_MS);
+    /* A write may have been carried out although we never heard of it. */
+    if (!http_method_is_safe(fetch->method) && err != ERR_REFUSED)
+        invalidate_target(fetch);
+}
+
+static void on_done(void *owner, enum err err)
+{
+    struct fetch *fetch = owner;
+
+    fetch->call = NULL;
+    if (err == OK && fetch->progress == FETCH_WAITING)
+        err = ERR_SYNTAX;
+    if (err == OK && fetch->progress == FETCH_FLOWING && fetch->head.is_stored && fetch->is_kept)
+        store_response(fetch);
+    if (err != OK && fetch->progress != FETCH_AGAIN)
+        report_failure(fetch, err);
+    finish(fetch, err == OK ? FETCH_COMPLETE : FETCH_FAILED, err);
+}
+
+static const struct origin_callbacks callbacks = {on_head, on_body, on_want_body, on_done};
+
+/* ---- beginning ----------------------------------------------------------------------------------- */
+
+static void attach(struct fetch *fetch, struct reader *reader, bool is_leader)
+{
+    assert(reader->fetch == NULL);
+    fetch->reference_count++;
+    reader->fetch = fetch;
+    reader->chunk = chunk_hold(fetch->first);
+    reader->chunk_offset = 0;
+    reader->read_bytes = 0;
+    reader->is_waiting = false;
+    reader->is_leader = is_leader;
+    list_append(&fetch->readers, &reader->in_fetch);
+}
+
+/* Makes a fetch that nobody knows of yet; null if there is no memory. */
+static struct fetch *fetch_create(struct gateway_worker *worker, const struct fetch_order *order)
+{
+    struct gateway *gateway = worker->gateway;
+    struct fetch *fetch = calloc(1, sizeof *fetch);
+
+    if (fetch == NULL)
+        return NULL;
+    fetch->gateway = gateway;
+    fetch->worker = worker;
+    fetch->reference_count = 1;
+    fetch->task.run = attend;
+    fetch->traits = order->traits;
+    fetch->method = order->request->method;
+    fetch->may_be_shared = order->is_shared;
+    fetch->takes_notes = order->takes_notes;
+    fetch->replaces_entry = order->replaces_entry;
+    fetch->with_preconditions = order->with_preconditions;
+    fetch->is_validation = order->etag.size > 0 || order->last_modified.size > 0;
+    fetch->requested = loop_now(worker->loop);
+    list_init(&fetch->in_worker);
+    list_init(&fetch->in_table);
+    list_init(&fetch->readers);
+    buffer_append(&fetch->etag, order->etag);
+    buffer_append(&fetch->last_modified, order->last_modified);
+    if (order->key != NULL) {
+        buffer_append(&fetch->key, cache_key_bytes(order->key));
+        fetch->primary_size = order->key->primary_size;
+        fetch->hash = hash_bytes(cache_key_primary(order->key), gateway->seed);
+    }
+    fetch->shard = shard_of(gateway, fetch->hash);
+    fetch->last = chunk_create(0);
+    if (fetch->last != NULL) {
+        fetch->first = chunk_hold(fetch->last);
+        fetch->is_kept = true;
+    }
+    if (!upstream_fields_init(&fetch->upstream, &order->request->fields, order->with_preconditions) ||
+        fetch->last == NULL || fetch->key.failed || fetch->etag.failed || fetch->last_modified.failed) {
+        fetch_destroy(fetch);
+        return NULL;
+    }
+    return fetch;
+}
+
+static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order)
+{
+    struct gateway_worker *worker = fetch->worker;
+    const struct http_request *request = order->request;
+    struct buffer url = {0};
+    struct http_fields fields = {calloc(fetch->upstream.fields.count + 2, sizeof *fields.list), 0};
+    enum err err = ERR_NO_MEMORY;
+
+    buffer_append(&url, buffer_bytes(&fetch->gateway->base_url));
+    buffer_append(&url, request->path);
+    if (request->has_query) {
+        buffer_append_byte(&url, '?');
+        buffer_append(&url, request->query);
+    }
+    if (fields.list != NULL && !url.failed) {
+        if (fetch->upstream.fields.count > 0)
+            memcpy(fields.list, fetch->upstream.fields.list,
+                   fetch->upstream.fields.count * sizeof *fields.list);
+        fields.count = fetch->upstream.fields.count;
+        if (fetch->etag.size > 0)
+            fields.list[fields.count++] = (struct http_field){
+                HTTP_HEADER_IF_NONE_MATCH, BYTES("If-None-Match"), buffer_bytes(&fetch->etag)};
+        if (fetch->last_modified.size > 0)
+            fields.list[fields.count++] =
+                (struct http_field){HTTP_HEADER_IF_MODIFIED_SINCE, BYTES("If-Modified-Since"),
+                                    buffer_bytes(&fetch->last_modified)};
+        err = origin_start(worker->origin,
+                           &(struct origin_request){.method = request->method_name,
+                                                    .url = buffer_bytes(&url),
+                                                    .fields = fields,
+                                                    .host = fetch->gateway->authority,
+                                                    .body_bytes = request->body_bytes},
+                           &callbacks, fetch, &fetch->call);
+    }
+    free(fields.list);
+    buffer_fini(&url);
+    if (err != OK)
+        return err;
+    counters_add(worker->counters, METRIC_gateway_fetches, 1);
+    if (fetch->is_validation)
+        counters_add(worker->counters, METRIC_gateway_revalidations, 1);
+    return OK;
+}
+
+static uint32_t read_fence(struct fetch_shard *shard, uint64_t hash)
+{
+    uint32_t fence;
+
+    pthread_mutex_lock(&shard->store_lock);
+    fence = *fence_of(shard, hash);
+    pthread_mutex_unlock(&shard->store_lock);
+    return fence;
+}
+
+/* Attaches `reader`, if any, to the fetch in the table that has the order's key. Under the lock. */
+static bool join(struct fetch_shard *shard, const struct fetch_order *order, struct reader *reader)
+{
+    for (struct list *node = shard->fetches.next; node != &shard->fetches; node = node->next) {
+        struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
+        if (!bytes_equal(buffer_bytes(&fetch->key), cache_key_bytes(order->key)))
+            continue;
+        if (reader != NULL)
+            attach(fetch, reader, false);
+        return true;
+    }
+    return false;
+}
+
+enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_order *order,
+                             struct reader *reader, bool *joined)
+{
+    struct gateway *gateway = worker->gateway;
+    struct fetch *fetch;
+    enum err err;
+
+    *joined = false;
+    if (order->is_shared) {
+        struct fetch_shard *shard =
+            shard_of(gateway, hash_bytes(cache_key_primary(order->key), gateway->seed));
+        pthread_mutex_lock(&shard->lock);
+        *joined = join(shard, order, reader);
+        pthread_mutex_unlock(&shard->lock);
+        if (*joined)
+            return OK;
+    }
+    fetch = fetch_create(worker, order);
+    if (fetch == NULL)
+        return ERR_NO_MEMORY;
+    fetch->fence = read_fence(fetch->shard, fetch->hash);
+    fetch_lock(fetch);
+    /* Another worker may have been quicker. */
+    *joined = order->is_shared && join(fetch->shard, order, reader);
+    if (*joined) {
+        fetch_unlock(fetch);
+        fetch_destroy(fetch);
+        return OK;
+    }
+    if (order->is_shared)
+        list_append(&fetch->shard->fetches, &fetch->in_table);
+    if (reader != NULL)
+        attach(fetch, reader, true);
+    fetch_unlock(fetch);
+    list_append(&worker->fetches, &fetch->in_worker);
+    err = fetch_start(fetch, order);
+    if (err != OK) {
+        if (reader != NULL)
+            fetch_leave(reader);
+        finish(fetch, FETCH_FAILED, err);
+    }
+    return err;
+}
+
+/* ---- readers ------------------------------------------------------------------------------------- */
+
+static void reader_task(struct task *task)
+{
+    struct reader *reader = CONTAINER_OF(task, struct reader, task);
+
+    atomic_store(&reader->is_posted, false);
+    reader->woken(reader);
+}
+
+void reader_init(struct reader *reader, struct gateway_worker *worker, void (*woken)(struct reader *reader))
+{
+    *reader = (struct reader){.worker = worker, .woken = woken, .task = {.run = reader_task}};
+    list_init(&reader->in_fetch);
+}
+
+bool reader_is_quiet(const struct reader *reader) { return reader->fetch == NULL && !reader->is_posted; }
+
+enum fetch_progress fetch_look(struct reader *reader)
+{
+    struct fetch *fetch = reader->fetch;
+    enum fetch_progress progress;
+
+    fetch_lock(fetch);
+    progress = fetch->progress;
+    reader->is_waiting = progress == FETCH_WAITING;
+    fetch_unlock(fetch);
+    return progress;
+}
+
+bool fetch_has_head(struct reader *reader)
+{
+    bool has_head;
+
+    fetch_lock(reader->fetch);
+    has_head = reader->fetch->has_head;
+    fetch_unlock(reader->fetch);
+    return has_head;
+}
+
+enum err fetch_error(struct reader *reader)
+{
+    enum err error;
+
+    fetch_lock(reader->fetch);
+    error = reader->fetch->error;
+    fetch_unlock(reader->fetch);
+    return error;
+}
+
+const struct fetch_head *fetch_head(const struct reader *reader) { return &reader->fetch->head; }
+
+struct bytes fetch_read(struct reader *reader, size_t limit, enum fetch_progress *progress)
+{
+    struct fetch *fetch = reader->fetch;
+    struct bytes piece = {0};
+    bool goes_on = false;
+
+    fetch_lock(fetch);
+    while (reader->chunk_offset == reader->chunk->size && reader->chunk->next != NULL) {
+        struct chunk *read = reader->chunk;
+        reader->chunk = chunk_hold(read->next);
+        reader->chunk_offset = 0;
+        chunk_release(read);
+    }
+    piece =
+        bytes_of(reader->chunk->data + reader->chunk_offset, reader->chunk->size - reader->chunk_offset);
+    if (piece.size > limit)
+        piece.size = limit;
+    reader->chunk_offset += piece.size;
+    reader->read_bytes += piece.size;
+    *progress = fetch->progress;
+    reader->is_waiting = piece.size == 0 && fetch->progress == FETCH_FLOWING;
+    if (fetch->is_paused && lag_bytes(fetch) <= RESUME_BYTES) {
+        goes_on = fetch->worker == reader->worker;
+        if (goes_on)
+            fetch->is_paused = false;
+        else
+            call_for_attention(fetch);
+    }
+    fetch_unlock(fetch);
+    if (goes_on && fetch->call != NULL)
+        origin_resume(fetch->call);
+    return piece;
+}
+
+uint64_t fetch_body_bytes(const struct reader *reader) { return reader->fetch->body_bytes; }
+
+void fetch_leave(struct reader *reader)
+{
+    struct fetch *fetch = reader->fetch;
+
+    if (fetch == NULL)
+        return;
+    fetch_lock(fetch);
+    list_remove(&reader->in_fetch);
+    chunk_release(reader->chunk);
+    reader->chunk = NULL;
+    reader->fetch = NULL;
+    reader->is_waiting = false;
+    if (!is_wanted(fetch) || (fetch->is_paused && lag_bytes(fetch) <= RESUME_BYTES))
+        call_for_attention(fetch);
+    fetch_unlock_and_release(fetch);
+}
+
+void fetch_upload(struct reader *reader, struct bytes bytes, bool last)
+{
+    if (reader->fetch != NULL && reader->fetch->call != NULL)
+        origin_send_body(reader->fetch->call, bytes, last);
+}
+
+void fetch_on_upload_wanted(struct reader *reader, void (*wanted)(struct reader *reader, size_t room))
+{
+    reader->fetch->upload_wanted = wanted;
+}
+
+void fetches_cancel(struct gateway_worker *worker, bool all)
+{
+    struct list *node = worker->fetches.next;
+
+    while (node != &worker->fetches) {
+        struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_worker);
+        node = node->next;
+        if (!all) {
+            if (fetch->call != NULL)
+                drop_if_unwanted(fetch);
+            continue;
+        }
+        fetch_lock(fetch);
+        fetch->worker = NULL;
+        if (fetch->is_posted) { /* its task will never run */
+            fetch->is_posted = false;
+            if (fetch->call == NULL) {
+                list_remove(&fetch->in_worker);
+                fetch_unlock_and_release(fetch);
+                continue;
+            }
+            fetch->reference_count--;
+        }
+        fetch_unlock(fetch);
+        cancel(fetch, ERR_CANCELLED);
+    }
+}

@@ -1,0 +1,104 @@
+/* fetch.h — one request to the origin and its answer, for any number of readers on any worker.
+ *
+ * A fetch runs on the worker that began it. Readers attach to it, are woken by tasks on their own loops,
+ * and read at their own pace from pieces of the body that all of them share. What has been published
+ * never changes. A fetch outlives the readers that left as long as others want it or it will be stored. */
+#pragma once
+#include "base/buffer.h"
+#include "cache_key.h"
+#include "gateway_state.h"
+#include "upstream.h"
+#include "vary.h"
+#include <stdatomic.h>
+
+struct fetch; /* opaque: fetch.c */
+struct chunk;
+
+enum fetch_progress {
+    FETCH_WAITING,  /* no head yet */
+    FETCH_FLOWING,  /* the head is there, the body comes */
+    FETCH_COMPLETE, /* all is there */
+    FETCH_FAILED,   /* no more will come; see fetch_error */
+    FETCH_AGAIN,    /* what was to be validated is gone: look up again */
+};
+
+/* What a response says of itself; immutable once there. */
+struct fetch_head {
+    struct response_facts facts;
+    struct now received;
+    int64_t body_bytes;        /* a number, HTTP_BODY_NONE or HTTP_BODY_UNKNOWN */
+    int origin_status;         /* what the origin answered: 304 where facts.status is the stored one's */
+    struct buffer fields;      /* rendered, without Set-Cookie and Age */
+    struct buffer cookies;     /* rendered Set-Cookie lines: for the leader alone */
+    struct vary vary;          /* names */
+    struct buffer vary_values; /* of the request that was sent */
+    bool is_shared;            /* readers other than the leader may use it */
+    bool is_stored;            /* it will be stored if it arrives whole */
+};
+
+/* One who waits for a fetch. Embedded; init it once, and free it only when reader_is_quiet. */
+struct reader {
+    struct gateway_worker *worker;
+    void (*woken)(struct reader *reader); /* on the worker's thread: look again */
+    struct fetch *fetch;                  /* null when not attached */
+    struct list in_fetch;
+    struct chunk *chunk;
+    size_t chunk_offset;
+    uint64_t read_bytes;
+    bool is_waiting; /* wants to be woken when there is news */
+    bool is_leader;  /* the one whose request it is */
+    _Atomic bool is_posted;
+    struct task task;
+};
+
+struct fetch_order {
+    const struct http_request *request;
+    const struct cache_key *key; /* null: the response is neither shared nor stored */
+    struct request_traits traits;
+    bool is_shared;          /* others may join */
+    bool takes_notes;        /* tells later requests, for seconds, what came of it */
+    bool replaces_entry;     /* there is an entry under the key: a failure must not take its place */
+    bool with_preconditions; /* the client's conditions go to the origin */
+    struct bytes etag, last_modified; /* of the entry to validate; empty: ask for the whole */
+};
+
+void reader_init(struct reader *reader, struct gateway_worker *worker,
+                 void (*woken)(struct reader *reader));
+bool reader_is_quiet(const struct reader *reader);
+
+/* Attaches `reader` to the fetch of order->key that is under way, if one may be joined, or else begins one
+ * that it leads; `*joined` says which. A null reader wants nothing but the store filled. Nothing is called
+ * back from inside. Errors as of origin_start. */
+enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_order *order,
+                             struct reader *reader, bool *joined);
+
+/* How far the fetch is; the reader is woken when that changes. */
+enum fetch_progress fetch_look(struct reader *reader);
+enum err fetch_error(struct reader *reader);
+
+/* Whether it got as far as a head; after FAILED. */
+bool fetch_has_head(struct reader *reader);
+
+/* Once there is one; readable while attached. */
+const struct fetch_head *fetch_head(const struct reader *reader);
+
+/* The next piece of the body, at most `limit` bytes of it, readable until the next call on the reader;
+ * empty if there is none now, and then `*progress` says whether more will come: the reader is woken. */
+struct bytes fetch_read(struct reader *reader, size_t limit, enum fetch_progress *progress);
+
+/* All bytes of the body, once COMPLETE. */
+uint64_t fetch_body_bytes(const struct reader *reader);
+
+/* Goes away; fine if not attached. */
+void fetch_leave(struct reader *reader);
+
+/* Hands a piece of the request's body over; only its leader. `upload_wanted` is called when it is wanted.
+ */
+void fetch_upload(struct reader *reader, struct bytes bytes, bool last);
+void fetch_on_upload_wanted(struct reader *reader, void (*wanted)(struct reader *reader, size_t room));
+
+/* Forgets everything stored under the primary key, and has no fetch stored that began before. */
+void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
+
+/* Cancels this worker's fetches: those that nobody wants, or all, whose readers then fail. */
+void fetches_cancel(struct gateway_worker *worker, bool all);

@@ -1,0 +1,895 @@
+/* gateway.c — one client request on its way through the gateway.
+ *
+ *                fresh, or stale and allowed
+ *      lookup ─────────────────────────────► serve ──────► done
+ *       │  ▲ │ may not be forwarded            ▲             ▲
+ *       │  │ └────────────────► refuse ────────┼─────────────┤
+ *       │  │                      ▲            │             │
+ *       │  │ not for us, or gone  │ failed     │ failed, and │
+ *       ▼  │                      │            │ stale will do
+ *      wait ──────────────────────┴────────────┘             │
+ *       │ a head that is for us                              │
+ *       ▼                                                    │
+ *      relay ─── whole, or cut off ──────────────────────────┘
+ *
+ * A step returns the next state; returning its own means parked, and passage_run is called again when the
+ * fetch has news or the client has room. A request that is answered from the store at once never becomes
+ * a passage: gateway_begin deals with it on its stack. */
+#include "base/compiler.h"
+#include "base/hash.h"
+#include "base/number.h"
+#include "cache_status.h"
+#include "fetch.h"
+#include "message/http_date.h"
+#include "request_facts.h"
+#include "validate.h"
+#include <assert.h>
+#include <stdlib.h>
+
+enum { ROUNDS_MAX = 3 };
+
+#define STATES(X) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
+#define X(name)   STATE_##name,
+enum state { STATES(X) };
+#undef X
+
+/* An entry of the store, borrowed while is_there. */
+struct found {
+    bool is_there;
+    bool varies; /* the URL is known to have variants, whether this one is there or not */
+    nh_value value;
+    struct stored_response response;
+};
+
+struct passage {
+    struct reader reader;
+    struct gateway_worker *worker;
+    struct exchange *x; /* null once it is over */
+    struct list in_worker;
+    enum state state;
+    struct request_facts facts;
+    struct found found;
+    struct cache_status status;
+    enum err failure;
+    int refusal_status;
+    const char *refusal_text;
+    uint64_t sent_bytes;
+    int64_t promised_bytes; /* or HTTP_BODY_UNKNOWN */
+    unsigned rounds;        /* how often it came back to lookup */
+    bool has_looked;        /* `found` is up to date */
+    bool is_alone;          /* no more waiting for others */
+    bool with_preconditions;
+    bool has_responded;
+    bool skips_body;
+    bool is_running, runs_again;
+};
+
+/* ---- looking up ---------------------------------------------------------------------------------- */
+
+static void found_release(struct gateway *gateway, struct found *found)
+{
+    if (found->is_there)
+        nh_release(gateway->store, &found->value);
+    found->is_there = false;
+}
+
+/* Looks for the entry that answers the request; `key` becomes the key of it, there or not. */
+static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http_request *request,
+                 struct cache_key *key, struct found *found)
+{
+    struct stored_variants variants;
+
+    found->is_there = found->varies = false;
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), &found->value) !=
+        NH_OK)
+        return;
+    if (stored_response_decode(bytes_of_value(&found->value), gateway->seed, &found->response)) {
+        found->is_there = true;
+        return;
+    }
+    found->varies = stored_variants_decode(bytes_of_value(&found->value), gateway->seed, &variants) &&
+                    cache_key_vary(key, variants.generation, variants.names, &request->fields);
+    nh_release(gateway->store, &found->value);
+    if (!found->varies || nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
+                                    &found->value) != NH_OK)
+        return;
+    if (stored_response_decode(bytes_of_value(&found->value), gateway->seed, &found->response))
+        found->is_there = true;
+    else
+        nh_release(gateway->store, &found->value);
+}
+
+enum use {
+    USE_NONE,     /* there is nothing for this request */
+    USE_FRESH,    /* as it is */
+    USE_STALE,    /* once validated */
+    USE_UNWANTED, /* it is fresh, but the client wants it from the origin */
+};
+
+static enum use use_of(const struct request_facts *facts, const struct found *found, int64_t now_mono_ms)
+{
+    const struct stored_response *response = &found->response;
+    int64_t age_ms;
+
+    if (!found->is_there ||
+        (facts->traits.has_authorization && !(response->flags & STORED_PERMITS_AUTHORIZED)))
+        return USE_NONE;
+    age_ms = stored_age_ms(response, now_mono_ms);
+    if ((response->flags & STORED_NO_CACHE) || age_ms >= response->lifetime_ms)
+        return USE_STALE;
+    if (facts->wants_validation ||
+        (facts->max_age_seconds >= 0 && age_ms / 1000 > facts->max_age_seconds) ||
+        (response->lifetime_ms - age_ms) / 1000 < facts->min_fresh_seconds)
+        return USE_UNWANTED;
+    return USE_FRESH;
+}
+
+static int64_t staleness_ms(const struct stored_response *response, int64_t now_mono_ms)
+{
+    return stored_age_ms(response, now_mono_ms) - response->lifetime_ms;
+}
+
+static bool may_serve_while_revalidating(const struct request_facts *facts, const struct found *found,
+                                         int64_t now_mono_ms)
+{
+    return !facts->wants_validation && !facts->traits.has_cookie && facts->max_age_seconds < 0 &&
+           facts->min_fresh_seconds == 0 && !(found->response.flags & STORED_NO_CACHE) &&
+           staleness_ms(&found->response, now_mono_ms) < found->response.stale_while_revalidate_ms;
+}
+
+/* RFC 5861 §4, and what the operator allows where the response does not say. */
+static bool may_serve_on_error(const struct gateway *gateway, const struct request_facts *facts,
+                               const struct found *found, int64_t now_mono_ms)
+{
+    const struct stored_response *response = &found->response;
+    int64_t allowed_ms =
+        response->stale_if_error_ms < 0 ? gateway->stale_if_error_ms : response->stale_if_error_ms;
+
+    return use_of(facts, found, now_mono_ms) != USE_NONE && !facts->wants_validation &&
+           !(response->flags & STORED_NO_CACHE) && staleness_ms(response, now_mono_ms) < allowed_ms;
+}
+
+static bool look_for_note(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                          struct stored_note *note)
+{
+    struct cache_key marker;
+    nh_value value;
+    bool is_there;
+
+    memcpy(marker.text, key->text, key->primary_size);
+    marker.primary_size = key->primary_size;
+    cache_key_mark(&marker);
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)), &value) !=
+        NH_OK)
+        return false;
+    is_there = stored_note_decode(bytes_of_value(&value), gateway->seed, note);
+    nh_release(gateway->store, &value);
+    return is_there;
+}
+
+/* ---- answering ----------------------------------------------------------------------------------- */
+
+/* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. */
+static void respond(struct exchange *x, int status, int64_t body_bytes, struct bytes rendered,
+                    int64_t age_seconds, const struct cache_status *cache_status)
+{
+    char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
+    struct http_field fields[2];
+    size_t count = 0;
+
+    if (age_seconds >= 0)
+        fields[count++] = (struct http_field){HTTP_HEADER_AGE, BYTES("Age"),
+                                              bytes_of(age, int64_format(age, age_seconds))};
+    fields[count++] = (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"),
+                                          bytes_of(text, cache_status_format(text, cache_status))};
+    exchange_respond(x, &(struct http_response){.status = status,
+                                                .body_bytes = body_bytes,
+                                                .fields = {fields, count},
+                                                .rendered = rendered});
+}
+
+static void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
+                                 const struct cache_status *cache_status)
+{
+    struct buffer kept = {0};
+    struct http_field field;
+
+    while (rendered_next(&rendered, &field))
+        if (belongs_in_not_modified(field.header))
+            rendered_append(&kept, field.name, field.value);
+    respond(x, 304, HTTP_BODY_NONE, buffer_bytes(&kept), age_seconds, cache_status);
+    buffer_fini(&kept);
+}
+
+/* Answers from an entry. True if the body is to follow. */
+static bool respond_stored(struct exchange *x, struct now now, const struct request_facts *facts,
+                           const struct stored_response *response, struct cache_status *status)
+{
+    int64_t age_seconds = stored_age_ms(response, now.mono_ms) / 1000;
+
+    status->has_ttl = true;
+    status->ttl_seconds = response->lifetime_ms / 1000 - age_seconds;
+    if (facts->has_condition && response->status == 200 &&
+        client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
+        respond_not_modified(x, response->fields, age_seconds, status);
+        return false;
+    }
+    respond(x, response->status, (int64_t)response->body.size, response->fields, age_seconds, status);
+    return x->request->method != HTTP_METHOD_HEAD && response->body.size > 0;
+}
+
+/* Our own answer: a problem document (RFC 9457), or nothing at all for 204. */
+static void answer(struct exchange *x, int status, const char *text,
+                   const struct cache_status *cache_status)
+{
+    struct buffer body = {0}, rendered = {0};
+    struct bytes reason = http_status_reason(status);
+
+    if (status != 204) {
+        buffer_append_format(&body, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\"}\n",
+                             BYTES_PRINTF(reason), status, text);
+        rendered_append(&rendered, BYTES("Content-Type"), BYTES("application/problem+json"));
+        rendered_append(&rendered, BYTES("Cache-Control"), BYTES("no-store"));
+    }
+    if (status == 405)
+        rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    {
+        char date[HTTP_DATE_BYTES];
+        http_date_format(x->now.wall_ms, date);
+        rendered_append(&rendered, BYTES("Date"), bytes_of(date, sizeof date));
+    }
+    if (body.failed || rendered.failed)
+        buffer_clear(&body);
+    respond(x, status, (int64_t)body.size, buffer_bytes(&rendered), -1, cache_status);
+    if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
+        exchange_send(x, buffer_bytes(&body));
+    buffer_fini(&body);
+    buffer_fini(&rendered);
+    exchange_end(x);
+}
+
+/* ---- passages ------------------------------------------------------------------------------------ */
+
+static struct now passage_now(const struct passage *passage) { return loop_now(passage->worker->loop); }
+
+static void passage_run(struct passage *passage);
+
+/* Lets go of everything; what is left goes when no task of it is on its way any more. */
+static void passage_retire(struct passage *passage)
+{
+    found_release(passage->worker->gateway, &passage->found);
+    fetch_leave(&passage->reader);
+    passage->state = STATE_done;
+    if (!reader_is_quiet(&passage->reader))
+        return;
+    list_remove(&passage->in_worker);
+    free(passage);
+}
+
+static void on_woken(struct reader *reader)
+{
+    struct passage *passage = CONTAINER_OF(reader, struct passage, reader);
+
+    if (passage->state == STATE_done)
+        passage_retire(passage);
+    else
+        passage_run(passage);
+}
+
+static enum state refuse(struct passage *passage, int status, const char *text)
+{
+    passage->refusal_status = status;
+    passage->refusal_text = text;
+    return STATE_refuse;
+}
+
+static enum state look_again(struct passage *passage)
+{
+    fetch_leave(&passage->reader);
+    if (++passage->rounds >= ROUNDS_MAX)
+        passage->is_alone = true;
+    return STATE_lookup;
+}
+
+static void on_upload_wanted(struct reader *reader, size_t room)
+{
+    struct passage *passage = CONTAINER_OF(reader, struct passage, reader);
+
+    (void)room; /* one piece at a time: the next is asked for when this one has gone */
+    if (passage->x != NULL)
+        exchange_read(passage->x, true); /* which may end the passage */
+}
+
+static enum state begin_fetch(struct passage *passage, const struct fetch_order *order)
+{
+    bool joined;
+    enum err err = fetch_join_or_begin(passage->worker, order, &passage->reader, &joined);
+
+    found_release(passage->worker->gateway, &passage->found);
+    if (err != OK) {
+        passage->status.reason = FORWARD_REFUSED;
+        return refuse(passage, 503, "the request could not be sent to the origin");
+    }
+    passage->with_preconditions = order->with_preconditions;
+    passage->status.collapsed = joined;
+    if (!joined && order->request->body_bytes != HTTP_BODY_NONE)
+        fetch_on_upload_wanted(&passage->reader, on_upload_wanted);
+    return STATE_wait;
+}
+
+/* Sends the request on for this client alone; its answer is not stored. */
+static enum state pass(struct passage *passage)
+{
+    const struct http_request *request = passage->x->request;
+    struct cache_key key;
+    bool invalidates = !http_method_is_safe(request->method) &&
+                       cache_key_init(&key, buffer_bytes(&passage->worker->gateway->base_url), request);
+    struct fetch_order order = {
+        .request = request,
+        .key = invalidates ? &key : NULL,
+        .traits = passage->facts.traits,
+        .with_preconditions = true,
+    };
+
+    passage->status.reason = !passage->facts.is_method_cached ? FORWARD_METHOD
+                             : passage->facts.detail != NULL  ? FORWARD_REQUEST
+                                                              : FORWARD_BYPASS;
+    return begin_fetch(passage, &order);
+}
+
+static void revalidate_in_background(struct passage *passage, const struct cache_key *key)
+{
+    const struct stored_response *response = &passage->found.response;
+    struct fetch_order order = {.request = passage->x->request,
+                                .key = key,
+                                .traits = passage->facts.traits,
+                                .is_shared = true,
+                                .takes_notes = true,
+                                .replaces_entry = true,
+                                .etag = response->etag,
+                                .last_modified = response->last_modified};
+    struct stored_note note;
+    bool joined;
+
+    /* For a HEAD nobody would bring a body; and one who fails is asked again later. */
+    if (passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
+        (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
+         note.kind != NOTE_NOT_SHAREABLE))
+        return;
+    fetch_join_or_begin(passage->worker, &order, NULL, &joined); /* without it the answer is good, too */
+}
+
+static enum state serve_stale(struct passage *passage, const char *detail)
+{
+    passage->status.detail = detail;
+    passage->status.collapsed = false;
+    return STATE_serve;
+}
+
+static enum state forward(struct passage *passage, const struct cache_key *key, enum use use)
+{
+    struct gateway *gateway = passage->worker->gateway;
+    const struct http_request *request = passage->x->request;
+    const struct request_facts *facts = &passage->facts;
+    const struct found *found = &passage->found;
+    struct stored_note note = {0};
+    bool has_note = look_for_note(gateway, passage_now(passage).mono_ms, key, &note);
+    bool is_get = request->method == HTTP_METHOD_GET;
+    bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
+    struct fetch_order order = {
+        .request = request,
+        .key = is_get ? key : NULL,
+        .traits = facts->traits,
+        .is_shared = is_get && !has_credentials && !passage->is_alone && !facts->wants_validation &&
+                     !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+        .takes_notes = is_get && !has_credentials,
+        .replaces_entry = found->is_there,
+    };
+
+    if (has_note && note.kind != NOTE_NOT_SHAREABLE) {
+        if (may_serve_on_error(gateway, facts, found, passage_now(passage).mono_ms)) {
+            passage->status.reason = FORWARD_NONE;
+            return serve_stale(passage, "origin-failing");
+        }
+        if (note.kind == NOTE_UNREACHABLE) {
+            passage->status.detail = "origin-failing";
+            found_release(gateway, &passage->found);
+            return refuse(passage, note.status, "the origin did not answer a moment ago");
+        }
+    }
+    if (is_get && use != USE_NONE) {
+        order.etag = found->response.etag;
+        order.last_modified = found->response.last_modified;
+    }
+    order.with_preconditions = !order.is_shared && order.etag.size == 0 && order.last_modified.size == 0;
+    return begin_fetch(passage, &order);
+}
+
+static enum state on_lookup(struct passage *passage)
+{
+    struct gateway *gateway = passage->worker->gateway;
+    struct now now = passage_now(passage);
+    struct cache_key key;
+    enum use use;
+
+    if (passage->facts.plan == PLAN_ANSWER)
+        return refuse(passage, passage->facts.status, "the request is not one that can be sent on");
+    if (passage->facts.plan == PLAN_PASS ||
+        !cache_key_init(&key, buffer_bytes(&gateway->base_url), passage->x->request))
+        return pass(passage);
+    found_release(gateway, &passage->found);
+    find(gateway, now.mono_ms, passage->x->request, &key, &passage->found);
+    use = use_of(&passage->facts, &passage->found, now.mono_ms);
+    passage->status = (struct cache_status){0};
+    switch (use) {
+    case USE_FRESH: counters_add(passage->worker->counters, METRIC_gateway_hits, 1); return STATE_serve;
+    case USE_STALE:
+        if (may_serve_while_revalidating(&passage->facts, &passage->found, now.mono_ms)) {
+            revalidate_in_background(passage, &key);
+            return serve_stale(passage, "stale-while-revalidate");
+        }
+        passage->status.reason = FORWARD_STALE;
+        break;
+    case USE_UNWANTED: passage->status.reason = FORWARD_REQUEST; break;
+    case USE_NONE:
+        passage->status.reason = passage->found.varies ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
+        break;
+    }
+    if (passage->facts.is_only_if_cached) {
+        found_release(gateway, &passage->found);
+        passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = "only-if-cached"};
+        return refuse(passage, 504, "not in the cache");
+    }
+    return forward(passage, &key, use);
+}
+
+/* The origin did not answer, or only with an error: a stale response may do. */
+static bool find_stale(struct passage *passage)
+{
+    struct gateway *gateway = passage->worker->gateway;
+    int64_t now_mono_ms = passage_now(passage).mono_ms;
+    struct cache_key key;
+
+    if (passage->facts.plan != PLAN_CACHE ||
+        !cache_key_init(&key, buffer_bytes(&gateway->base_url), passage->x->request))
+        return false;
+    find(gateway, now_mono_ms, passage->x->request, &key, &passage->found);
+    if (may_serve_on_error(gateway, &passage->facts, &passage->found, now_mono_ms))
+        return true;
+    found_release(gateway, &passage->found);
+    return false;
+}
+
+static const char *failure_text(enum err failure)
+{
+    switch (failure) {
+    case ERR_TIMEOUT: return "the origin took too long to answer";
+    case ERR_REFUSED: return "the origin refuses connections";
+    case ERR_UNREACHABLE: return "the origin cannot be reached";
+    case ERR_TLS: return "no trusted connection to the origin could be made";
+    case ERR_TRUNCATED: return "the origin closed the connection without an answer";
+    case ERR_TOO_LARGE: return "the head of the origin's answer is too large";
+    case ERR_SYNTAX: return "the origin's answer is not valid HTTP";
+    case ERR_CANCELLED: return "the gateway is stopping";
+    default: return "the origin's answer could not be had";
+    }
+}
+
+static enum state fail(struct passage *passage, enum err failure)
+{
+    fetch_leave(&passage->reader);
+    if (failure == ERR_CANCELLED && passage->facts.plan == PLAN_CACHE && passage->rounds < ROUNDS_MAX)
+        return look_again(passage); /* another worker ended, and its fetches with it */
+    if (find_stale(passage)) {
+        passage->status.reason = FORWARD_STALE;
+        return serve_stale(passage, "stale-if-error");
+    }
+    return refuse(passage, failure == ERR_TIMEOUT ? 504 : 502, failure_text(failure));
+}
+
+/* RFC 9111 §4.1: whether what was fetched for another answers this request as well. */
+static bool is_for(const struct passage *passage, const struct fetch_head *head)
+{
+    char values[CACHE_KEY_BYTES_MAX];
+    size_t size;
+
+    if (passage->reader.is_leader)
+        return true;
+    if (!head->is_shared)
+        return false;
+    return head->vary.size == 0 ||
+           (vary_values(bytes_of(head->vary.text, head->vary.size), &passage->x->request->fields, values,
+                        sizeof values, &size) &&
+            bytes_equal(bytes_of(values, size), buffer_bytes(&head->vary_values)));
+}
+
+/* RFC 5861 §4. */
+static bool is_error(int status) { return status == 500 || (status >= 502 && status <= 504); }
+
+static enum state on_wait(struct passage *passage)
+{
+    const struct fetch_head *head;
+
+    switch (fetch_look(&passage->reader)) {
+    case FETCH_WAITING: return STATE_wait;
+    case FETCH_AGAIN: return look_again(passage);
+    case FETCH_FAILED:
+        if (!fetch_has_head(&passage->reader))
+            return fail(passage, fetch_error(&passage->reader));
+        break; /* it had begun: relay what there is, then cut */
+    case FETCH_FLOWING:
+    case FETCH_COMPLETE: break;
+    }
+    head = fetch_head(&passage->reader);
+    if (!is_for(passage, head)) {
+        passage->is_alone |= !head->is_shared;
+        return look_again(passage);
+    }
+    if (is_error(head->facts.status) && find_stale(passage)) {
+        passage->status.reason = FORWARD_STALE;
+        passage->status.origin_status = head->facts.status;
+        fetch_leave(&passage->reader);
+        return serve_stale(passage, "stale-if-error");
+    }
+    if (passage->status.collapsed)
+        counters_add(passage->worker->counters, METRIC_gateway_collapsed, 1);
+    return STATE_relay;
+}
+
+static void respond_fetched(struct passage *passage)
+{
+    const struct fetch_head *head = fetch_head(&passage->reader);
+    struct exchange *x = passage->x;
+    struct bytes rendered = buffer_bytes(&head->fields);
+    struct buffer with_cookies = {0};
+    struct now now = passage_now(passage);
+    bool is_from_store = !passage->reader.is_leader || head->origin_status != head->facts.status;
+    int64_t age_seconds =
+        current_age_ms(head->facts.freshness.initial_age_ms, head->received.mono_ms, now.mono_ms) / 1000;
+
+    passage->has_responded = true;
+    passage->status.origin_status = head->origin_status;
+    passage->status.stored = head->is_stored && passage->reader.is_leader;
+    passage->status.has_ttl = head->is_stored;
+    passage->status.ttl_seconds = head->facts.freshness.lifetime_ms / 1000 - age_seconds;
+    if (!is_from_store)
+        age_seconds = head->facts.freshness.age_seconds; /* as the origin said it, if it did */
+    passage->promised_bytes = head->body_bytes;
+    if (head->body_bytes == HTTP_BODY_UNKNOWN && fetch_look(&passage->reader) == FETCH_COMPLETE)
+        passage->promised_bytes = (int64_t)fetch_body_bytes(&passage->reader);
+    passage->skips_body =
+        x->request->method == HTTP_METHOD_HEAD || head->facts.status == 204 || head->facts.status == 304;
+    if (passage->facts.plan == PLAN_CACHE && passage->facts.has_condition && !passage->with_preconditions &&
+        head->facts.status == 200 && client_has_it(&x->request->fields, rendered, now.wall_ms)) {
+        passage->skips_body = true;
+        respond_not_modified(x, rendered, age_seconds, &passage->status);
+        return;
+    }
+    if (passage->reader.is_leader && head->cookies.size > 0) {
+        buffer_append(&with_cookies, rendered);
+        buffer_append(&with_cookies, buffer_bytes(&head->cookies));
+        rendered = buffer_bytes(&with_cookies);
+    }
+    respond(x, head->facts.status, passage->promised_bytes, rendered, age_seconds, &passage->status);
+    buffer_fini(&with_cookies);
+}
+
+static enum state over(struct passage *passage, void (*finish)(struct exchange *x))
+{
+    struct exchange *x = passage->x;
+
+    passage->x = NULL;
+    fetch_leave(&passage->reader);
+    finish(x);
+    return STATE_done;
+}
+
+static enum state on_relay(struct passage *passage)
+{
+    enum fetch_progress progress;
+
+    if (!passage->has_responded)
+        respond_fetched(passage);
+    for (;;) {
+        /* Where no body comes, the end is awaited nevertheless, so that the connection to the origin is
+         * kept; where one comes that this client does not want, it is left to those who do. */
+        size_t room = passage->skips_body ? 0 : exchange_room(passage->x);
+        const struct fetch_head *head = fetch_head(&passage->reader);
+        struct bytes piece;
+
+        if (passage->skips_body &&
+            !(passage->reader.is_leader && (passage->x->request->method == HTTP_METHOD_HEAD ||
+                                            head->facts.status == 204 || head->facts.status == 304)))
+            return over(passage, exchange_end);
+        if (!passage->skips_body && room == 0)
+            return STATE_relay;
+        piece = fetch_read(&passage->reader, passage->skips_body ? SIZE_MAX : room, &progress);
+        if (piece.size > 0) {
+            if (passage->skips_body)
+                continue;
+            passage->sent_bytes += piece.size;
+            if (passage->promised_bytes >= 0 && passage->sent_bytes > (uint64_t)passage->promised_bytes)
+                return over(passage, exchange_abort);
+            exchange_send(passage->x, piece);
+            continue;
+        }
+        switch (progress) {
+        case FETCH_WAITING:
+        case FETCH_FLOWING: return STATE_relay;
+        case FETCH_COMPLETE:
+            if (!passage->skips_body && passage->promised_bytes >= 0 &&
+                passage->sent_bytes != (uint64_t)passage->promised_bytes)
+                return over(passage, exchange_abort);
+            return over(passage, exchange_end);
+        case FETCH_FAILED:
+        case FETCH_AGAIN: return over(passage, passage->skips_body ? exchange_end : exchange_abort);
+        }
+    }
+}
+
+static enum state on_serve(struct passage *passage)
+{
+    const struct stored_response *response = &passage->found.response;
+    struct exchange *x = passage->x;
+
+    if (!passage->has_responded) {
+        passage->has_responded = true;
+        if (passage->status.reason == FORWARD_STALE || passage->status.detail != NULL)
+            counters_add(passage->worker->counters, METRIC_gateway_stale, 1);
+        passage->skips_body =
+            !respond_stored(x, passage_now(passage), &passage->facts, response, &passage->status);
+    }
+    while (!passage->skips_body && passage->sent_bytes < response->body.size) {
+        struct bytes rest = bytes_after(response->body, passage->sent_bytes);
+        size_t room = exchange_room(x);
+        if (room == 0)
+            return STATE_serve;
+        if (rest.size > room)
+            rest.size = room;
+        exchange_send(x, rest);
+        passage->sent_bytes += rest.size;
+    }
+    found_release(passage->worker->gateway, &passage->found);
+    return over(passage, exchange_end);
+}
+
+static enum state on_refuse(struct passage *passage)
+{
+    struct exchange *x = passage->x;
+
+    passage->x = NULL;
+    answer(x, passage->refusal_status, passage->refusal_text, &passage->status);
+    return STATE_done;
+}
+
+static enum state on_done(struct passage *passage) { return passage->state; }
+
+#define X(name) [STATE_##name] = on_##name,
+static enum state (*const steps[])(struct passage *) = {STATES(X)};
+#undef X
+
+static void passage_run(struct passage *passage)
+{
+    enum state before;
+
+    if (passage->is_running) {
+        passage->runs_again = true;
+        return;
+    }
+    passage->is_running = true;
+    do {
+        passage->runs_again = false;
+        do {
+            before = passage->state;
+            passage->state = steps[before](passage);
+        } while (passage->state != before);
+    } while (passage->runs_again && passage->state != STATE_done);
+    passage->is_running = false;
+    if (passage->state == STATE_done)
+        passage_retire(passage);
+}
+
+/* ---- what the connection calls ------------------------------------------------------------------- */
+
+/* Answers from the store if that takes no waiting: the hot path. */
+static bool answer_at_once(struct gateway_worker *worker, struct exchange *x,
+                           const struct request_facts *facts)
+{
+    struct gateway *gateway = worker->gateway;
+    struct cache_status status = {.reason = FORWARD_NONE};
+    struct cache_key key;
+    struct found found;
+
+    if (!cache_key_init(&key, buffer_bytes(&gateway->base_url), x->request))
+        return false;
+    find(gateway, x->now.mono_ms, x->request, &key, &found);
+    if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH || found.response.body.size > exchange_room(x)) {
+        found_release(gateway, &found);
+        return false;
+    }
+    counters_add(worker->counters, METRIC_gateway_hits, 1);
+    if (respond_stored(x, x->now, facts, &found.response, &status))
+        exchange_send(x, found.response.body);
+    found_release(gateway, &found);
+    exchange_end(x);
+    return true;
+}
+
+static void gateway_begin(void *engine, struct exchange *x)
+{
+    struct gateway_worker *worker = engine;
+    struct request_facts facts = request_facts_of(x->request);
+    struct passage *passage;
+
+    if (facts.plan == PLAN_CACHE && answer_at_once(worker, x, &facts))
+        return;
+    passage = calloc(1, sizeof *passage);
+    if (passage == NULL) {
+        answer(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
+        return;
+    }
+    passage->worker = worker;
+    passage->x = x;
+    passage->facts = facts;
+    passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = facts.detail};
+    passage->state = STATE_lookup;
+    x->engine_state = passage;
+    reader_init(&passage->reader, worker, on_woken);
+    list_append(&worker->passages, &passage->in_worker);
+    passage_run(passage);
+}
+
+static void gateway_body(struct exchange *x, struct bytes bytes)
+{
+    struct passage *passage = x->engine_state;
+
+    exchange_read(x, false);
+    fetch_upload(&passage->reader, bytes, false);
+}
+
+static void gateway_body_end(struct exchange *x)
+{
+    struct passage *passage = x->engine_state;
+
+    fetch_upload(&passage->reader, (struct bytes){0}, true);
+}
+
+static void gateway_writable(struct exchange *x) { passage_run(x->engine_state); }
+
+static void gateway_gone(struct exchange *x)
+{
+    struct passage *passage = x->engine_state;
+
+    passage->x = NULL;
+    passage_retire(passage);
+}
+
+const struct exchange_engine gateway_engine = {gateway_begin, gateway_body, gateway_body_end,
+                                               gateway_writable, gateway_gone};
+
+/* ---- the gateway and its workers ----------------------------------------------------------------- */
+
+/* Splits "http://authority/base"; the base is given without slashes at its end. */
+static bool parse_origin_url(struct bytes url, struct bytes *base, struct bytes *authority)
+{
+    static const struct bytes schemes[] = {BYTES_INIT("http://"), BYTES_INIT("https://")};
+    struct bytes rest = {0};
+    const char *slash;
+
+    for (size_t i = 0; i < COUNT_OF(schemes); i++)
+        if (url.size > schemes[i].size && bytes_equal_nocase(bytes_first(url, schemes[i].size), schemes[i]))
+            rest = bytes_after(url, schemes[i].size);
+    if (rest.size == 0)
+        return false;
+    while (rest.data[rest.size - 1] == '/') {
+        rest.size--;
+        url.size--;
+        if (rest.size == 0)
+            return false;
+    }
+    slash = memchr(rest.data, '/', rest.size);
+    *authority = slash == NULL ? rest : bytes_first(rest, (size_t)(slash - rest.data));
+    *base = url;
+    for (size_t i = 0; i < authority->size; i++)
+        if (authority->data[i] == '@' || authority->data[i] == '?' || authority->data[i] == '\\')
+            return false;
+    return authority->size > 0 && authority->data[0] != ':' &&
+           target_is_plain(bytes_after(rest, authority->size), *authority);
+}
+
+enum err gateway_create(const struct gateway_options *options, struct gateway **gateway)
+{
+    struct bytes base, authority;
+    struct gateway *made;
+
+    if (!parse_origin_url(options->origin_url, &base, &authority) || base.size > CACHE_KEY_PRIMARY_MAX / 2)
+        return ERR_SYNTAX;
+    made = aligned_alloc(_Alignof(struct gateway), sizeof *made);
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    *made = (struct gateway){
+        .store = options->store,
+        .log = options->log,
+        .seed = hash_seed_random(),
+        .object_bytes_max = options->object_bytes_max,
+        .stale_if_error_ms = options->stale_if_error_ms,
+        .origin = {.connect_timeout_ms = options->connect_timeout_ms,
+                   .first_byte_timeout_ms = options->first_byte_timeout_ms,
+                   .total_timeout_ms = options->total_timeout_ms,
+                   .connections_max = options->origin_connections_max},
+        .space = options->space,
+    };
+    buffer_append(&made->base_url, base);
+    if (made->base_url.failed) {
+        free(made);
+        return ERR_NO_MEMORY;
+    }
+    made->authority = bytes_of(made->base_url.data + (authority.data - base.data), authority.size);
+    for (size_t i = 0; i < FETCH_SHARDS; i++) {
+        pthread_mutex_init(&made->shards[i].store_lock, NULL);
+        pthread_mutex_init(&made->shards[i].lock, NULL);
+        list_init(&made->shards[i].fetches);
+    }
+    *gateway = made;
+    return OK;
+}
+
+void gateway_destroy(struct gateway *gateway)
+{
+    for (size_t i = 0; i < FETCH_SHARDS; i++) {
+        assert(list_is_empty(&gateway->shards[i].fetches));
+        pthread_mutex_destroy(&gateway->shards[i].store_lock);
+        pthread_mutex_destroy(&gateway->shards[i].lock);
+    }
+    buffer_fini(&gateway->base_url);
+    free(gateway);
+}
+
+enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
+                               struct gateway_worker **worker)
+{
+    struct origin_options options = gateway->origin;
+    struct gateway_worker *made = calloc(1, sizeof *made);
+    enum err err;
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    options.loop = loop;
+    err = origin_create(&options, &made->origin);
+    if (err != OK) {
+        free(made);
+        return err;
+    }
+    made->gateway = gateway;
+    made->loop = loop;
+    made->counters = counters;
+    list_init(&made->fetches);
+    list_init(&made->passages);
+    *worker = made;
+    return OK;
+}
+
+void gateway_worker_stop(struct gateway_worker *worker)
+{
+    worker->is_stopping = true;
+    fetches_cancel(worker, false);
+}
+
+bool gateway_worker_is_idle(const struct gateway_worker *worker)
+{
+    return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages);
+}
+
+void gateway_worker_destroy(struct gateway_worker *worker)
+{
+    /* The loop has ended: tasks that were on their way to it will not run. */
+    for (struct list *node = worker->passages.next, *next; node != &worker->passages; node = next) {
+        struct passage *passage = CONTAINER_OF(node, struct passage, in_worker);
+        next = node->next;
+        assert(passage->state == STATE_done);
+        free(passage);
+    }
+    fetches_cancel(worker, true);
+    origin_destroy(worker->origin);
+    free(worker);
+}

@@ -1,0 +1,55 @@
+/* gateway_state.h — what gateway.c and fetch.c share of the gateway: nobody else's business. */
+#pragma once
+#include "base/list.h"
+#include "client/origin.h"
+#include "gateway.h"
+#include "stored_response.h"
+#include <pthread.h>
+
+enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256 };
+
+/* A part of the table of fetches; a primary key and all its variants belong to one.
+ *   (1) `lock` guards the list and everything of the fetches of this shard that other threads may touch.
+ *   (2) `store_lock` is held while a response is put and while a URL is invalidated, so that no response
+ *       that was asked for before an invalidation is put after it. It is taken before `lock`. */
+struct fetch_shard {
+    _Alignas(64) pthread_mutex_t store_lock;
+    pthread_mutex_t lock;
+    struct list fetches; /* those that may be joined */
+    /* Counts invalidations; a fetch keeps its fence's number from before its request left. By (2). */
+    uint32_t fences[FENCES_PER_SHARD];
+};
+
+struct gateway {
+    struct buffer base_url; /* without a slash at its end */
+    struct bytes authority; /* part of it */
+    nh_store *store;
+    struct log *log;
+    uint64_t seed; /* of seals and of the table */
+    uint64_t object_bytes_max;
+    int64_t stale_if_error_ms;
+    struct origin_options origin; /* but the loop */
+    _Atomic uint64_t generation;  /* of markers of variants */
+    uint32_t space;
+    struct fetch_shard shards[FETCH_SHARDS];
+};
+
+struct gateway_worker {
+    struct gateway *gateway;
+    struct loop *loop;
+    struct counters *counters;
+    struct origin *origin;
+    struct list fetches;  /* whose calls are this worker's */
+    struct list passages; /* exchanges, and what is left of them */
+    bool is_stopping;
+};
+
+static inline nh_key gateway_key(const struct gateway *gateway, struct bytes key)
+{
+    return (nh_key){key.data, key.size, gateway->space};
+}
+
+static inline struct bytes bytes_of_value(const nh_value *value)
+{
+    return bytes_of(value->bytes.data, value->bytes.size);
+}

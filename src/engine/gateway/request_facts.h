@@ -1,0 +1,24 @@
+/* request_facts.h — what a client's request means to a cache, found out once. Pure. */
+#pragma once
+#include "storable.h"
+
+enum plan {
+    PLAN_CACHE,  /* may be answered from the store, and its answer may be stored */
+    PLAN_PASS,   /* goes to the origin, and its answer is for this client alone */
+    PLAN_ANSWER, /* is answered here: with `status` */
+};
+
+struct request_facts {
+    enum plan plan;
+    int status;         /* of ANSWER */
+    const char *detail; /* why, in a token; null if there is nothing to say */
+    struct request_traits traits;
+    bool is_method_cached; /* GET or HEAD */
+    bool has_condition;    /* If-None-Match or If-Modified-Since */
+    bool wants_validation; /* no-cache, max-age=0, Pragma */
+    bool is_only_if_cached;
+    int64_t max_age_seconds; /* -1: any */
+    int64_t min_fresh_seconds;
+};
+
+struct request_facts request_facts_of(const struct http_request *request);

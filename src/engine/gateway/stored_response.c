@@ -1,0 +1,232 @@
+#include "stored_response.h"
+#include "base/compiler.h"
+#include "base/hash.h"
+
+enum { MAGIC_RESPONSE = 0x6e750001, MAGIC_VARIANTS = 0x6e750002, MAGIC_NOTE = 0x6e750003 };
+
+/* How long a response with a validator is kept after its freshness ended; room is made earlier if needed.
+ */
+#define KEEP_FOR_VALIDATION_MS (INT64_C(24) * 3600 * 1000)
+
+/* In the machine's own byte order: a store never leaves its process. */
+struct response_head {
+    uint64_t seal;
+    uint32_t magic;
+    uint16_t status, flags;
+    int64_t received_mono_ms, initial_age_ms, lifetime_ms;
+    int64_t stale_if_error_ms, stale_while_revalidate_ms;
+    uint32_t fields_bytes;
+    uint32_t etag_at, etag_bytes;
+    uint32_t modified_at, modified_bytes;
+    uint32_t unused;
+};
+struct variants_head {
+    uint64_t seal;
+    uint32_t magic, names_bytes;
+    uint64_t generation;
+};
+struct note_head {
+    uint64_t seal;
+    uint32_t magic;
+    uint16_t kind, status;
+};
+enum { SEAL_BYTES = sizeof(uint64_t) };
+
+/* Seals what was appended to `value` since `start`. */
+static void seal(struct buffer *value, size_t start, uint64_t seed)
+{
+    uint64_t hash;
+    if (value->failed)
+        return;
+    hash = hash_bytes(bytes_after(buffer_bytes(value), start + SEAL_BYTES), seed);
+    memcpy(value->data + start, &hash, sizeof hash);
+}
+
+static bool is_sealed(struct bytes sealed, uint64_t seed)
+{
+    uint64_t wanted;
+    memcpy(&wanted, sealed.data, sizeof wanted);
+    return hash_bytes(bytes_after(sealed, SEAL_BYTES), seed) == wanted;
+}
+
+struct stored_response stored_response_of(const struct response_facts *facts, struct now received,
+                                          struct bytes fields_rendered)
+{
+    const struct cache_directives *directives = &facts->directives;
+    struct stored_response response = {
+        .status = facts->status,
+        .flags = (directives_have(directives, DIRECTIVE_NO_CACHE) ? STORED_NO_CACHE : 0u) |
+                 (permits_authorized(directives) ? STORED_PERMITS_AUTHORIZED : 0u),
+        .received_mono_ms = received.mono_ms,
+        .initial_age_ms = facts->freshness.initial_age_ms,
+        .lifetime_ms = facts->freshness.lifetime_ms,
+        .stale_if_error_ms = stale_if_error_ms_of(directives),
+        .stale_while_revalidate_ms = stale_while_revalidate_ms_of(directives),
+        .fields = fields_rendered,
+    };
+    struct bytes rest = fields_rendered;
+    struct http_field field;
+
+    while (rendered_next(&rest, &field)) {
+        if (field.header == HTTP_HEADER_ETAG && response.etag.size == 0)
+            response.etag = field.value;
+        if (field.header == HTTP_HEADER_LAST_MODIFIED && response.last_modified.size == 0)
+            response.last_modified = field.value;
+    }
+    return response;
+}
+
+int64_t stored_keep_ms(const struct stored_response *response, int64_t stale_if_error_default_ms)
+{
+    int64_t fresh_ms = response->lifetime_ms - response->initial_age_ms;
+    int64_t stale_ms =
+        response->stale_if_error_ms < 0 ? stale_if_error_default_ms : response->stale_if_error_ms;
+
+    if (stale_ms < response->stale_while_revalidate_ms)
+        stale_ms = response->stale_while_revalidate_ms;
+    if ((response->etag.size > 0 || response->last_modified.size > 0) && stale_ms < KEEP_FOR_VALIDATION_MS)
+        stale_ms = KEEP_FOR_VALIDATION_MS;
+    return (fresh_ms > 0 ? fresh_ms : 0) + stale_ms;
+}
+
+void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response)
+{
+    size_t start = value->size;
+    struct response_head head = {
+        .magic = MAGIC_RESPONSE,
+        .status = (uint16_t)response->status,
+        .flags = (uint16_t)response->flags,
+        .received_mono_ms = response->received_mono_ms,
+        .initial_age_ms = response->initial_age_ms,
+        .lifetime_ms = response->lifetime_ms,
+        .stale_if_error_ms = response->stale_if_error_ms,
+        .stale_while_revalidate_ms = response->stale_while_revalidate_ms,
+        .fields_bytes = (uint32_t)response->fields.size,
+    };
+
+    if (response->etag.size > 0) {
+        head.etag_at = (uint32_t)(response->etag.data - response->fields.data);
+        head.etag_bytes = (uint32_t)response->etag.size;
+    }
+    if (response->last_modified.size > 0) {
+        head.modified_at = (uint32_t)(response->last_modified.data - response->fields.data);
+        head.modified_bytes = (uint32_t)response->last_modified.size;
+    }
+    buffer_append(value, bytes_of(&head, sizeof head));
+    buffer_append(value, response->fields);
+    seal(value, start, seed);
+}
+
+static bool is_within(uint32_t at, uint32_t size, uint32_t whole)
+{
+    return at <= whole && size <= whole - at;
+}
+
+bool stored_response_decode(struct bytes value, uint64_t seed, struct stored_response *response)
+{
+    struct response_head head;
+    struct bytes fields;
+
+    if (value.size < sizeof head)
+        return false;
+    memcpy(&head, value.data, sizeof head);
+    if (head.magic != MAGIC_RESPONSE || head.fields_bytes > value.size - sizeof head ||
+        !is_within(head.etag_at, head.etag_bytes, head.fields_bytes) ||
+        !is_within(head.modified_at, head.modified_bytes, head.fields_bytes) ||
+        !is_sealed(bytes_first(value, sizeof head + head.fields_bytes), seed))
+        return false;
+    fields = bytes_of(value.data + sizeof head, head.fields_bytes);
+    *response = (struct stored_response){
+        .status = head.status,
+        .flags = head.flags,
+        .received_mono_ms = head.received_mono_ms,
+        .initial_age_ms = head.initial_age_ms,
+        .lifetime_ms = head.lifetime_ms,
+        .stale_if_error_ms = head.stale_if_error_ms,
+        .stale_while_revalidate_ms = head.stale_while_revalidate_ms,
+        .etag = bytes_of(fields.data + head.etag_at, head.etag_bytes),
+        .last_modified = bytes_of(fields.data + head.modified_at, head.modified_bytes),
+        .fields = fields,
+        .body = bytes_after(value, sizeof head + head.fields_bytes),
+    };
+    return true;
+}
+
+void stored_variants_encode(struct buffer *value, uint64_t seed, const struct stored_variants *variants)
+{
+    size_t start = value->size;
+    struct variants_head head = {.magic = MAGIC_VARIANTS,
+                                 .names_bytes = (uint32_t)variants->names.size,
+                                 .generation = variants->generation};
+
+    buffer_append(value, bytes_of(&head, sizeof head));
+    buffer_append(value, variants->names);
+    seal(value, start, seed);
+}
+
+bool stored_variants_decode(struct bytes value, uint64_t seed, struct stored_variants *variants)
+{
+    struct variants_head head;
+
+    if (value.size < sizeof head)
+        return false;
+    memcpy(&head, value.data, sizeof head);
+    if (head.magic != MAGIC_VARIANTS || head.names_bytes != value.size - sizeof head ||
+        !is_sealed(value, seed))
+        return false;
+    variants->generation = head.generation;
+    variants->names = bytes_after(value, sizeof head);
+    return true;
+}
+
+void stored_note_encode(struct buffer *value, uint64_t seed, const struct stored_note *note)
+{
+    size_t start = value->size;
+    struct note_head head = {
+        .magic = MAGIC_NOTE, .kind = (uint16_t)note->kind, .status = (uint16_t)note->status};
+
+    buffer_append(value, bytes_of(&head, sizeof head));
+    seal(value, start, seed);
+}
+
+bool stored_note_decode(struct bytes value, uint64_t seed, struct stored_note *note)
+{
+    struct note_head head;
+
+    if (value.size != sizeof head)
+        return false;
+    memcpy(&head, value.data, sizeof head);
+    if (head.magic != MAGIC_NOTE || head.kind < NOTE_NOT_SHAREABLE || head.kind > NOTE_FAILING ||
+        !is_sealed(value, seed))
+        return false;
+    note->kind = (enum note_kind)head.kind;
+    note->status = head.status;
+    return true;
+}
+
+bool rendered_next(struct bytes *rendered, struct http_field *field)
+{
+    const char *line_end = rendered->size == 0 ? NULL : memchr(rendered->data, '\n', rendered->size);
+    const char *colon;
+    size_t line_size;
+
+    if (line_end == NULL)
+        return false;
+    line_size = (size_t)(line_end - rendered->data);
+    colon = memchr(rendered->data, ':', line_size);
+    if (colon == NULL || line_size == 0 || line_end[-1] != '\r')
+        return false;
+    field->name = bytes_of(rendered->data, (size_t)(colon - rendered->data));
+    field->value = bytes_trim(bytes_of(colon + 1, (size_t)(line_end - 1 - (colon + 1))));
+    field->header = http_header_find(field->name);
+    *rendered = bytes_after(*rendered, line_size + 1);
+    return true;
+}
+
+void rendered_append(struct buffer *rendered, struct bytes name, struct bytes value)
+{
+    buffer_append(rendered, name);
+    buffer_append_literal(rendered, ": ");
+    buffer_append(rendered, value);
+    buffer_append_literal(rendered, "\r\n");
+}

@@ -1,0 +1,74 @@
+/* stored_response.h — what the gateway keeps in the store, as bytes. Pure.
+ *
+ *   response   head | fields, rendered as "Name: value CRLF" lines | body
+ *   variants   the marker under a primary key whose response varies: a generation and the names of Vary.
+ *              Variants' keys hold the generation, so that forgetting the marker forgets them all.
+ *   note       under a marker key, for seconds: "not shareable" or "the origin fails"
+ *
+ * Other protocols may write to the same store. Each of these begins with a seal, a hash of what follows
+ * (but the body) keyed with a secret of this process, and decoding checks it and every bound: bytes that
+ * we did not write are no response. */
+#pragma once
+#include "base/buffer.h"
+#include "storable.h"
+
+enum stored_flags {
+    STORED_NO_CACHE = 1,           /* every use needs a validation */
+    STORED_PERMITS_AUTHORIZED = 2, /* RFC 9111 §3.5 */
+};
+
+struct stored_response {
+    int status;
+    unsigned flags; /* enum stored_flags */
+    int64_t received_mono_ms, initial_age_ms, lifetime_ms;
+    int64_t stale_if_error_ms; /* after the lifetime; -1: the response does not say */
+    int64_t stale_while_revalidate_ms;
+    struct bytes etag, last_modified; /* both empty if there is none */
+    struct bytes fields;              /* rendered, without Set-Cookie and Age */
+    struct bytes body;
+};
+
+/* Fills in all but the body from `facts` and `fields_rendered`, which stays the caller's. */
+struct stored_response stored_response_of(const struct response_facts *facts, struct now received,
+                                          struct bytes fields_rendered);
+
+static inline int64_t stored_age_ms(const struct stored_response *response, int64_t now_mono_ms)
+{
+    return current_age_ms(response->initial_age_ms, response->received_mono_ms, now_mono_ms);
+}
+
+/* How long after `received` it may be of any use, for the store's own expiry. */
+int64_t stored_keep_ms(const struct stored_response *response, int64_t stale_if_error_default_ms);
+
+/* Appends the value to be put, but the body, which the caller appends. */
+void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response);
+
+/* True if `value` is a response sealed with `seed`; `*response` then points into it. */
+bool stored_response_decode(struct bytes value, uint64_t seed, struct stored_response *response);
+
+struct stored_variants {
+    uint64_t generation;
+    struct bytes names; /* as in struct vary */
+};
+void stored_variants_encode(struct buffer *value, uint64_t seed, const struct stored_variants *variants);
+bool stored_variants_decode(struct bytes value, uint64_t seed, struct stored_variants *variants);
+
+enum note_kind {
+    NOTE_NOT_SHAREABLE = 1, /* do not wait for each other: the answer will not be for all */
+    NOTE_UNREACHABLE,       /* no response came: status is what we answer */
+    NOTE_FAILING,           /* the origin answered 5xx: prefer a stale response */
+};
+struct stored_note {
+    enum note_kind kind;
+    int status;
+};
+void stored_note_encode(struct buffer *value, uint64_t seed, const struct stored_note *note);
+bool stored_note_decode(struct bytes value, uint64_t seed, struct stored_note *note);
+
+/* ---- rendered fields ---------------------------------------------------------------------------- */
+
+/* Takes the next line off `rendered`. False at the end, or if what is left is no line. */
+bool rendered_next(struct bytes *rendered, struct http_field *field);
+
+/* Appends one line. */
+void rendered_append(struct buffer *rendered, struct bytes name, struct bytes value);

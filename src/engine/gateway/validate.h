@@ -1,0 +1,18 @@
+/* validate.h — conditional requests (RFC 9110 §13, RFC 9111 §4.3), both those of clients, answered here,
+ * and ours to the origin. Pure. */
+#pragma once
+#include "stored_response.h"
+
+/* The client has the response already, so 304 is the answer. If-None-Match counts before
+ * If-Modified-Since; `fields` are the request's, `rendered` the response's. */
+bool client_has_it(const struct http_fields *fields, struct bytes rendered, int64_t now_wall_ms);
+
+/* True for the fields that a 304 carries (RFC 9110 §15.4.5); never Set-Cookie. */
+bool belongs_in_not_modified(enum http_header header);
+
+/* The 304 speaks of this stored response: not so if it names a strong ETag that is another one's. */
+bool is_validated_by(const struct stored_response *stored, const struct http_fields *not_modified);
+
+/* A stored response's fields, freshened by a 304's (RFC 9111 §3.2), as a list of its own. The bytes are
+ * borrowed from both. Null `list` if there is no memory; the caller frees it. */
+struct http_fields freshened_fields(struct bytes stored_rendered, const struct http_fields *not_modified);
