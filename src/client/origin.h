@@ -1,9 +1,11 @@
 /* origin.h — HTTP requests to the servers we stand in front of: libcurl's multi interface on our loop.
  *
  * One struct origin per worker and loop: it keeps connections for reuse and bounds how many are open. Calls
- * beyond the bound wait in order. TLS certificates are verified with the system's roots. Nothing is
- * decompressed, no redirect is followed, no cookie kept, no environment proxy used, no header added but
- * Host and the framing. Everything happens on the loop's thread. */
+ * beyond the bound wait in order. HTTP/1.1, one call a connection at a time, so that a call held back holds
+ * back no other. TLS certificates are verified with the system's roots. Nothing is decompressed, no
+ * redirect is followed, no cookie kept, no environment proxy used, no header added but Host and the
+ * framing. A request is sent a second time only if a kept connection turned out to be dead, its method is
+ * idempotent and none of its body was sent. Everything happens on the loop's thread. */
 #pragma once
 #include "base/err.h"
 #include "message/http.h"
@@ -14,19 +16,23 @@ struct origin_call; /* one request and its answer; the origin's until `done` */
 
 struct origin_options {
     struct loop *loop;
-    int64_t connect_timeout_ms, first_byte_timeout_ms, total_timeout_ms; /* total 0: none */
-    uint32_t connections_max;
+    int64_t connect_timeout_ms;    /* name, connection and TLS together */
+    int64_t first_byte_timeout_ms; /* from the request's last piece sent to the response's head; it does not
+                                    * run while the owner is being waited for */
+    int64_t total_timeout_ms;      /* from origin_start to the end, waiting for a place included; 0: none */
+    uint32_t connections_max;      /* at least 1 */
 };
 
 enum err origin_create(const struct origin_options *options, struct origin **origin);
-/* Every call must have ended. */
+/* Every call must have ended or been cancelled. Not from inside a callback. */
 void origin_destroy(struct origin *origin);
 
 /* What a call tells its owner. Never called from inside an origin_ function. */
 struct origin_callbacks {
     /* The head of the final response is there (1xx are passed over). The fields, hop-by-hop ones and
      * Content-Length taken out, are readable only during the call; each is a valid name and value.
-     * `body_bytes` is the Content-Length, HTTP_BODY_UNKNOWN, or HTTP_BODY_NONE. */
+     * `body_bytes` is the Content-Length, HTTP_BODY_UNKNOWN, or HTTP_BODY_NONE (also for 204 and 304); to a
+     * HEAD it is what a GET would have had, and no body follows. */
     void (*head)(void *owner, int status, const struct http_fields *fields, int64_t body_bytes);
     /* A piece of the body, readable during the call. To hold the flow call origin_pause: this piece still
      * counts as taken. */
@@ -35,32 +41,37 @@ struct origin_callbacks {
      * after each origin_send_body that had something. Only if request.body_bytes is not NONE. */
     void (*want_body)(void *owner, size_t room);
     /* The call has ended and is gone: OK if the response was complete; ERR_TIMEOUT, ERR_REFUSED,
-     * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (cut off, or more or less than Content-Length), ERR_SYNTAX (not
-     * HTTP), ERR_TOO_LARGE (head over 64 KiB), ERR_SYSTEM. Called once, last; not after origin_cancel. */
+     * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (closed without an answer, cut off, or the request's body was
+     * not as long as declared), ERR_SYNTAX (not HTTP, or framing in doubt), ERR_TOO_LARGE (head over 64 KiB
+     * or 200 fields), ERR_NO_DESCRIPTOR, ERR_NO_MEMORY, ERR_SYSTEM. May come while the response is held.
+     * Called once, last; not after origin_cancel. */
     void (*done)(void *owner, enum err err);
 };
 
 struct origin_request {
-    struct bytes method;      /* a token */
-    struct bytes url;         /* absolute, http or https */
+    struct bytes method;       /* a token */
+    struct bytes url;          /* absolute, http or https */
     struct http_fields fields; /* sent in this order after Host; without hop-by-hop fields and without
                                 * Host and Content-Length, which follow from the rest */
-    struct bytes host;        /* the Host field's value; empty: the URL's authority */
-    int64_t body_bytes;       /* HTTP_BODY_NONE, a number, or HTTP_BODY_UNKNOWN for chunked */
+    struct bytes host;         /* the Host field's value; empty: the URL's authority */
+    int64_t body_bytes;        /* HTTP_BODY_NONE, a number, or HTTP_BODY_UNKNOWN for chunked */
 };
 
-/* Starts a call; the request's bytes are copied. ERR_NO_MEMORY, ERR_SYNTAX (a URL libcurl will not take). */
+/* Starts a call; the request and the callbacks are copied. ERR_NO_MEMORY; ERR_SYNTAX: a URL that libcurl
+ * will not take or that has user information, a method or a field that cannot be sent. */
 enum err origin_start(struct origin *origin, const struct origin_request *request,
                       const struct origin_callbacks *callbacks, void *owner, struct origin_call **call);
 
-/* Hands over a piece of the request's body, copied; an empty piece with `last` ends it. */
+/* Hands over a piece of the request's body, copied; `last` (also with an empty piece) ends it, as does the
+ * declared number of bytes. */
 void origin_send_body(struct origin_call *call, struct bytes bytes, bool last);
 
 /* Holds the response's body back (the connection's flow control holds the origin), and lets it go on. */
 void origin_pause(struct origin_call *call);
 void origin_resume(struct origin_call *call);
 
-/* Gives the call up: no further callback; the connection is closed. */
+/* Gives the call up, at any time before `done`, inside any callback: no further callback; the connection is
+ * closed. */
 void origin_cancel(struct origin_call *call);
 
 /* How many calls have not ended. */

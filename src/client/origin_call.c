@@ -327,7 +327,10 @@ enum err origin_call_error(const struct origin_call *call, CURLcode code)
     case CURLE_UNSUPPORTED_PROTOCOL: /* no status line: HTTP/0.9 */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING: return ERR_SYNTAX;
-    case CURLE_OUT_OF_MEMORY: /* also what libcurl says of a field line longer than it will keep */
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE: return ERR_TOO_LARGE;
+#endif
+    case CURLE_OUT_OF_MEMORY: /* also what libcurl before 8.6 says of a field line longer than it keeps */
         return call->was_sent && !call->has_head ? ERR_TOO_LARGE : ERR_NO_MEMORY;
     default: return ERR_SYSTEM;
     }

@@ -97,7 +97,7 @@ def raw(c, head):
     X-Stay says otherwise."""
     c.take_body(head)
     fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
-    c.sock.sendall(bytes.fromhex(fields[b"X-Raw"].decode()))
+    c.sock.sendall(bytes.fromhex(fields.get(b"X-Raw", b"").decode()))
     if b"X-Stay" not in fields:
         raise Gone
 
@@ -117,6 +117,18 @@ def large(c, head):
     c.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
     while large_sent < size:
         large_sent += c.sock.send(block[large_sent % 256 :][: size - large_sent])
+
+
+def large_chunked(c, head):
+    """As much as the query says, in chunks of changing size."""
+    left, sent, size = int(head.split(b" ")[1].partition(b"?")[2]), 0, 1
+    c.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while left:
+        size = min(left, size * 7 % 50021)
+        data = (bytes(range(256)) * 200)[sent % 256 :][:size]
+        c.sock.sendall(b"%x\r\n%s\r\n" % (size, data))
+        left, sent = left - size, sent + size
+    c.sock.sendall(b"0\r\n\r\n")
 
 
 def large_progress(c, head):
@@ -211,6 +223,7 @@ ANSWERS = {
     b"/raw": raw,
     b"/drip": drip,
     b"/large": large,
+    b"/large-chunked": large_chunked,
     b"/large-progress": large_progress,
     b"/large-head": large_head,
     b"/large-line": large_line,

@@ -73,6 +73,7 @@ struct call {
     bool cancels_in_head, cancels_in_body, cancels_in_want;
     struct call *victim; /* whom to cancel there; null: itself */
     bool pauses_in_head;
+    bool starts_others;           /* one in each callback */
     int64_t pause_every_piece_ms; /* 0: does not pause */
     /* what came */
     int status, head_count, done_count;
@@ -163,10 +164,15 @@ static void cancel_victim(struct call *call)
     ended(call->fixture);
 }
 
+static struct call *new_call(struct fixture *f);
+static void start(struct call *call, const char *method, const char *path, int64_t body_bytes);
+
 static void note_callback(struct call *call)
 {
     EXPECT(call->handle != NULL); /* not after the end */
     call->fixture->was_called_back_inside |= call->fixture->in_origin_function;
+    if (call->starts_others)
+        start(new_call(call->fixture), "GET", "/plain", HTTP_BODY_NONE);
 }
 
 static void on_head(void *owner, int status, const struct http_fields *fields, int64_t body_bytes)
@@ -901,17 +907,50 @@ TEST(a_held_response_stays_with_the_origin_and_comes_whole_after_all)
 
 TEST(a_response_held_after_each_piece_comes_whole_and_in_order)
 {
+    static const char *const paths[] = {"/large?2000000", "/large-chunked?2000000"};
+    struct fixture f;
+
+    fixture_with(&f, state);
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        struct call *call = new_call(&f);
+        call->drops_body = true;
+        call->pause_every_piece_ms = 1; /* the loop's timers make it a few milliseconds */
+        start(call, "GET", paths[i], HTTP_BODY_NONE);
+        run(&f);
+        EXPECT_EQ(call->err, OK);
+        EXPECT_EQ(call->received_bytes, 2000000);
+        EXPECT(!call->pattern_broken);
+        EXPECT(!call->got_body_while_paused);
+    }
+    fixture_fini(&f);
+}
+
+TEST(a_response_may_be_held_and_let_go_from_outside_again_and_again)
+{
     struct fixture f;
     struct call *call;
 
     fixture_with(&f, state);
     call = new_call(&f);
     call->drops_body = true;
-    call->pause_every_piece_ms = 1; /* the loop's timers make it a few milliseconds */
-    start(call, "GET", "/large?4000000", HTTP_BODY_NONE);
+    start(call, "GET", "/large", HTTP_BODY_NONE);
+    for (int i = 0; i < 20 && call->handle != NULL; i++) {
+        pass_time(&f, 2);
+        if (call->handle == NULL)
+            break;
+        origin_pause(call->handle);
+        call->is_paused = true;
+        if (i % 3 == 0) { /* at once: nothing has changed */
+            resume(&call->timer);
+            origin_pause(call->handle);
+            call->is_paused = true;
+        }
+        pass_time(&f, 2);
+        resume(&call->timer);
+    }
     run(&f);
     EXPECT_EQ(call->err, OK);
-    EXPECT_EQ(call->received_bytes, 4000000);
+    EXPECT_EQ(call->received_bytes, 50 * 1024 * 1024);
     EXPECT(!call->pattern_broken);
     EXPECT(!call->got_body_while_paused);
     fixture_fini(&f);
@@ -1000,18 +1039,61 @@ TEST(a_kept_connection_that_dies_is_replaced_only_for_what_may_be_sent_twice)
                  {"PATCH", ERR_TRUNCATED},
                  {"PURGE", ERR_TRUNCATED}};
     struct fixture f;
+    int run_count = 0;
 
     fixture_with(&f, state);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct call *call;
         expect_response(get(&f, "/dies"), 200, "dying");
         call = new_call(&f);
-        start(call, cases[i].method, "/plain", HTTP_BODY_NONE);
+        start(call, cases[i].method, "/count", HTTP_BODY_NONE);
         run(&f);
         EXPECT_EQ(call->err, cases[i].err);
         EXPECT_EQ(call->done_count, 1);
+        run_count += cases[i].err == OK;
+        EXPECT_EQ(number_of(&f, "runs"), run_count);
+    }
+    fixture_fini(&f);
+}
+
+TEST(a_body_is_never_sent_twice)
+{
+    static const struct bytes pieces[] = {BYTES_INIT("body")};
+    static const char *const methods[] = {"PUT", "POST"};
+    struct fixture f;
+
+    fixture_with(&f, state);
+    for (size_t i = 0; i < COUNT_OF(methods) * 2; i++) {
+        struct call *call;
+        expect_response(get(&f, "/dies"), 200, "dying");
+        call = new_call(&f);
+        call->pieces = pieces;
+        call->piece_count = 1;
+        start(call, methods[i / 2], "/count", i % 2 ? HTTP_BODY_UNKNOWN : 4);
+        run(&f);
+        EXPECT_EQ(call->err, ERR_TRUNCATED);
+        EXPECT(call->want_count <= 2); /* the piece and the end: nothing anew */
         EXPECT_EQ(number_of(&f, "runs"), 0);
     }
+    fixture_fini(&f);
+}
+
+TEST(calls_may_be_started_in_every_callback)
+{
+    static const struct bytes pieces[] = {BYTES_INIT("piece")};
+    struct fixture f;
+    struct call *call;
+
+    fixture_init(&f, state, 1, 5000, 5000, 0); /* one place: each waits for the one before */
+    call = new_call(&f);
+    call->starts_others = true;
+    call->pieces = pieces;
+    call->piece_count = 1;
+    start(call, "POST", "/plain", 5);
+    run(&f);
+    EXPECT_EQ(f.call_count, 5);
+    for (size_t i = 0; i < f.call_count; i++)
+        expect_response(&f.calls[i], 200, "hello");
     fixture_fini(&f);
 }
 
@@ -1223,6 +1305,20 @@ TEST(a_call_may_be_cancelled_before_it_begins_and_while_it_waits_for_the_origin)
     fixture_fini(&f);
 }
 
+TEST(an_origin_may_be_destroyed_right_after_its_calls_were_cancelled)
+{
+    struct fixture f;
+
+    fixture_with(&f, state);
+    for (int i = 0; i < 8; i++)
+        start(new_call(&f), "GET", i % 2 ? "/silence" : "/stall", HTTP_BODY_NONE);
+    pass_time(&f, 50);
+    start(new_call(&f), "GET", "/plain", HTTP_BODY_NONE);
+    for (int i = 0; i < 9; i++)
+        cancel_victim(&f.calls[i]);
+    fixture_fini(&f);
+}
+
 static enum loop_kind kinds[] = {LOOP_EPOLL, LOOP_URING};
 
 #define ON_BOTH(sentence)                                                                                  \
@@ -1252,11 +1348,13 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_compressed_body_passes_untouched),
           ON_BOTH(a_held_response_stays_with_the_origin_and_comes_whole_after_all),
           ON_BOTH(a_response_held_after_each_piece_comes_whole_and_in_order),
+          ON_BOTH(a_response_may_be_held_and_let_go_from_outside_again_and_again),
           ON_BOTH(a_small_response_held_in_its_head_comes_after_resume),
           ON_BOTH(calls_one_after_another_share_a_connection),
           ON_BOTH(fifty_calls_over_four_connections_all_end),
           ON_BOTH(idle_connections_make_room_for_another_server),
           ON_BOTH(a_kept_connection_that_dies_is_replaced_only_for_what_may_be_sent_twice),
+          ON_BOTH(a_body_is_never_sent_twice), ON_BOTH(calls_may_be_started_in_every_callback),
           ON_BOTH(a_server_that_closes_without_an_answer_is_an_error),
           ON_BOTH(a_port_nobody_listens_on_refuses), ON_BOTH(a_host_that_does_not_exist_is_unreachable),
           ON_BOTH(a_self_signed_certificate_is_refused), ON_BOTH(silence_ends_with_the_first_byte_timeout),
@@ -1265,4 +1363,5 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_call_that_waits_for_a_place_ends_with_the_total_timeout),
           ON_BOTH(the_first_byte_timeout_does_not_run_while_the_owner_keeps_the_origin_waiting),
           ON_BOTH(a_call_may_be_cancelled_in_every_callback_of_its_own_and_of_another),
-          ON_BOTH(a_call_may_be_cancelled_before_it_begins_and_while_it_waits_for_the_origin))
+          ON_BOTH(a_call_may_be_cancelled_before_it_begins_and_while_it_waits_for_the_origin),
+          ON_BOTH(an_origin_may_be_destroyed_right_after_its_calls_were_cancelled))
