@@ -1,0 +1,658 @@
+#!/usr/bin/python3
+"""Runs nuthatch and its peers on the same work and writes a table: `bench.py --help`.
+
+Servers are pinned to CPU 0 and the load to CPU 1. Rounds are interleaved (every server once, then every
+server again), so that a noisy minute hurts all alike; the figures are medians of the rounds and the ratios
+medians of each round's ratio. CPU µs per request is the server's own time, user and system, divided by the
+requests it answered meanwhile: the figure that says what a core can carry.
+"""
+
+import argparse
+import ctypes
+import datetime
+import json
+import os
+import pathlib
+import platform
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SERVER_CPU, LOAD_CPU = 0, 1
+IDLE_CONNECTIONS = 10_000
+
+
+class Absent(Exception):
+    """A server that cannot take part, and why."""
+
+
+# ---- progress ---------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A bar on a terminal; in a pipe one line for every step."""
+
+    def __init__(self):
+        self.on_terminal = sys.stdout.isatty()
+        self.done, self.total, self.begun = 0, 1, time.monotonic()
+
+    def plan(self, total):
+        self.total = max(total, 1)
+
+    def step(self, text):
+        self.done += 1
+        seconds = time.monotonic() - self.begun
+        if self.on_terminal:
+            width = 24
+            filled = width * self.done // self.total
+            left = seconds / self.done * (self.total - self.done)
+            room = shutil.get_terminal_size().columns - width - 16
+            print(f"\r\x1b[K\x1b[32m{'█' * filled}\x1b[90m{'░' * (width - filled)}\x1b[0m "
+                  f"{int(left) // 60}:{int(left) % 60:02} left  {text[:max(room, 10)]}", end="", flush=True)
+        else:
+            print(f"[{self.done}/{self.total}] {text}", flush=True)
+
+    def say(self, text):
+        print(("\r\x1b[K" if self.on_terminal else "") + text, flush=True)
+
+
+# ---- processes --------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def pinned(cpu):
+    """For preexec_fn: on one CPU, and ended with us even if we are killed."""
+    libc = ctypes.CDLL(None)
+    parent = os.getpid()
+
+    def prepare():
+        if cpu in os.sched_getaffinity(0):
+            os.sched_setaffinity(0, {cpu})
+        libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+class Server:
+    """One running server: its process, its children, its port."""
+
+    def __init__(self, name, command, port, folder):
+        self.name, self.port = name, port
+        self.log_path = folder / f"{port}.log"
+        with open(self.log_path, "wb") as log:
+            # A session of its own: Ctrl-C on the terminal comes to us, and we stop it in order.
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True, preexec_fn=pinned(SERVER_CPU), cwd=folder)
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise Absent(f"ended at once: {self.last_words()}")
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise Absent("did not listen within 10 seconds")
+
+    def last_words(self):
+        lines = self.log_path.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {self.process.returncode}"
+
+    def pids(self):
+        """Ours and all below it, the main one first."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            pid = todo.pop(0)
+            found.append(pid)
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    todo += map(int, pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+            except FileNotFoundError:
+                pass
+        return found
+
+    def rss_bytes(self):
+        total = 0
+        for pid in self.pids():
+            try:
+                for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith("VmRSS:"):
+                        total += int(line.split()[1]) * 1024
+            except FileNotFoundError:
+                pass
+        return total
+
+    def ask_to_stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def stop(self):
+        self.ask_to_stop()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            for pid in self.pids():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.process.wait()
+
+
+class Stage:
+    """Starts servers, runs load, and stops whatever it has started."""
+
+    def __init__(self, tools, nuthatch):
+        self.tools, self.nuthatch = tools, nuthatch
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nuthatch-bench-"))
+        self.servers, self.loads = [], []
+
+    def start(self, name, command, port):
+        server = Server(name, [str(part) for part in command], port, self.folder)
+        self.servers.append(server)
+        server.wait_until_ready()
+        return server
+
+    def load(self, tool, **options):
+        """Runs a load generator to its end and returns what it found."""
+        command = [str(self.tools / tool)]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, start_new_session=True, preexec_fn=pinned(LOAD_CPU))
+        self.loads.append(process)
+        try:
+            out, err = process.communicate(timeout=300)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            self.loads.remove(process)
+        if process.returncode != 0:
+            raise RuntimeError(err.strip() or f"{tool} ended with status {process.returncode}")
+        return json.loads(out) if out.strip() else {}
+
+    def close(self):
+        for process in self.loads:
+            process.kill()
+        for server in self.servers:  # all at once, then wait for each
+            server.ask_to_stop()
+        for server in self.servers:
+            server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# ---- the servers ------------------------------------------------------------------------------------
+
+
+def needed(program):
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise Absent("not on PATH")
+    return path
+
+
+def version_of(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        return lines[0].strip() if lines else "?"
+    except (OSError, subprocess.TimeoutExpired):
+        return "?"
+
+
+def start_redis_like(program):
+    def start(stage, name):
+        path, port = needed(program), free_port()
+        return stage.start(name, [path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
+                                  "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru", "--dir", stage.folder],
+                           port)
+    return start
+
+
+def start_memcached(stage, name):
+    path, port = needed("memcached"), free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    return stage.start(name, [path, "-l", "127.0.0.1", "-p", port, "-U", 0, "-c", 4096, "-t", 1, "-m", 1024, *user],
+                       port)
+
+
+def start_pogocache(stage, name):
+    path, port = needed("pogocache"), free_port()
+    return stage.start(name, [path, "-p", port, "--threads", 1, "--maxmemory", "1024mb"], port)
+
+
+def nuthatch_binary(stage):
+    if not stage.nuthatch.exists():
+        raise Absent(f"not built: {stage.nuthatch} (--nuthatch PATH)")
+    return stage.nuthatch
+
+
+def start_nuthatch_cache(loop):
+    def start(stage, name):
+        path, port = nuthatch_binary(stage), free_port()
+        return stage.start(name, [path, "cache", "--listen", f"tcp://127.0.0.1:{port}", "--threads", 1,
+                                  "--memory", "1G", "--loop", loop], port)
+    return start
+
+
+NGINX = """
+{user}
+worker_processes 1;
+worker_rlimit_nofile {files};
+daemon off;
+pid {folder}/nginx-{port}.pid;
+error_log {folder}/nginx-{port}-error.log crit;
+events {{ worker_connections {files}; }}
+http {{
+    access_log off;
+    tcp_nodelay on;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    default_type application/json;
+    client_body_temp_path {folder}/nginx-{port}-body;
+    proxy_temp_path {folder}/nginx-{port}-proxy;
+    fastcgi_temp_path {folder}/nginx-{port}-fastcgi;
+    uwsgi_temp_path {folder}/nginx-{port}-uwsgi;
+    scgi_temp_path {folder}/nginx-{port}-scgi;
+{http}
+    server {{
+        listen 127.0.0.1:{port};
+{server}
+    }}
+}}
+"""
+
+
+def one_kib_of_json():
+    text = json.dumps({"id": "1", "name": "Eurasian nuthatch", "note": ""}, separators=(",", ":"))
+    return text[:-2] + "x" * (1024 - len(text)) + text[-2:]
+
+
+def start_nginx(stage, name, http, server):
+    path, port = needed("nginx"), free_port()
+    config = stage.folder / f"nginx-{port}.conf"
+    files = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    user = "user root;" if os.geteuid() == 0 else ""  # the worker must reach our folder
+    config.write_text(NGINX.format(user=user, port=port, folder=stage.folder, files=files, http=http, server=server))
+    # nginx opens its default error log before it reads the configuration.
+    return stage.start(name, [path, "-p", stage.folder, "-c", config, "-e", stage.folder / "nginx-error.log"], port)
+
+
+def start_nginx_return(body, max_age):
+    def start(stage, name):
+        text = body.replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
+        http = "    geo $dollar { default '$'; }\n"
+        header = f"            add_header Cache-Control max-age={max_age};\n" if max_age else ""
+        return start_nginx(stage, name, http, f"        location / {{\n{header}            return 200 '{text}';\n        }}")
+    return start
+
+
+def start_nginx_cache(stage, name):
+    http = (f"    proxy_cache_path {stage.folder}/nginx-cache levels=1:2 keys_zone=one:64m max_size=256m inactive=1h "
+            "use_temp_path=off;\n"
+            f"    upstream origin {{ server 127.0.0.1:{stage.origin.port}; keepalive 16; }}")
+    server = ("        location / {\n            proxy_pass http://origin;\n            proxy_http_version 1.1;\n"
+              "            proxy_set_header Connection \"\";\n            proxy_cache one;\n"
+              "            proxy_cache_lock on;\n        }")
+    return start_nginx(stage, name, http, server)
+
+
+def start_varnish(stage, name):
+    path, port = needed("varnishd"), free_port()
+    return stage.start(name, [path, "-F", "-j", "none", "-n", stage.folder / "varnish", "-a", f"127.0.0.1:{port}",
+                              "-b", f"127.0.0.1:{stage.origin.port}", "-s", "malloc,256m", "-T", "none"], port)
+
+
+def start_nuthatch_gateway(loop):
+    def start(stage, name):
+        path, port = nuthatch_binary(stage), free_port()
+        return stage.start(name, [path, "gateway", f"http://127.0.0.1:{stage.origin.port}", "--listen",
+                                  f"http://127.0.0.1:{port}", "--threads", 1, "--memory", "256M", "--loop", loop], port)
+    return start
+
+
+def start_nuthatch_mock(loop):
+    def start(stage, name):
+        path, port = nuthatch_binary(stage), free_port()
+        return stage.start(name, [path, "mock", ROOT / "examples/db.json", "--listen", f"http://127.0.0.1:{port}",
+                                  "--threads", 1, "--loop", loop], port)
+    return start
+
+
+def start_json_server(stage, name):
+    path, port = needed("json-server"), free_port()
+    shutil.copy(ROOT / "examples/db.json", stage.folder / "db.json")
+    return stage.start(name, [path, "--host", "127.0.0.1", "--port", port, stage.folder / "db.json"], port)
+
+
+def mock_item():
+    item = json.loads((ROOT / "examples/db.json").read_text(encoding="utf-8"))["birds"][0]
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+
+
+# ---- the work ---------------------------------------------------------------------------------------
+
+
+class Workload:
+    """One table. `references`: whose CPU time per request the others' is divided by."""
+
+    def __init__(self, name, references, tool, **options):
+        self.name, self.references, self.tool, self.options = name, references, tool, options
+
+
+def fill(protocol):
+    return lambda stage, server: stage.load("load_kv", port=server.port, protocol=protocol, fill=1)
+
+
+def kv_groups():
+    resp = {
+        "Redis": start_redis_like("redis-server"),
+        "Valkey": start_redis_like("valkey-server"),
+        "pogocache": start_pogocache,
+        "nuthatch (io_uring)": start_nuthatch_cache("uring"),
+        "nuthatch (epoll)": start_nuthatch_cache("epoll"),
+    }
+    memcached = {
+        "memcached": start_memcached,
+        "nuthatch (io_uring)": start_nuthatch_cache("uring"),
+        "nuthatch (epoll)": start_nuthatch_cache("epoll"),
+    }
+    kv = {"tool": "load_kv", "connections": 50}
+    yield "RESP", resp, fill("resp"), [
+        Workload("RESP GET, 50 connections, depth 1", ["Redis"], protocol="resp", depth=1, **kv),
+        Workload("RESP GET, 50 connections, depth 16", ["Redis"], protocol="resp", depth=16, **kv),
+        Workload("RESP SET, 50 connections, depth 16", ["Redis"], protocol="resp", depth=16, set_percent=100, **kv),
+        Workload("RESP 90 % GET 10 % SET, 50 connections, depth 16", ["Redis"], protocol="resp", depth=16,
+                 set_percent=10, **kv),
+    ]
+    yield "memcached", memcached, fill("memcached"), [
+        Workload("memcached get, 50 connections, depth 1", ["memcached"], protocol="memcached", depth=1, **kv),
+    ]
+
+
+def ask_once(target):
+    def ask(stage, server):
+        stage.load("load_http", port=server.port, target=target, connections=1, ms=50, warm_up_ms=0)
+    return ask
+
+
+CACHED_SERVERS = {
+    "nginx proxy_cache": start_nginx_cache,
+    "Varnish": start_varnish,
+    "nuthatch (io_uring)": start_nuthatch_gateway("uring"),
+    "nuthatch (epoll)": start_nuthatch_gateway("epoll"),
+    "nginx return 200": start_nginx_return(one_kib_of_json(), 3600),
+}
+
+
+def http_groups():
+    mock = {
+        "nginx return 200": start_nginx_return(mock_item(), 0),
+        "json-server": start_json_server,
+        "nuthatch (io_uring)": start_nuthatch_mock("uring"),
+        "nuthatch (epoll)": start_nuthatch_mock("epoll"),
+    }
+    yield "HTTP", CACHED_SERVERS, ask_once("/bird"), [
+        Workload("HTTP GET of 1 KiB of cached JSON, 64 connections", ["nginx proxy_cache", "nginx return 200"],
+                 tool="load_http", connections=64, target="/bird"),
+    ]
+    yield "mock", mock, ask_once("/birds/1"), [
+        Workload("Mock API, GET of an item, 64 connections", ["nginx return 200"], tool="load_http", connections=64,
+                 target="/birds/1"),
+    ]
+
+
+# ---- running ----------------------------------------------------------------------------------------
+
+
+class Bench:
+    def __init__(self, stage, progress, rounds, seconds):
+        self.stage, self.progress, self.rounds, self.seconds = stage, progress, rounds, seconds
+        self.sections, self.absent = [], {}
+
+    def start_all(self, group, servers, prepare, steps_each):
+        """Those that can take part, ready for the load."""
+        running = {}
+        for name, start in servers.items():
+            try:
+                server = start(self.stage, name)
+                prepare(self.stage, server)
+                running[name] = server
+            except (Absent, RuntimeError) as why:
+                self.absent[f"{group}: {name}"] = str(why).splitlines()[0]
+                self.progress.total -= steps_each
+        return running
+
+    def run_group(self, group, servers, prepare, workloads):
+        running = self.start_all(group, servers, prepare, len(workloads) * self.rounds)
+        for workload in workloads:
+            rows, failed = {name: [] for name in running}, {}
+            for number in range(self.rounds):
+                for name, server in running.items():
+                    self.progress.step(f"{workload.name}: {name}, round {number + 1}")
+                    if name in failed:
+                        continue
+                    try:
+                        result = self.stage.load(workload.tool, port=server.port, ms=int(self.seconds * 1000),
+                                                 pids=",".join(map(str, server.pids())), **workload.options)
+                        result["cpu_us"] = result["user_us"] + result["system_us"]
+                        result["rss_bytes"] = server.rss_bytes()
+                        rows[name].append(result)
+                    except RuntimeError as why:
+                        failed[name] = str(why)
+            self.sections.append(speed_section(workload, rows, failed))
+            self.progress.say(self.sections[-1])
+        for server in running.values():
+            server.ask_to_stop()
+        for server in running.values():
+            server.stop()
+
+    def run_idle(self):
+        running = self.start_all("idle", CACHED_SERVERS, ask_once("/bird"), 1)
+        rows = []
+        for name, server in running.items():
+            self.progress.step(f"{IDLE_CONNECTIONS:,} idle connections: {name}")
+            try:
+                rows.append((name, *self.hold_idle(server)))
+            except RuntimeError as why:
+                rows.append((name, None, str(why)))
+        self.sections.append(idle_section(rows))
+        self.progress.say(self.sections[-1])
+        for server in running.values():
+            server.stop()
+
+    def hold_idle(self, server):
+        """RSS before, with all idle, and how many the server had kept by then."""
+        before = server.rss_bytes()
+        process = subprocess.Popen([str(self.stage.tools / "idle_http"), "--port", str(server.port), "--target",
+                                    "/bird", "--connections", str(IDLE_CONNECTIONS)], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True, preexec_fn=pinned(LOAD_CPU))
+        self.stage.loads.append(process)
+        try:
+            if not process.stdout.readline():
+                raise RuntimeError(process.stderr.read().strip() or "the load generator ended")
+            time.sleep(0.5)
+            idle = server.rss_bytes()
+            out, _ = process.communicate(timeout=60)
+            kept = json.loads(out)["open"]
+            if kept != IDLE_CONNECTIONS:
+                raise RuntimeError(f"the server kept only {kept} connections")
+            return before, idle
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            self.stage.loads.remove(process)
+
+
+def count_steps(groups, rounds):
+    return sum(len(servers) * len(workloads) * rounds for _, servers, _, workloads in groups)
+
+
+# ---- tables -----------------------------------------------------------------------------------------
+
+
+def table(head, rows):
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1)] + rows
+    widths = [max(len(str(line[i])) for line in lines) for i in range(len(head))]
+    def cell(text, i):
+        return str(text).ljust(widths[i]) if i == 0 else str(text).rjust(widths[i])
+    return "\n".join("| " + " | ".join(cell(text, i) for i, text in enumerate(line)) + " |" for line in lines)
+
+
+def median(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def median_ratio(results, reference):
+    """Round by round, so that a noisy round spoils both sides; a dash if the reference was not measured."""
+    ratios = [a["cpu_us"] / b["cpu_us"] for a, b in zip(results, reference)]
+    return f"{statistics.median(ratios):.2f}" if ratios else "–"
+
+
+def speed_section(workload, rows, failed):
+    head = ["server", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "CPU µs/request", "user", "system", "RSS MiB",
+            *(f"CPU ÷ {reference}" for reference in workload.references)]
+    lines = []
+    for name, results in rows.items():
+        if name in failed or not results:
+            continue
+        ratios = [median_ratio(results, rows.get(reference, [])) for reference in workload.references]
+        lines.append([name, f"{median(results, 'per_second'):,.0f}", f"{median(results, 'p50_us'):.0f}",
+                      f"{median(results, 'p99_us'):.0f}", f"{median(results, 'p999_us'):.0f}",
+                      f"{median(results, 'cpu_us'):.2f}", f"{median(results, 'user_us'):.2f}",
+                      f"{median(results, 'system_us'):.2f}", f"{median(results, 'rss_bytes') / 2**20:.1f}", *ratios])
+    text = f"## {workload.name}\n\n{table(head, lines)}\n"
+    for name, why in failed.items():
+        text += f"\n{name} failed: {why}\n"
+    return text
+
+
+def idle_section(rows):
+    head = ["server", "RSS MiB before", "RSS MiB with all idle", "bytes per connection"]
+    lines, failures = [], ""
+    for name, before, after in rows:
+        if before is None:
+            failures += f"\n{name} failed: {after}\n"
+        else:
+            lines.append([name, f"{before / 2**20:.1f}", f"{after / 2**20:.1f}",
+                          f"{(after - before) / IDLE_CONNECTIONS:,.0f}"])
+    return f"## {IDLE_CONNECTIONS:,} idle keep-alive connections\n\n{table(head, lines)}\n{failures}"
+
+
+def versions(nuthatch):
+    found = []
+    for program, argument in (("redis-server", "--version"), ("valkey-server", "--version"), ("memcached", "--version"),
+                              ("pogocache", "--version"), ("nginx", "-v"), ("varnishd", "-V"), ("json-server", "--version")):
+        try:
+            found.append(f"- {program}: {version_of([needed(program), argument])}")
+        except Absent:
+            found.append(f"- {program}: absent")
+    if nuthatch.exists():
+        found.append(f"- nuthatch: {version_of([str(nuthatch), '--version'])}")
+    return "\n".join(found)
+
+
+def cpu_model():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def report(bench, arguments):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    text = [f"# Bench of {now:%Y-%m-%d %H:%M} UTC\n",
+            f"{cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}. Server on CPU {SERVER_CPU}, load on CPU "
+            f"{LOAD_CPU}; medians of {bench.rounds} interleaved rounds of {bench.seconds:g} s. Keys and values of the "
+            "cache workloads: 100,000 keys of 11 bytes, values of 100 bytes.\n",
+            versions(arguments.nuthatch) + "\n"]
+    if bench.absent:
+        text.append("Not measured:\n\n" + "\n".join(f"- {name}: {why}" for name, why in bench.absent.items()) + "\n")
+    folder = ROOT / "bench/results"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{now:%Y-%m-%d-%H%M%S}.md"
+    path.write_text("\n".join(text + bench.sections), encoding="utf-8")
+    return path
+
+
+def build_tools(folder):
+    """The load generators, built where nothing else is."""
+    for command in (["cmake", "-S", ROOT / "bench", "-B", folder, "-G", "Ninja"], ["cmake", "--build", folder]):
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"cannot build the load generators:\n{done.stdout}{done.stderr}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
+    parser.add_argument("--only", choices=("kv", "http", "idle"), help="one part instead of all")
+    parser.add_argument("--rounds", type=int, help="how many (5)")
+    parser.add_argument("--seconds", type=float, help="of each measurement (3)")
+    parser.add_argument("--nuthatch", type=pathlib.Path, default=ROOT / "build/release/nuthatch", help="the binary")
+    parser.add_argument("--tools", type=pathlib.Path,
+                        help="a folder with load_kv, load_http and idle_http; without it they are built in build/bench")
+    arguments = parser.parse_args()
+    arguments.nuthatch = arguments.nuthatch.resolve()
+    rounds = arguments.rounds or (2 if arguments.quick else 5)
+    seconds = arguments.seconds or (0.8 if arguments.quick else 3)
+    if rounds < 1 or seconds < 0.1:
+        parser.error("need at least one round of 0.1 seconds")
+
+    tools = arguments.tools
+    if tools is None:
+        tools = ROOT / "build/bench"
+        build_tools(tools)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    parts = [arguments.only] if arguments.only else ["kv", "http", "idle"]
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
+        signal.signal(number, signal.default_int_handler)
+    stage, progress = Stage(tools.resolve(), arguments.nuthatch), Progress()
+    bench = Bench(stage, progress, rounds, seconds)
+    try:
+        groups = (list(kv_groups()) if "kv" in parts else []) + (list(http_groups()) if "http" in parts else [])
+        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0))
+        if "http" in parts or "idle" in parts:
+            stage.origin = start_nginx_return(one_kib_of_json(), 3600)(stage, "origin")
+        for group in groups:
+            bench.run_group(*group)
+        if "idle" in parts:
+            bench.run_idle()
+        progress.say(f"Saved as {report(bench, arguments).relative_to(ROOT)}")
+        for name, why in bench.absent.items():
+            print(f"not measured: {name}: {why}")
+    except Absent as why:
+        sys.exit(f"the origin server (nginx): {why}")
+    except KeyboardInterrupt:
+        progress.say("Stopped.")
+        sys.exit(130)
+    finally:
+        # A second Ctrl-C must not leave anything running.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stage.close()
+
+
+if __name__ == "__main__":
+    main()
