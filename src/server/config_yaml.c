@@ -460,7 +460,7 @@ static enum err read_file(const char *path, struct buffer *text)
     return err;
 }
 
-static enum err read_text(struct options *options, struct bytes text, struct buffer *message)
+static enum err read_events(struct options *options, struct bytes text, struct buffer *message)
 {
     struct reader reader = {.options = options, .message = message, .text = text};
 
@@ -480,9 +480,9 @@ static enum err read_text(struct options *options, struct bytes text, struct buf
     return reader.problem_count == 0 ? OK : ERR_SYNTAX;
 }
 
-enum err options_load_yaml(struct options *options, const char *path, struct buffer *message)
+enum err options_read_yaml(struct options *options, const char *path, struct bytes text,
+                           struct buffer *message)
 {
-    struct buffer text = {0};
     enum err err;
 
     if (path != options->file) {
@@ -492,18 +492,24 @@ enum err options_load_yaml(struct options *options, const char *path, struct buf
         free(options->file);
         options->file = copy;
     }
-    err = read_file(options->file, &text);
-    if (err == ERR_TYPE)
-        options_report(options, (struct place){0}, message, "%s: a folder, not a file", options->file);
+    err = read_events(options, text, message);
+    return err == OK ? options_complete(options, message) : err;
+}
+
+enum err options_load_yaml(struct options *options, const char *path, struct buffer *message)
+{
+    struct buffer text = {0};
+    enum err err = read_file(path, &text);
+
+    if (err == OK)
+        err = options_read_yaml(options, path, buffer_bytes(&text), message);
+    else if (err == ERR_TYPE)
+        options_report(options, (struct place){0}, message, "%s: a folder, not a file", path);
     else if (err == ERR_TOO_LARGE)
         options_report(options, (struct place){0}, message,
-                       "%s: larger than a configuration can be (1 MiB)", options->file);
-    else if (err != OK)
-        options_report(options, (struct place){0}, message, "%s: %s", options->file, err_text(err));
+                       "%s: larger than a configuration can be (1 MiB)", path);
     else
-        err = read_text(options, buffer_bytes(&text), message);
+        options_report(options, (struct place){0}, message, "%s: %s", path, err_text(err));
     buffer_fini(&text);
-    if (err == OK)
-        err = options_complete(options, message);
     return err;
 }

@@ -114,6 +114,10 @@ enum err options_parse_arguments(struct options *options, int argc, char **argv,
  * like, with a line, if the file cannot be read; ERR_NO_MEMORY. */
 enum err options_load_yaml(struct options *options, const char *path, struct buffer *message);
 
+/* The same of text that somebody else has read from `path`. */
+enum err options_read_yaml(struct options *options, const char *path, struct bytes text,
+                           struct buffer *message);
+
 /* ---- the tables, for config_yaml.c, help.c and the generated documentation ---------------------- */
 
 enum option_type {

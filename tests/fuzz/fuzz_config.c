@@ -1,0 +1,49 @@
+/* links: nuthatch-server */
+/* A configuration is taken whole or refused with a line for each problem; what is taken can be served, and
+ * says the same when it is read again. */
+#undef NDEBUG /* the assertions are the test */
+#include "server/options.h"
+#include <assert.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_complete(const struct options *options)
+{
+    assert(options->role_count > 0);
+    assert(options->connection_buffer_bytes > options->value_bytes_max);
+    assert(options->value_bytes_max <= options->memory_bytes / 2);
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct role_options *role = &options->roles[i];
+        assert(role->listens.count > 0);
+        assert((role->role == ROLE_GATEWAY) <= (role->origin_url != NULL));
+        assert((role->role == ROLE_MOCK) <= (role->data_path != NULL));
+        for (size_t j = 0; j < role->listens.count; j++)
+            assert(strrchr(role->listens.items[j].address, ':') != NULL);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct options first, second;
+    struct buffer message = {0}, again = {0};
+    enum err err;
+
+    options_init(&first);
+    options_init(&second);
+    err = options_read_yaml(&first, "fuzz.yaml", bytes_of(data, size), &message);
+    assert(err == OK || err == ERR_SYNTAX);
+    assert((err == OK) == (message.size == 0));
+    for (size_t i = 0; i < message.size; i++)
+        assert(message.data[i] == '\n' || (unsigned char)message.data[i] >= 0x20);
+    if (err == OK)
+        check_complete(&first);
+    assert(options_read_yaml(&second, "fuzz.yaml", bytes_of(data, size), &again) == err);
+    assert(bytes_equal(buffer_bytes(&message), buffer_bytes(&again)));
+    assert(first.role_count == second.role_count);
+    options_fini(&first);
+    options_fini(&second);
+    buffer_fini(&message);
+    buffer_fini(&again);
+    return 0;
+}
