@@ -118,7 +118,8 @@ void stream_open(struct loop *loop, struct stream *stream, int fd,
                  const struct stream_callbacks *callbacks);
 
 /* Where to append output. Good until the loop's turn ends; never null: without memory it is a buffer
- * that has `failed` set, and the stream is cut at the end of the turn. */
+ * that has `failed` set, and the stream is cut. What is appended after stream_close or stream_abort is
+ * dropped. */
 struct buffer *stream_output(struct stream *stream);
 
 /* Bytes of output not yet taken by the kernel. */

@@ -35,10 +35,10 @@ struct buffer *stream_output(struct stream *stream)
 {
     struct loop *loop = stream->loop;
 
-    if (LIKELY(stream->output != NULL))
-        return stream->output;
     if (UNLIKELY(stream->dead || stream->closing))
         return &loop->scrap;
+    if (stream->output != NULL)
+        return stream->output;
     stream->output = pool_take(&loop->pool);
     if (UNLIKELY(stream->output == NULL)) {
         log_write_limited(loop->log, LOG_WARNING, LOG_KIND_MEMORY, "no memory for output: connection cut");

@@ -50,7 +50,8 @@ static void go_to(struct world *world, int64_t now_ms)
 TEST(a_timer_fires_once_and_never_before_its_time)
 {
     static const int64_t starts[] = {0, 1, 7, 8, 1000003, -5, -4096 * 8};
-    static const int64_t delays[] = {1, 2, 7, 8, 9, 15, 100, 1000, 32759, 32760, 32768, 32769, 60000, 3600000};
+    static const int64_t delays[] = {1,    2,     7,     8,     9,     15,    100,
+                                     1000, 32759, 32760, 32768, 32769, 60000, 3600000};
     for (size_t i = 0; i < COUNT_OF(starts); i++)
         for (size_t j = 0; j < COUNT_OF(delays); j++) {
             struct world *world = world_create(starts[i]);
