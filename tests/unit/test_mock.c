@@ -921,9 +921,9 @@ TEST(items_of_a_file_get_ids_that_are_strings)
 TEST(the_sample_is_the_file_in_examples_and_can_be_served)
 {
     static const struct step steps[] = {
-        {{"GET", "/birds/1"}, 200, NULL, NULL},  {{"GET", "/users/6"}, 200, NULL, NULL},
-        {{"GET", "/posts/10"}, 200, NULL, NULL}, {{"GET", "/comments/10"}, 200, NULL, NULL},
-        {{"GET", "/station"}, 200, NULL, NULL},
+        {{"GET", "/birds/1"}, 200, NULL, NULL},     {{"GET", "/users/6"}, 200, NULL, NULL},
+        {{"GET", "/trees/7"}, 200, NULL, NULL},     {{"GET", "/posts/10"}, 200, NULL, NULL},
+        {{"GET", "/comments/10"}, 200, NULL, NULL}, {{"GET", "/station"}, 200, NULL, NULL},
     };
     struct bytes sample = mock_sample_document();
     const char *end = strstr(__FILE__, "tests/unit/");
