@@ -1,4 +1,5 @@
 /* links: nuthatch-net */
+#include "base/compiler.h"
 #include "net/listen.h"
 #include "test.h"
 #include <fcntl.h>
