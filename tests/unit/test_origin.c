@@ -96,6 +96,7 @@ struct fixture {
     size_t pending_count;
     struct call calls[CALLS_MAX];
     size_t call_count;
+    unsigned dice;
     bool is_running; /* the loop */
     bool in_origin_function;
     bool was_called_back_inside;
@@ -1319,6 +1320,50 @@ TEST(an_origin_may_be_destroyed_right_after_its_calls_were_cancelled)
     fixture_fini(&f);
 }
 
+/* Cancels, holds or lets go, as the dice say; then does it again a little later. */
+static void meddle(struct timer *timer)
+{
+    struct call *call = CONTAINER_OF(timer, struct call, timer);
+    struct fixture *f = call->fixture;
+
+    if (call->handle == NULL)
+        return;
+    switch (rand_r(&f->dice) % 4) {
+    case 0: cancel_victim(call); return;
+    case 1:
+        origin_pause(call->handle);
+        call->is_paused = true;
+        break;
+    default: resume(timer); break;
+    }
+    timer_set(f->loop, timer, loop_now(f->loop).mono_ms + rand_r(&f->dice) % 20);
+}
+
+TEST(calls_held_let_go_and_cancelled_at_random_all_end_and_spoil_nothing_for_the_next)
+{
+    static const char *const paths[] = {
+        "/plain", "/large?300000", "/large-chunked?200000", "/busy", "/stall", "/drip", "/close"};
+    struct fixture f;
+
+    fixture_with(&f, state);
+    f.dice = 1;
+    for (size_t i = 0; i < CALLS_MAX - 4; i++) {
+        struct call *call = new_call(&f);
+        call->drops_body = true;
+        start(call, "GET", paths[i % COUNT_OF(paths)], HTTP_BODY_NONE);
+        timer_init(&call->timer, meddle);
+        timer_set(f.loop, &call->timer, clock_read(&clock_system).mono_ms + rand_r(&f.dice) % 50);
+    }
+    run(&f);
+    for (size_t i = 0; i < f.call_count; i++) {
+        EXPECT(!f.calls[i].got_body_while_paused);
+        EXPECT(f.calls[i].done_count == 0 || f.calls[i].err == OK ||
+               strcmp(paths[i % COUNT_OF(paths)], "/close") == 0);
+    }
+    expect_response(get(&f, "/plain"), 200, "hello");
+    fixture_fini(&f);
+}
+
 static enum loop_kind kinds[] = {LOOP_EPOLL, LOOP_URING};
 
 #define ON_BOTH(sentence)                                                                                  \
@@ -1364,4 +1409,5 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(the_first_byte_timeout_does_not_run_while_the_owner_keeps_the_origin_waiting),
           ON_BOTH(a_call_may_be_cancelled_in_every_callback_of_its_own_and_of_another),
           ON_BOTH(a_call_may_be_cancelled_before_it_begins_and_while_it_waits_for_the_origin),
-          ON_BOTH(an_origin_may_be_destroyed_right_after_its_calls_were_cancelled))
+          ON_BOTH(an_origin_may_be_destroyed_right_after_its_calls_were_cancelled),
+          ON_BOTH(calls_held_let_go_and_cancelled_at_random_all_end_and_spoil_nothing_for_the_next))
