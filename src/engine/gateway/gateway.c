@@ -20,7 +20,6 @@
 #include "base/number.h"
 #include "cache_status.h"
 #include "fetch.h"
-#include "message/http_date.h"
 #include "request_facts.h"
 #include "validate.h"
 #include <assert.h>
@@ -169,9 +168,10 @@ static bool look_for_note(struct gateway *gateway, int64_t now_mono_ms, const st
 
 /* ---- answering ----------------------------------------------------------------------------------- */
 
-/* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. */
+/* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
+ * the origin, now or earlier; our own answers get theirs from the connection. */
 static void respond(struct exchange *x, int status, int64_t body_bytes, struct bytes rendered,
-                    int64_t age_seconds, const struct cache_status *cache_status)
+                    int64_t age_seconds, bool has_date, const struct cache_status *cache_status)
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
     struct http_field fields[2];
@@ -185,7 +185,8 @@ static void respond(struct exchange *x, int status, int64_t body_bytes, struct b
     exchange_respond(x, &(struct http_response){.status = status,
                                                 .body_bytes = body_bytes,
                                                 .fields = {fields, count},
-                                                .rendered = rendered});
+                                                .rendered = rendered,
+                                                .rendered_has_date = has_date});
 }
 
 static void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
@@ -197,7 +198,7 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     while (rendered_next(&rendered, &field))
         if (belongs_in_not_modified(field.header))
             rendered_append(&kept, field.name, field.value);
-    respond(x, 304, HTTP_BODY_NONE, buffer_bytes(&kept), age_seconds, cache_status);
+    respond(x, 304, HTTP_BODY_NONE, buffer_bytes(&kept), age_seconds, true, cache_status);
     buffer_fini(&kept);
 }
 
@@ -214,7 +215,7 @@ static bool respond_stored(struct exchange *x, struct now now, const struct requ
         respond_not_modified(x, response->fields, age_seconds, status);
         return false;
     }
-    respond(x, response->status, (int64_t)response->body.size, response->fields, age_seconds, status);
+    respond(x, response->status, (int64_t)response->body.size, response->fields, age_seconds, true, status);
     return x->request->method != HTTP_METHOD_HEAD && response->body.size > 0;
 }
 
@@ -233,14 +234,9 @@ static void answer(struct exchange *x, int status, const char *text,
     }
     if (status == 405)
         rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    {
-        char date[HTTP_DATE_BYTES];
-        http_date_format(x->now.wall_ms, date);
-        rendered_append(&rendered, BYTES("Date"), bytes_of(date, sizeof date));
-    }
     if (body.failed || rendered.failed)
         buffer_clear(&body);
-    respond(x, status, (int64_t)body.size, buffer_bytes(&rendered), -1, cache_status);
+    respond(x, status, (int64_t)body.size, buffer_bytes(&rendered), -1, false, cache_status);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
         exchange_send(x, buffer_bytes(&body));
     buffer_fini(&body);
@@ -570,7 +566,7 @@ static void respond_fetched(struct passage *passage)
         buffer_append(&with_cookies, buffer_bytes(&head->cookies));
         rendered = buffer_bytes(&with_cookies);
     }
-    respond(x, head->facts.status, passage->promised_bytes, rendered, age_seconds, &passage->status);
+    respond(x, head->facts.status, passage->promised_bytes, rendered, age_seconds, true, &passage->status);
     buffer_fini(&with_cookies);
 }
 

@@ -1,0 +1,63 @@
+/* links: nuthatch-gateway nuthatch-message nuthatch-base */
+/* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
+ * bytes also go through Vary, If-None-Match and the decoders of what is stored. */
+#include "engine/gateway/storable.h"
+#include "engine/gateway/stored_response.h"
+#include "engine/gateway/validate.h"
+#include "engine/gateway/vary.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes value = bytes_of(data, size);
+    struct http_field list[] = {{HTTP_HEADER_CACHE_CONTROL, BYTES("Cache-Control"), value},
+                                {HTTP_HEADER_VARY, BYTES("Vary"), value},
+                                {HTTP_HEADER_AGE, BYTES("Age"), value},
+                                {HTTP_HEADER_EXPIRES, BYTES("Expires"), value},
+                                {HTTP_HEADER_IF_NONE_MATCH, BYTES("If-None-Match"), value}};
+    struct http_fields fields = {list, sizeof list / sizeof list[0]};
+    struct now now = {.mono_ms = 1, .wall_ms = 1700000000000};
+    struct response_facts facts = response_facts_of(200, &fields, now, now);
+    struct request_traits authorized = {.has_authorization = true};
+    struct cache_directives twice = facts.directives;
+    struct stored_response response;
+    struct stored_variants variants;
+    struct stored_note note;
+    struct http_field field;
+    struct bytes rest = value;
+    struct vary vary;
+    char values[256];
+    size_t values_size;
+
+    for (enum directive i = 0; i < DIRECTIVE_COUNT; i++)
+        if (directives_have(&facts.directives, i))
+            check(facts.directives.seconds[i] >= DIRECTIVE_INVALID &&
+                  facts.directives.seconds[i] <= DIRECTIVE_SECONDS_MAX);
+    check(facts.freshness.lifetime_ms >= 0 && facts.freshness.initial_age_ms >= 0);
+    if (facts.directives.malformed) {
+        check(facts.freshness.lifetime_ms == 0);
+        check(!may_store(&facts, &authorized));
+        check(stale_if_error_ms_of(&facts.directives) == 0);
+    }
+    /* A second line only ever adds. */
+    directives_read(&twice, value);
+    check((facts.directives.present & ~twice.present) == 0);
+    check(facts.directives.malformed == twice.malformed);
+    if (vary_of(&fields, &vary))
+        vary_values(bytes_of(vary.text, vary.size), &fields, values, sizeof values, &values_size);
+    client_has_it(&fields, BYTES("ETag: \"a\"\r\n"), now.wall_ms);
+    while (rendered_next(&rest, &field))
+        check(rest.size < size);
+    stored_response_decode(value, 1, &response);
+    stored_variants_decode(value, 1, &variants);
+    stored_note_decode(value, 1, &note);
+    return 0;
+}
