@@ -3,6 +3,7 @@
 #include "server/nearest.h"
 #include <arpa/inet.h>
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -626,6 +627,7 @@ static bool check_sizes(struct options *options, struct buffer *message)
     bool is_good = true;
     struct place value_max_at = place_of(options, offsetof(struct options, value_bytes_max));
     int64_t object_max_by_default = option_find_key(ROLES_GATEWAY, BYTES("object-max"))->fallback;
+    int64_t least_buffer_bytes;
 
     if (options->value_bytes_max > options->memory_bytes / 2) {
         if (value_max_at.line != 0) {
@@ -635,14 +637,15 @@ static bool check_sizes(struct options *options, struct buffer *message)
         }
         options->value_bytes_max = options->memory_bytes / 2;
     }
+    least_buffer_bytes = options->value_bytes_max + AROUND_A_VALUE_BYTES;
     if (options->connection_buffer_bytes == 0)
-        options->connection_buffer_bytes = options->value_bytes_max + AROUND_A_VALUE_BYTES;
-    if (options->connection_buffer_bytes < options->value_bytes_max + AROUND_A_VALUE_BYTES) {
-        options_report(
-            options, place_of(options, offsetof(struct options, connection_buffer_bytes)), message,
-            "connection-buffer has no room for the largest value; write at least %lld, which is value-max "
-            "and 64k, or 0",
-            (long long)(options->value_bytes_max + AROUND_A_VALUE_BYTES));
+        options->connection_buffer_bytes = least_buffer_bytes;
+    if (options->connection_buffer_bytes < least_buffer_bytes) {
+        options_report(options, place_of(options, offsetof(struct options, connection_buffer_bytes)),
+                       message,
+                       "connection-buffer has no room for the largest value; write at least %" PRId64
+                       ", which is value-max and 64k, or 0",
+                       least_buffer_bytes);
         is_good = false;
     }
     for (size_t i = 0; i < options->role_count; i++) {
@@ -792,8 +795,10 @@ static enum err take_value(struct command_line *line, const struct option_row *r
 {
     struct buffer why = {0};
     void *base = row->roles != 0 ? (void *)line->role : (void *)line->options;
-    enum err err = option_set(row, base, text, on_command_line, &why);
+    enum err err;
 
+    assert(base != NULL); /* a role's options are only found under that role's verb */
+    err = option_set(row, base, text, on_command_line, &why);
     if (err == OK && row->roles == 0)
         line->options->set_at[row - rows] = on_command_line;
     if (err == ERR_SYNTAX || err == ERR_RANGE) {
@@ -811,7 +816,7 @@ static enum err take_flag(struct command_line *line, const char *argument)
     struct bytes name = {argument + 2,
                          equals != NULL ? (size_t)(equals - argument - 2) : strlen(argument + 2)};
     const struct option_row *row = find_flag(line->options->verb, name);
-    struct bytes value = {0};
+    struct bytes value = BYTES("");
     char written[OPTION_COUNT_MAX];
 
     if (row == NULL)
