@@ -6,6 +6,7 @@
 
 enum {
     EVICT_LOOK_BUCKETS = 32, /* after so many buckets the least used entry seen goes, used or not */
+    EVICT_LOOK_ENTRIES = 32, /* so far an eviction looks for what was cleared */
     SPACES_CAPACITY_FIRST = 4,
     ROOM_SHARE_DIVISOR = 4, /* a shard gives nothing by itself below this part of its fair share */
 };
@@ -210,6 +211,7 @@ void shard_clear(struct shard *shard, uint32_t space)
             continue;
         shard->live_count -= row->live_count;
         row->dead_count += row->live_count;
+        shard->dead_count += row->live_count;
         row->live_count = 0;
         row->cleared_version = shard->version;
     }
@@ -290,6 +292,7 @@ static void leave_space(struct shard *shard, const struct entry *entry)
     struct space *row = shard_space(shard, entry->space);
     if (entry->version <= row->cleared_version) {
         row->dead_count--;
+        shard->dead_count--;
     } else {
         row->live_count--;
         shard->live_count--;
@@ -328,19 +331,36 @@ struct place shard_find(struct shard *shard, int64_t now_ms, uint64_t hash, nh_k
 
 /* ---- eviction: a clock over the buckets, with use counts in the slots ----
  *
- * The hand takes one use from each entry that it passes and stops at one that has none, or is dead.
- * When all are in use, the least used of the last EVICT_LOOK_BUCKETS goes, so that no call looks for
- * long. A hit only writes to a slot that it has read anyway. */
+ * The hand takes one use from each entry that it passes and stops at one that has none, or is dead; the
+ * next search begins at the next bucket. When all are in use, the least used of the last
+ * EVICT_LOOK_BUCKETS goes, so that no call looks for long. A hit only writes to a slot that it has read
+ * anyway. */
+
+/* Frees one of the entries that were cleared, if the sweep hand meets one soon. */
+static bool evict_cleared(struct shard *shard, int64_t now_ms, struct grave *grave)
+{
+    size_t budget_count = EVICT_LOOK_ENTRIES, freed_count = 0;
+
+    if (LIKELY(shard->dead_count == 0))
+        return false;
+    shard_sweep(shard, now_ms, &budget_count, &freed_count, grave);
+    return freed_count > 0;
+}
 
 static bool evict_one(struct shard *shard, int64_t now_ms, struct grave *grave)
 {
     uint64_t count = atomic_load_explicit(&shard->table.bucket_count, memory_order_relaxed);
+    enum leaving why;
     struct place least = {NULL, 0};
     unsigned least_uses = SLOT_USES_MAX + 1;
-    enum leaving why;
 
-    for (uint64_t looked = 0; looked < count; looked++) {
-        struct bucket *head = table_bucket(&shard->table, shard->evict_hand % count);
+    if (evict_cleared(shard, now_ms, grave))
+        return true;
+    for (uint64_t looked = 0; looked < count && least_uses > 0; looked++) {
+        struct bucket *head = table_bucket(&shard->table, shard->evict_hand);
+        if (looked >= EVICT_LOOK_BUCKETS && least.bucket != NULL)
+            break;
+        shard->evict_hand = (shard->evict_hand + 1) % count;
         for (struct bucket *bucket = head; bucket != NULL; bucket = bucket_next(bucket))
             for (uint64_t mask = bucket_occupied(bucket_tags(bucket)); mask != 0; mask &= mask - 1) {
                 struct place place = {bucket, slot_of_mask(mask)};
@@ -356,17 +376,12 @@ static bool evict_one(struct shard *shard, int64_t now_ms, struct grave *grave)
                     least_uses = slot_uses(slot);
                     least = place;
                 }
-                if (slot_uses(slot) == 0)
-                    goto evict;
-                atomic_store_explicit(&bucket->slots[place.index], slot - 1, memory_order_relaxed);
+                if (slot_uses(slot) > 0)
+                    atomic_store_explicit(&bucket->slots[place.index], slot - 1, memory_order_relaxed);
             }
-        shard->evict_hand = (shard->evict_hand + 1) % count;
-        if (looked >= EVICT_LOOK_BUCKETS && least.bucket != NULL)
-            break;
     }
     if (least.bucket == NULL)
         return false;
-evict:
     shard_unlink(shard, least, LEAVING_EVICTED, grave);
     return true;
 }

@@ -43,6 +43,7 @@ struct shard {
     uint64_t cleared_version; /* of the last clear of any space: what is younger needs no look */
     struct shard_counts counts;
     uint64_t live_count;
+    uint64_t dead_count; /* cleared, not freed yet */
     uint64_t borrowed_bytes;
     uint64_t credit_bytes; /* drawn from the pool and not in use */
     uint64_t used_bytes;   /* charged here */
