@@ -4,6 +4,7 @@
 #include "client/origin_request.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum { BODY_ROOM_BYTES = 64 * 1024 };
 
@@ -42,6 +43,17 @@ static void touch(struct origin_call *call)
 }
 
 /* ---- what libcurl tells us --------------------------------------------------------------------- */
+
+/* Ours, because libcurl forgets why it could not open one, and lets child processes inherit it. */
+static curl_socket_t on_socket_wanted(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct origin_call *call = user;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+    (void)purpose;
+    call->socket_errno = fd < 0 ? errno : 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
 
 /* A connection is there and the request goes out: for the second time if a kept connection turned out to be
  * dead. libcurl would send any request again; we send only those that may be (RFC 9110 §9.2.2). */
@@ -218,6 +230,8 @@ static void set_options(struct origin_call *call)
     CURL *easy = call->easy;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -288,7 +302,7 @@ void origin_call_destroy(struct origin_call *call)
     free(call);
 }
 
-/* libcurl's last attempt failed with errno `number`. */
+/* The last attempt failed with errno `number`. */
 static enum err connect_error(long number)
 {
     switch (number) {
@@ -310,7 +324,7 @@ enum err origin_call_error(const struct origin_call *call, CURLcode code)
     case CURLE_COULDNT_RESOLVE_HOST: return ERR_UNREACHABLE;
     case CURLE_COULDNT_CONNECT:
         curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
-        return connect_error(number);
+        return connect_error(call->socket_errno != 0 ? call->socket_errno : number);
     case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -5,8 +5,8 @@
  *                            └──────── timed out, cancelled ──────▲
  *
  * libcurl refuses most calls from inside its callbacks, and would call us back from inside others. So the
- * functions of origin.h only note what is wanted; origin_settle, which no libcurl function is ever around,
- * acts on it, in this turn or at the start of the next. */
+ * functions of origin.h only note what is wanted; settle() in origin.c, which no libcurl function is ever
+ * around, acts on it, in this turn or at the start of the next. */
 #pragma once
 #include "base/buffer.h"
 #include "base/list.h"
@@ -17,7 +17,7 @@ struct origin {
     struct origin_options options;
     CURLM *multi;
     struct timer curl_timer;             /* when libcurl wants to be called */
-    struct timer settle_timer;           /* set while something waits for origin_settle */
+    struct timer settle_timer;           /* set while something waits to be settled */
     struct list waiting, running, ended; /* every call is in one of them */
     struct list touched;                 /* calls whose flow may go on */
     size_t running_count;                /* calls that libcurl has; at most connections_max */
@@ -37,6 +37,7 @@ struct origin_call {
     struct buffer body;      /* the request's: handed to us and not yet taken by libcurl */
     int64_t body_left_bytes; /* that the owner has still to hand over, or HTTP_BODY_UNKNOWN */
     struct buffer head;      /* the response's, until it is whole */
+    int socket_errno;        /* why there is no socket, or 0 */
     size_t head_bytes;       /* of all heads and trailers so far */
     bool is_running, has_ended, is_cancelled;
     bool may_be_sent_twice; /* RFC 9110 §9.2.2: idempotent */
@@ -63,5 +64,5 @@ void origin_call_attend(struct origin_call *call);
 /* What libcurl's `code` for this call means to its owner. */
 enum err origin_call_error(const struct origin_call *call, CURLcode code);
 
-/* Has origin_settle run in the next turn. */
+/* Has all that ended, waits or was touched settled in the next turn. */
 void origin_want_settle(struct origin *origin);

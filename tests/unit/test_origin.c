@@ -2,13 +2,12 @@
  *
  * Calls to tests/clients/origin_server.py, on every kind of loop. */
 #include "base/buffer.h"
-#include "base/number.h"
 #include "client/origin.h"
 #include "test.h"
-#include <malloc.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1215,6 +1214,53 @@ TEST(a_connection_that_does_not_come_about_ends_with_the_connect_timeout)
     close(listener);
 }
 
+TEST(a_tls_handshake_without_an_answer_ends_with_the_connect_timeout)
+{
+    struct fixture f;
+    struct call *call;
+    char url[64];
+    struct origin_request request = {.method = BYTES("GET")};
+
+    fixture_init(&f, state, 4, 150, 5000, 0);
+    call = new_call(&f);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", f.server.port); /* which waits for a request */
+    request.url = bytes_of_text(url);
+    EXPECT_EQ(try_request(call, &request), OK);
+    run(&f);
+    EXPECT_EQ(call->err, ERR_TIMEOUT);
+    fixture_fini(&f);
+}
+
+TEST(a_proxy_in_the_environment_is_not_asked)
+{
+    struct fixture f;
+
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    setenv("all_proxy", "http://127.0.0.1:1", 1);
+    fixture_with(&f, state);
+    expect_response(get(&f, "/plain"), 200, "hello");
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+    fixture_fini(&f);
+}
+
+TEST(without_descriptors_a_call_fails_and_a_later_one_works)
+{
+    struct fixture f;
+    struct rlimit before, none;
+    struct call *call;
+
+    fixture_with(&f, state);
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    call = get(&f, "/plain");
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(call->err, ERR_NO_DESCRIPTOR);
+    expect_response(get(&f, "/plain"), 200, "hello");
+    fixture_fini(&f);
+}
+
 TEST(a_call_that_waits_for_a_place_ends_with_the_total_timeout)
 {
     struct fixture f;
@@ -1405,6 +1451,9 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_self_signed_certificate_is_refused), ON_BOTH(silence_ends_with_the_first_byte_timeout),
           ON_BOTH(a_stalled_body_ends_with_the_total_timeout_and_not_with_the_first_byte_timeout),
           ON_BOTH(a_connection_that_does_not_come_about_ends_with_the_connect_timeout),
+          ON_BOTH(a_tls_handshake_without_an_answer_ends_with_the_connect_timeout),
+          ON_BOTH(a_proxy_in_the_environment_is_not_asked),
+          ON_BOTH(without_descriptors_a_call_fails_and_a_later_one_works),
           ON_BOTH(a_call_that_waits_for_a_place_ends_with_the_total_timeout),
           ON_BOTH(the_first_byte_timeout_does_not_run_while_the_owner_keeps_the_origin_waiting),
           ON_BOTH(a_call_may_be_cancelled_in_every_callback_of_its_own_and_of_another),
