@@ -52,9 +52,9 @@ int main(int argc, char **argv)
         {"target", "what to GET once on each connection (/)", NULL, &target},
         {"connections", "how many (10000)", &connection_count, NULL},
     };
+    static int *fds;
     struct rlimit limit;
     int64_t open_count = 0;
-    int *fds;
     char byte;
 
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    fds = calloc((size_t)connection_count, sizeof *fds);
+    fds = allocate((size_t)connection_count * sizeof *fds);
     for (int64_t i = 0; i < connection_count; i++) {
         fds[i] = connect_to(port);
         ask(fds[i]);

@@ -23,6 +23,15 @@ void stop(const char *format, ...)
     exit(1);
 }
 
+void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (memory == NULL)
+        stop("no memory");
+    return memory;
+}
+
 void options_read(int argc, char **argv, const struct load_option *options, size_t count)
 {
     for (int i = 1; i < argc; i += 2) {

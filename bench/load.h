@@ -8,6 +8,9 @@
 /* Says why on stderr and exits with 1. */
 _Noreturn void stop(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Zeroed memory, or stops. */
+void *allocate(size_t size);
+
 /* ---- options ----------------------------------------------------------------------------------- */
 
 /* One "--name VALUE". Exactly one of the two places is set. */

@@ -94,9 +94,9 @@ int main(int argc, char **argv)
         {"warm-up-ms", "to run before (200)", &warm_up_ms, NULL},
         {"pids", "whose CPU time to count, with commas", NULL, &pids},
     };
-    struct connection *connections;
+    static struct connection *connections;
+    static struct run run;
     struct epoll_event events[256];
-    struct run *run = calloc(1, sizeof *run);
     char extra[64];
     uint64_t at_ns;
     int epoll, size;
@@ -111,16 +111,16 @@ int main(int argc, char **argv)
     request_size = (size_t)size;
 
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    connections = calloc((size_t)connection_count, sizeof *connections);
+    connections = allocate((size_t)connection_count * sizeof *connections);
     for (int64_t i = 0; i < connection_count; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &connections[i]};
         connections[i].fd = connect_to(port);
         epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event);
     }
-    run_begin(run, warm_up_ms, measure_ms, pids);
+    run_begin(&run, warm_up_ms, measure_ms, pids);
     for (int64_t i = 0; i < connection_count; i++)
         ask(&connections[i]);
-    for (at_ns = now_ns(); run_goes_on(run, at_ns); at_ns = now_ns()) {
+    for (at_ns = now_ns(); run_goes_on(&run, at_ns); at_ns = now_ns()) {
         int count = epoll_wait(epoll, events, sizeof events / sizeof events[0], 2000);
         if (count == 0)
             stop("the server has been silent for two seconds");
@@ -128,11 +128,11 @@ int main(int argc, char **argv)
             struct connection *connection = events[i].data.ptr;
             if (!receive(connection))
                 continue;
-            run_add(run, now_ns() - connection->sent_ns, 1);
+            run_add(&run, now_ns() - connection->sent_ns, 1);
             ask(connection);
         }
     }
     snprintf(extra, sizeof extra, ",\"body_bytes\":%lld", (long long)body_bytes);
-    run_report(run, extra);
+    run_report(&run, extra);
     return 0;
 }

@@ -39,7 +39,7 @@ static char *put_text(char *to, const char *text) { return put(to, text, strlen(
 
 static char *put_key(char *to, uint32_t number)
 {
-    memcpy(to, "key:", 4);
+    to[0] = 'k', to[1] = 'e', to[2] = 'y', to[3] = ':';
     for (int i = KEY_BYTES - 1; i >= 4; i--, number /= 10)
         to[i] = (char)('0' + number % 10);
     return to + KEY_BYTES;
@@ -157,8 +157,8 @@ static void receive(struct connection *connection, struct run *run)
 static void fill_keys(void)
 {
     size_t answer = is_resp() ? strlen("+OK\r\n") : strlen("STORED\r\n");
-    char *requests = malloc(1000 * (size_t)(value_bytes + 128)), *end = requests,
-         *answers = malloc(1000 * answer);
+    char *requests = allocate(1000 * (size_t)(value_bytes + 128)), *end = requests,
+         *answers = allocate(1000 * answer);
     int fd = connect_to(port);
 
     for (int64_t i = 0, pending = 0; i < key_count; i++) {
@@ -200,9 +200,9 @@ int main(int argc, char **argv)
         {"fill", "1: only set every key once", &fill, NULL},
         {"pids", "whose CPU time to count, with commas", NULL, &pids},
     };
-    struct connection *connections;
+    static struct connection *connections;
+    static struct run run;
     struct epoll_event events[256];
-    struct run *run = calloc(1, sizeof *run);
     uint64_t at_ns;
     int epoll;
 
@@ -210,9 +210,9 @@ int main(int argc, char **argv)
     if (port == 0 || (strcmp(protocol, "resp") != 0 && strcmp(protocol, "memcached") != 0) || depth == 0 ||
         connection_count == 0 || key_count == 0 || key_count > 10000000 || value_bytes > READ_BYTES / 2)
         stop("need --port, --protocol resp or memcached, and sensible sizes");
-    value = malloc((size_t)value_bytes + 1);
+    value = allocate((size_t)value_bytes + 1);
     memset(value, 'v', (size_t)value_bytes);
-    batch = malloc((size_t)depth * (size_t)(value_bytes + 128));
+    batch = allocate((size_t)depth * (size_t)(value_bytes + 128));
     make_templates();
     if (fill != 0) {
         fill_keys();
@@ -220,29 +220,29 @@ int main(int argc, char **argv)
     }
 
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    connections = calloc((size_t)connection_count, sizeof *connections);
+    connections = allocate((size_t)connection_count * sizeof *connections);
     for (int64_t i = 0; i < connection_count; i++) {
         struct connection *connection = &connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         connection->fd = connect_to(port);
-        connection->is_set = calloc((size_t)depth, 1);
-        connection->unread = malloc(READ_BYTES);
+        connection->is_set = allocate((size_t)depth);
+        connection->unread = allocate(READ_BYTES);
         epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
     }
-    run_begin(run, warm_up_ms, measure_ms, pids);
+    run_begin(&run, warm_up_ms, measure_ms, pids);
     for (int64_t i = 0; i < connection_count; i++)
         send_batch(&connections[i]);
-    for (at_ns = now_ns(); run_goes_on(run, at_ns); at_ns = now_ns()) {
+    for (at_ns = now_ns(); run_goes_on(&run, at_ns); at_ns = now_ns()) {
         int count = epoll_wait(epoll, events, sizeof events / sizeof events[0], 1000);
         if (count == 0)
             stop("the server has been silent for a second");
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;
-            receive(connection, run);
+            receive(connection, &run);
             if (connection->waiting_count == 0)
                 send_batch(connection);
         }
     }
-    run_report(run, "");
+    run_report(&run, "");
     return 0;
 }

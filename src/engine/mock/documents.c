@@ -258,7 +258,7 @@ enum err documents_read(struct documents *documents, const struct address *addre
 
     /* A collection that was written since it was last read; resources never go away. */
     pthread_rwlock_wrlock(&documents->lock);
-    if (node->text == NULL)
+    if (node->text == NULL && resource != NULL) /* the root always has its text */
         node->text = join_items(resource);
     err = node->text != NULL ? OK : ERR_NO_MEMORY;
     if (err == OK)
