@@ -52,7 +52,7 @@ void random_id_make(char id[static RANDOM_ID_BYTES])
 
 /* ---- nodes by name ----------------------------------------------------------------------------- */
 
-/* What an address can name. Chained by hash in a table that doubles when it is full. */
+/* What a locator can name. Chained by hash in a table that doubles when it is full. */
 struct node {
     struct node *next;
     uint64_t hash;
@@ -151,20 +151,20 @@ static struct resource *resource_find(const struct documents *documents, struct 
     return slot != NULL ? CONTAINER_OF(*slot, struct resource, node) : NULL;
 }
 
-/* The node at `address`, with its collection and its place in the collection's table if it is an item. */
-static struct node *find(struct documents *documents, const struct address *address,
+/* The node at `locator`, with its collection and its place in the collection's table if it is an item. */
+static struct node *find(struct documents *documents, const struct locator *locator,
                          struct resource **resource, struct node ***slot)
 {
     *resource = NULL;
     *slot = NULL;
-    if (address->name.size == 0)
+    if (locator->name.size == 0)
         return &documents->root;
-    *resource = resource_find(documents, address->name);
+    *resource = resource_find(documents, locator->name);
     if (*resource == NULL)
         return NULL;
-    if (!address->has_id)
+    if (!locator->has_id)
         return &(*resource)->node;
-    *slot = table_find(&(*resource)->by_id, address->id, hash_bytes(address->id, documents->hash_seed));
+    *slot = table_find(&(*resource)->by_id, locator->id, hash_bytes(locator->id, documents->hash_seed));
     return *slot != NULL ? **slot : NULL;
 }
 
@@ -219,17 +219,17 @@ static enum err insert(struct documents *documents, struct resource *resource, s
     return OK;
 }
 
-enum place documents_place(struct documents *documents, const struct address *address)
+enum place documents_place(struct documents *documents, const struct locator *locator)
 {
     enum place place = PLACE_NOTHING;
     struct resource *resource;
     struct node **slot;
 
     pthread_rwlock_rdlock(&documents->lock);
-    if (find(documents, address, &resource, &slot) != NULL) {
+    if (find(documents, locator, &resource, &slot) != NULL) {
         if (resource == NULL)
             place = PLACE_ROOT;
-        else if (address->has_id)
+        else if (locator->has_id)
             place = PLACE_ITEM;
         else
             place = resource->is_collection ? PLACE_COLLECTION : PLACE_OBJECT;
@@ -238,14 +238,14 @@ enum place documents_place(struct documents *documents, const struct address *ad
     return place;
 }
 
-enum err documents_read(struct documents *documents, const struct address *address, struct text **text)
+enum err documents_read(struct documents *documents, const struct locator *locator, struct text **text)
 {
     enum err err = OK;
     struct resource *resource;
     struct node *node, **slot;
 
     pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, address, &resource, &slot);
+    node = find(documents, locator, &resource, &slot);
     if (node == NULL)
         err = ERR_MISSING;
     else if (node->text != NULL)
@@ -281,7 +281,7 @@ enum err documents_insert(struct documents *documents, struct bytes name, struct
     return err;
 }
 
-enum err documents_swap(struct documents *documents, const struct address *address,
+enum err documents_swap(struct documents *documents, const struct locator *locator,
                         const struct text *expected, struct text *text)
 {
     enum err err = OK;
@@ -289,7 +289,7 @@ enum err documents_swap(struct documents *documents, const struct address *addre
     struct node *node, **slot;
 
     pthread_rwlock_wrlock(&documents->lock);
-    node = find(documents, address, &resource, &slot);
+    node = find(documents, locator, &resource, &slot);
     if (node == NULL || resource == NULL || (resource->is_collection && slot == NULL))
         err = ERR_MISSING;
     else if (node->text != expected)
@@ -309,7 +309,7 @@ enum err documents_swap(struct documents *documents, const struct address *addre
     return err;
 }
 
-enum err documents_remove(struct documents *documents, const struct address *address,
+enum err documents_remove(struct documents *documents, const struct locator *locator,
                           const struct text *expected)
 {
     enum err err = OK;
@@ -317,7 +317,7 @@ enum err documents_remove(struct documents *documents, const struct address *add
     struct node *node, **slot;
 
     pthread_rwlock_wrlock(&documents->lock);
-    node = find(documents, address, &resource, &slot);
+    node = find(documents, locator, &resource, &slot);
     if (node == NULL || slot == NULL)
         err = ERR_MISSING;
     else if (node->text != expected)
@@ -336,26 +336,26 @@ enum err documents_remove(struct documents *documents, const struct address *add
     return err;
 }
 
-void documents_count_request(struct documents *documents, const struct address *address)
+void documents_count_request(struct documents *documents, const struct locator *locator)
 {
     struct resource *resource;
     struct node *node, **slot;
 
     pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, address, &resource, &slot);
+    node = find(documents, locator, &resource, &slot);
     if (node != NULL)
         atomic_fetch_add_explicit(&node->request_count, 1, memory_order_relaxed);
     pthread_rwlock_unlock(&documents->lock);
 }
 
-uint64_t documents_request_count(struct documents *documents, const struct address *address)
+uint64_t documents_request_count(struct documents *documents, const struct locator *locator)
 {
     uint64_t count = 0;
     struct resource *resource;
     struct node *node, **slot;
 
     pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, address, &resource, &slot);
+    node = find(documents, locator, &resource, &slot);
     if (node != NULL)
         count = atomic_load_explicit(&node->request_count, memory_order_relaxed);
     pthread_rwlock_unlock(&documents->lock);
@@ -409,7 +409,7 @@ static enum err refuse_item(struct buffer *message, struct bytes name, size_t i,
     return message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
 }
 
-/* Makes the id of `object` a string that an address can hold. */
+/* Makes the id of `object` a string that a locator can hold. */
 static enum err settle_id(json_t *object, struct bytes name, size_t i, struct buffer *message)
 {
     json_t *id = json_object_get(object, "id");
@@ -418,7 +418,7 @@ static enum err settle_id(json_t *object, struct bytes name, size_t i, struct bu
 
     if (json_is_string(id)) {
         size_t size = json_string_length(id);
-        return size > 0 && size <= ADDRESS_PART_BYTES_MAX
+        return size > 0 && size <= LOCATOR_PART_BYTES_MAX
                    ? OK
                    : refuse_item(message, name, i, "\"id\" must have 1 to 512 bytes");
     }
@@ -473,7 +473,7 @@ static enum err fill(struct documents *documents, json_t *file, struct buffer *m
         struct bytes name = bytes_of_text(key);
         if (bytes_equal(name, BYTES("$schema")) && json_is_string(value))
             continue; /* for editors, as in json-server */
-        if (name.size == 0 || name.size > ADDRESS_PART_BYTES_MAX)
+        if (name.size == 0 || name.size > LOCATOR_PART_BYTES_MAX)
             return refuse(message, name, ": a name must have 1 to 512 bytes");
         if (!json_is_array(value) && !json_is_object(value))
             return refuse(message, name, ": must be an array of objects, or an object");

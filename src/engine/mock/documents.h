@@ -6,7 +6,7 @@
 #pragma once
 #include "base/buffer.h"
 #include "base/err.h"
-#include "engine/mock/address.h"
+#include "engine/mock/locator.h"
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -38,12 +38,12 @@ struct documents; /* opaque: documents.c */
 enum err documents_create(struct bytes json, struct documents **documents, struct buffer *message);
 void documents_destroy(struct documents *documents);
 
-/* What an address points at now. */
+/* What a locator points at now. */
 enum place { PLACE_NOTHING, PLACE_ROOT, PLACE_COLLECTION, PLACE_ITEM, PLACE_OBJECT };
-enum place documents_place(struct documents *documents, const struct address *address);
+enum place documents_place(struct documents *documents, const struct locator *locator);
 
-/* Holds the text at `address` for the caller. Returns OK, ERR_MISSING, ERR_NO_MEMORY. */
-enum err documents_read(struct documents *documents, const struct address *address, struct text **text);
+/* Holds the text at `locator` for the caller. Returns OK, ERR_MISSING, ERR_NO_MEMORY. */
+enum err documents_read(struct documents *documents, const struct locator *locator, struct text **text);
 
 /* Adds an item at the end of the collection `name`. Holds `text` itself. Returns OK; ERR_MISSING if there
  * is no such collection; ERR_EXISTS if it has that id; ERR_FULL beyond the bound on bytes; ERR_NO_MEMORY.
@@ -53,16 +53,16 @@ enum err documents_insert(struct documents *documents, struct bytes name, struct
 
 /* Puts `text` where `expected` is: an item or a single object. Holds `text` itself. Returns OK;
  * ERR_MISSING; ERR_CHANGED if something else is there by now; ERR_FULL. */
-enum err documents_swap(struct documents *documents, const struct address *address,
+enum err documents_swap(struct documents *documents, const struct locator *locator,
                         const struct text *expected, struct text *text);
 
 /* Removes the item whose text is `expected`. Returns OK, ERR_MISSING, ERR_CHANGED. */
-enum err documents_remove(struct documents *documents, const struct address *address,
+enum err documents_remove(struct documents *documents, const struct locator *locator,
                           const struct text *expected);
 
-/* Counts a request for what is at `address`, and says how many there were; 0 where nothing is. */
-void documents_count_request(struct documents *documents, const struct address *address);
-uint64_t documents_request_count(struct documents *documents, const struct address *address);
+/* Counts a request for what is at `locator`, and says how many there were; 0 where nothing is. */
+void documents_count_request(struct documents *documents, const struct locator *locator);
+uint64_t documents_request_count(struct documents *documents, const struct locator *locator);
 
 /* A random id as json-server 1 makes them: 64 bits in 11 characters of base64url. */
 enum { RANDOM_ID_BYTES = 11 };

@@ -126,13 +126,13 @@ abort:
 static void run(struct mock_worker *worker, struct exchange *x, struct call *call)
 {
     struct bytes body = {0};
-    struct address address;
+    struct locator locator;
     struct answer answer;
 
     if (call != NULL)
         body = buffer_bytes(&call->body);
-    if (address_parse(x->request->path, &address) == OK) /* before: a DELETE leaves nothing to count at */
-        documents_count_request(worker->mock->documents, &address);
+    if (locator_parse(x->request->path, &locator) == OK) /* before: a DELETE leaves nothing to count at */
+        documents_count_request(worker->mock->documents, &locator);
     rest_answer(worker->mock->documents, x->request, body, &answer);
     respond(worker, x, call, &answer);
 }
@@ -276,11 +276,11 @@ void mock_destroy(struct mock *mock)
 
 uint64_t mock_request_count(struct mock *mock, struct bytes path)
 {
-    struct address address;
+    struct locator locator;
 
     if (path.size == 0)
         return atomic_load_explicit(&mock->request_count, memory_order_relaxed);
-    return address_parse(path, &address) == OK ? documents_request_count(mock->documents, &address) : 0;
+    return locator_parse(path, &locator) == OK ? documents_request_count(mock->documents, &locator) : 0;
 }
 
 enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counters *counters,

@@ -166,9 +166,9 @@ static struct text *make_text(json_t *object, struct bytes id)
 /* ---- methods ----------------------------------------------------------------------------------- */
 
 static void read_place(struct documents *documents, const struct http_request *request,
-                       const struct address *address, struct answer *answer)
+                       const struct locator *locator, struct answer *answer)
 {
-    enum err err = documents_read(documents, address, &answer->text);
+    enum err err = documents_read(documents, locator, &answer->text);
 
     if (err != OK) {
         refuse_err(answer, err);
@@ -195,7 +195,7 @@ static void append_segment(struct buffer *line, struct bytes part)
 }
 
 static void create_item(struct documents *documents, const struct http_request *request, struct bytes body,
-                        const struct address *address, struct answer *answer)
+                        const struct locator *locator, struct answer *answer)
 {
     json_t *object = parse_object(request, body, answer);
     char random[RANDOM_ID_BYTES];
@@ -209,7 +209,7 @@ static void create_item(struct documents *documents, const struct http_request *
         random_id_make(random);
         answer->text = make_text(object, id);
         err = answer->text == NULL ? ERR_NO_MEMORY
-                                   : documents_insert(documents, address->name, id, answer->text);
+                                   : documents_insert(documents, locator->name, id, answer->text);
     } while (err == ERR_EXISTS);
     json_decref(object);
     if (err != OK) {
@@ -218,7 +218,7 @@ static void create_item(struct documents *documents, const struct http_request *
     }
     answer->status = 201;
     buffer_append_literal(&answer->lines, "Location: ");
-    append_segment(&answer->lines, address->name);
+    append_segment(&answer->lines, locator->name);
     append_segment(&answer->lines, id);
     buffer_append_literal(&answer->lines, "\r\n");
 }
@@ -242,7 +242,7 @@ static struct text *merge(const struct text *current, json_t *object, struct byt
 
 /* PUT, PATCH and DELETE: read, make, swap in; again if somebody else was faster. */
 static void change_place(struct documents *documents, const struct http_request *request, struct bytes body,
-                         const struct address *address, struct answer *answer)
+                         const struct locator *locator, struct answer *answer)
 {
     bool removes = request->method == HTTP_METHOD_DELETE;
     json_t *object = removes ? NULL : parse_object(request, body, answer);
@@ -252,7 +252,7 @@ static void change_place(struct documents *documents, const struct http_request 
     if (object == NULL && !removes)
         return;
     do {
-        err = documents_read(documents, address, &current);
+        err = documents_read(documents, locator, &current);
         if (err != OK)
             break;
         if (!may_change(request, current)) {
@@ -264,15 +264,15 @@ static void change_place(struct documents *documents, const struct http_request 
         if (removes)
             text = text_hold(current);
         else if (request->method == HTTP_METHOD_PATCH)
-            text = merge(current, object, address->id);
+            text = merge(current, object, locator->id);
         else
-            text = make_text(object, address->id);
+            text = make_text(object, locator->id);
         if (text == NULL)
             err = ERR_NO_MEMORY;
         else if (removes)
-            err = documents_remove(documents, address, current);
+            err = documents_remove(documents, locator, current);
         else
-            err = documents_swap(documents, address, current, text);
+            err = documents_swap(documents, locator, current, text);
         text_release(current);
         if (err != OK)
             text_release(text);
@@ -319,14 +319,14 @@ static struct bytes unsupported_parameter(const struct http_request *request, en
 }
 
 static void answer_get(struct documents *documents, const struct http_request *request,
-                       const struct address *address, struct answer *answer)
+                       const struct locator *locator, struct answer *answer)
 {
     struct bytes parameter = {0};
 
     if (request->query.size > 0)
-        parameter = unsupported_parameter(request, documents_place(documents, address));
+        parameter = unsupported_parameter(request, documents_place(documents, locator));
     if (parameter.size == 0) {
-        read_place(documents, request, address, answer);
+        read_place(documents, request, locator, answer);
         return;
     }
     struct buffer sentence = {0};
@@ -341,7 +341,7 @@ static void answer_get(struct documents *documents, const struct http_request *r
 void rest_answer(struct documents *documents, const struct http_request *request, struct bytes body,
                  struct answer *answer)
 {
-    struct address address;
+    struct locator locator;
     enum place place;
     enum err err;
 
@@ -350,7 +350,7 @@ void rest_answer(struct documents *documents, const struct http_request *request
         answer_options(request, answer);
         return;
     }
-    err = address_parse(request->path, &address);
+    err = locator_parse(request->path, &locator);
     if (err != OK) {
         if (err == ERR_SYNTAX)
             answer_refuse(answer, 400, BYTES("Malformed percent-encoding in the path"));
@@ -359,18 +359,18 @@ void rest_answer(struct documents *documents, const struct http_request *request
         return;
     }
     if (request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD) {
-        answer_get(documents, request, &address, answer);
+        answer_get(documents, request, &locator, answer);
         return;
     }
-    place = documents_place(documents, &address);
+    place = documents_place(documents, &locator);
     if (place == PLACE_NOTHING)
         refuse_err(answer, ERR_MISSING);
     else if (place == PLACE_COLLECTION && request->method == HTTP_METHOD_POST)
-        create_item(documents, request, body, &address, answer);
+        create_item(documents, request, body, &locator, answer);
     else if ((place == PLACE_ITEM || place == PLACE_OBJECT) &&
              (request->method == HTTP_METHOD_PUT || request->method == HTTP_METHOD_PATCH ||
               (request->method == HTTP_METHOD_DELETE && place == PLACE_ITEM)))
-        change_place(documents, request, body, &address, answer);
+        change_place(documents, request, body, &locator, answer);
     else
         refuse_method(answer, place);
 }

@@ -1,4 +1,4 @@
-#include "engine/mock/address.h"
+#include "engine/mock/locator.h"
 
 static int hex_digit_value(char c)
 {
@@ -16,7 +16,7 @@ static enum err decode(struct bytes part, char *room, struct bytes *decoded)
         return ERR_MISSING;
     if (memchr(part.data, '%', part.size) == NULL) {
         *decoded = part;
-        return part.size <= ADDRESS_PART_BYTES_MAX ? OK : ERR_MISSING;
+        return part.size <= LOCATOR_PART_BYTES_MAX ? OK : ERR_MISSING;
     }
     for (size_t i = 0; i < part.size; i++) {
         char c = part.data[i];
@@ -28,7 +28,7 @@ static enum err decode(struct bytes part, char *room, struct bytes *decoded)
             c = (char)(high << 4 | low);
             i += 2;
         }
-        if (size == ADDRESS_PART_BYTES_MAX)
+        if (size == LOCATOR_PART_BYTES_MAX)
             return ERR_MISSING;
         room[size++] = c;
     }
@@ -36,14 +36,14 @@ static enum err decode(struct bytes part, char *room, struct bytes *decoded)
     return OK;
 }
 
-enum err address_parse(struct bytes path, struct address *address)
+enum err locator_parse(struct bytes path, struct locator *locator)
 {
     struct bytes name, id = {0};
     const char *slash;
     enum err err;
 
-    address->name = address->id = (struct bytes){0};
-    address->has_id = false;
+    locator->name = locator->id = (struct bytes){0};
+    locator->has_id = false;
     if (path.size == 0 || path.data[0] != '/')
         return ERR_MISSING;
     name = bytes_after(path, 1);
@@ -58,9 +58,9 @@ enum err address_parse(struct bytes path, struct address *address)
     }
     if (id.size > 0 && memchr(id.data, '/', id.size) != NULL)
         return ERR_MISSING;
-    err = decode(name, address->decoded_name, &address->name);
+    err = decode(name, locator->decoded_name, &locator->name);
     if (err != OK || id.size == 0)
         return err;
-    address->has_id = true;
-    return decode(id, address->decoded_id, &address->id);
+    locator->has_id = true;
+    return decode(id, locator->decoded_id, &locator->id);
 }
