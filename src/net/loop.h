@@ -34,7 +34,7 @@ enum err loop_create(const struct loop_options *options, struct loop **loop);
 /* All streams, listeners and watches must have been closed. */
 void loop_destroy(struct loop *loop);
 
-/* Runs turns until loop_stop; several times in a row is fine. */
+/* Runs turns until loop_stop; several times in a row is fine, always on the same thread. */
 void loop_run(struct loop *loop);
 
 /* Makes loop_run return after its present turn. Any thread, also a signal handler. */

@@ -12,6 +12,7 @@
  *   (4) A receive that ended, for want of buffers too, is armed again in the flush of the turn, when all
  *       buffers have been given back. */
 #include "net/loop_common.h"
+#include <assert.h>
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
@@ -378,18 +379,20 @@ static void on_wait(struct loop *loop, int64_t timeout_ms)
     struct loop_uring *uring = uring_of(loop);
     struct io_uring *ring = &uring->ring;
     bool overflowed;
+    int result;
 
     if (UNLIKELY(!uring->on_thread))
         join_thread(uring);
     if (timeout_ms == 0 || uring->hurried) {
-        io_uring_submit_and_get_events(ring);
+        result = io_uring_submit_and_get_events(ring);
     } else if (timeout_ms < 0) {
-        io_uring_submit_and_wait(ring, 1);
+        result = io_uring_submit_and_wait(ring, 1);
     } else {
         struct __kernel_timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
         struct io_uring_cqe *completion;
-        io_uring_submit_and_wait_timeout(ring, &completion, 1, &timeout, NULL);
+        result = io_uring_submit_and_wait_timeout(ring, &completion, 1, &timeout, NULL);
     }
+    assert(result != -EEXIST); /* another thread than the one the loop ran on first */
     uring->hurried = false;
     loop_woken(loop);
     do {
@@ -407,7 +410,7 @@ static void on_leave(struct loop *loop)
 {
     struct loop_uring *uring = uring_of(loop);
 
-    io_uring_submit(&uring->ring);
+    io_uring_submit_and_get_events(&uring->ring); /* which also lets go of what was cancelled */
     io_uring_unregister_ring_fd(&uring->ring);
     uring->on_thread = false;
 }
@@ -424,6 +427,7 @@ static void free_all(struct loop_uring *uring)
 
 static void on_destroy(struct loop *loop)
 {
+    io_uring_submit_and_get_events(&uring_of(loop)->ring); /* what was cancelled after the last run */
     io_uring_queue_exit(&uring_of(loop)->ring);
     free_all(uring_of(loop));
 }

@@ -1074,6 +1074,14 @@ ON_BOTH(tasks_of_several_threads_all_run_those_of_one_in_its_order)
     world_destroy(world);
 }
 
+static void stop_listening(struct world *world, void *argument)
+{
+    (void)argument;
+    listener_stop(&world->listener);
+    listener_stop(&world->listener);
+    memset(&world->listener, 0, sizeof world->listener); /* which would not do if the loop still knew it */
+}
+
 static void stop_from_task(struct task *task)
 {
     struct call *call = CONTAINER_OF(task, struct call, task);
@@ -1088,6 +1096,7 @@ ON_BOTH(a_loop_can_be_stopped_and_run_again)
     int fd;
 
     world->on_received = echo;
+    on_loop(world, stop_listening, NULL);
     loop_post(world->loop, &stop.task);
     pthread_join(world->thread, NULL);
     loop_destroy(world->loop);
@@ -1177,14 +1186,6 @@ ON_BOTH(without_descriptors_accepting_pauses_without_spinning_and_goes_on_later)
     world_destroy(world);
 }
 
-static void stop_listening(struct world *world, void *argument)
-{
-    (void)argument;
-    listener_stop(&world->listener);
-    listener_stop(&world->listener);
-    memset(&world->listener, 0, sizeof world->listener); /* which would not do if the loop still knew it */
-}
-
 ON_BOTH(a_stopped_listener_accepts_nothing_and_its_socket_can_be_closed)
 {
     struct world *world = world_create(kind);
@@ -1202,6 +1203,34 @@ ON_BOTH(a_stopped_listener_accepts_nothing_and_its_socket_can_be_closed)
     world->listen_fd = other_fd;
     close(fd);
     world_destroy(world);
+}
+
+static void stop_listening_and_the_loop(struct world *world, void *argument)
+{
+    stop_listening(world, argument);
+    loop_stop(world->loop);
+}
+
+ON_BOTH(a_destroyed_loop_holds_on_to_no_socket)
+{
+    for (int i = 0; i < 20; i++) {
+        struct world *world = world_create(kind);
+        struct loop_options options = {.kind = kind, .clock = &clock_system};
+        int fd = client(world);
+
+        EXPECT(comes_true(world, is_accepted));
+        close(fd);
+        on_loop(world, abort_first, NULL);
+        EXPECT(comes_true(world, first_is_closed));
+        on_loop(world, stop_listening_and_the_loop, NULL);
+        pthread_join(world->thread, NULL);
+        loop_destroy(world->loop);
+        close(world->listen_fd);
+        EXPECT_EQ(listen_open(&world->address, false, &world->listen_fd), OK);
+        EXPECT_EQ(loop_create(&options, &world->loop), OK);
+        pthread_create(&world->thread, NULL, run, world);
+        world_destroy(world);
+    }
 }
 
 /* ---- watches ----------------------------------------------------------------------------------- */
@@ -1391,4 +1420,5 @@ RUN_TESTS(TEST_ROW(where_io_uring_is_forbidden_auto_says_so_once_and_takes_epoll
           ROWS(a_loop_can_be_stopped_and_run_again),
           ROWS(without_descriptors_accepting_pauses_without_spinning_and_goes_on_later),
           ROWS(a_stopped_listener_accepts_nothing_and_its_socket_can_be_closed),
+          ROWS(a_destroyed_loop_holds_on_to_no_socket),
           ROWS(a_watch_tells_of_readiness_for_as_long_as_it_lasts))
