@@ -7,10 +7,11 @@
  * back (CLOCK_MONOTONIC will do), so that a test can let an hour pass.
  *
  * Keys are 1 to NH_KEY_BYTES_MAX bytes, values 0 to the configured maximum; both may hold any byte.
- * A key lives in a space, a number: the same bytes in two spaces are two keys.
+ * A key lives in a space, a number below NH_SPACE_ALL: the same bytes in two spaces are two keys.
  *
  * Functions that can fail return a nh_result; a result leaves through the last arguments, which are
- * written only as each function says. */
+ * written only as each function says. Any function that takes a key returns NH_INVALID for one that is
+ * empty, null or in NH_SPACE_ALL, and NH_TOO_LARGE for one that is too long. */
 #ifndef NUTHATCH_H
 #define NUTHATCH_H
 
@@ -66,11 +67,12 @@ NH_API uint32_t nh_abi_version(void);
 
 /* ---- a store ---------------------------------------------------------------------------------- */
 
-/* Set `size` to sizeof(nh_options); leave what you do not care about zero. */
+/* Set `size` to sizeof(nh_options); leave what you do not care about zero. (The same holds for the other
+ * structs with a size: it lets a program and a library of different versions work together.) */
 typedef struct nh_options {
     size_t size;
     uint64_t memory_bytes;      /* the limit, index and bookkeeping included; 0: 64 MiB; at least 1 MiB */
-    uint64_t value_bytes_max;   /* 0: 64 MiB; never more than half of memory_bytes */
+    uint64_t value_bytes_max;   /* 0: 64 MiB; lowered to half of memory_bytes, and to 4095 MiB */
     uint64_t hash_seed;         /* 0: random; fixed only in tests */
 } nh_options;
 
@@ -92,7 +94,7 @@ typedef struct nh_value {
     int64_t stale_at_ms;    /* 0: no soft expiry; the value is stale from here on */
     uint32_t flags;         /* the caller's, as it was put */
     uint32_t reserved;
-    void *pin;              /* the store's */
+    void *pin;              /* the store's; null once released, when a second release does nothing */
 } nh_value;
 
 /* Borrows the value of `key` as of `now_ms`: NH_OK with `*value`, which must be released once; or
@@ -100,8 +102,8 @@ typedef struct nh_value {
 NH_API nh_result nh_borrow(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
 NH_API void nh_release(nh_store *store, nh_value *value);
 
-/* Copies the value into `buffer`, at most `capacity` bytes of it, and says in `*size` how large it is.
- * NH_OK; NH_MISSING. */
+/* Copies the value into `buffer`, at most `capacity` bytes of it, and says in `*size`, if not null, how
+ * large it is. NH_OK; NH_MISSING. */
 NH_API nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size_t capacity,
                         size_t *size);
 
@@ -138,19 +140,19 @@ NH_API nh_result nh_cas(nh_store *store, int64_t now_ms, nh_key key, nh_bytes va
                         const nh_put_options *options, uint64_t expected_version, uint64_t *version);
 
 /* Like nh_put, and lends what was there before: `*before` is borrowed and must be released if
- * `*had_before` is not 0. */
+ * `*had_before` is not 0. On an error `*had_before` is 0. */
 NH_API nh_result nh_exchange(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                              const nh_put_options *options, nh_value *before, int32_t *had_before);
 
 /* Deletes the key: NH_OK if it was there, else NH_MISSING. */
 NH_API nh_result nh_delete(nh_store *store, int64_t now_ms, nh_key key);
 
-/* Sets the key's expiry to `ttl_ms` from now: 0 removes it, negative deletes the key at once.
- * NH_OK; NH_MISSING. */
+/* Sets the key's expiry to `ttl_ms` from now: 0 removes it, negative deletes the key at once. Version and
+ * soft expiry stay. NH_OK; NH_MISSING. */
 NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms);
 
 /* Reads the value as a decimal number, adds `delta` and writes the sum back as text, in one step.
- * Flags and expiry are kept. `mode` chooses the arithmetic:
+ * Flags, expiry, soft expiry and tags are kept. `mode` chooses the arithmetic:
  *   NH_INCREMENT_SIGNED     a missing key counts as 0 and is made; overflow is NH_RANGE (Redis INCRBY)
  *   NH_INCREMENT_UNSIGNED   a missing key is NH_MISSING; `delta`, read as unsigned, is added mod 2^64
  *   NH_DECREMENT_UNSIGNED   the same, subtracted; stops at 0 (memcached decr)
@@ -162,22 +164,28 @@ NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t t
 NH_API nh_result nh_increment(nh_store *store, int64_t now_ms, nh_key key, int64_t delta, int32_t mode,
                               int64_t *sum);
 
-/* Drops every value that carries `tag` and was put before this call. */
+/* Drops every value that carries `tag` and was put before this call, at a cost that does not depend on how
+ * many there are: they are missing at once, and leave nh_count when a look-up, nh_sweep or eviction meets
+ * them. Memory for tags is fixed: names are hashed to 1,024 slots and up to 262,144 (one for each 4 KiB of
+ * memory_bytes), and a purge drops, besides its own, what carries a tag of the same slot. */
 NH_API void nh_purge_tag(nh_store *store, int64_t now_ms, nh_bytes tag);
 
-/* Drops every value of one space, or of all spaces with NH_SPACE_ALL. */
+/* Drops every value of one space, or of all spaces with NH_SPACE_ALL. They are missing and uncounted at
+ * once; the memory comes back as nh_sweep and new values need it. */
 #define NH_SPACE_ALL UINT32_MAX
 NH_API void nh_clear(nh_store *store, uint32_t space);
 
 /* ---- upkeep and insight ----------------------------------------------------------------------- */
 
-/* Frees some of what has expired, looking at no more than `budget_count` entries; returns how many it
- * freed. Call it now and then from any thread; expired values are never served in any case. */
+/* Frees some of what has expired, was purged or cleared, looking at about `budget_count` entries (a few
+ * more at most); returns how many it freed. Call it now and then from any thread; expired values are never
+ * served in any case. */
 NH_API size_t nh_sweep(nh_store *store, int64_t now_ms, size_t budget_count);
 
 /* A walk over all keys. Every key that is there from beginning to end of the walk is seen at least
  * once. nh_cursor_next: NH_OK with `*key` and `*value`, both borrowed until the next call on the cursor
- * (do not release them); NH_MISSING at the end. One thread per cursor. */
+ * (do not release them); NH_MISSING at the end; NH_NO_MEMORY. Destroy cursors before their store. One
+ * thread per cursor. */
 NH_API nh_result nh_cursor_create(nh_store *store, nh_cursor **cursor);
 NH_API nh_result nh_cursor_next(nh_cursor *cursor, int64_t now_ms, nh_key *key, nh_value *value);
 NH_API void nh_cursor_destroy(nh_cursor *cursor);
@@ -199,7 +207,7 @@ typedef struct nh_stats {
 /* Sums that are a moment old. NH_OK; NH_INVALID. */
 NH_API nh_result nh_stats_read(nh_store *store, nh_stats *stats);
 
-/* How many values `space` holds. */
+/* How many values `space`, or all spaces with NH_SPACE_ALL, holds, as counted in `items` of nh_stats. */
 NH_API uint64_t nh_count(nh_store *store, uint32_t space);
 
 #ifdef __cplusplus

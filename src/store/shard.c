@@ -104,7 +104,8 @@ void shard_refund(struct shard *shard, uint64_t bytes)
     }
 }
 
-/* The index's memory: charged like entries. A failure to charge is made good by shard_prepare. */
+/* The index's memory, charged like entries. Null also if the charge does not fit: shard_insert evicts then.
+ */
 static void *index_allocate(void *context, size_t size)
 {
     struct shard *shard = context;

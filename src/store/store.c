@@ -148,6 +148,7 @@ nh_result nh_borrow(nh_store *store, int64_t now_ms, nh_key key, nh_value *value
         return result;
     hash = store_hash(store, key);
     shard = store_shard(store, hash);
+    table_prefetch(&shard->table, hash); /* on its way while the lock is taken */
     lock_acquire(&shard->lock);
     place = read_place(shard, now_ms, hash, key, &grave);
     if (place.bucket != NULL)
@@ -189,6 +190,7 @@ nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size
         return result;
     hash = store_hash(store, key);
     shard = store_shard(store, hash);
+    table_prefetch(&shard->table, hash); /* on its way while the lock is taken */
     lock_acquire(&shard->lock);
     place = read_place(shard, now_ms, hash, key, &grave);
     if (place.bucket != NULL) {

@@ -152,7 +152,9 @@ static inline struct place table_find(const struct table *table, uint64_t hash, 
     for (struct bucket *bucket = table_place(table, hash); bucket != NULL; bucket = bucket_next(bucket))
         for (uint64_t mask = bucket_match(bucket_tags(bucket), tag); mask != 0; mask &= mask - 1) {
             unsigned index = slot_of_mask(mask);
-            if (entry_has_key(slot_entry(bucket_slot(bucket, index)), key))
+            const struct entry *entry = slot_entry(bucket_slot(bucket, index));
+            __builtin_prefetch((const char *)entry + 64); /* on its way while the key is compared */
+            if (entry_has_key(entry, key))
                 return (struct place){bucket, index};
         }
     return (struct place){NULL, 0};
