@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > 0 && data[0] == '{')
         document = cut(&rest, '\n');
-    err = documents_create(document, &documents, &message);
+    err = documents_create(document, 1 << 20, &documents, &message);
     assert(err == OK || err == ERR_SYNTAX);
     assert((err == OK) == (documents != NULL) && (err == OK) == (message.size == 0));
     for (int i = 0; documents != NULL && rest.size > 0 && i < 16; i++) {

@@ -1,5 +1,6 @@
 /* links: nuthatch-mock nuthatch-message nuthatch-base */
 #include "engine/mock/mock.h"
+#include "engine/mock/rest.h"
 #include "test.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -940,6 +941,53 @@ TEST(the_sample_is_the_file_in_examples_and_can_be_served)
     play((struct mock_options){.document = sample}, steps, COUNT_OF(steps));
 }
 
+TEST(writes_are_refused_when_there_is_no_more_room_and_taken_again_after_a_delete)
+{
+    struct documents *documents;
+    struct buffer message = {0};
+    struct answer answer;
+    struct bytes body =
+        BYTES("{\"text\":\"0123456789 0123456789 0123456789 0123456789 0123456789 0123456789\"}");
+    struct http_request request = {.method = HTTP_METHOD_POST, .path = BYTES("/empty")};
+    char location[64] = "";
+    int made = 0;
+
+    EXPECT_EQ(documents_create(bytes_of_text(small), 2000, &documents, &message), OK);
+    for (;;) {
+        rest_answer(documents, &request, body, &answer);
+        if (answer.status != 201)
+            break;
+        snprintf(location, sizeof location, "%.*s", (int)answer.lines.size - 12, answer.lines.data + 10);
+        answer_fini(&answer);
+        made++;
+    }
+    EXPECT(made >= 5 && made <= 20);
+    EXPECT_EQ(answer.status, 507);
+    answer_fini(&answer);
+
+    request = (struct http_request){.method = HTTP_METHOD_PATCH, .path = BYTES("/profile")};
+    for (int i = 0; i < 2; i++) { /* what does not grow is taken */
+        char large[2100];
+        snprintf(large, sizeof large, "{\"name\":\"%0*d\"}", i == 0 ? 8 : 2000, 0);
+        rest_answer(documents, &request, bytes_of_text(large), &answer);
+        EXPECT_EQ(answer.status, i == 0 ? 200 : 507);
+        answer_fini(&answer);
+    }
+
+    request = (struct http_request){.method = HTTP_METHOD_DELETE, .path = bytes_of_text(location)};
+    rest_answer(documents, &request, (struct bytes){0}, &answer);
+    EXPECT_EQ(answer.status, 200);
+    answer_fini(&answer);
+    request = (struct http_request){.method = HTTP_METHOD_POST, .path = BYTES("/empty")};
+    for (int i = 0; i < 2; i++) {
+        rest_answer(documents, &request, body, &answer);
+        EXPECT_EQ(answer.status, i == 0 ? 201 : 507);
+        answer_fini(&answer);
+    }
+    documents_destroy(documents);
+    buffer_fini(&message);
+}
+
 /* ---- several workers --------------------------------------------------------------------------- */
 
 enum { ROUNDS = 2000 };
@@ -1079,5 +1127,6 @@ RUN_TESTS(TEST_ROW(every_place_is_read_as_json_server_reads_it),
           TEST_ROW(a_document_that_cannot_be_served_is_refused_with_where_and_what),
           TEST_ROW(items_of_a_file_get_ids_that_are_strings),
           TEST_ROW(the_sample_is_the_file_in_examples_and_can_be_served),
+          TEST_ROW(writes_are_refused_when_there_is_no_more_room_and_taken_again_after_a_delete),
           TEST_ROW(workers_on_two_threads_change_and_read_the_same_documents),
           TEST_ROW(no_patch_is_lost_when_two_threads_change_one_item))

@@ -519,7 +519,8 @@ static enum err init_lock(pthread_rwlock_t *lock)
     return error == 0 ? OK : ERR_NO_MEMORY;
 }
 
-enum err documents_create(struct bytes json, struct documents **documents, struct buffer *message)
+enum err documents_create(struct bytes json, size_t growth_bytes_max, struct documents **documents,
+                          struct buffer *message)
 {
     struct documents *made;
     json_t *file = NULL;
@@ -544,7 +545,7 @@ enum err documents_create(struct bytes json, struct documents **documents, struc
         documents_destroy(made);
         return err;
     }
-    made->held_bytes_max = made->held_bytes + DOCUMENTS_GROWTH_BYTES_MAX;
+    made->held_bytes_max = made->held_bytes + growth_bytes_max;
     *documents = made;
     return OK;
 }

@@ -32,10 +32,12 @@ static inline struct bytes text_etag(const struct text *text)
 
 struct documents; /* opaque: documents.c */
 
-/* Fills new documents from a db.json. Ids that are numbers become strings, items without one get a random
+/* Fills new documents from a db.json; writes may later add `growth_bytes_max` to what they hold: texts, ids
+ * and book-keeping. Ids that are numbers become strings, items without one get a random
  * one, "$schema" is passed over. Returns OK; ERR_SYNTAX with a sentence appended to `message`;
  * ERR_NO_MEMORY. */
-enum err documents_create(struct bytes json, struct documents **documents, struct buffer *message);
+enum err documents_create(struct bytes json, size_t growth_bytes_max, struct documents **documents,
+                          struct buffer *message);
 void documents_destroy(struct documents *documents);
 
 /* What a locator points at now. */
@@ -67,6 +69,3 @@ uint64_t documents_request_count(struct documents *documents, const struct locat
 /* A random id as json-server 1 makes them: 64 bits in 11 characters of base64url. */
 enum { RANDOM_ID_BYTES = 11 };
 void random_id_make(char id[static RANDOM_ID_BYTES]);
-
-/* What documents may hold beyond what the file held: texts, ids and book-keeping. */
-enum { DOCUMENTS_GROWTH_BYTES_MAX = 256 << 20 };

@@ -2,6 +2,8 @@
 #include "engine/mock/rest.h"
 #include <stdlib.h>
 
+enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
+
 struct mock {
     struct documents *documents;
     int64_t latency_ms;
@@ -255,7 +257,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
         buffer_append_literal(&made->read_lines, "Cache-Control: no-cache\r\n");
     err = made->other_lines.failed || made->read_lines.failed
               ? ERR_NO_MEMORY
-              : documents_create(options->document, &made->documents, message);
+              : documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
     if (err != OK) {
         mock_destroy(made);
         return err;
