@@ -48,9 +48,24 @@ enum line { LINE_MORE, LINE_GOOD, LINE_BAD };
 static inline enum line read_length(struct bytes input, size_t *at, int64_t *length)
 {
     const char *byte = input.data + *at + 1, *end = input.data + input.size, *first;
-    bool negative = byte < end && *byte == '-';
+    bool negative;
     int64_t number = 0;
 
+    if (LIKELY(end - byte >= 4)) { /* nearly all: one or two digits */
+        unsigned tens = (unsigned)(unsigned char)byte[0] - '0',
+                 ones = (unsigned)(unsigned char)byte[1] - '0';
+        if (tens <= 9 && byte[1] == '\r' && byte[2] == '\n') {
+            *at += 4;
+            *length = tens;
+            return LINE_GOOD;
+        }
+        if (tens - 1 < 9 && ones <= 9 && byte[2] == '\r' && byte[3] == '\n') {
+            *at += 5;
+            *length = tens * 10 + ones;
+            return LINE_GOOD;
+        }
+    }
+    negative = byte < end && *byte == '-';
     first = byte += negative;
     for (unsigned digit; byte < end && (digit = (unsigned)(unsigned char)*byte - '0') <= 9; byte++) {
         if (UNLIKELY(byte - first == LENGTH_DIGITS_MAX))
