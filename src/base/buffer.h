@@ -24,7 +24,7 @@ char *buffer_grow(struct buffer *buffer, size_t size);
 static inline char *buffer_reserve(struct buffer *buffer, size_t size)
 {
     if (LIKELY(buffer->capacity - buffer->size >= size))
-        return buffer->data + buffer->size;
+        return buffer->size > 0 ? buffer->data + buffer->size : buffer->data; /* C forbids even null + 0 */
     return buffer_grow(buffer, size);
 }
 

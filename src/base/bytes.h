@@ -25,7 +25,8 @@ static inline struct bytes bytes_of_text(const char *text) { return (struct byte
 /* What is left of `bytes` after its first `count` bytes; `count` is at most its size. */
 static inline struct bytes bytes_after(struct bytes bytes, size_t count)
 {
-    return (struct bytes){bytes.data + count, bytes.size - count};
+    /* The condition costs nothing: it is there because C forbids even null + 0. */
+    return (struct bytes){count > 0 ? bytes.data + count : bytes.data, bytes.size - count};
 }
 
 /* The first `count` bytes; `count` is at most its size. */
