@@ -379,6 +379,19 @@ TEST(hello_chooses_the_version_only_if_all_of_it_is_understood)
     expect_resp(lines, COUNT_OF(lines));
 }
 
+TEST(client_info_has_every_field_that_redis_7_has)
+{
+    static const struct line lines[] = {
+        {"client setname me", "+OK\r\n"},
+        {"client info", "$243\r\nid=7 addr= laddr= fd=0 name=me age=60 idle=0 flags=N db=0 sub=0 psub=0 "
+                        "ssub=0 multi=-1 qbuf=0 "
+                        "qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 "
+                        "events=r cmd=client|info "
+                        "user=default redir=-1 resp=2 lib-name= lib-ver=\n\r\n"},
+    };
+    expect_resp(lines, COUNT_OF(lines));
+}
+
 TEST(client_reply_silences_what_it_was_asked_to)
 {
     static const struct line lines[] = {
@@ -635,6 +648,7 @@ RUN_TESTS(TEST_ROW(every_row_of_the_table_is_found_by_its_name_in_any_case),
           TEST_ROW(numbers_are_counted_up_to_the_edge_and_not_beyond),
           TEST_ROW(spaces_do_not_see_each_others_keys_and_flushall_empties_all_of_the_clients),
           TEST_ROW(hello_chooses_the_version_only_if_all_of_it_is_understood),
+          TEST_ROW(client_info_has_every_field_that_redis_7_has),
           TEST_ROW(client_reply_silences_what_it_was_asked_to),
           TEST_ROW(a_value_set_in_one_protocol_is_read_in_the_other),
           TEST_ROW(a_padded_number_overflows_as_any_other),

@@ -188,11 +188,12 @@ static void client_info(const struct kv_call *call)
     const struct session *session = call->session;
     struct buffer text = {0};
 
+    /* Libraries insist on Redis's fields of memory, too; an idle connection holds none. */
     buffer_append_format(
         &text,
-        "id=%llu addr=%s laddr=%s name=%s age=%lld idle=0 flags=N db=%u sub=0 psub=0 ssub=0 "
-        "multi=-1 events=r cmd=client|info user=default redir=-1 resp=%d lib-name=%s "
-        "lib-ver=%s\n",
+        "id=%llu addr=%s laddr=%s fd=0 name=%s age=%lld idle=0 flags=N db=%u sub=0 psub=0 ssub=0 "
+        "multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
+        "tot-mem=0 events=r cmd=client|info user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
         (unsigned long long)session->id, session->peer, session->local, session->name,
         (long long)(call->now.mono_ms - session->connected_at_ms) / 1000, session->space,
         session->resp_version, session->library_name, session->library_version);
