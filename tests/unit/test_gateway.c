@@ -106,6 +106,8 @@ static void answer_visitor(struct stub *stub, int fd, const char *head, int numb
     } else if (strcmp(path, "/cookie") == 0) {
         ANSWER("200 OK", "Cache-Control: public, max-age=60\r\nETag: \"c\"\r\nSet-Cookie: who=you\r\n",
                "ok");
+    } else if (strcmp(path, "/cdn") == 0) {
+        ANSWER("200 OK", "Cache-Control: max-age=60\r\nCache-Status: cdn; hit\r\n", "ok");
     } else if (strcmp(path, "/swr") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=1, stale-while-revalidate=60\r\n", "%d", number);
     } else if (strcmp(path, "/stream") == 0) {
@@ -543,6 +545,20 @@ TEST(what_is_fresh_is_asked_for_once)
     world_destroy(world);
 }
 
+TEST(we_add_ourselves_after_the_caches_before_us)
+{
+    struct world *world = world_create();
+    expect_answer(world, "GET", "/cdn", "", 200, "ok", "cdn; hit\r\nDate");
+    for (int i = 0; i < 2; i++) {
+        struct client *client = ask(world, "GET", "/cdn", "");
+        EXPECT(strstr(client->head.data, "Cache-Status: cdn") <
+               strstr(client->head.data, "Cache-Status: nuthatch; hit"));
+        client_destroy(client);
+    }
+    EXPECT_EQ(world->stub.request_count, 1);
+    world_destroy(world);
+}
+
 enum { CROWD = 1000 };
 
 TEST(a_thousand_clients_of_two_workers_cause_one_request)
@@ -728,16 +744,23 @@ TEST(a_write_that_failed_forgets_nothing)
 TEST(what_was_asked_for_before_a_write_is_not_stored_after_it)
 {
     struct world *world = world_create();
-    struct client *early = client_create(world, 0, "GET", "/count", "");
+    struct client *early = client_create(world, 0, "GET", "/count", ""), *late;
 
     stub_set(&world->stub, true, false);
     client_start(early);
     wait_for_requests(world, 1);
     expect_answer(world, "POST", "/count", "", 201, "0", NULL);
+    /* Who comes after the write does not wait for what was asked before it. */
+    late = client_create(world, 1, "GET", "/count", "");
+    client_start(late);
+    wait_for_requests(world, 3);
     stub_set(&world->stub, false, false);
     wait_until_true(has_ended, early);
+    wait_until_true(has_ended, late);
+    EXPECT_TEXT(buffer_bytes(&late->body), BYTES("3"));
     client_destroy(early);
-    expect_answer(world, "GET", "/count", "", 200, "3", "fwd=uri-miss");
+    client_destroy(late);
+    expect_answer(world, "GET", "/count", "", 200, "3", "; hit");
     world_destroy(world);
 }
 
@@ -962,6 +985,78 @@ TEST(the_end_of_a_worker_leaves_the_clients_of_others_served)
     world_destroy(world);
 }
 
+static void leave_unless_over(void *argument)
+{
+    struct client *client = argument;
+    if (!client->has_ended) {
+        client->has_ended = true;
+        client->x.engine->gone(&client->x);
+    }
+}
+
+static void give_room_unless_over(void *argument)
+{
+    struct client *client = argument;
+    if (!client->has_ended && client->room_bytes != SIZE_MAX)
+        give_room(client);
+}
+
+TEST(whoever_comes_and_goes_everybody_is_answered_and_all_comes_to_rest)
+{
+    enum { COUNT = 1500, PRESENT = 40 };
+    static const char *const paths[] = {"/fresh", "/count",  "/private", "/brief", "/brief-strict", "/cut",
+                                        "/vary",  "/cookie", "/swr",     "/large", "/large-unsaid"};
+    static const char *const fields[] = {"",
+                                         "",
+                                         "Accept-Language: de",
+                                         "Authorization: a",
+                                         "Cookie: a=b",
+                                         "Cache-Control: no-cache",
+                                         "If-None-Match: \"v1\"",
+                                         "Range: bytes=0-1"};
+    static const char *const methods[] = {"GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "POST"};
+    struct world *world = world_create();
+    struct client *present[PRESENT] = {NULL};
+    unsigned seed = 20261124;
+
+    for (int i = 0; i < COUNT; i++) {
+        struct client **slot = &present[(unsigned)rand_r(&seed) % PRESENT];
+        unsigned chance = (unsigned)rand_r(&seed) % 100;
+
+        if (chance < 3)
+            stub_set(&world->stub, chance == 0, chance == 1);
+        else if (chance < 8)
+            world->forward_ms += 700;
+        if (*slot != NULL) {
+            if (chance < 40) {
+                on_worker((*slot)->runner, leave_unless_over, *slot);
+            } else {
+                stub_set(&world->stub, false, chance == 41);
+                on_worker((*slot)->runner, give_room_unless_over, *slot);
+            }
+            wait_until_true(has_ended, *slot);
+            client_destroy(*slot);
+        }
+        *slot = client_create(world, (unsigned)rand_r(&seed) % WORKERS,
+                              methods[(unsigned)rand_r(&seed) % COUNT_OF(methods)],
+                              paths[(unsigned)rand_r(&seed) % COUNT_OF(paths)],
+                              fields[(unsigned)rand_r(&seed) % COUNT_OF(fields)]);
+        if (chance % 4 == 0)
+            (*slot)->room_bytes = 3;
+        client_start(*slot);
+    }
+    stub_set(&world->stub, false, false);
+    for (size_t i = 0; i < PRESENT; i++) {
+        if (present[i] == NULL)
+            continue;
+        on_worker(present[i]->runner, give_room_unless_over, present[i]);
+        wait_until_true(has_ended, present[i]);
+        EXPECT(present[i]->status >= 200);
+        client_destroy(present[i]);
+    }
+    world_destroy(world);
+}
+
 TEST(an_origin_s_url_that_is_none_is_refused)
 {
     static const char *const urls[] = {"",           "example.com",   "ftp://a",    "http://",
@@ -1000,4 +1095,6 @@ RUN_TESTS(TEST_ROW(what_is_fresh_is_asked_for_once),
           TEST_ROW(a_slow_client_holds_the_origin_back),
           TEST_ROW(what_nobody_wants_and_nobody_may_store_is_given_up),
           TEST_ROW(the_end_of_a_worker_leaves_the_clients_of_others_served),
+          TEST_ROW(we_add_ourselves_after_the_caches_before_us),
+          TEST_ROW(whoever_comes_and_goes_everybody_is_answered_and_all_comes_to_rest),
           TEST_ROW(an_origin_s_url_that_is_none_is_refused))

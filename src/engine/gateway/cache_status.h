@@ -18,6 +18,7 @@ struct cache_status {
     enum forward_reason reason;
     int origin_status; /* fwd-status; 0: not said */
     bool stored, collapsed;
+    bool names_others; /* the response has a Cache-Status of caches before us */
     bool has_ttl;
     int64_t ttl_seconds; /* of freshness left; negative: stale */
     const char *detail;  /* a token, or null */

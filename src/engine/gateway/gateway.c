@@ -168,25 +168,54 @@ static bool look_for_note(struct gateway *gateway, int64_t now_mono_ms, const st
 
 /* ---- answering ----------------------------------------------------------------------------------- */
 
+static bool names_other_caches(struct bytes rendered)
+{
+    struct http_field field;
+
+    while (rendered_next(&rendered, &field))
+        if (field.header == HTTP_HEADER_CACHE_STATUS)
+            return true;
+    return false;
+}
+
+/* RFC 9211 §2: each cache adds itself after those nearer to the origin. */
+static void respond_after_others(struct exchange *x, struct http_response *response,
+                                 struct bytes cache_status)
+{
+    struct buffer lines = {0};
+
+    buffer_append(&lines, response->rendered);
+    rendered_append(&lines, BYTES("Cache-Status"), cache_status);
+    if (!lines.failed)
+        response->rendered = buffer_bytes(&lines);
+    exchange_respond(x, response);
+    buffer_fini(&lines);
+}
+
 /* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
  * the origin, now or earlier; our own answers get theirs from the connection. */
 static void respond(struct exchange *x, int status, int64_t body_bytes, struct bytes rendered,
                     int64_t age_seconds, bool has_date, const struct cache_status *cache_status)
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
+    struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
     struct http_field fields[2];
-    size_t count = 0;
+    struct http_response response = {.status = status,
+                                     .body_bytes = body_bytes,
+                                     .fields = {fields, 0},
+                                     .rendered = rendered,
+                                     .rendered_has_date = has_date};
 
     if (age_seconds >= 0)
-        fields[count++] = (struct http_field){HTTP_HEADER_AGE, BYTES("Age"),
-                                              bytes_of(age, int64_format(age, age_seconds))};
-    fields[count++] = (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"),
-                                          bytes_of(text, cache_status_format(text, cache_status))};
-    exchange_respond(x, &(struct http_response){.status = status,
-                                                .body_bytes = body_bytes,
-                                                .fields = {fields, count},
-                                                .rendered = rendered,
-                                                .rendered_has_date = has_date});
+        fields[response.fields.count++] = (struct http_field){
+            HTTP_HEADER_AGE, BYTES("Age"), bytes_of(age, int64_format(age, age_seconds))};
+    if (cache_status->names_others) {
+        respond_after_others(x, &response, ours);
+        return;
+    }
+    fields[response.fields.count++] =
+        (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
+    exchange_respond(x, &response);
 }
 
 static void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
@@ -202,6 +231,15 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     buffer_fini(&kept);
 }
 
+/* Whole seconds of freshness left; once it is stale, less than 0. */
+static int64_t ttl_seconds(const struct stored_response *response, int64_t now_mono_ms)
+{
+    int64_t age_ms = stored_age_ms(response, now_mono_ms);
+    int64_t seconds = response->lifetime_ms / 1000 - age_ms / 1000;
+
+    return seconds == 0 && age_ms >= response->lifetime_ms ? -1 : seconds;
+}
+
 /* Answers from an entry. True if the body is to follow. */
 static bool respond_stored(struct exchange *x, struct now now, const struct request_facts *facts,
                            const struct stored_response *response, struct cache_status *status)
@@ -209,7 +247,8 @@ static bool respond_stored(struct exchange *x, struct now now, const struct requ
     int64_t age_seconds = stored_age_ms(response, now.mono_ms) / 1000;
 
     status->has_ttl = true;
-    status->ttl_seconds = response->lifetime_ms / 1000 - age_seconds;
+    status->ttl_seconds = ttl_seconds(response, now.mono_ms);
+    status->names_others = (response->flags & STORED_NAMES_CACHES) != 0;
     if (facts->has_condition && response->status == 200 &&
         client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
         respond_not_modified(x, response->fields, age_seconds, status);
@@ -548,6 +587,7 @@ static void respond_fetched(struct passage *passage)
     passage->status.stored = head->is_stored && passage->reader.is_leader;
     passage->status.has_ttl = head->is_stored;
     passage->status.ttl_seconds = head->facts.freshness.lifetime_ms / 1000 - age_seconds;
+    passage->status.names_others = names_other_caches(rendered);
     if (!is_from_store)
         age_seconds = head->facts.freshness.age_seconds; /* as the origin said it, if it did */
     passage->promised_bytes = head->body_bytes;

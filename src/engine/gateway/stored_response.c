@@ -72,6 +72,8 @@ struct stored_response stored_response_of(const struct response_facts *facts, st
             response.etag = field.value;
         if (field.header == HTTP_HEADER_LAST_MODIFIED && response.last_modified.size == 0)
             response.last_modified = field.value;
+        if (field.header == HTTP_HEADER_CACHE_STATUS)
+            response.flags |= STORED_NAMES_CACHES;
     }
     return response;
 }

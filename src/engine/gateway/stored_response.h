@@ -15,6 +15,7 @@
 enum stored_flags {
     STORED_NO_CACHE = 1,           /* every use needs a validation */
     STORED_PERMITS_AUTHORIZED = 2, /* RFC 9111 §3.5 */
+    STORED_NAMES_CACHES = 4,       /* its fields have a Cache-Status already */
 };
 
 struct stored_response {
