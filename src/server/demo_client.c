@@ -39,6 +39,8 @@ static bool send_all(int fd, struct bytes bytes)
 {
     while (bytes.size > 0) {
         ssize_t sent = send(fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
         if (sent <= 0)
             return false;
         bytes = bytes_after(bytes, (size_t)sent);
@@ -77,8 +79,13 @@ static bool receive_more(int fd, struct buffer *answer)
 {
     enum { PIECE_BYTES = 16 * 1024 };
     char *end = buffer_reserve(answer, PIECE_BYTES + 1);
-    ssize_t got = end != NULL ? recv(fd, end, PIECE_BYTES, 0) : -1;
+    ssize_t got;
 
+    if (end == NULL)
+        return false;
+    do /* a ring that this thread has made may still interrupt it while the kernel tidies up */
+        got = recv(fd, end, PIECE_BYTES, 0);
+    while (got < 0 && errno == EINTR);
     if (got <= 0)
         return false;
     end[got] = '\0';
@@ -108,7 +115,8 @@ bool demo_get(int fd, const char *path, struct demo_answer *answer)
         if ((value = field_value(received.data, "Age: ")) != NULL)
             answer->age_s = strtol(value, NULL, 10);
         if ((value = field_value(received.data, "Cache-Status: ")) != NULL)
-            snprintf(answer->cache_status, sizeof answer->cache_status, "%.*s", (int)strcspn(value, "\r"), value);
+            snprintf(answer->cache_status, sizeof answer->cache_status, "%.*s", (int)strcspn(value, "\r"),
+                     value);
     }
     buffer_fini(&received);
     return ok;
@@ -134,7 +142,12 @@ size_t demo_crowd(uint16_t port, const char *path, size_t count, double *millise
     for (size_t i = 0; i < count; i++)
         if (clients[i].fd >= 0)
             send_all(clients[i].fd, request);
-    while (waiting > 0 && poll(clients, count, GIVE_UP_S * 1000) > 0) {
+    while (waiting > 0) {
+        int ready = poll(clients, count, GIVE_UP_S * 1000);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0)
+            break;
         for (size_t i = 0; i < count; i++) {
             bool ok;
             if (clients[i].fd < 0 || clients[i].revents == 0)
