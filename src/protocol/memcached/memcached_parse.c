@@ -164,7 +164,8 @@ static enum parse parse_line(struct memcached_parser *parser, const struct memca
         return PARSE_DONE;
     }
 
-    if (UNLIKELY(!digits_parse(words->at[4], INT32_MAX - 2, &data_bytes)))
+    /* Word 4 is there: the arity of every command with data asks for it. */
+    if (UNLIKELY(!digits_parse(words->at[4], INT32_MAX - 2, &data_bytes))) /* NOLINT(*CallAndMessage) */
         return refuse(parser, line_size, command->quiet ? BYTES("") : BAD_FORMAT, consumed, error);
     if (UNLIKELY(!keys_are_good(row, words)))
         return refuse_data(parser, line_size, data_bytes, command->quiet ? BYTES("") : BAD_FORMAT, consumed,
