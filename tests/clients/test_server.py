@@ -279,7 +279,7 @@ class Kernels(unittest.TestCase):
         buffer = ctypes.create_string_buffer(filters, len(filters))
         program = struct.pack("@HP", len(code), ctypes.addressof(buffer))
         holder = ctypes.create_string_buffer(program, len(program))
-        if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.addressof(holder), 0, 0):
+        if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(holder)), 0, 0):
             os._exit(99)
 
     def test_auto_falls_back_with_one_line(self):
@@ -322,7 +322,7 @@ class CommandLine(unittest.TestCase):
 
     def test_a_file_that_serves_three_roles(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write("threads: 1\nmock:\n  listen: tcp://127.0.0.1:0\n  data: examples/db.json\n"
+            file.write("threads: 1\nmock:\n  listen: tcp://127.0.0.1:0\n  data: " + os.path.abspath("examples/db.json") + "\n"
                        "cache:\n  - listen: [resp://127.0.0.1:0, memcached://127.0.0.1:0]\n")
             file.flush()
             self.assertEqual(self.run_it("check", file.name).returncode, 0)
