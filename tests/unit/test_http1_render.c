@@ -92,7 +92,7 @@ TEST(fields_come_in_their_order_and_without_those_of_another_hop)
 TEST(a_field_that_would_split_the_response_is_left_out)
 {
     struct http_field list[] = {
-        {HTTP_HEADER_LOCATION, BYTES("Location"), BYTES("/a\r\nSet-Cookie: b")},
+        {HTTP_HEADER_OTHER, BYTES("Location"), BYTES("/a\r\nSet-Cookie: b")},
         {HTTP_HEADER_OTHER, BYTES("X\r\nY"), BYTES("a")},
         {HTTP_HEADER_OTHER, BYTES(""), BYTES("a")},
         {HTTP_HEADER_OTHER, BYTES("X: a"), BYTES("a")},
