@@ -125,6 +125,9 @@ struct buffer *stream_output(struct stream *stream);
 /* Bytes of output not yet taken by the kernel. */
 size_t stream_queued_bytes(const struct stream *stream);
 
+/* True if output of an earlier turn still waits for the kernel to take it. */
+static inline bool stream_is_blocked(const struct stream *stream) { return stream->sending != NULL; }
+
 /* Asks for one call of `drained` when stream_queued_bytes has come down to 0. */
 void stream_want_drained(struct stream *stream);
 

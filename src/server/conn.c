@@ -8,10 +8,17 @@ static void feed(struct conn *conn, struct bytes bytes);
 
 /* ---- deadlines --------------------------------------------------------------------------------- */
 
+/* When output must have moved. What was appended in this very turn has not had its chance yet: its time
+ * begins now, whenever the last output moved. */
 static int64_t write_due_ms(const struct conn *conn)
 {
-    return stream_queued_bytes(&conn->stream) > 0 ? conn->stream.progress_ms + conn->worker->limits->write_ms
-                                                  : INT64_MAX;
+    int64_t write_ms = conn->worker->limits->write_ms;
+
+    if (stream_queued_bytes(&conn->stream) == 0)
+        return INT64_MAX;
+    return (stream_is_blocked(&conn->stream) ? conn->stream.progress_ms
+                                             : loop_now(conn->worker->loop).mono_ms) +
+           write_ms;
 }
 
 static int64_t due_ms(const struct conn *conn)
@@ -21,7 +28,8 @@ static int64_t due_ms(const struct conn *conn)
 
     if (conn->closing)
         return write_ms;
-    kind_ms = conn->kind != NULL ? conn->kind->due_ms(conn) : conn->opened_ms + conn->worker->limits->head_ms;
+    kind_ms =
+        conn->kind != NULL ? conn->kind->due_ms(conn) : conn->opened_ms + conn->worker->limits->head_ms;
     return write_ms < kind_ms ? write_ms : kind_ms;
 }
 
@@ -62,8 +70,8 @@ void conn_note_refusal(struct conn *conn, struct bytes why)
 
     counters_add(&conn->worker->counters, METRIC_protocol_errors, 1);
     address_of_peer(conn->stream.fd, peer);
-    log_write_limited(conn->worker->log, LOG_INFO, LOG_KIND_REFUSED_INPUT, "refused input from %s: %.*s", peer,
-                      BYTES_PRINTF(why));
+    log_write_limited(conn->worker->log, LOG_INFO, LOG_KIND_REFUSED_INPUT, "refused input from %s: %.*s",
+                      peer, BYTES_PRINTF(why));
 }
 
 void conn_close(struct conn *conn)
@@ -111,7 +119,8 @@ void conn_go_on(struct conn *conn)
     loop_post(conn->worker->loop, &conn->go_on);
 }
 
-/* Finds out which protocol the first bytes speak. False if more are needed, or the connection was closed. */
+/* Finds out which protocol the first bytes speak. False if more are needed, or the connection was closed.
+ */
 static bool choose_kind(struct conn *conn, struct bytes input)
 {
     enum wire wire = conn->port->wire != WIRE_DETECT ? conn->port->wire : detect_wire(input);
@@ -214,6 +223,7 @@ static void on_closed(struct stream *stream, enum err why)
     list_remove(&conn->in_worker);
     worker->connection_count--;
     atomic_fetch_sub(worker->server_connection_count, 1);
+    worker_note_closed(worker);
     counters_add(&worker->counters, METRIC_connections_closed, 1);
     counters_add(&worker->counters, METRIC_bytes_sent, conn->stream.sent_bytes);
     buffer_fini(&conn->input);
@@ -232,9 +242,10 @@ static void refuse(struct port *port, int fd)
         [WIRE_DETECT] = BYTES_INIT("-ERR max number of clients reached\r\n"),
         [WIRE_RESP] = BYTES_INIT("-ERR max number of clients reached\r\n"),
         [WIRE_MEMCACHED] = BYTES_INIT("SERVER_ERROR max number of clients reached\r\n"),
-        [WIRE_HTTP] = BYTES_INIT("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-                                 "Content-Type: text/plain\r\nContent-Length: 30\r\n\r\n"
-                                 "max number of clients reached\n"),
+        [WIRE_HTTP] =
+            BYTES_INIT("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+                       "Content-Type: text/plain\r\nContent-Length: 30\r\n\r\n"
+                       "max number of clients reached\n"),
     };
     struct worker *worker = port->worker;
     ssize_t sent = send(fd, words[port->wire].data, words[port->wire].size, MSG_DONTWAIT | MSG_NOSIGNAL);

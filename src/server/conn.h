@@ -34,16 +34,16 @@ struct conn {
     void *kind_state;
     struct list in_worker;
     struct timer deadline;
-    struct buffer input;  /* received and not yet consumed; holds no memory when empty */
-    struct task go_on;    /* has the input looked at again in the next turn */
+    struct buffer input; /* received and not yet consumed; holds no memory when empty */
+    struct task go_on;   /* has the input looked at again in the next turn */
     int64_t opened_ms;
-    int64_t active_ms;    /* when bytes last came or an answer was finished */
+    int64_t active_ms; /* when bytes last came or an answer was finished */
     bool go_on_posted;
-    bool closing;         /* no more input is looked at */
-    bool held;            /* input is not looked at until drained */
-    bool in_received;     /* conn_feed is running further up the stack */
-    bool gone;            /* the stream is closed; freed once go_on has run */
-    bool peer_ended;      /* the client will send no more */
+    bool closing;     /* no more input is looked at */
+    bool held;        /* input is not looked at until drained */
+    bool in_received; /* conn_feed is running further up the stack */
+    bool gone;        /* the stream is closed; freed once go_on has run */
+    bool peer_ended;  /* the client will send no more */
 };
 
 extern const struct conn_kind conn_kind_cache, conn_kind_http;

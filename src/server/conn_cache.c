@@ -59,13 +59,14 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
 }
 
 static enum parse parse(struct conn *conn, struct cache_conn *cache, struct bytes input,
-                        struct bytes *arguments, struct command *command, size_t *consumed, struct bytes *error)
+                        struct bytes *arguments, struct command *command, size_t *consumed,
+                        struct bytes *error)
 {
     const struct conn_limits *limits = conn->worker->limits;
 
     if (cache->wire == WIRE_RESP)
-        return resp_parse(&cache->resp, &limits->resp, input, arguments, WORKER_BATCH_ARGUMENTS, command, consumed,
-                          error);
+        return resp_parse(&cache->resp, &limits->resp, input, arguments, WORKER_BATCH_ARGUMENTS, command,
+                          consumed, error);
     return memcached_parse(&cache->memcached, &limits->memcached, input, arguments, WORKER_BATCH_ARGUMENTS,
                            command, consumed, error);
 }
@@ -86,7 +87,8 @@ static void run(struct conn *conn, struct cache_conn *cache, size_t count, struc
 {
     struct worker *worker = conn->worker;
     struct now now = loop_now(worker->loop);
-    void (*say)(struct reply *, const struct outcome *) = cache->wire == WIRE_RESP ? say_resp : say_memcached;
+    void (*say)(struct reply *, const struct outcome *) =
+        cache->wire == WIRE_RESP ? say_resp : say_memcached;
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);

@@ -12,19 +12,19 @@ struct http_conn {
     struct exchange exchange;
     struct http_request request;
     struct http1_parser parser;
-    struct http1_body body;     /* of the request in hand */
+    struct http1_body body; /* of the request in hand */
     struct conn *conn;
-    void *kept;                 /* the request's head and fields, once it outlives the bytes it came in */
+    void *kept;                  /* the request's head and fields, once it outlives the bytes it came in */
     int64_t response_left_bytes; /* or HTTP_BODY_UNKNOWN */
-    int64_t head_began_ms;      /* when the first byte of a head that is not whole came; 0: none */
-    bool active;                /* an exchange is in hand */
+    int64_t head_began_ms;       /* when the first byte of a head that is not whole came; 0: none */
+    bool active;                 /* an exchange is in hand */
     bool in_begin;
     bool responded;
-    bool no_body;               /* HEAD, 204, 304 */
+    bool no_body; /* HEAD, 204, 304 */
     bool chunked;
     bool keep_alive;
     bool body_wanted;
-    bool continue_owed;         /* 100 Continue was asked for and not sent */
+    bool continue_owed; /* 100 Continue was asked for and not sent */
     bool writable_wanted;
 };
 
@@ -43,8 +43,8 @@ static void respond(struct conn *conn, const struct http_response *response, boo
         .keep_alive = keep_alive,
         .chunked = chunked,
         .no_content_length = no_content_length,
-        .add_date = !response->rendered_has_date &&
-                    http_fields_find(&response->fields, HTTP_HEADER_DATE) == NULL,
+        .add_date =
+            !response->rendered_has_date && http_fields_find(&response->fields, HTTP_HEADER_DATE) == NULL,
     };
     if (framing.add_date)
         memcpy(framing.date, worker_date(conn->worker), sizeof framing.date);
@@ -96,8 +96,9 @@ static void client_respond(struct exchange *x, const struct http_response *respo
     http->response_left_bytes = http->no_body ? 0 : response->body_bytes;
     http->keep_alive = http->request.keep_alive && !worker->draining && http1_body_is_done(&http->body) &&
                        !http->conn->peer_ended && (!unknown || http->chunked || http->no_body);
-    respond(http->conn, response, http->keep_alive, unknown && http->request.minor_version >= 1 && !no_length,
-            no_length, http->request.minor_version);
+    respond(http->conn, response, http->keep_alive,
+            unknown && http->request.minor_version >= 1 && !no_length, no_length,
+            http->request.minor_version);
 }
 
 static void client_send(struct exchange *x, struct bytes bytes)
@@ -296,8 +297,8 @@ static size_t received(struct conn *conn, struct bytes input)
             stream_want_drained(&conn->stream);
             break;
         }
-        switch (http1_parse_request(&http->parser, &limits->http, rest, conn->worker->fields, &http->request,
-                                    &consumed, &status)) {
+        switch (http1_parse_request(&http->parser, &limits->http, rest, conn->worker->fields,
+                                    &http->request, &consumed, &status)) {
         case HTTP1_MORE:
             if (http->head_began_ms == 0)
                 http->head_began_ms = conn->active_ms;
@@ -375,7 +376,8 @@ static int64_t due_ms(const struct conn *conn)
     if (http == NULL)
         return conn->opened_ms + limits->http_idle_ms;
     if (http->active)
-        return http->body_wanted ? conn->active_ms + limits->body_ms : INT64_MAX; /* else it is the engine's turn */
+        return http->body_wanted ? conn->active_ms + limits->body_ms
+                                 : INT64_MAX; /* else it is the engine's turn */
     if (http->head_began_ms != 0)
         return http->head_began_ms + limits->head_ms;
     return conn->active_ms + limits->http_idle_ms;

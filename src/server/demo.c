@@ -48,8 +48,8 @@ static void show_time(struct demo *demo, const char *word, double milliseconds)
     double share = (log10(milliseconds * 1000) - 1) / 5;
     int filled = share < 0.025 ? 1 : share > 1 ? WIDTH : (int)(share * WIDTH + 0.5);
 
-    fprintf(demo->out, "   %s%-6s%s %9.3f ms  %s", paint(demo, BOLD), word, paint(demo, PLAIN), milliseconds,
-            paint(demo, milliseconds < 50 ? GREEN : CYAN));
+    fprintf(demo->out, "   %s%-6s%s %9.3f ms  %s", paint(demo, BOLD), word, paint(demo, PLAIN),
+            milliseconds, paint(demo, milliseconds < 50 ? GREEN : CYAN));
     for (int i = 0; i < filled; i++)
         fputs("█", demo->out);
     fprintf(demo->out, "%s\n", paint(demo, PLAIN));
@@ -70,15 +70,16 @@ static void show(struct demo *demo, const char *format, ...)
 /* Ends a step: whether it held. */
 static void conclude(struct demo *demo, bool held, const char *claim)
 {
-    fprintf(demo->out, "   %s%s%s %s\n", paint(demo, held ? GREEN : RED), held ? "✓" : "✗ NOT SO:",
-            paint(demo, PLAIN), claim);
+    fprintf(demo->out, "   %s%s%s %s\n", paint(demo, held ? GREEN : RED),
+            held ? "✓" : "✗ NOT SO:", paint(demo, PLAIN), claim);
     fflush(demo->out);
     demo->held = demo->held && held;
 }
 
 /* ---- the two servers --------------------------------------------------------------------------- */
 
-/* The port to use: the usual one, or a free one with a word about it if somebody has that. 0 if none is free. */
+/* The port to use: the usual one, or a free one with a word about it if somebody has that. 0 if none is
+ * free. */
 static uint16_t choose_port(struct demo *demo, const char *what, uint16_t usual)
 {
     char text[ADDRESS_TEXT_BYTES];
@@ -110,7 +111,8 @@ static bool set(struct role_options *role, const char *name, const char *text)
 }
 
 /* A role that listens on `port`; null if there is no memory. */
-static struct role_options *add_role(struct options *options, enum role role, const char *scheme, uint16_t port)
+static struct role_options *add_role(struct options *options, enum role role, const char *scheme,
+                                     uint16_t port)
 {
     struct role_options *added = options_add_role(options, role, (struct place){0});
     char listen[ADDRESS_TEXT_BYTES];
@@ -186,7 +188,10 @@ static bool start_servers(struct demo *demo)
 
 /* ---- the tour ---------------------------------------------------------------------------------- */
 
-static bool is_hit(const struct demo_answer *answer) { return strstr(answer->cache_status, "; hit") != NULL; }
+static bool is_hit(const struct demo_answer *answer)
+{
+    return strstr(answer->cache_status, "; hit") != NULL;
+}
 
 static void show_miss_and_hit(struct demo *demo)
 {
@@ -248,7 +253,8 @@ static void show_stale(struct demo *demo)
     show(demo, "Age: %ld", answer.age_s);
     show(demo, "Cache-Status: %s", answer.cache_status);
     conclude(demo,
-             ok && answer.status == 200 && answer.age_s >= FRESH_S && strstr(answer.cache_status, "fwd=stale") != NULL,
+             ok && answer.status == 200 && answer.age_s >= FRESH_S &&
+                 strstr(answer.cache_status, "fwd=stale") != NULL,
              "the gateway answers without the API, and says that the answer is stale");
     close(fd);
     demo->mock = start(demo, &demo->mock_options);
@@ -263,7 +269,8 @@ static void show_cache(struct demo *demo)
     announce(demo, "A value set over the Redis protocol, read over memcached's");
     ok = demo_talk(resp, "SET greeting hello EX 60\r\n", "\r\n", &stored) &&
          demo_talk(memcached, "get greeting\r\n", "END\r\n", &read);
-    show(demo, "redis:     SET greeting hello EX 60  →  %.*s", stored.size >= 2 ? (int)stored.size - 2 : 0, stored.data);
+    show(demo, "redis:     SET greeting hello EX 60  →  %.*s", stored.size >= 2 ? (int)stored.size - 2 : 0,
+         stored.data);
     show(demo, "memcached: get greeting              →  %s",
          ok && strstr(read.data, "\r\nhello\r\n") != NULL ? "hello" : "(nothing)");
     conclude(demo, ok && strcmp(read.data, "VALUE greeting 0 5\r\nhello\r\nEND\r\n") == 0,
@@ -279,11 +286,15 @@ static void show_addresses(struct demo *demo)
     const char *bold = paint(demo, BOLD), *plain = paint(demo, PLAIN);
 
     fprintf(demo->out, "\n%sIt stays up. Try:%s\n", bold, plain);
-    fprintf(demo->out, "   curl -i http://127.0.0.1:%d/birds/2        the gateway; twice, and look at Cache-Status\n",
+    fprintf(demo->out,
+            "   curl -i http://127.0.0.1:%d/birds/2        the gateway; twice, and look at Cache-Status\n",
             demo->gateway_port);
-    fprintf(demo->out, "   curl -i http://127.0.0.1:%d/birds          the API itself, 300 ms slow\n", demo->mock_port);
-    fprintf(demo->out, "   redis-cli -p %d SET greeting hello        the cache, as Redis\n", demo->resp_port);
-    fprintf(demo->out, "   printf 'get greeting\\r\\nquit\\r\\n' | nc 127.0.0.1 %d    the cache, as memcached\n",
+    fprintf(demo->out, "   curl -i http://127.0.0.1:%d/birds          the API itself, 300 ms slow\n",
+            demo->mock_port);
+    fprintf(demo->out, "   redis-cli -p %d SET greeting hello        the cache, as Redis\n",
+            demo->resp_port);
+    fprintf(demo->out,
+            "   printf 'get greeting\\r\\nquit\\r\\n' | nc 127.0.0.1 %d    the cache, as memcached\n",
             demo->memcached_port);
     fprintf(demo->out, "%sCtrl-C ends it.%s\n", bold, plain);
     fflush(demo->out);
@@ -301,7 +312,9 @@ int demo_run(const struct options *options, FILE *out)
     if (!start_servers(&demo)) {
         demo.held = false;
     } else {
-        fprintf(out, "%snuthatch%s: a slow API, a gateway in front of it and a cache, in one process (%s, %u thread%s)\n",
+        fprintf(out,
+                "%snuthatch%s: a slow API, a gateway in front of it and a cache, in one process (%s, %u "
+                "thread%s)\n",
                 paint(&demo, BOLD), paint(&demo, PLAIN), server_loop_name(demo.front),
                 server_thread_count(demo.front), server_thread_count(demo.front) == 1 ? "" : "s");
         show_miss_and_hit(&demo);

@@ -5,7 +5,8 @@
 static struct bytes first_word(struct bytes input)
 {
     size_t size = 0;
-    while (size < input.size && input.data[size] != ' ' && input.data[size] != '\r' && input.data[size] != '\n')
+    while (size < input.size && input.data[size] != ' ' && input.data[size] != '\r' &&
+           input.data[size] != '\n')
         size++;
     return bytes_first(input, size);
 }

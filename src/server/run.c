@@ -66,11 +66,12 @@ static const char *scheme(struct server_port port)
 static void report_start(const struct options *options, const struct server *server, struct log *log)
 {
     log_write(log, LOG_INFO, "nuthatch " NUTHATCH_VERSION ", %u thread%s, %s, %lld MiB of memory",
-              server_thread_count(server), server_thread_count(server) == 1 ? "" : "s", server_loop_name(server),
-              (long long)options->memory_bytes / (1024 * 1024));
+              server_thread_count(server), server_thread_count(server) == 1 ? "" : "s",
+              server_loop_name(server), (long long)options->memory_bytes / (1024 * 1024));
     for (size_t i = 0; i < server_port_count(server); i++) {
         struct server_port port = server_port(server, i);
-        log_write(log, LOG_INFO, "%s ready on %s://%s", role_row(port.role)->name, scheme(port), port.address);
+        log_write(log, LOG_INFO, "%s ready on %s://%s", role_row(port.role)->name, scheme(port),
+                  port.address);
     }
 }
 

@@ -163,10 +163,12 @@ static enum err open_port(struct server *server, size_t role_index, const struct
         if (err != OK) {
             buffer_append_format(message, "cannot listen on %s: %s", listen->address, err_text(err));
             if (err == ERR_ADDRESS_IN_USE)
-                buffer_append_format(message, "; stop what listens there, or choose another with --listen (port "
-                                              "0 takes any free one)");
+                buffer_append_format(message,
+                                     "; stop what listens there, or choose another with --listen (port "
+                                     "0 takes any free one)");
             else if (err == ERR_FORBIDDEN)
-                buffer_append_format(message, "; ports below 1024 need root, or choose a higher one with --listen");
+                buffer_append_format(message,
+                                     "; ports below 1024 need root, or choose a higher one with --listen");
             buffer_append_literal(message, "\n");
             return err;
         }
@@ -208,8 +210,8 @@ static enum err create_store(struct server *server, struct buffer *message)
     result = nh_create(&store, &server->store);
     if (result == NH_OK)
         return OK;
-    buffer_append_format(message, "cannot make a store of %lld bytes: %s\n", (long long)options->memory_bytes,
-                         nh_result_text(result));
+    buffer_append_format(message, "cannot make a store of %lld bytes: %s\n",
+                         (long long)options->memory_bytes, nh_result_text(result));
     return result == NH_NO_MEMORY ? ERR_NO_MEMORY : ERR_RANGE;
 }
 
@@ -231,7 +233,8 @@ static enum err create_mock(const struct role_options *role, struct mock **mock,
         struct buffer why = {0};
         err = mock_create(&options, mock, &why);
         if (err != OK)
-            buffer_append_format(message, "%s: %.*s\n", role->data_path != NULL ? role->data_path : "the sample",
+            buffer_append_format(message, "%s: %.*s\n",
+                                 role->data_path != NULL ? role->data_path : "the sample",
                                  BYTES_PRINTF(buffer_bytes(&why)));
         buffer_fini(&why);
     }
@@ -310,7 +313,8 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
-    if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL || worker->mocks == NULL)
+    if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
+        worker->mocks == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop
@@ -329,7 +333,8 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
             err = gateway_worker_create(server->roles[i].gateway, worker->loop, &worker->counters,
                                         &worker->gateways[i]);
         else if (server->roles[i].mock != NULL)
-            err = mock_worker_create(server->roles[i].mock, worker->loop, &worker->counters, &worker->mocks[i]);
+            err = mock_worker_create(server->roles[i].mock, worker->loop, &worker->counters,
+                                     &worker->mocks[i]);
     }
     if (err != OK)
         return err;

@@ -14,8 +14,8 @@ struct server;
 /* Opens the ports and makes the store and the engines; no thread runs yet. `options` is complete (see
  * options_parse_arguments) and, with `log` and `clock`, is kept by reference. On an error a sentence that
  * says what to do is appended to `message`.
- * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host or file), ERR_SYNTAX (the
- * mock's file, the origin's URL), ERR_UNSUPPORTED (the loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
+ * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host or file), ERR_SYNTAX
+ * (the mock's file, the origin's URL), ERR_UNSUPPORTED (the loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
 enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
                        struct buffer *message, struct server **server);
 

@@ -71,6 +71,12 @@ static void look_at_drain(struct timer *timer)
     timer_set(worker->loop, timer, now_ms + DRAIN_LOOK_EVERY_MS);
 }
 
+void worker_note_closed(struct worker *worker)
+{
+    if (worker->draining)
+        timer_set(worker->loop, &worker->drain_check, loop_now(worker->loop).mono_ms);
+}
+
 void worker_drain(struct worker *worker, int64_t drain_ms)
 {
     int64_t deadline_ms = loop_now(worker->loop).mono_ms + drain_ms;
@@ -80,6 +86,7 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
             worker->drain_deadline_ms = deadline_ms;
         return;
     }
+    timer_init(&worker->drain_check, look_at_drain);
     worker->draining = true;
     worker->drain_deadline_ms = deadline_ms;
     for (size_t i = 0; i < worker->port_count; i++)
@@ -91,6 +98,5 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
         else
             conn_close(conn);
     }
-    timer_init(&worker->drain_check, look_at_drain);
     timer_set(worker->loop, &worker->drain_check, loop_now(worker->loop).mono_ms);
 }

@@ -26,8 +26,8 @@ struct conn_limits {
     struct http1_limits http;
     struct resp_limits resp;
     struct memcached_limits memcached;
-    uint64_t input_bytes_max;  /* received and not yet dealt with */
-    uint64_t output_bytes_max; /* queued: beyond it the connection reads no further requests */
+    uint64_t input_bytes_max;            /* received and not yet dealt with */
+    uint64_t output_bytes_max;           /* queued: beyond it the connection reads no further requests */
     int64_t http_idle_ms, cache_idle_ms; /* 0: never */
     int64_t head_ms, body_ms, write_ms;
 };
@@ -82,6 +82,9 @@ void worker_listen(struct worker *worker);
 /* Stops accepting and lets the connections finish, at the latest after `drain_ms`; the loop then stops.
  * On the worker's thread. */
 void worker_drain(struct worker *worker, int64_t drain_ms);
+
+/* A connection is gone: a worker that drains looks whether it was the last. */
+void worker_note_closed(struct worker *worker);
 
 /* The date of the present turn as HTTP writes it: 29 bytes. */
 const char *worker_date(struct worker *worker);

@@ -47,7 +47,10 @@ static struct now read_moved(void *context)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static void append_unescaped(struct buffer *out, const char *text, size_t size)
@@ -145,8 +148,8 @@ static void expect(struct talk *talk, const char *text, size_t size, bool line_e
     actual = malloc(wanted.size + 1);
     got = receive(talk, actual, wanted.size, PATIENCE_MS);
     if (got != wanted.size || memcmp(actual, wanted.data, got) != 0)
-        fail_msg("%s:%d: got \"%.*s\" (%zu bytes), wanted \"%.*s\"", talk->play->path, talk->line, (int)got, actual, got,
-                 (int)wanted.size, wanted.data);
+        fail_msg("%s:%d: got \"%.*s\" (%zu bytes), wanted \"%.*s\"", talk->play->path, talk->line, (int)got,
+                 actual, got, (int)wanted.size, wanted.data);
     free(actual);
     buffer_fini(&wanted);
 }
@@ -160,7 +163,8 @@ static void expect_close(struct talk *talk)
     if (poll(&readable, 1, PATIENCE_MS) <= 0)
         fail_msg("%s:%d: the connection stays open", talk->play->path, talk->line);
     if (recv(talk->fd, &byte, 1, 0) > 0)
-        fail_msg("%s:%d: got a byte (0x%02x) instead of the end", talk->play->path, talk->line, (unsigned char)byte);
+        fail_msg("%s:%d: got a byte (0x%02x) instead of the end", talk->play->path, talk->line,
+                 (unsigned char)byte);
 }
 
 static void expect_silence(struct talk *talk)
@@ -168,7 +172,8 @@ static void expect_silence(struct talk *talk)
     char byte;
     send_pending(talk);
     if (receive(talk, &byte, 1, SILENCE_MS) != 0)
-        fail_msg("%s: got more than the transcript says, beginning with 0x%02x", talk->play->path, (unsigned char)byte);
+        fail_msg("%s: got more than the transcript says, beginning with 0x%02x", talk->play->path,
+                 (unsigned char)byte);
 }
 
 static int64_t duration_ms(const struct talk *talk, const char *text)
@@ -253,8 +258,8 @@ static void play_file(void **state)
     options.connection_buffer_bytes = 64 * 1024 * 1024;
     role = options_add_role(&options, play->role, (struct place){0});
     assert_non_null(role);
-    assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("listen")), role, bytes_of_text(play->listen),
-                                (struct place){0}, &message),
+    assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("listen")), role,
+                                bytes_of_text(play->listen), (struct place){0}, &message),
                      OK);
     err = server_create(&options, NULL, &clock, &message, &server);
     if (err == ERR_UNSUPPORTED && play->loop == LOOP_URING) {
