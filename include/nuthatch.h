@@ -47,16 +47,16 @@ typedef struct nh_key {
 } nh_key;
 
 typedef int32_t nh_result;
-#define NH_OK         0
-#define NH_MISSING    1 /* no such key, or expired */
-#define NH_EXISTS     2 /* nh_add: the key is there already */
-#define NH_CHANGED    3 /* compare-and-swap: the version is another one by now */
-#define NH_TYPE       4 /* nh_increment: the value is not a decimal number */
-#define NH_RANGE      5 /* nh_increment: the sum does not fit; a limit out of range */
-#define NH_TOO_LARGE  6 /* key or value above the maximum */
-#define NH_FULL       7 /* no room could be made: what is left is borrowed */
-#define NH_NO_MEMORY  8 /* the system gave none */
-#define NH_INVALID    9 /* an argument that no caller should pass */
+#define NH_OK        0
+#define NH_MISSING   1 /* no such key, or expired */
+#define NH_EXISTS    2 /* nh_add: the key is there already */
+#define NH_CHANGED   3 /* compare-and-swap: the version is another one by now */
+#define NH_TYPE      4 /* nh_increment: the value is not a decimal number */
+#define NH_RANGE     5 /* nh_increment: the sum does not fit; a limit out of range */
+#define NH_TOO_LARGE 6 /* key or value above the maximum */
+#define NH_FULL      7 /* no room could be made: what is left is borrowed */
+#define NH_NO_MEMORY 8 /* the system gave none */
+#define NH_INVALID   9 /* an argument that no caller should pass */
 
 /* A few words for a person. Static. */
 NH_API const char *nh_result_text(nh_result result);
@@ -71,9 +71,9 @@ NH_API uint32_t nh_abi_version(void);
  * structs with a size: it lets a program and a library of different versions work together.) */
 typedef struct nh_options {
     size_t size;
-    uint64_t memory_bytes;      /* the limit, index and bookkeeping included; 0: 64 MiB; at least 1 MiB */
-    uint64_t value_bytes_max;   /* 0: 64 MiB; lowered to half of memory_bytes, and to 4095 MiB */
-    uint64_t hash_seed;         /* 0: random; fixed only in tests */
+    uint64_t memory_bytes;    /* the limit, index and bookkeeping included; 0: 64 MiB; at least 1 MiB */
+    uint64_t value_bytes_max; /* 0: 64 MiB; lowered to half of memory_bytes, and to 4095 MiB */
+    uint64_t hash_seed;       /* 0: random; fixed only in tests */
 } nh_options;
 
 /* Returns NH_OK with `*store`; NH_RANGE, NH_INVALID, NH_NO_MEMORY. `options` may be null. */
@@ -89,12 +89,12 @@ NH_API void nh_destroy(nh_store *store);
  * against the limit and cannot be reused. */
 typedef struct nh_value {
     nh_bytes bytes;
-    uint64_t version;       /* changes at every write of the key: the "cas unique" of memcached */
-    int64_t expires_at_ms;  /* 0: never */
-    int64_t stale_at_ms;    /* 0: no soft expiry; the value is stale from here on */
-    uint32_t flags;         /* the caller's, as it was put */
+    uint64_t version;      /* changes at every write of the key: the "cas unique" of memcached */
+    int64_t expires_at_ms; /* 0: never */
+    int64_t stale_at_ms;   /* 0: no soft expiry; the value is stale from here on */
+    uint32_t flags;        /* the caller's, as it was put */
     uint32_t reserved;
-    void *pin;              /* the store's; null once released, when a second release does nothing */
+    void *pin; /* the store's; null once released, when a second release does nothing */
 } nh_value;
 
 /* Borrows the value of `key` as of `now_ms`: NH_OK with `*value`, which must be released once; or
@@ -115,11 +115,11 @@ NH_API void nh_prefetch(nh_store *store, const nh_key *keys, size_t count);
 /* How a value is put. Set `size` to sizeof(nh_put_options); zero means "no". */
 typedef struct nh_put_options {
     size_t size;
-    int64_t ttl_ms;         /* from now; 0: none. Negative: already expired, so the key ends missing */
-    int64_t soft_ttl_ms;    /* from now; 0: none. The value is stale afterwards, though still served */
-    uint32_t flags;         /* returned with the value */
-    uint32_t keep_ttl;      /* not 0: an existing key keeps its expiry and soft expiry */
-    const nh_bytes *tags;   /* up to NH_TAGS_MAX names; nh_purge_tag drops all values that carry one */
+    int64_t ttl_ms;       /* from now; 0: none. Negative: already expired, so the key ends missing */
+    int64_t soft_ttl_ms;  /* from now; 0: none. The value is stale afterwards, though still served */
+    uint32_t flags;       /* returned with the value */
+    uint32_t keep_ttl;    /* not 0: an existing key keeps its expiry and soft expiry */
+    const nh_bytes *tags; /* up to NH_TAGS_MAX names; nh_purge_tag drops all values that carry one */
     size_t tag_count;
 } nh_put_options;
 
@@ -191,17 +191,17 @@ NH_API nh_result nh_cursor_next(nh_cursor *cursor, int64_t now_ms, nh_key *key, 
 NH_API void nh_cursor_destroy(nh_cursor *cursor);
 
 typedef struct nh_stats {
-    size_t size;                /* set by the caller to sizeof(nh_stats) */
-    uint64_t items;             /* values in the store, not yet freed ones that have expired included */
-    uint64_t memory_bytes;      /* in use now */
-    uint64_t memory_bytes_max;  /* the limit */
-    uint64_t hits, misses;      /* of nh_borrow and nh_get */
-    uint64_t puts, deletes;     /* that took effect */
-    uint64_t expired;           /* freed because their time had come */
-    uint64_t evicted;           /* freed to make room */
-    uint64_t purged;            /* freed because of a tag */
-    uint64_t rejected;          /* puts refused */
-    uint64_t borrowed_bytes;    /* borrowed and not released */
+    size_t size;               /* set by the caller to sizeof(nh_stats) */
+    uint64_t items;            /* values in the store, not yet freed ones that have expired included */
+    uint64_t memory_bytes;     /* in use now */
+    uint64_t memory_bytes_max; /* the limit */
+    uint64_t hits, misses;     /* of nh_borrow and nh_get */
+    uint64_t puts, deletes;    /* that took effect */
+    uint64_t expired;          /* freed because their time had come */
+    uint64_t evicted;          /* freed to make room */
+    uint64_t purged;           /* freed because of a tag */
+    uint64_t rejected;         /* puts refused */
+    uint64_t borrowed_bytes;   /* borrowed and not released */
 } nh_stats;
 
 /* Sums that are a moment old. NH_OK; NH_INVALID. */

@@ -13,17 +13,17 @@
 
 #define EXPECT(condition)         assert_true(condition)
 #define EXPECT_EQ(actual, wanted) assert_int_equal(actual, wanted)
-#define EXPECT_TEXT(actual, wanted) \
-    do { \
-        struct bytes actual_ = (actual), wanted_ = (wanted); \
-        if (!bytes_equal(actual_, wanted_)) \
-            fail_msg("got \"%.*s\", wanted \"%.*s\"", BYTES_PRINTF(actual_), BYTES_PRINTF(wanted_)); \
+#define EXPECT_TEXT(actual, wanted)                                                                        \
+    do {                                                                                                   \
+        struct bytes actual_ = (actual), wanted_ = (wanted);                                               \
+        if (!bytes_equal(actual_, wanted_))                                                                \
+            fail_msg("got \"%.*s\", wanted \"%.*s\"", BYTES_PRINTF(actual_), BYTES_PRINTF(wanted_));       \
     } while (0)
 
 #define TEST_ROW(sentence) cmocka_unit_test(sentence)
-#define RUN_TESTS(...) \
-    int main(void) \
-    { \
-        const struct CMUnitTest tests[] = {__VA_ARGS__}; \
-        return cmocka_run_group_tests(tests, NULL, NULL); \
+#define RUN_TESTS(...)                                                                                     \
+    int main(void)                                                                                         \
+    {                                                                                                      \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};                                                   \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                                  \
     }

@@ -50,7 +50,8 @@ void buffer_append_format(struct buffer *buffer, const char *format, ...)
     va_start(arguments, format);
     size = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    if (size < 0 || (end = buffer_reserve(buffer, (size_t)size + 1)) == NULL) /* 1: vsnprintf's terminator */
+    if (size < 0 ||
+        (end = buffer_reserve(buffer, (size_t)size + 1)) == NULL) /* 1: vsnprintf's terminator */
         return;
     va_start(arguments, format);
     vsnprintf(end, (size_t)size + 1, format, arguments);

@@ -14,7 +14,10 @@ struct bytes {
 /* The bytes of a string literal, without its terminator. */
 #define BYTES(literal) ((struct bytes){"" literal, sizeof(literal) - 1})
 /* The same as an initialiser of static data. */
-#define BYTES_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define BYTES_INIT(literal)                                                                                \
+    {                                                                                                      \
+        "" literal, sizeof(literal) - 1                                                                    \
+    }
 /* For printf's "%.*s". */
 #define BYTES_PRINTF(bytes) (int)(bytes).size, (bytes).data
 

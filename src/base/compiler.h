@@ -12,4 +12,4 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct of `type` whose field `field` is at `pointer`. */
-#define CONTAINER_OF(pointer, type, field) ((type *)(void *)((char *)(pointer) - offsetof(type, field)))
+#define CONTAINER_OF(pointer, type, field) ((type *)(void *)((char *)(pointer)-offsetof(type, field)))

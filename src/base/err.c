@@ -6,8 +6,9 @@ const char *err_text(enum err err)
 {
     switch (err) {
     case OK: return "ok";
-#define ERROR(name, text) \
-    case ERR_##name: return text;
+#define ERROR(name, text)                                                                                  \
+    case ERR_##name:                                                                                       \
+        return text;
 #include "tables/errors.def"
 #undef ERROR
     }

@@ -7,7 +7,8 @@
 uint64_t hash_seed_random(void)
 {
     uint64_t seed;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) /* only before the kernel has any entropy */
+    if (getrandom(&seed, sizeof seed, 0) !=
+        (ssize_t)sizeof seed) /* only before the kernel has any entropy */
         seed = (uint64_t)clock_read(&clock_system).wall_ms * 0x9e3779b97f4a7c15u;
     return seed;
 }

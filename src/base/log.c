@@ -66,9 +66,10 @@ static void write_line(struct log *log, enum log_level level, unsigned left_out_
     for (char *c = line; *c != '\0'; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?';
-    fprintf(log->stream, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s%-7s%s %s", utc.tm_year + 1900, utc.tm_mon + 1,
-            utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(wall_ms % 1000),
-            log->colour ? levels[level].colour : "", levels[level].word, log->colour ? "\033[0m" : "", line);
+    fprintf(log->stream, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ %s%-7s%s %s", utc.tm_year + 1900,
+            utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(wall_ms % 1000),
+            log->colour ? levels[level].colour : "", levels[level].word, log->colour ? "\033[0m" : "",
+            line);
     if (left_out_count > 0)
         fprintf(log->stream, " (and %u more like it)", left_out_count);
     fputc('\n', log->stream);

@@ -42,8 +42,8 @@ struct exchange {
     const struct exchange_engine *engine;
     const struct exchange_client *client;
     struct http_request *request;
-    struct now now;        /* of the loop turn in which `begin` was called */
-    void *engine_state;    /* the engine's, null at begin */
+    struct now now;     /* of the loop turn in which `begin` was called */
+    void *engine_state; /* the engine's, null at begin */
 };
 
 /* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue

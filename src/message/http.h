@@ -53,16 +53,16 @@ enum { HTTP_BODY_NONE = 0, HTTP_BODY_UNKNOWN = -1 };
 struct http_request {
     enum http_method method;
     struct bytes method_name;
-    struct bytes scheme;       /* of an absolute-form target, else empty */
-    struct bytes authority;    /* the absolute-form target's, which equals Host; else Host's value; may be
-                                * empty only in HTTP/1.0 */
-    struct bytes path;         /* starts with '/', or is "*" for OPTIONS, or empty for CONNECT */
-    struct bytes query;        /* without '?'; has_query tells "" from none */
+    struct bytes scheme;    /* of an absolute-form target, else empty */
+    struct bytes authority; /* the absolute-form target's, which equals Host; else Host's value; may be
+                             * empty only in HTTP/1.0 */
+    struct bytes path;      /* starts with '/', or is "*" for OPTIONS, or empty for CONNECT */
+    struct bytes query;     /* without '?'; has_query tells "" from none */
     bool has_query;
-    uint8_t minor_version;     /* 0 or 1 */
-    bool keep_alive;           /* whether the client means to go on with the connection */
-    bool expects_continue;     /* Expect: 100-continue, and a body */
-    int64_t body_bytes;        /* HTTP_BODY_NONE, HTTP_BODY_UNKNOWN (chunked), or how many */
+    uint8_t minor_version; /* 0 or 1 */
+    bool keep_alive;       /* whether the client means to go on with the connection */
+    bool expects_continue; /* Expect: 100-continue, and a body */
+    int64_t body_bytes;    /* HTTP_BODY_NONE, HTTP_BODY_UNKNOWN (chunked), or how many */
     struct http_fields fields;
 };
 
@@ -71,8 +71,8 @@ struct http_response {
     int64_t body_bytes;        /* HTTP_BODY_UNKNOWN: ends with exchange_end */
     struct http_fields fields; /* without Connection, Content-Length and Transfer-Encoding: those are of the
                                 * connection's making */
-    struct bytes rendered;     /* more field lines, already "Name: value CRLF" each and valid; may be empty */
-    bool rendered_has_date;    /* Date is among them: the connection need not add it */
+    struct bytes rendered;  /* more field lines, already "Name: value CRLF" each and valid; may be empty */
+    bool rendered_has_date; /* Date is among them: the connection need not add it */
 };
 
 /* The header called `name`, in any case; HTTP_HEADER_OTHER if the table has no such row. */

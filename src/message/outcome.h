@@ -24,7 +24,7 @@ struct item {
 struct outcome {
     enum outcome_kind kind;
     union {
-        int64_t integer;    /* integer */
+        int64_t integer; /* integer */
         uint64_t unsigned_integer;
         double number;      /* number */
         size_t count;       /* array, map (pairs), set, push */
@@ -38,7 +38,10 @@ struct reply {
     void (*say)(struct reply *reply, const struct outcome *outcome);
 };
 
-static inline void reply_say(struct reply *reply, const struct outcome *outcome) { reply->say(reply, outcome); }
+static inline void reply_say(struct reply *reply, const struct outcome *outcome)
+{
+    reply->say(reply, outcome);
+}
 
 /* Shorthands for the usual ones. */
 static inline void reply_kind(struct reply *reply, enum outcome_kind kind)

@@ -1,6 +1,6 @@
 /* links: nuthatch-base */
-#include "base/number.h"
 #include "base/buffer.h"
+#include "base/number.h"
 #include "test.h"
 
 TEST(only_canonical_numbers_that_fit_are_read)
@@ -46,4 +46,5 @@ TEST(a_number_survives_the_way_to_text_and_back)
     }
 }
 
-RUN_TESTS(TEST_ROW(only_canonical_numbers_that_fit_are_read), TEST_ROW(a_number_survives_the_way_to_text_and_back))
+RUN_TESTS(TEST_ROW(only_canonical_numbers_that_fit_are_read),
+          TEST_ROW(a_number_survives_the_way_to_text_and_back))

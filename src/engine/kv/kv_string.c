@@ -77,7 +77,8 @@ static bool read_set_options(const struct kv_call *call, struct set_options *opt
         } else if (bytes_equal_nocase(word, BYTES("keepttl")) && unit.size == 0) {
             options->put.keep_ttl = 1;
         } else if (i + 1 < call->argument_count && !options->put.keep_ttl &&
-                   (unit.size == 0 || bytes_equal_nocase(unit, word)) && /* the same twice: the last counts */
+                   (unit.size == 0 ||
+                    bytes_equal_nocase(unit, word)) && /* the same twice: the last counts */
                    (bytes_equal_nocase(word, BYTES("ex")) || bytes_equal_nocase(word, BYTES("px")) ||
                     bytes_equal_nocase(word, BYTES("exat")) || bytes_equal_nocase(word, BYTES("pxat")))) {
             unit = word;

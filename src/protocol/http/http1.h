@@ -6,9 +6,9 @@
 #include "message/http.h"
 
 struct http1_limits {
-    uint32_t line_bytes_max;   /* of a request line's target (414) and of one field line (431); 16 KiB */
-    uint32_t head_bytes_max;   /* of the whole head (431); 64 KiB */
-    uint32_t fields_max;       /* field lines (431); 100 */
+    uint32_t line_bytes_max; /* of a request line's target (414) and of one field line (431); 16 KiB */
+    uint32_t head_bytes_max; /* of the whole head (431); 64 KiB */
+    uint32_t fields_max;     /* field lines (431); 100 */
 };
 
 enum http1_result {
@@ -55,12 +55,12 @@ enum http1_result http1_body_read(struct http1_body *body, struct bytes input, s
 
 /* What the connection decides about a response's framing. */
 struct http1_response_framing {
-    uint8_t minor_version;   /* the request's: 0 gets no chunked coding */
-    bool keep_alive;         /* false adds "Connection: close"; true adds "Connection: keep-alive" only for 1.0 */
-    bool chunked;            /* body_bytes is UNKNOWN and the client speaks 1.1 */
-    bool no_content_length;  /* 1xx, 204, and 304 to which no length applies */
-    bool add_date;           /* the response has no Date of its own */
-    char date[29];           /* IMF-fixdate for add_date */
+    uint8_t minor_version; /* the request's: 0 gets no chunked coding */
+    bool keep_alive; /* false adds "Connection: close"; true adds "Connection: keep-alive" only for 1.0 */
+    bool chunked;    /* body_bytes is UNKNOWN and the client speaks 1.1 */
+    bool no_content_length; /* 1xx, 204, and 304 to which no length applies */
+    bool add_date;          /* the response has no Date of its own */
+    char date[29];          /* IMF-fixdate for add_date */
 };
 
 /* Appends the status line, the framing fields, the response's fields and the empty line. */
