@@ -294,7 +294,8 @@ static void show_addresses(struct demo *demo)
     fprintf(demo->out, "   redis-cli -p %d SET greeting hello        the cache, as Redis\n",
             demo->resp_port);
     fprintf(demo->out,
-            "   printf 'get greeting\\r\\nquit\\r\\n' | nc 127.0.0.1 %d    the cache, as memcached\n",
+            "   exec 3<>/dev/tcp/127.0.0.1/%d; printf 'get greeting\\r\\nquit\\r\\n' >&3; cat <&3    as "
+            "memcached\n",
             demo->memcached_port);
     fprintf(demo->out, "%sCtrl-C ends it.%s\n", bold, plain);
     fflush(demo->out);
