@@ -19,8 +19,9 @@ struct origin_options {
     int64_t connect_timeout_ms;    /* name, connection and TLS together */
     int64_t first_byte_timeout_ms; /* from the request's last piece sent to the response's head; it does not
                                     * run while the owner is being waited for */
-    int64_t total_timeout_ms;      /* from origin_start to the end, waiting for a place included; 0: none */
-    uint32_t connections_max;      /* at least 1 */
+    /* Waiting for a place and connecting may take the sum of those two. */
+    int64_t total_timeout_ms; /* from origin_start to the end, waiting for a place included; 0: none */
+    uint32_t connections_max; /* at least 1 */
 };
 
 enum err origin_create(const struct origin_options *options, struct origin **origin);
@@ -69,6 +70,10 @@ void origin_send_body(struct origin_call *call, struct bytes bytes, bool last);
 /* Holds the response's body back (the connection's flow control holds the origin), and lets it go on. */
 void origin_pause(struct origin_call *call);
 void origin_resume(struct origin_call *call);
+
+/* From now on, once the head is there, each piece of the body must come within `silence_ms` of the one
+ * before, unless the body is held back; else the call ends with ERR_TIMEOUT. 0: any silence will do. */
+void origin_limit_silence(struct origin_call *call, int64_t silence_ms);
 
 /* Gives the call up, at any time before `done`, inside any callback: no further callback; the connection is
  * closed. */

@@ -34,6 +34,14 @@ static void await_head(struct origin_call *call)
                                call->origin->options.first_byte_timeout_ms);
 }
 
+/* It is the origin's turn to send more of the body, if that is limited, unless the owner holds it back. */
+static void await_body(struct origin_call *call)
+{
+    if (call->has_head && !call->has_ended && call->silence_ms != 0)
+        set_deadline(call,
+                     call->held ? 0 : loop_now(call->origin->options.loop).mono_ms + call->silence_ms);
+}
+
 /* Has libcurl go on with the call soon. */
 static void touch(struct origin_call *call)
 {
@@ -129,6 +137,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
         return CURL_WRITEFUNC_PAUSE;
     }
     call->callbacks.body(call->owner, bytes_of(data, size));
+    await_body(call);
     return call->has_ended ? 0 : size;
 }
 
@@ -196,11 +205,22 @@ void origin_send_body(struct origin_call *call, struct bytes bytes, bool last)
         touch(call);
 }
 
-void origin_pause(struct origin_call *call) { call->held = true; }
+void origin_limit_silence(struct origin_call *call, int64_t silence_ms)
+{
+    call->silence_ms = silence_ms;
+    await_body(call);
+}
+
+void origin_pause(struct origin_call *call)
+{
+    call->held = true;
+    await_body(call);
+}
 
 void origin_resume(struct origin_call *call)
 {
     call->held = false;
+    await_body(call);
     if (call->response_paused)
         touch(call);
 }
@@ -279,7 +299,10 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
         goto destroy;
     if (origin->options.total_timeout_ms > 0)
         made->total_due_ms = loop_now(origin->options.loop).mono_ms + origin->options.total_timeout_ms;
-    set_deadline(made, 0);
+    /* A place must come free, and the connection stand, before anybody would have given up on the answer.
+     */
+    set_deadline(made, loop_now(origin->options.loop).mono_ms + origin->options.connect_timeout_ms +
+                           origin->options.first_byte_timeout_ms);
     *call = made;
     return OK;
 

@@ -33,6 +33,7 @@ struct origin_call {
     struct curl_slist *field_lines;
     struct timer deadline;
     int64_t total_due_ms;    /* 0: none */
+    int64_t silence_ms;      /* between two pieces of the response's body; 0: any */
     enum err verdict;        /* once ended */
     struct buffer body;      /* the request's: handed to us and not yet taken by libcurl */
     int64_t body_left_bytes; /* that the owner has still to hand over, or HTTP_BODY_UNKNOWN */

@@ -78,27 +78,11 @@ static bool note_framing(const struct http_field *field, struct framing *framing
     return true;
 }
 
-/* True if the comma-separated `value` of a Connection field names `name`. */
-static bool is_named_in(struct bytes name, struct bytes value)
-{
-    while (value.size > 0) {
-        const char *comma = memchr(value.data, ',', value.size);
-        size_t size = comma != NULL ? (size_t)(comma - value.data) : value.size;
-        if (bytes_equal_nocase(bytes_trim(bytes_first(value, size)), name))
-            return true;
-        value = bytes_after(value, comma != NULL ? size + 1 : size);
-    }
-    return false;
-}
-
 static bool is_of_this_hop(const struct http_field *field, const struct http_fields *all)
 {
     if (field->header != HTTP_HEADER_OTHER && http_header_kind(field->header) == HTTP_HEADER_HOP_BY_HOP)
         return true;
-    for (size_t i = 0; i < all->count; i++)
-        if (all->list[i].header == HTTP_HEADER_CONNECTION && is_named_in(field->name, all->list[i].value))
-            return true;
-    return false;
+    return http_connection_names(all, field->name);
 }
 
 static void drop_fields_of_this_hop(struct http_fields *fields)

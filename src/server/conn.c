@@ -21,6 +21,17 @@ static int64_t write_due_ms(const struct conn *conn)
            write_ms;
 }
 
+/* Until the protocol is known. A cache client that opens connections before it needs them is merely idle.
+ */
+static int64_t first_bytes_due_ms(const struct conn *conn)
+{
+    const struct conn_limits *limits = conn->worker->limits;
+
+    if (conn->input.size > 0)
+        return conn->opened_ms + limits->head_ms;
+    return limits->cache_idle_ms > 0 ? conn->opened_ms + limits->cache_idle_ms : INT64_MAX;
+}
+
 static int64_t due_ms(const struct conn *conn)
 {
     int64_t write_ms = write_due_ms(conn);
@@ -28,8 +39,7 @@ static int64_t due_ms(const struct conn *conn)
 
     if (conn->closing)
         return write_ms;
-    kind_ms =
-        conn->kind != NULL ? conn->kind->due_ms(conn) : conn->opened_ms + conn->worker->limits->head_ms;
+    kind_ms = conn->kind != NULL ? conn->kind->due_ms(conn) : first_bytes_due_ms(conn);
     return write_ms < kind_ms ? write_ms : kind_ms;
 }
 
@@ -38,6 +48,12 @@ void conn_update_deadline(struct conn *conn)
     int64_t due = due_ms(conn);
     if (due != INT64_MAX && (!timer_is_set(&conn->deadline) || due < conn->deadline.due_ms))
         timer_set(conn->worker->loop, &conn->deadline, due);
+}
+
+void conn_note_slowness(struct conn *conn, const char *why)
+{
+    counters_add(&conn->worker->counters, METRIC_deadlines_missed, 1);
+    log_write_limited(conn->worker->log, LOG_INFO, LOG_KIND_DEADLINE, "a client was too slow: %s", why);
 }
 
 /* The timer is set early rather than moved at every request: here it is found out what is really due. */
@@ -53,13 +69,15 @@ static void deadline_fired(struct timer *timer)
         conn_update_deadline(conn);
         return;
     }
-    counters_add(&conn->worker->counters, METRIC_deadlines_missed, 1);
-    log_write_limited(conn->worker->log, LOG_INFO, LOG_KIND_DEADLINE, "a client was too slow: %s",
-                      write_is_late ? "it does not read its answers" : "it does not send its request");
-    if (write_is_late || conn->kind == NULL)
+    if (write_is_late) {
+        conn_note_slowness(conn, "it does not read its answers");
+        conn->closing = true;
         stream_abort(&conn->stream);
-    else
+    } else if (conn->kind == NULL) {
+        conn_close(conn);
+    } else {
         conn->kind->too_slow(conn);
+    }
 }
 
 /* ---- input ------------------------------------------------------------------------------------- */
@@ -94,8 +112,7 @@ void conn_release_input(struct conn *conn)
     if (!conn->held)
         return;
     conn->held = false;
-    stream_resume(&conn->stream);
-    conn_go_on(conn);
+    conn_go_on(conn); /* the stream is resumed behind it: its end must not overtake what came before */
 }
 
 static void run_go_on(struct task *task)
@@ -108,6 +125,8 @@ static void run_go_on(struct task *task)
         return;
     }
     feed(conn, (struct bytes){NULL, 0});
+    if (!conn->held && !conn->closing)
+        stream_resume(&conn->stream);
 }
 
 void conn_go_on(struct conn *conn)

@@ -64,5 +64,8 @@ void conn_close(struct conn *conn);
 /* The deadline may have come nearer: has the timer set anew if so. */
 void conn_update_deadline(struct conn *conn);
 
+/* Logs that the client was too slow, and counts it. */
+void conn_note_slowness(struct conn *conn, const char *why);
+
 /* Logs that the client sent something it should not have, and counts it. */
 void conn_note_refusal(struct conn *conn, struct bytes why);

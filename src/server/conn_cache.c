@@ -20,20 +20,34 @@ struct cache_conn {
 /* Renders what the engine says on this connection. */
 struct rendering {
     struct reply reply;
+    struct conn *conn;
     struct buffer *output;
     const struct session *session;
+    bool is_too_large; /* more was said than one connection may hold */
 };
+
+/* Whether there is room for one more outcome: a client that asks for much at once and does not read must
+ * not fill our memory. Beyond the limit nothing more is said, and the connection will be cut. */
+static bool has_room(struct rendering *rendering)
+{
+    if (LIKELY(rendering->output->size <= rendering->conn->worker->limits->answer_bytes_max))
+        return true;
+    rendering->is_too_large = true;
+    return false;
+}
 
 static void say_resp(struct reply *reply, const struct outcome *outcome)
 {
     struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
-    resp_render(rendering->output, rendering->session->resp_version, outcome);
+    if (has_room(rendering))
+        resp_render(rendering->output, rendering->session->resp_version, outcome);
 }
 
 static void say_memcached(struct reply *reply, const struct outcome *outcome)
 {
     struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
-    memcached_render(rendering->output, outcome);
+    if (has_room(rendering))
+        memcached_render(rendering->output, outcome);
 }
 
 static void say_nothing(struct reply *reply, const struct outcome *outcome)
@@ -56,6 +70,12 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
     return cache;
+}
+
+/* False while the data of a refused memcached command is dropped: that is no line. */
+static bool is_at_a_command(const struct cache_conn *cache)
+{
+    return cache->wire != WIRE_MEMCACHED || cache->memcached.skip_bytes == 0;
 }
 
 static enum parse parse(struct conn *conn, struct cache_conn *cache, struct bytes input,
@@ -92,7 +112,7 @@ static void run(struct conn *conn, struct cache_conn *cache, size_t count, struc
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
-    for (size_t i = 0; i < count && !cache->session.closing; i++) {
+    for (size_t i = 0; i < count && !cache->session.closing && !rendering->is_too_large; i++) {
         rendering->reply.say = worker->commands[i].quiet ? say_nothing : say;
         kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
     }
@@ -103,7 +123,7 @@ static size_t received(struct conn *conn, struct bytes input)
 {
     struct worker *worker = conn->worker;
     struct cache_conn *cache = conn->kind_state != NULL ? conn->kind_state : begin(conn, input);
-    struct rendering rendering;
+    struct rendering rendering = {.conn = conn};
     size_t offset = 0;
 
     if (cache == NULL) {
@@ -129,7 +149,7 @@ static size_t received(struct conn *conn, struct bytes input)
             size_t consumed = 0;
 
             /* Cross-protocol scripting: a page that makes a browser post commands here gets nothing. */
-            if (UNLIKELY(rest.data[0] != '*') && detect_http_line(rest)) {
+            if (UNLIKELY(rest.data[0] != '*') && is_at_a_command(cache) && detect_http_line(rest)) {
                 result = PARSE_FATAL;
                 error = (struct bytes){NULL, 0};
                 conn_note_refusal(conn, BYTES("HTTP on a cache port"));
@@ -142,10 +162,19 @@ static size_t received(struct conn *conn, struct bytes input)
             if (command->argument_count == 0)
                 continue;
             count++;
-            if (command->argument_count > WORKER_BATCH_ARGUMENTS)
-                break; /* its arguments are the parser's, good until the next call only */
+            /* A long command's arguments, and a quoted word's text, are the parser's: good until its next
+             * call only. */
+            if ((cache->wire == WIRE_RESP ? cache->resp.many : cache->memcached.many) != NULL)
+                break;
         }
         run(conn, cache, count, &rendering);
+        if (UNLIKELY(rendering.is_too_large)) {
+            log_write_limited(worker->log, LOG_WARNING, LOG_KIND_CAP,
+                              "a connection was cut: its answers are larger than a connection may buffer");
+            conn->closing = true;
+            stream_abort(&conn->stream);
+            return input.size;
+        }
         if (cache->session.closing) {
             conn_close(conn);
             return input.size;
@@ -206,6 +235,11 @@ static int64_t due_ms(const struct conn *conn)
     return limits->cache_idle_ms > 0 ? conn->active_ms + limits->cache_idle_ms : INT64_MAX;
 }
 
-static void too_slow(struct conn *conn) { conn_close(conn); }
+static void too_slow(struct conn *conn)
+{
+    if (conn->input.size > 0)
+        conn_note_slowness(conn, "its command does not end");
+    conn_close(conn); /* else it was idle */
+}
 
 const struct conn_kind conn_kind_cache = {received, ended, drained, closed, drain, due_ms, too_slow};

@@ -70,10 +70,10 @@ static void client_read(struct exchange *x, bool wanted)
 {
     struct http_conn *http = http_of(x);
 
-    http->body_wanted = wanted;
-    if (!wanted)
+    http->body_wanted = wanted && !http1_body_is_done(&http->body);
+    if (!http->body_wanted)
         return;
-    if (http->continue_owed) {
+    if (http->continue_owed && !http->responded) {
         http->continue_owed = false;
         buffer_append_literal(stream_output(&http->conn->stream), "HTTP/1.1 100 Continue\r\n\r\n");
     }
@@ -164,6 +164,18 @@ static void client_end(struct exchange *x)
     finish(http);
 }
 
+/* Cuts the connection in the midst of an answer. Where the connection's end is the body's end, only a reset
+ * tells the client that the body is not whole. */
+static void cut(struct http_conn *http)
+{
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    if (http->responded && !http->chunked && http->response_left_bytes == HTTP_BODY_UNKNOWN)
+        setsockopt(http->conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    http->conn->closing = true;
+    stream_abort(&http->conn->stream);
+}
+
 static void client_abort(struct exchange *x)
 {
     struct http_conn *http = http_of(x);
@@ -171,8 +183,7 @@ static void client_abort(struct exchange *x)
     http->active = false;
     free(http->kept);
     http->kept = NULL;
-    http->conn->closing = true;
-    stream_abort(&http->conn->stream);
+    cut(http);
 }
 
 static const struct exchange_client client = {client_read, client_respond, client_send,
@@ -221,6 +232,20 @@ static void begin(struct http_conn *http, struct bytes head)
     }
 }
 
+/* The client's request turned out to be none while the engine has it: refuse it, or, when it is too late
+ * for that, cut the connection. */
+static void give_up(struct http_conn *http, int status)
+{
+    http->active = false;
+    http->exchange.engine->gone(&http->exchange);
+    free(http->kept);
+    http->kept = NULL;
+    if (http->responded)
+        cut(http);
+    else
+        refuse(http->conn, status);
+}
+
 /* Hands the engine what of the request's body is there and wanted. Returns how much was consumed. */
 static size_t read_body(struct http_conn *http, struct bytes input)
 {
@@ -239,17 +264,7 @@ static size_t read_body(struct http_conn *http, struct bytes input)
         if (!http->active || http->conn->closing)
             break;
         if (result == HTTP1_BAD) {
-            bool responded = http->responded;
-            http->active = false;
-            http->exchange.engine->gone(&http->exchange);
-            free(http->kept);
-            http->kept = NULL;
-            if (responded) {
-                http->conn->closing = true;
-                stream_abort(&http->conn->stream);
-            } else {
-                refuse(http->conn, status);
-            }
+            give_up(http, status);
             break;
         }
         if (http1_body_is_done(&http->body)) {
@@ -316,7 +331,7 @@ static size_t received(struct conn *conn, struct bytes input)
         return input.size;
     if (http->active && offset < input.size && !http->body_wanted)
         conn_hold_input(conn); /* the next request, or a body nobody wants yet: the client may wait */
-    else if (!http->active && conn->peer_ended)
+    else if (!http->active && conn->peer_ended && !conn->held)
         conn_close(conn);
     return offset;
 }
@@ -388,20 +403,12 @@ static void too_slow(struct conn *conn)
     struct http_conn *http = conn->kind_state;
 
     if (http != NULL && http->active) {
-        bool responded = http->responded;
-        http->active = false;
-        http->exchange.engine->gone(&http->exchange);
-        free(http->kept);
-        http->kept = NULL;
-        if (responded) {
-            conn->closing = true;
-            stream_abort(&conn->stream);
-            return;
-        }
-        refuse(conn, 408);
+        conn_note_slowness(conn, "its request's body does not end");
+        give_up(http, 408);
         return;
     }
     if (http != NULL && http->head_began_ms != 0) {
+        conn_note_slowness(conn, "its request's head does not end");
         refuse(conn, 408); /* RFC 9110 §15.5.9 */
         return;
     }

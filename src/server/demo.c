@@ -318,13 +318,17 @@ int demo_run(const struct options *options, FILE *out)
                 "thread%s)\n",
                 paint(&demo, BOLD), paint(&demo, PLAIN), server_loop_name(demo.front),
                 server_thread_count(demo.front), server_thread_count(demo.front) == 1 ? "" : "s");
-        show_miss_and_hit(&demo);
-        show_crowd(&demo);
-        show_stale(&demo);
-        show_cache(&demo);
+        static void (*const tour[])(struct demo *) = {show_miss_and_hit, show_crowd, show_stale,
+                                                      show_cache};
+        bool interrupted = false;
+
+        for (size_t i = 0; i < COUNT_OF(tour) && !interrupted; i++) {
+            tour[i](&demo);
+            interrupted = run_wait(0);
+        }
         if (demo.mock == NULL)
             demo.held = false;
-        if (!options->demo_once) {
+        if (!options->demo_once && !interrupted) {
             show_addresses(&demo);
             run_wait(-1);
         }

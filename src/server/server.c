@@ -120,6 +120,7 @@ static void set_limits(struct server *server)
         .memcached = {.line_bytes_max = 64 * 1024, .value_bytes_max = (uint64_t)options->value_bytes_max},
         .input_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .output_bytes_max = 1024 * 1024,
+        .answer_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .http_idle_ms = options->idle_timeout_ms,
         .cache_idle_ms = options->cache_idle_timeout_ms,
         .head_ms = options->header_timeout_ms,

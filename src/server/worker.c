@@ -47,8 +47,11 @@ static bool is_idle(const struct worker *worker)
 
 static void abort_connections(struct worker *worker)
 {
-    for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next)
-        stream_abort(&CONTAINER_OF(node, struct conn, in_worker)->stream);
+    for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next) {
+        struct conn *conn = CONTAINER_OF(node, struct conn, in_worker);
+        conn->closing = true;
+        stream_abort(&conn->stream);
+    }
 }
 
 /* Looks now and then whether the worker may end. */
@@ -89,8 +92,11 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
     timer_init(&worker->drain_check, look_at_drain);
     worker->draining = true;
     worker->drain_deadline_ms = deadline_ms;
-    for (size_t i = 0; i < worker->port_count; i++)
+    for (size_t i = 0; i < worker->port_count; i++) {
         listener_stop(&worker->ports[i].listener);
+        /* Newcomers are refused from now on, and a successor may have the port. */
+        shutdown(worker->ports[i].fd, SHUT_RDWR);
+    }
     for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next) {
         struct conn *conn = CONTAINER_OF(node, struct conn, in_worker);
         if (conn->kind != NULL && !conn->closing)

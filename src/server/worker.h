@@ -26,8 +26,9 @@ struct conn_limits {
     struct http1_limits http;
     struct resp_limits resp;
     struct memcached_limits memcached;
-    uint64_t input_bytes_max;            /* received and not yet dealt with */
-    uint64_t output_bytes_max;           /* queued: beyond it the connection reads no further requests */
+    uint64_t input_bytes_max;  /* received and not yet dealt with */
+    uint64_t output_bytes_max; /* queued: beyond it the connection reads no further requests */
+    uint64_t answer_bytes_max; /* queued by one batch of commands: beyond it the connection is cut */
     int64_t http_idle_ms, cache_idle_ms; /* 0: never */
     int64_t head_ms, body_ms, write_ms;
 };

@@ -1,5 +1,5 @@
 """The gateway in front of real servers: nginx, and a Python server that does what each test needs."""
-import gzip, http.client, os, socket, subprocess, threading, time, unittest
+import gzip, http.client, os, socket, struct, subprocess, threading, time, unittest
 
 from harness import Nginx, Nuthatch, Origin, fetch, free_port, raw
 
@@ -339,6 +339,111 @@ class InFrontOfPython(unittest.TestCase):
             time.sleep(1)
             self.assertLess(server.resident_kib() - before, 16 << 10)
             self.assertEqual(fetch(server.port, "/small", "HEAD").status, 200)
+
+    def test_a_field_that_connection_names_counts_as_absent_for_vary(self):
+        def answer(request):
+            language = request.headers["Accept-Language"] or "-"
+            if request.headers["If-Modified-Since"]:
+                request.reply(304, Cache_Control="max-age=60", Vary="Accept-Language")
+            else:
+                request.reply(200, language.encode(), Cache_Control="max-age=1", Vary="Accept-Language",
+                              Last_Modified="Thu, 01 Jan 2026 00:00:00 GMT")
+        origin, server = self.serve(answer)
+        self.assertEqual(fetch(server.port, "/x", Accept_Language="de").body, b"de")
+        time.sleep(1.1)
+        fetch(server.port, "/x", Accept_Language="de", Connection="Accept-Language")
+        self.assertEqual(fetch(server.port, "/x").body, b"-")
+
+    def test_an_origin_that_falls_silent_in_a_body_does_not_block_its_url(self):
+        silent = [True]
+
+        def answer(request):
+            request.send_response(200)
+            request.send_header("Cache-Control", "max-age=60")
+            request.send_header("Content-Length", "10")
+            request.end_headers()
+            request.wfile.write(b"first")
+            request.wfile.flush()
+            if silent[0]:
+                time.sleep(3)
+            request.wfile.write(b"later")
+        origin, server = self.serve(answer, "--first-byte-timeout", "500ms")
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            fetch(server.port, "/x")
+        silent[0] = False
+        self.assertEqual(fetch(server.port, "/x").body, b"firstlater")
+
+    def test_clients_that_leave_at_once_cost_nothing_lasting(self):
+        stop = threading.Event()
+        self.addCleanup(stop.set)
+        origin, server = self.serve(lambda r: stop.wait(20), "--origin-connections", "4", "--threads", "1")
+
+        def crowd(name):
+            clients = [socket.create_connection(("127.0.0.1", server.port), 30) for _ in range(2000)]
+            for i, client in enumerate(clients):
+                client.sendall(b"GET /%s/%d HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (name, i, b"y" * 8000))
+            time.sleep(0.5)
+            for client in clients:  # with a reset
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+            time.sleep(0.2)
+        crowd(b"first")
+        before = server.resident_kib()  # what was freed need not go back to the system, but must serve again
+        crowd(b"second")
+        self.assertLess(server.resident_kib() - before, 16 << 10)
+
+    def test_who_waits_for_a_connection_to_the_origin_does_not_wait_for_ever(self):
+        stop = threading.Event()
+        self.addCleanup(stop.set)
+        origin, server = self.serve(lambda r: stop.wait(20), "--origin-connections", "1", "--threads", "1",
+                                    "--first-byte-timeout", "1s", "--connect-timeout", "200ms")
+        answers = []
+        threads = [threading.Thread(target=lambda i=i: answers.append(fetch(server.port, f"/{i}").status))
+                   for i in range(10)]
+        began = time.time()
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual(set(answers), {504})
+        self.assertLess(time.time() - began, 6)
+
+    def test_one_clients_bad_request_does_not_fail_the_url_for_others(self):
+        def answer(request):
+            if request.headers["X-Evil"]:
+                request.wfile.write(b"garbage\r\n\r\n")
+                request.close_connection = True
+            else:
+                request.reply(200, b"fine", Cache_Control="no-store")
+        origin, server = self.serve(answer)
+        self.assertEqual(fetch(server.port, "/x", X_Evil="1").status, 502)
+        self.assertEqual(fetch(server.port, "/x").body, b"fine")
+
+    def test_a_304_without_a_date_is_as_old_as_its_coming(self):
+        def answer(request):
+            request.send_response_only(304 if request.headers["If-None-Match"] else 200)
+            request.send_header("Cache-Control", "max-age=2")
+            request.send_header("ETag", '"a"')
+            if not request.headers["If-None-Match"]:
+                request.send_header("Content-Length", "1")
+            request.end_headers()
+            if not request.headers["If-None-Match"]:
+                request.wfile.write(b"x")
+        origin, server = self.serve(answer)
+        fetch(server.port, "/x")
+        time.sleep(3.1)
+        fetch(server.port, "/x")
+        self.assertIn("; hit", fetch(server.port, "/x")["Cache-Status"])
+        self.assertEqual(origin.count(), 2)
+
+    def test_a_head_without_a_length_is_given_none(self):
+        def answer(request):
+            request.send_response(200)
+            request.send_header("Transfer-Encoding", "chunked")
+            request.end_headers()
+        origin, server = self.serve(answer)
+        for _ in range(10):
+            self.assertIsNone(fetch(server.port, "/x", "HEAD")["Content-Length"])
 
     def test_get_with_a_body_is_refused(self):
         origin, server = self.serve(lambda r: r.reply(200, b"x"))

@@ -107,6 +107,46 @@ class Limits(unittest.TestCase):
                 greedy.close()
 
 
+    def test_answers_larger_than_a_connection_may_buffer_cut_it(self):
+        for loop in LOOPS:
+            with Nuthatch("cache", "--memory", "64M", "--value-max", "4M", "--connection-buffer", "8M",
+                          "--loop", loop) as server:
+                value = b"v" * (4 << 20)
+                with connect(server.port) as s:
+                    s.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n" % (len(value), value))
+                    self.assertEqual(s.recv(10), b"+OK\r\n")
+                before = server.resident_kib()
+                with connect(server.port) as s:
+                    s.sendall(b"*101\r\n$4\r\nMGET\r\n" + b"$1\r\nk\r\n" * 100)
+                    time.sleep(0.3)
+                    self.assertLess(server.resident_kib() - before, 40 << 10)
+                with connect(server.port) as s:
+                    s.sendall(b"PING\r\n")
+                    self.assertEqual(s.recv(10), b"+PONG\r\n")
+
+    def test_dropped_data_is_not_taken_for_http(self):
+        for loop in LOOPS:
+            with Nuthatch("cache", "--value-max", "1k", "--loop", loop) as server, connect(server.port) as s:
+                data = b"GET / HTTP/1.1\r\nHost: a\r\n" * 100
+                s.sendall(b"set k 0 0 %d\r\n" % len(data))
+                for i in range(0, len(data), 26):
+                    s.sendall(data[i:i + 26])
+                    time.sleep(0.001)
+                s.sendall(b"\r\nget k\r\n")
+                received = b""
+                while not received.endswith(b"END\r\n"):
+                    piece = s.recv(1000)
+                    self.assertTrue(piece, received)
+                    received += piece
+                self.assertEqual(received, b"SERVER_ERROR object too large for cache\r\nEND\r\n")
+
+    def test_a_silent_cache_client_is_merely_idle(self):
+        with Nuthatch("cache", "--header-timeout", "300ms") as server, connect(server.port) as s:
+            time.sleep(1)
+            s.sendall(b"PING\r\n")
+            self.assertEqual(s.recv(10), b"+PONG\r\n")
+
+
 class NuthatchWith(Nuthatch):
     """With something done in the child before it runs."""
 
@@ -173,6 +213,35 @@ class Http(unittest.TestCase):
                                                      (i, b"Connection: close\r\n" if i == 3 else b"") for i in (1, 2, 3)))
                 self.assertEqual(re.findall(rb"\r\n\r\n(/\d)", received), [b"/1", b"/2", b"/3"])
 
+    def test_a_client_that_ends_its_side_gets_all_its_answers(self):
+        for loop in LOOPS:
+            with Nuthatch("mock", "examples/db.json", "--latency", "50ms", "--loop", loop) as server:
+                received = raw(server.port, b"GET /users/1 HTTP/1.1\r\nHost: a\r\n\r\n" * 3, shutdown=True)
+                self.assertEqual(received.count(b"HTTP/1.1 200 OK"), 3, received)
+            with Nuthatch("cache", "--loop", loop) as server:
+                value = b"v" * 300_000
+                received = raw(server.port, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n" + value + b"\r\n" +
+                               b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" * 80, shutdown=True)
+                self.assertEqual(received.count(b"$300000\r\n"), 80)
+
+    def test_an_http_1_0_client_can_tell_a_cut_answer(self):
+        def answer(request):
+            request.send_response(200)
+            request.send_header("Transfer-Encoding", "chunked")
+            request.end_headers()
+            request.wfile.write(b"5\r\nhello\r\n")
+            request.wfile.flush()
+            time.sleep(0.3)
+            request.close_connection = True
+            request.connection.shutdown(socket.SHUT_RDWR)
+        for loop in LOOPS:
+            with Origin(answer) as origin, Nuthatch("gateway", origin.url, "--loop", loop) as server:
+                with connect(server.port) as s:
+                    s.sendall(b"GET /x HTTP/1.0\r\n\r\n")
+                    with self.assertRaises(ConnectionResetError):
+                        while s.recv(1000):
+                            pass
+
     def test_an_http_1_0_client_gets_an_end_it_understands(self):
         def answer(request):
             request.send_response(200)
@@ -220,6 +289,21 @@ class Stopping(unittest.TestCase):
                     self.assertTrue(received.endswith(b"finished"), received)
                     self.assertIn(b"Connection: close", received)
                 self.assertEqual(server.process.wait(10), 0)
+
+    def test_newcomers_are_refused_and_a_successor_has_the_port(self):
+        for loop in LOOPS:
+            server = Nuthatch("mock", "examples/db.json", "--latency", "1500ms", "--loop", loop)
+            with connect(server.port) as s:
+                s.sendall(b"GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
+                time.sleep(0.2)
+                server.process.send_signal(signal.SIGTERM)
+                time.sleep(0.3)
+                with self.assertRaises(ConnectionRefusedError):
+                    connect(server.port)
+                with Nuthatch("mock", "examples/db.json", "--loop", loop, listen=f"http://127.0.0.1:{server.port}") as successor:
+                    self.assertEqual(fetch(successor.port, "/users").status, 200)
+                self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 200 OK"))
+            self.assertEqual(server.process.wait(10), 0)
 
     def test_the_deadline_ends_what_takes_too_long(self):
         started = threading.Event()

@@ -141,7 +141,7 @@ static void call_for_attention(struct fetch *fetch)
 {
     bool is_under_way = fetch->progress == FETCH_WAITING || fetch->progress == FETCH_FLOWING;
 
-    if (fetch->worker == NULL || fetch->is_posted || !is_under_way)
+    if (!is_under_way || fetch->worker == NULL || fetch->is_posted)
         return;
     fetch->is_posted = true;
     fetch->reference_count++;
@@ -160,7 +160,7 @@ static uint64_t lag_bytes(const struct fetch *fetch)
     return lag;
 }
 
-/* Under the lock. */
+/* The fetch's own worker's; under the lock. */
 static bool is_wanted(const struct fetch *fetch)
 {
     if (!list_is_empty(&fetch->readers))
@@ -169,7 +169,8 @@ static bool is_wanted(const struct fetch *fetch)
         return false;
     switch (fetch->progress) {
     case FETCH_WAITING: /* may turn out to be worth storing */
-        return fetch->key.size > 0 && http_method_is_safe(fetch->method);
+        return fetch->key.size > 0 && http_method_is_safe(fetch->method) && /* and holds up nobody */
+               origin_call_count(fetch->worker->origin) <= fetch->gateway->origin.connections_max;
     case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
     case FETCH_COMPLETE:
     case FETCH_FAILED:
@@ -527,7 +528,8 @@ static void judge(struct fetch *fetch)
     if (head->is_shared)
         return;
     if (facts->status < 500) {
-        take_note(fetch, NOTE_NOT_SHAREABLE, facts->status, NOT_SHAREABLE_MS);
+        if (facts->status != 304) /* which says nothing of what others would get */
+            take_note(fetch, NOTE_NOT_SHAREABLE, facts->status, NOT_SHAREABLE_MS);
         return;
     }
     head->is_shared = fetch->may_be_shared && may_share_failure(facts, &fetch->traits);
@@ -557,6 +559,10 @@ static void publish(struct fetch *fetch)
     fetch->progress = FETCH_FLOWING;
     wake_readers(fetch);
     fetch_unlock(fetch);
+    /* Others will wait for what is kept: an origin that falls silent must not keep them waiting for ever.
+     * What is only passed on may be silent as long as its one client likes. */
+    if (is_kept)
+        origin_limit_silence(fetch->call, fetch->gateway->origin.first_byte_timeout_ms);
 }
 
 /* The head is complete but for what follows from it. The fetch may be gone afterwards. */
@@ -682,7 +688,9 @@ static void report_failure(struct fetch *fetch, enum err err)
     if (fetch->progress != FETCH_WAITING)
         return;
     counters_add(fetch->worker->counters, METRIC_gateway_origin_errors, 1);
-    take_note(fetch, NOTE_UNREACHABLE, err == ERR_TIMEOUT ? 504 : 502, FAILING_MS);
+    /* Noted for all is only what no single request is to blame for. */
+    if (err == ERR_REFUSED || err == ERR_UNREACHABLE || err == ERR_TLS || err == ERR_TIMEOUT)
+        take_note(fetch, NOTE_UNREACHABLE, err == ERR_TIMEOUT ? 504 : 502, FAILING_MS);
     /* A write may have been carried out although we never heard of it. */
     if (!http_method_is_safe(fetch->method) && err != ERR_REFUSED)
         invalidate_target(fetch);
@@ -975,7 +983,7 @@ void fetch_leave(struct reader *reader)
     reader->chunk = NULL;
     reader->fetch = NULL;
     reader->is_waiting = false;
-    if (!is_wanted(fetch) || (fetch->is_paused && lag_bytes(fetch) <= RESUME_BYTES))
+    if (list_is_empty(&fetch->readers) || (fetch->is_paused && lag_bytes(fetch) <= RESUME_BYTES))
         call_for_attention(fetch);
     fetch_unlock_and_release(fetch);
 }

@@ -386,8 +386,10 @@ static void revalidate_in_background(struct passage *passage, const struct cache
     struct stored_note note;
     bool joined;
 
-    /* For a HEAD nobody would bring a body; and one who fails is asked again later. */
-    if (passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
+    /* For a HEAD nobody would bring a body; one who fails is asked again later; and who waits comes first.
+     */
+    if (origin_call_count(passage->worker->origin) >= passage->worker->gateway->origin.connections_max ||
+        passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
         (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
         return;
@@ -591,7 +593,8 @@ static void respond_fetched(struct passage *passage)
     if (!is_from_store)
         age_seconds = head->facts.freshness.age_seconds; /* as the origin said it, if it did */
     passage->promised_bytes = head->body_bytes;
-    if (head->body_bytes == HTTP_BODY_UNKNOWN && fetch_look(&passage->reader) == FETCH_COMPLETE)
+    if (head->body_bytes == HTTP_BODY_UNKNOWN && x->request->method != HTTP_METHOD_HEAD &&
+        fetch_look(&passage->reader) == FETCH_COMPLETE)
         passage->promised_bytes = (int64_t)fetch_body_bytes(&passage->reader);
     passage->skips_body =
         x->request->method == HTTP_METHOD_HEAD || head->facts.status == 204 || head->facts.status == 304;

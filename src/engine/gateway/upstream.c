@@ -67,25 +67,6 @@ bool target_is_plain(struct bytes path, struct bytes query)
     return others > 0 || (dots != 1 && dots != 2);
 }
 
-/* RFC 9110 §7.6.1: a field that Connection names is for us alone. */
-static bool is_named_in_connection(const struct http_fields *fields, struct bytes name)
-{
-    for (size_t i = 0; i < fields->count; i++) {
-        struct bytes value = fields->list[i].value;
-        size_t at = 0;
-        if (fields->list[i].header != HTTP_HEADER_CONNECTION)
-            continue;
-        while (at < value.size) {
-            const char *comma = memchr(value.data + at, ',', value.size - at);
-            size_t end = comma == NULL ? value.size : (size_t)(comma - value.data);
-            if (bytes_equal_nocase(bytes_trim(bytes_of(value.data + at, end - at)), name))
-                return true;
-            at = end + 1;
-        }
-    }
-    return false;
-}
-
 bool upstream_fields_init(struct upstream_fields *upstream, const struct http_fields *fields,
                           bool with_preconditions)
 {
@@ -95,7 +76,7 @@ bool upstream_fields_init(struct upstream_fields *upstream, const struct http_fi
     for (size_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->list[i];
         if (!upstream_takes(field->header) || (is_precondition(field->header) && !with_preconditions) ||
-            is_named_in_connection(fields, field->name))
+            http_connection_names(fields, field->name))
             continue;
         buffer_append(&upstream->text, field->name);
         buffer_append(&upstream->text, field->value);
@@ -112,7 +93,7 @@ bool upstream_fields_init(struct upstream_fields *upstream, const struct http_fi
     for (size_t i = 0, taken = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->list[i];
         if (!upstream_takes(field->header) || (is_precondition(field->header) && !with_preconditions) ||
-            is_named_in_connection(fields, field->name))
+            http_connection_names(fields, field->name))
             continue;
         upstream->fields.list[taken++] =
             (struct http_field){field->header, bytes_of(text, field->name.size),

@@ -130,7 +130,8 @@ struct http_fields freshened_fields(struct bytes stored_rendered, const struct h
     if (merged.list == NULL)
         return merged;
     while (rendered_next(&stored_rendered, &field))
-        if (!replaces(not_modified, &field))
+        /* A 304 without a Date was made when it came (RFC 9110 §6.6.1), not when the stored one was. */
+        if (field.header != HTTP_HEADER_DATE && !replaces(not_modified, &field))
             merged.list[merged.count++] = field;
     for (size_t i = 0; i < not_modified->count; i++)
         if (!is_left_alone(not_modified->list[i].header))

@@ -102,6 +102,8 @@ static bool append_values_of(struct bytes name, const struct http_fields *fields
             continue;
         if (header == HTTP_HEADER_OTHER && !bytes_equal_nocase(field->name, name))
             continue;
+        if (http_connection_names(fields, field->name)) /* it does not go upstream: counts as absent */
+            continue;
         if (*size == capacity)
             return false;
         /* '=' tells an empty value from an absent field. */

@@ -35,11 +35,12 @@ struct resp_parser {
 
 /* Parses the command at the front of `input`, which must begin at the command's first byte at every call
  * until it is not PARSE_MORE. On DONE `command` borrows from `input` and from `arguments` (or, if there are
- * more than `argument_capacity`, from memory of the parser's that is good until the next call). On REFUSED
- * and FATAL `*error` is static or borrowed from the parser: "ERR Protocol error: …", without CRLF. An
- * empty line, and an array of 0 or fewer arguments, is DONE with an argument_count of 0: there is nothing
- * to run. Inline commands may end in LF alone, as Redis allows, and follow its rules for quotes. What a
- * browser can be made to send (POST, Host:, any HTTP request line) is FATAL without a word. */
+ * more than `argument_capacity`, from memory of the parser's that is good until the next call; so is what
+ * an inline command borrows). On REFUSED and FATAL `*error` is static or borrowed from the parser: "ERR
+ * Protocol error: …", without CRLF. An empty line, and an array of 0 or fewer arguments, is DONE with an
+ * argument_count of 0: there is nothing to run. Inline commands may end in LF alone, as Redis allows, and
+ * follow its rules for quotes. What a browser can be made to send (POST, Host:, any HTTP request line) is
+ * FATAL without a word. */
 enum parse resp_parse(struct resp_parser *parser, const struct resp_limits *limits, struct bytes input,
                       struct bytes *arguments, size_t argument_capacity, struct command *command,
                       size_t *consumed, struct bytes *error);
