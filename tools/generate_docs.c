@@ -191,11 +191,11 @@ static void print_commands(void)
 
 static void print_metrics(void)
 {
-    printf(
-        "%s# Metrics\n\n"
-        "What every worker counts since its start. `INFO` and `stats` show the sums over the workers.\n\n"
-        "| metric | what it counts |\n|---|---|\n",
-        generated);
+    printf("%s# Metrics\n\n"
+           "What every worker counts since its start. `INFO nuthatch` shows the sums over the workers by "
+           "these names.\n\n"
+           "| metric | what it counts |\n|---|---|\n",
+           generated);
 #define METRIC(name, help) printf("| `%s` | %s |\n", #name, help);
 #include "tables/metrics.def"
 #undef METRIC

@@ -364,7 +364,12 @@ static bool is_http_url(struct bytes text)
         if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f ||
             text.data[i] == '#' || text.data[i] == '?')
             return false;
-    return authority.size > 0 && authority.data[0] != '/' && authority.data[0] != ':';
+    if (authority.size == 0 || authority.data[0] == '/' || authority.data[0] == ':')
+        return false;
+    for (size_t i = 0; i < authority.size && authority.data[i] != '/'; i++)
+        if (authority.data[i] == '@') /* a user and a password have no place in an origin's name */
+            return false;
+    return true;
 }
 
 /* ---- where clients connect ---------------------------------------------------------------------- */

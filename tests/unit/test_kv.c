@@ -578,6 +578,8 @@ TEST(info_and_stats_tell_what_dashboards_read)
         "\r\nkeyspace_hits:5\r\n",
         "\r\nkeyspace_misses:7\r\n",
         "\r\nrole:master\r\n",
+        "\r\n\r\n# Nuthatch\r\nconnections_accepted:",
+        "\r\ngateway_hits:",
         "\r\n\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\ndb3:keys=2,",
     };
     static const char *const stats_parts[] = {

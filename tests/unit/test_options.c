@@ -296,6 +296,7 @@ TEST(only_listeners_and_origins_that_can_be_meant_are_taken)
         {"gateway http://a.example:80/base", OK},
         {"gateway https://[::1]", OK},
         {"gateway ftp://a", ERR_SYNTAX},
+        {"gateway http://user:password@a", ERR_SYNTAX},
         {"gateway a.example", ERR_SYNTAX},
         {"gateway http://", ERR_SYNTAX},
         {"gateway http:///path", ERR_SYNTAX},

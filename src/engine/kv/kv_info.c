@@ -116,14 +116,23 @@ static void write_keyspace(struct info *info)
     }
 }
 
+/* Everything that workers count, by the names of the table. */
+static void write_nuthatch(struct info *info)
+{
+    for (int metric = 0; metric < METRIC_COUNT; metric++)
+        LINE(info, "%s:%llu", metric_name((enum metric)metric),
+             (unsigned long long)info->facts.metrics[metric]);
+}
+
 static const struct section {
     const char *name, *title;
     void (*write)(struct info *info);
 } sections[] = {
-    {"server", "Server", write_server},    {"clients", "Clients", write_clients},
-    {"memory", "Memory", write_memory},    {"persistence", "Persistence", write_persistence},
-    {"stats", "Stats", write_stats},       {"replication", "Replication", write_replication},
-    {"cluster", "Cluster", write_cluster}, {"keyspace", "Keyspace", write_keyspace},
+    {"server", "Server", write_server},       {"clients", "Clients", write_clients},
+    {"memory", "Memory", write_memory},       {"persistence", "Persistence", write_persistence},
+    {"stats", "Stats", write_stats},          {"replication", "Replication", write_replication},
+    {"cluster", "Cluster", write_cluster},    {"nuthatch", "Nuthatch", write_nuthatch},
+    {"keyspace", "Keyspace", write_keyspace},
 };
 
 static bool is_asked_for(const struct kv_call *call, const struct section *section)
