@@ -878,6 +878,7 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
     if (err != OK) {
         if (reader != NULL)
             fetch_leave(reader);
+        /* The maker's reference is still held. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         finish(fetch, FETCH_FAILED, err);
     }
     return err;
