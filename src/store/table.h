@@ -197,8 +197,9 @@ static inline void table_prefetch_entry(const struct table *table, uint64_t hash
 {
     const struct bucket *bucket = table_place(table, hash);
     for (uint64_t mask = bucket_match(bucket_tags(bucket), table_tag(hash)); mask != 0; mask &= mask - 1) {
-        const char *entry = (const char *)slot_entry(bucket_slot(bucket, slot_of_mask(mask)));
-        __builtin_prefetch(entry, 1);
-        __builtin_prefetch(entry + 64);
+        /* A number, not a pointer: without the lock the slot may be empty by now. */
+        uintptr_t entry = (uintptr_t)slot_entry(bucket_slot(bucket, slot_of_mask(mask)));
+        __builtin_prefetch((const void *)entry, 1);
+        __builtin_prefetch((const void *)(entry + 64));
     }
 }

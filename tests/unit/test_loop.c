@@ -724,7 +724,7 @@ ON_BOTH(closing_delivers_the_last_words_to_a_peer_that_is_still_sending)
     EXPECT(comes_true(world, first_is_closed));
     EXPECT_EQ(world->accounts[0].why, OK);
     EXPECT_EQ(world->accounts[0].ended_count, 0);
-    EXPECT(world->accounts[0].received_bytes <= 10000);
+    EXPECT(world->accounts[0].received_bytes <= 100000); /* not what came to the lingering stream */
     world_destroy(world);
     free(bytes);
     free(back);
