@@ -5,6 +5,7 @@
 #pragma once
 #include "base/compiler.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct lock {
@@ -21,6 +22,13 @@ static inline void lock_acquire(struct lock *lock)
     if (UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->state, &state, 1, memory_order_acquire,
                                                           memory_order_relaxed)))
         lock_wait(lock);
+}
+
+static inline bool lock_try(struct lock *lock)
+{
+    uint32_t state = 0;
+    return atomic_compare_exchange_strong_explicit(&lock->state, &state, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void lock_release(struct lock *lock)

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     client_has_it(&fields, BYTES("ETag: \"a\"\r\n"), now.wall_ms);
     while (rendered_next(&rest, &field))
         check(rest.size < size);
-    stored_response_decode(value, 1, &response);
+    stored_response_decode(value, value.size, 1, &response);
     stored_variants_decode(value, 1, &variants);
     stored_note_decode(value, 1, &note);
     return 0;

@@ -245,7 +245,7 @@ TEST(a_response_survives_the_way_to_the_store_and_back)
     struct stored_response response;
 
     encode_example(&value);
-    EXPECT(stored_response_decode(buffer_bytes(&value), 42, &response));
+    EXPECT(stored_response_decode(buffer_bytes(&value), value.size, 42, &response));
     EXPECT_EQ(response.status, 203);
     EXPECT_EQ(response.lifetime_ms, 60000);
     EXPECT_EQ(stored_age_ms(&response, 1500), 507);
@@ -265,20 +265,20 @@ TEST(bytes_that_we_did_not_write_are_no_response)
 
     encode_example(&value);
     sealed = value.size - sizeof "the body" + 1;
-    EXPECT(!stored_response_decode(buffer_bytes(&value), 43, &response));
+    EXPECT(!stored_response_decode(buffer_bytes(&value), value.size, 43, &response));
     EXPECT(!stored_variants_decode(buffer_bytes(&value), 42, &variants));
     EXPECT(!stored_note_decode(buffer_bytes(&value), 42, &note));
     for (size_t i = 0; i < sealed; i++) {
         for (int bit = 0; bit < 8; bit++) {
             value.data[i] ^= (char)(1 << bit);
-            EXPECT(!stored_response_decode(buffer_bytes(&value), 42, &response));
+            EXPECT(!stored_response_decode(buffer_bytes(&value), value.size, 42, &response));
             value.data[i] ^= (char)(1 << bit);
         }
     }
     for (size_t size = 0; size < sealed; size++) {
         char *exact = malloc(size + 1);
         memcpy(exact, value.data, size);
-        EXPECT(!stored_response_decode(bytes_of(exact, size), 42, &response));
+        EXPECT(!stored_response_decode(bytes_of(exact, size), size, 42, &response));
         EXPECT(!stored_variants_decode(bytes_of(exact, size), 42, &variants));
         EXPECT(!stored_note_decode(bytes_of(exact, size), 42, &note));
         free(exact);

@@ -64,7 +64,7 @@ static void teardown(struct fixture *fixture)
 {
     nh_stats stats = {.size = sizeof stats};
     EXPECT_EQ(nh_stats_read(fixture->kv.store, &stats), NH_OK);
-    EXPECT_EQ(stats.borrowed_bytes, 0);
+    EXPECT_EQ(stats.pinned_bytes, 0);
     nh_destroy(fixture->kv.store);
     buffer_fini(&fixture->output);
 }
@@ -632,10 +632,15 @@ TEST(a_key_no_store_can_hold_is_missing_or_refused)
     EXPECT_TEXT(resp(&fixture, "get ''"), BYTES("$-1\r\n"));
     EXPECT_TEXT(resp(&fixture, "set '' v"), BYTES("-ERR a key must not be empty\r\n"));
     buffer_append_literal(&line, "set ");
-    for (int i = 0; i < 65536 - 20; i++)
+    for (int i = 0; i < 8000; i++)
         buffer_append_byte(&line, 'k');
     buffer_append(&line, bytes_of(" v", 3));
     EXPECT_TEXT(resp(&fixture, line.data), BYTES("+OK\r\n"));
+    line.size -= 3;
+    for (int i = 0; i < 30000; i++) /* more than half a segment of this small store */
+        buffer_append_byte(&line, 'k');
+    buffer_append(&line, bytes_of(" v", 3));
+    EXPECT_TEXT(resp(&fixture, line.data), BYTES("-ERR key or value exceeds the maximum allowed size\r\n"));
     buffer_fini(&line);
     teardown(&fixture);
 }

@@ -598,6 +598,18 @@ static void begin_anew(struct fetch *fetch)
     fetch_unlock(fetch);
 }
 
+static bool append_stored_body(struct fetch *fetch, const nh_value *value,
+                               const struct stored_response *stored)
+{
+    for (uint64_t offset = 0; offset < stored->body_bytes;) {
+        struct bytes piece = value_body_piece(fetch->gateway, value, stored, offset);
+        if (!append_body(fetch, piece))
+            return false;
+        offset += piece.size;
+    }
+    return true;
+}
+
 /* The origin says that the entry we have is good. */
 static void on_not_modified(struct fetch *fetch, const struct http_fields *fields)
 {
@@ -614,8 +626,7 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
         return;
     }
     /* It may be another one by now than the one we asked about. */
-    if (stored_response_decode(bytes_of_value(&value), gateway->seed, &stored) &&
-        bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
+    if (value_response(gateway, &value, &stored) && bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
         bytes_equal(stored.last_modified, buffer_bytes(&fetch->last_modified)) &&
         is_validated_by(&stored, fields)) {
         merged = freshened_fields(stored.fields, fields);
@@ -623,8 +634,8 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
             head->facts = response_facts_of(stored.status, &merged, fetch->requested, head->received);
             render_fields(head, &merged);
             vary_of(&merged, &head->vary);
-            head->body_bytes = (int64_t)stored.body.size;
-            is_good = append_body(fetch, stored.body);
+            head->body_bytes = (int64_t)stored.body_bytes;
+            is_good = append_stored_body(fetch, &value, &stored);
             free(merged.list);
         }
     } else {

@@ -82,7 +82,7 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
     if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), &found->value) !=
         NH_OK)
         return;
-    if (stored_response_decode(bytes_of_value(&found->value), gateway->seed, &found->response)) {
+    if (value_response(gateway, &found->value, &found->response)) {
         found->is_there = true;
         return;
     }
@@ -92,7 +92,7 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
     if (!found->varies || nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
                                     &found->value) != NH_OK)
         return;
-    if (stored_response_decode(bytes_of_value(&found->value), gateway->seed, &found->response))
+    if (value_response(gateway, &found->value, &found->response))
         found->is_there = true;
     else
         nh_release(gateway->store, &found->value);
@@ -254,8 +254,9 @@ static bool respond_stored(struct exchange *x, struct now now, const struct requ
         respond_not_modified(x, response->fields, age_seconds, status);
         return false;
     }
-    respond(x, response->status, (int64_t)response->body.size, response->fields, age_seconds, true, status);
-    return x->request->method != HTTP_METHOD_HEAD && response->body.size > 0;
+    respond(x, response->status, (int64_t)response->body_bytes, response->fields, age_seconds, true,
+            status);
+    return x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
 }
 
 /* Our own answer: a problem document (RFC 9457), or nothing at all for 204. */
@@ -678,8 +679,9 @@ static enum state on_serve(struct passage *passage)
         passage->skips_body =
             !respond_stored(x, passage_now(passage), &passage->facts, response, &passage->status);
     }
-    while (!passage->skips_body && passage->sent_bytes < response->body.size) {
-        struct bytes rest = bytes_after(response->body, passage->sent_bytes);
+    while (!passage->skips_body && passage->sent_bytes < response->body_bytes) {
+        struct bytes rest = value_body_piece(passage->worker->gateway, &passage->found.value, response,
+                                             passage->sent_bytes);
         size_t room = exchange_room(x);
         if (room == 0)
             return STATE_serve;
@@ -742,7 +744,9 @@ static bool answer_at_once(struct gateway_worker *worker, struct exchange *x,
     if (!cache_key_init(&key, buffer_bytes(&gateway->base_url), x->request))
         return false;
     find(gateway, x->now.mono_ms, x->request, &key, &found);
-    if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH || found.response.body.size > exchange_room(x)) {
+    if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH ||
+        found.response.body.size < found.response.body_bytes ||
+        found.response.body.size > exchange_room(x)) {
         found_release(gateway, &found);
         return false;
     }

@@ -49,7 +49,24 @@ static inline nh_key gateway_key(const struct gateway *gateway, struct bytes key
     return (nh_key){key.data, key.size, gateway->space};
 }
 
+/* The first piece of a value: all of it, but for large responses. */
 static inline struct bytes bytes_of_value(const nh_value *value)
 {
     return bytes_of(value->bytes.data, value->bytes.size);
+}
+
+static inline bool value_response(const struct gateway *gateway, const nh_value *value,
+                                  struct stored_response *response)
+{
+    return stored_response_decode(bytes_of_value(value), value->size, gateway->seed, response);
+}
+
+/* The body from `offset` on, as far as it lies in one piece. */
+static inline struct bytes value_body_piece(const struct gateway *gateway, const nh_value *value,
+                                            const struct stored_response *response, uint64_t offset)
+{
+    nh_bytes piece;
+    if (nh_value_piece(gateway->store, value, value->size - response->body_bytes + offset, &piece) != NH_OK)
+        return (struct bytes){NULL, 0};
+    return bytes_of(piece.data, piece.size);
 }

@@ -124,7 +124,8 @@ static bool is_within(uint32_t at, uint32_t size, uint32_t whole)
     return at <= whole && size <= whole - at;
 }
 
-bool stored_response_decode(struct bytes value, uint64_t seed, struct stored_response *response)
+bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t seed,
+                            struct stored_response *response)
 {
     struct response_head head;
     struct bytes fields;
@@ -150,6 +151,7 @@ bool stored_response_decode(struct bytes value, uint64_t seed, struct stored_res
         .last_modified = bytes_of(fields.data + head.modified_at, head.modified_bytes),
         .fields = fields,
         .body = bytes_after(value, sizeof head + head.fields_bytes),
+        .body_bytes = value_bytes - sizeof head - head.fields_bytes,
     };
     return true;
 }

@@ -26,7 +26,8 @@ struct stored_response {
     int64_t stale_while_revalidate_ms;
     struct bytes etag, last_modified; /* both empty if there is none */
     struct bytes fields;              /* rendered, without Set-Cookie and Age */
-    struct bytes body;
+    struct bytes body;                /* as far as it was decoded with the head */
+    uint64_t body_bytes;              /* all of it */
 };
 
 /* Fills in all but the body from `facts` and `fields_rendered`, which stays the caller's. */
@@ -44,8 +45,10 @@ int64_t stored_keep_ms(const struct stored_response *response, int64_t stale_if_
 /* Appends the value to be put, but the body, which the caller appends. */
 void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response);
 
-/* True if `value` is a response sealed with `seed`; `*response` then points into it. */
-bool stored_response_decode(struct bytes value, uint64_t seed, struct stored_response *response);
+/* True if `value` is a response sealed with `seed`; `*response` then points into it. It may be the
+ * beginning of a value of `value_bytes`. */
+bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t seed,
+                            struct stored_response *response);
 
 struct stored_variants {
     uint64_t generation;

@@ -43,6 +43,30 @@ void kv_arity_error(const struct kv_call *call, const char *name)
     kv_error(call, "ERR wrong number of arguments for '%s' command", name);
 }
 
+struct bytes kv_value_bytes(const struct kv_call *call, const nh_value *value, struct buffer *copy)
+{
+    nh_bytes piece;
+
+    if (LIKELY(value->bytes.size == value->size))
+        return kv_bytes(value->bytes);
+    for (uint64_t at = 0; nh_value_piece(call->kv->store, value, at, &piece) == NH_OK; at += piece.size)
+        buffer_append(copy, kv_bytes(piece));
+    return copy->failed ? (struct bytes){NULL, 0} : buffer_bytes(copy);
+}
+
+void kv_reply_value(const struct kv_call *call, nh_value *value)
+{
+    struct buffer copy = {0};
+    struct bytes bytes = kv_value_bytes(call, value, &copy);
+
+    if (LIKELY(!copy.failed))
+        reply_value(call->reply, bytes);
+    else
+        kv_refused(call, NH_NO_MEMORY);
+    nh_release(call->kv->store, value);
+    buffer_fini(&copy);
+}
+
 void kv_refused(const struct kv_call *call, nh_result result)
 {
     switch (result) {

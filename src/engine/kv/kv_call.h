@@ -1,5 +1,6 @@
 /* kv_call.h — what one kv_<id>() function is given, and the few words all families share. */
 #pragma once
+#include "base/buffer.h"
 #include "base/compiler.h"
 #include "engine/kv/kv.h"
 
@@ -31,13 +32,29 @@ static inline nh_bytes kv_nh_bytes(struct bytes bytes) { return (nh_bytes){bytes
 
 static inline struct bytes kv_bytes(nh_bytes bytes) { return bytes_of(bytes.data, bytes.size); }
 
-/* nh_borrow that counts a hit or a miss of this worker. */
-static inline nh_result kv_borrow(const struct kv_call *call, nh_key key, nh_value *value)
+/* A hit or a miss of this worker. */
+static inline nh_result kv_count_read(const struct kv_call *call, nh_result result)
 {
-    nh_result result = nh_borrow(call->kv->store, call->now.mono_ms, key, value);
     counters_add(call->kv->counters, result == NH_OK ? METRIC_get_hits : METRIC_get_misses, 1);
     return result;
 }
+
+/* nh_borrow and nh_peek, counted. */
+static inline nh_result kv_borrow(const struct kv_call *call, nh_key key, nh_value *value)
+{
+    return kv_count_read(call, nh_borrow(call->kv->store, call->now.mono_ms, key, value));
+}
+static inline nh_result kv_peek(const struct kv_call *call, nh_key key, nh_value *value)
+{
+    return kv_count_read(call, nh_peek(call->kv->store, call->now.mono_ms, key, value));
+}
+
+/* All of a lent value in one run of bytes. One that lies in pieces is copied to `copy`, a buffer that the
+ * caller has emptied and will fini; without memory for that the bytes are null and `copy->failed`. */
+struct bytes kv_value_bytes(const struct kv_call *call, const nh_value *value, struct buffer *copy);
+
+/* Says a lent value, and releases it. */
+void kv_reply_value(const struct kv_call *call, nh_value *value);
 
 /* An error with its code. */
 void kv_error(const struct kv_call *call, const char *format, ...) PRINTF_LIKE(2, 3);

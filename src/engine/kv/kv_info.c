@@ -70,7 +70,7 @@ static void write_memory(struct info *info)
          info->stats.memory_bytes > 0
              ? (double)info->facts.resident_bytes / (double)info->stats.memory_bytes
              : 0.0);
-    NUMBER(info, "borrowed_bytes", info->stats.borrowed_bytes);
+    NUMBER(info, "pinned_bytes", info->stats.pinned_bytes);
 }
 
 /* Libraries wait until loading is 0. */

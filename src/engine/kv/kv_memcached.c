@@ -2,7 +2,6 @@
 #include "base/buffer.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
-#include <stdlib.h>
 #include <unistd.h>
 
 static void say_client_error(const struct kv_call *call, struct bytes why)
@@ -56,18 +55,26 @@ static void say_refused(const struct kv_call *call, nh_result result)
 
 static void get(const struct kv_call *call, enum outcome_kind kind)
 {
+    struct buffer copy = {0};
     nh_value value;
 
     for (uint32_t i = 1; i < call->argument_count; i++) {
-        if (kv_borrow(call, kv_key(call, i), &value) != NH_OK)
+        nh_key key = kv_key(call, i);
+        struct bytes bytes;
+        /* Only one who is told a version makes the store keep it. */
+        if ((kind == OUTCOME_item ? kv_peek(call, key, &value) : kv_borrow(call, key, &value)) != NH_OK)
             continue;
-        reply_say(call->reply, &(struct outcome){.kind = kind,
-                                                 .item = {.key = call->arguments[i],
-                                                          .value = kv_bytes(value.bytes),
-                                                          .version = value.version,
-                                                          .flags = value.flags}});
+        bytes = kv_value_bytes(call, &value, &copy);
+        if (LIKELY(!copy.failed))
+            reply_say(call->reply, &(struct outcome){.kind = kind,
+                                                     .item = {.key = call->arguments[i],
+                                                              .value = bytes,
+                                                              .version = value.version,
+                                                              .flags = value.flags}});
         nh_release(call->kv->store, &value);
+        buffer_clear(&copy);
     }
+    buffer_fini(&copy);
     reply_kind(call->reply, OUTCOME_end);
 }
 
@@ -144,45 +151,15 @@ void kv_memcached_cas(const struct kv_call *call)
         say_stored(call, result);
 }
 
-/* Puts `first` and `second` together where `version` was, keeping flags and expiry. */
-static nh_result join(const struct kv_call *call, struct bytes first, struct bytes second,
-                      const nh_value *value)
-{
-    nh_put_options options = {.size = sizeof options, .flags = value->flags, .keep_ttl = 1};
-    size_t size = first.size + second.size;
-    nh_result result;
-    char *both = malloc(size > 0 ? size : 1);
-
-    if (both == NULL)
-        return NH_NO_MEMORY;
-    if (first.size > 0)
-        memcpy(both, first.data, first.size);
-    if (second.size > 0)
-        memcpy(both + first.size, second.data, second.size);
-    result = nh_cas(call->kv->store, call->now.mono_ms, kv_key(call, 1), (nh_bytes){both, size}, &options,
-                    value->version, NULL);
-    free(both);
-    return result;
-}
-
 static void extend(const struct kv_call *call, bool at_end)
 {
-    struct bytes more = call->arguments[5];
+    nh_bytes more = kv_nh_bytes(call->arguments[5]);
     nh_put_options ignored;
-    nh_result result;
-    nh_value value;
 
     if (!read_item_options(call, &ignored)) /* they must be well-formed, though they are not used */
         return;
-    do { /* again only if another thread wrote the key meanwhile */
-        result = nh_borrow(call->kv->store, call->now.mono_ms, kv_key(call, 1), &value);
-        if (result != NH_OK)
-            break;
-        result = at_end ? join(call, kv_bytes(value.bytes), more, &value)
-                        : join(call, more, kv_bytes(value.bytes), &value);
-        nh_release(call->kv->store, &value);
-    } while (result == NH_CHANGED);
-    say_stored(call, result);
+    say_stored(call, at_end ? nh_append(call->kv->store, call->now.mono_ms, kv_key(call, 1), more, NULL)
+                            : nh_prepend(call->kv->store, call->now.mono_ms, kv_key(call, 1), more, NULL));
 }
 
 void kv_memcached_append(const struct kv_call *call) { extend(call, true); }

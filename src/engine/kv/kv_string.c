@@ -6,12 +6,10 @@ void kv_get(const struct kv_call *call)
 {
     nh_value value;
 
-    if (kv_borrow(call, kv_key(call, 1), &value) != NH_OK) {
+    if (kv_peek(call, kv_key(call, 1), &value) == NH_OK)
+        kv_reply_value(call, &value);
+    else
         reply_kind(call->reply, OUTCOME_nothing);
-        return;
-    }
-    reply_value(call->reply, kv_bytes(value.bytes));
-    nh_release(call->kv->store, &value);
 }
 
 void kv_mget(const struct kv_call *call)
@@ -20,12 +18,10 @@ void kv_mget(const struct kv_call *call)
 
     reply_aggregate(call->reply, OUTCOME_array, call->argument_count - 1);
     for (uint32_t i = 1; i < call->argument_count; i++) {
-        if (kv_borrow(call, kv_key(call, i), &value) != NH_OK) {
+        if (kv_peek(call, kv_key(call, i), &value) == NH_OK)
+            kv_reply_value(call, &value);
+        else
             reply_kind(call->reply, OUTCOME_nothing);
-            continue;
-        }
-        reply_value(call->reply, kv_bytes(value.bytes));
-        nh_release(call->kv->store, &value);
     }
 }
 
@@ -141,14 +137,15 @@ static void set_and_get(const struct kv_call *call, const struct set_options *op
     nh_result result = exchange_if(call, options, &before, &had_before);
 
     counters_add(call->kv->counters, had_before ? METRIC_get_hits : METRIC_get_misses, 1);
-    if (result != NH_OK && result != NH_EXISTS && result != NH_MISSING)
+    if (result != NH_OK && result != NH_EXISTS && result != NH_MISSING) {
         kv_refused(call, result);
-    else if (had_before)
-        reply_value(call->reply, kv_bytes(before.bytes));
-    else
+        if (had_before)
+            nh_release(call->kv->store, &before);
+    } else if (had_before) {
+        kv_reply_value(call, &before);
+    } else {
         reply_kind(call->reply, OUTCOME_nothing);
-    if (had_before)
-        nh_release(call->kv->store, &before);
+    }
 }
 
 void kv_set(const struct kv_call *call)

@@ -1,0 +1,308 @@
+/* put.c — a whole value for a key, on some condition; and none. */
+#include "store/put.h"
+
+enum condition { IF_ANY, IF_MISSING, IF_THERE, IF_VERSION, IF_LEASE };
+
+struct put {
+    enum condition condition;
+    uint64_t expected; /* the version, or the lease */
+    uint64_t *version; /* may be null */
+    nh_value *before;  /* null if what was there is not wanted */
+    bool had_before;
+    bool left_nothing; /* the time to live was over at once */
+};
+
+nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                   const nh_put_options *options, uint32_t *tag_slots, struct record_plan *plan)
+{
+    nh_result result = key_check(store, key);
+
+    if (result != NH_OK)
+        return result;
+    if ((value.data == NULL && value.size > 0) || options->tag_count > NH_TAGS_MAX ||
+        (options->tags == NULL && options->tag_count > 0))
+        return NH_INVALID;
+    if (value.size > store->value_bytes_max)
+        return NH_TOO_LARGE;
+    for (size_t i = 0; i < options->tag_count; i++) {
+        nh_bytes tag = options->tags[i];
+        if (tag.data == NULL && tag.size > 0)
+            return NH_INVALID;
+        tag_slots[i] = tag_slot(&store->tags, store->hash_seed, bytes_of(tag.data, tag.size));
+    }
+    *plan = (struct record_plan){
+        .key = key,
+        .value_bytes = value.size,
+        .traits = options->negative ? RECORD_NEGATIVE : 0,
+        .flags = options->flags,
+        .cost_ms = options->cost_ms,
+        .expires_at_ms = options->ttl_ms != 0 ? moment_after(now_ms, options->ttl_ms) : 0,
+        .stale_at_ms = options->soft_ttl_ms != 0 ? moment_after(now_ms, options->soft_ttl_ms) : 0,
+        .birth = tags_now(&store->tags),
+        .tag_count = (uint32_t)options->tag_count,
+        .tag_slots = tag_slots,
+        .has_stale_field = options->keep_ttl != 0,
+    };
+    record_plan_traits(plan, now_ms);
+    return NH_OK;
+}
+
+/* A fill may have been computed from what was purged since its lease was given, though it was put after. */
+static bool was_purged_since(const nh_store *store, const struct record_plan *plan,
+                             const struct record *old, uint64_t purge_number)
+{
+    uint32_t traits = old != NULL ? record_traits(old) : 0;
+
+    for (uint32_t i = 0; i < plan->tag_count; i++) {
+        uint32_t slot = plan->tag_slots[i];
+        if (atomic_load_explicit(&store->tags.dropped[slot], memory_order_acquire) > purge_number ||
+            atomic_load_explicit(&store->tags.staled[slot], memory_order_acquire) > purge_number)
+            return true;
+    }
+    return traits & RECORD_TAGS && (tags_are_purged(store->tags.dropped, old, traits, purge_number) ||
+                                    tags_are_purged(store->tags.staled, old, traits, purge_number));
+}
+
+static nh_result judge(const struct write *write, const struct put *put, struct record_plan *plan)
+{
+    nh_store *store = write->store;
+
+    switch (put->condition) {
+    case IF_ANY: return NH_OK;
+    case IF_MISSING: return write->is_there ? NH_EXISTS : NH_OK;
+    case IF_THERE: return write->is_there ? NH_OK : NH_MISSING;
+    case IF_VERSION:
+        if (!write->is_there)
+            return NH_MISSING;
+        return record_version(&store->arena, write->old) == put->expected ? NH_OK : NH_CHANGED;
+    case IF_LEASE: {
+        uint64_t purge_number;
+        if (!lease_holds(&store->leases, write->hash, write->now_ms, put->expected, &purge_number) ||
+            was_purged_since(store, plan, write->old, purge_number))
+            return NH_CHANGED;
+        plan->birth = purge_number;
+        return NH_OK;
+    }
+    }
+    UNREACHABLE();
+}
+
+/* The old record's expiry for the new one. */
+static void keep_ttl(const struct write *write, struct record_plan *plan)
+{
+    const struct record *old = write->old;
+    uint32_t traits = record_traits(old);
+
+    plan->expires_at_ms = record_expires_at_ms(
+        old, traits, arena_segment(&write->store->arena, location_of(&write->store->arena, old)));
+    plan->stale_at_ms = record_stale_at_ms(old, traits);
+    record_plan_traits(plan, write->now_ms);
+}
+
+/* A large value, outside of any lock. SEGMENT_NONE: no room. */
+static uint32_t write_large(nh_store *store, int64_t now_ms, struct record_plan *plan, nh_bytes value)
+{
+    uint32_t first = large_create(store, now_ms, plan);
+
+    if (first == SEGMENT_NONE)
+        return SEGMENT_NONE;
+    if (!large_append(store, now_ms, first, value)) {
+        evictor_queue_large(store, first); /* nothing points at it */
+        return SEGMENT_NONE;
+    }
+    atomic_store_explicit(&large_at(&store->arena, first)->state, LARGE_COMPLETE, memory_order_release);
+    return first;
+}
+
+/* Writes what may have changed since the large record was made: nobody sees it yet. */
+static void rewrite_large(nh_store *store, uint32_t first, const struct record_plan *plan)
+{
+    record_write(plan, large_record(&store->arena, first), &store->arena.segments[first]);
+}
+
+static bool link_new(struct write *write, const struct record_plan *plan, nh_bytes value, uint32_t first,
+                     uint64_t *version)
+{
+    struct record *record;
+
+    if (first != SEGMENT_NONE) {
+        rewrite_large(write->store, first, plan);
+        record = large_record(&write->store->arena, first);
+    } else {
+        record = write_again(write, plan, bytes_of(value.data, value.size), (struct bytes){NULL, 0});
+    }
+    if (!write_link(write, record, version != NULL))
+        return false;
+    if (version != NULL)
+        *version = record_version(&write->store->arena, record);
+    return true;
+}
+
+/* A version that no record has. */
+static uint64_t version_of_nothing(nh_store *store)
+{
+    uint64_t version;
+
+    lock_acquire(&store->evictor.lock);
+    version = record_version_first(++store->evictor.sequence);
+    lock_release(&store->evictor.lock);
+    return version;
+}
+
+/* With the chain locked: what put wants done, if its condition holds. NH_GROWING: more room is wanted, for
+ * `*bytes`. */
+static nh_result put_locked(struct write *write, struct put *put, const nh_put_options *options,
+                            struct record_plan *plan, nh_bytes value, uint32_t first, size_t *bytes)
+{
+    bool keeps = options->keep_ttl && write->is_there;
+    nh_result result = judge(write, put, plan);
+
+    if (result != NH_OK)
+        return result;
+    if (keeps)
+        keep_ttl(write, plan);
+    if (first == SEGMENT_NONE && record_plan_bytes(plan) > *bytes) {
+        *bytes = record_plan_bytes(plan);
+        return NH_GROWING;
+    }
+    put->had_before = write->is_there;
+    if (put->before != NULL && write->is_there) {
+        result = write_lend_old(write, put->before);
+        if (result != NH_OK)
+            return result;
+    }
+    if (options->ttl_ms < 0 && !keeps) {
+        if (write->old != NULL)
+            write_unlink(write);
+        lease_end(&write->store->leases, write->hash);
+        put->left_nothing = true;
+        return NH_OK;
+    }
+    if (link_new(write, plan, value, first, put->version))
+        return NH_OK;
+    if (put->before != NULL && write->is_there)
+        nh_release(write->store, put->before);
+    return NH_GROWING;
+}
+
+static nh_result put_on_condition(nh_store *store, int64_t now_ms, struct record_plan *plan,
+                                  const nh_put_options *options, nh_bytes value, struct put *put)
+{
+    uint32_t first = SEGMENT_NONE;
+    size_t bytes = record_plan_bytes(plan);
+    struct write write;
+    nh_result result;
+
+    if (bytes > store->inline_bytes_max) {
+        first = write_large(store, now_ms, plan, value);
+        if (first == SEGMENT_NONE)
+            return write_refused(store, NH_FULL);
+    }
+    write_begin(&write, store, now_ms, plan->key);
+    do {
+        if (write.head != NULL)
+            write_unlock(&write);
+        result = first == SEGMENT_NONE ? write_room(&write, plan->expires_at_ms, bytes)
+                                       : write_index_room(&write);
+        if (result != NH_OK)
+            break;
+        write_lock(&write);
+        result = put_locked(&write, put, options, plan, value, first, &bytes);
+    } while (result == NH_GROWING);
+    write_end(&write);
+    if (first != SEGMENT_NONE) /* freed if it was not linked, or is no longer */
+        evictor_queue_large(store, first);
+    if (put->left_nothing && put->version != NULL)
+        *put->version = version_of_nothing(store);
+    return write_refused(store, result);
+}
+
+nh_result put_planned(nh_store *store, int64_t now_ms, struct record_plan *plan,
+                      const nh_put_options *options, nh_bytes value, uint64_t *version)
+{
+    return put_on_condition(store, now_ms, plan, options, value,
+                            &(struct put){.condition = IF_ANY, .version = version});
+}
+
+static nh_result put(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                     const nh_put_options *given, struct put *put)
+{
+    uint32_t tag_slots[NH_TAGS_MAX];
+    struct record_plan plan;
+    nh_put_options options;
+    nh_result result;
+
+    if (store == NULL || options_copy(&options, sizeof options, given) != NH_OK)
+        return NH_INVALID;
+    result = put_plan(store, now_ms, key, value, &options, tag_slots, &plan);
+    if (result != NH_OK)
+        return write_refused(store, result);
+    return put_on_condition(store, now_ms, &plan, &options, value, put);
+}
+
+nh_result nh_put(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value, const nh_put_options *options,
+                 uint64_t *version)
+{
+    return put(store, now_ms, key, value, options, &(struct put){.condition = IF_ANY, .version = version});
+}
+
+nh_result nh_add(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value, const nh_put_options *options,
+                 uint64_t *version)
+{
+    return put(store, now_ms, key, value, options,
+               &(struct put){.condition = IF_MISSING, .version = version});
+}
+
+nh_result nh_replace(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                     const nh_put_options *options, uint64_t *version)
+{
+    return put(store, now_ms, key, value, options,
+               &(struct put){.condition = IF_THERE, .version = version});
+}
+
+nh_result nh_cas(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value, const nh_put_options *options,
+                 uint64_t expected_version, uint64_t *version)
+{
+    return put(store, now_ms, key, value, options,
+               &(struct put){IF_VERSION, .expected = expected_version, .version = version});
+}
+
+nh_result nh_fill(nh_store *store, int64_t now_ms, nh_key key, uint64_t lease, nh_bytes value,
+                  const nh_put_options *options, uint64_t *version)
+{
+    nh_result result = put(store, now_ms, key, value, options,
+                           &(struct put){IF_LEASE, .expected = lease, .version = version});
+    if (result == NH_CHANGED)
+        count_up(&store->fills_refused, 1);
+    return result;
+}
+
+nh_result nh_exchange(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                      const nh_put_options *options, nh_value *before, int32_t *had_before)
+{
+    struct put exchange = {.condition = IF_ANY, .before = before};
+    nh_result result;
+
+    if (before == NULL || had_before == NULL)
+        return NH_INVALID;
+    result = put(store, now_ms, key, value, options, &exchange);
+    *had_before = result == NH_OK && exchange.had_before;
+    return result;
+}
+
+nh_result nh_delete(nh_store *store, int64_t now_ms, nh_key key)
+{
+    nh_result result = key_check(store, key);
+    struct write write;
+
+    if (result != NH_OK)
+        return result;
+    write_begin(&write, store, now_ms, key);
+    write_lock(&write);
+    result = write.is_there ? NH_OK : NH_MISSING;
+    if (write.old != NULL)
+        write_unlink(&write);
+    lease_end(&store->leases, write.hash);
+    write_end(&write);
+    return result;
+}
