@@ -12,7 +12,7 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
     nh_store *store = write->store;
     struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, write->old));
     uint64_t slot = place_slot(write->place);
-    uint32_t slots[NH_TAGS_MAX];
+    uint32_t hashes[NH_TAGS_MAX];
     struct record_plan plan;
     struct bytes value;
 
@@ -21,7 +21,7 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
             found_use(&(struct found){write->old, &write->place.bucket->slots[write->place.slot], slot});
         return NH_OK;
     }
-    plan = record_plan_of(&store->arena, write->old, slots);
+    plan = record_plan_of(&store->arena, write->old, hashes);
     plan.expires_at_ms = expires_at_ms;
     plan.traits |= RECORD_VERSION;
     record_plan_traits(&plan, write->now_ms);
@@ -100,12 +100,12 @@ static nh_result replace_locked(struct write *write, struct bytes first, struct 
                                 uint64_t *version)
 {
     nh_store *store = write->store;
-    uint32_t slots[NH_TAGS_MAX];
+    uint32_t hashes[NH_TAGS_MAX];
     struct record_plan plan = {.key = write->key, .birth = tags_now(&store->tags)};
     struct record *record;
 
     if (write->is_there)
-        plan = record_plan_of(&store->arena, write->old, slots);
+        plan = record_plan_of(&store->arena, write->old, hashes);
     plan.traits = 0;
     plan.value_bytes = first.size + second.size;
     record_plan_traits(&plan, write->now_ms);
@@ -300,12 +300,12 @@ static nh_result link_if_unchanged(nh_store *store, int64_t now_ms, nh_key key, 
 static nh_result extend_large(nh_store *store, int64_t now_ms, nh_key key, nh_bytes more, bool is_prepend,
                               uint64_t *version)
 {
-    uint32_t slots[NH_TAGS_MAX], first;
+    uint32_t hashes[NH_TAGS_MAX], first;
     struct record_plan plan;
     nh_result result;
     nh_value value;
 
-    result = borrow_with_plan(store, now_ms, key, &value, &plan, slots);
+    result = borrow_with_plan(store, now_ms, key, &value, &plan, hashes);
     if (result != NH_OK)
         return result;
     if (value.size + more.size > store->value_bytes_max) {

@@ -227,8 +227,8 @@ static void move(struct pass *pass, struct place place, uint64_t hash, struct re
                  struct segment *to, unsigned uses)
 {
     nh_store *store = pass->store;
-    uint32_t slots[NH_TAGS_MAX];
-    struct record_plan plan = record_plan_of(&store->arena, record, slots);
+    uint32_t hashes[NH_TAGS_MAX];
+    struct record_plan plan = record_plan_of(&store->arena, record, hashes);
     uint64_t slot = place_slot(place);
     uint32_t traits = record_traits(record);
     size_t bytes, old_bytes = record_bytes(record);

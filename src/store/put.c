@@ -10,10 +10,13 @@ struct put {
     nh_value *before;  /* null if what was there is not wanted */
     bool had_before;
     bool left_nothing; /* the time to live was over at once */
+    bool is_restored;
+    enum queue queue; /* of a restored record, as are its uses */
+    unsigned uses;
 };
 
 nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
-                   const nh_put_options *options, uint32_t *tag_slots, struct record_plan *plan)
+                   const nh_put_options *options, uint32_t *tag_hashes, struct record_plan *plan)
 {
     nh_result result = key_check(store, key);
 
@@ -28,7 +31,7 @@ nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes v
         nh_bytes tag = options->tags[i];
         if (tag.data == NULL && tag.size > 0)
             return NH_INVALID;
-        tag_slots[i] = tag_slot(&store->tags, store->hash_seed, bytes_of(tag.data, tag.size));
+        tag_hashes[i] = tag_hash(&store->tags, bytes_of(tag.data, tag.size));
     }
     *plan = (struct record_plan){
         .key = key,
@@ -40,7 +43,7 @@ nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes v
         .stale_at_ms = options->soft_ttl_ms != 0 ? moment_after(now_ms, options->soft_ttl_ms) : 0,
         .birth = tags_now(&store->tags),
         .tag_count = (uint32_t)options->tag_count,
-        .tag_slots = tag_slots,
+        .tag_hashes = tag_hashes,
         .has_stale_field = options->keep_ttl != 0,
     };
     record_plan_traits(plan, now_ms);
@@ -52,15 +55,15 @@ static bool was_purged_since(const nh_store *store, const struct record_plan *pl
                              const struct record *old, uint64_t purge_number)
 {
     uint32_t traits = old != NULL ? record_traits(old) : 0;
+    struct purged purged = {false, false};
 
-    for (uint32_t i = 0; i < plan->tag_count; i++) {
-        uint32_t slot = plan->tag_slots[i];
-        if (atomic_load_explicit(&store->tags.dropped[slot], memory_order_acquire) > purge_number ||
-            atomic_load_explicit(&store->tags.staled[slot], memory_order_acquire) > purge_number)
+    for (uint32_t i = 0; i < plan->tag_count; i++)
+        if (tag_is_dropped(&store->tags, plan->tag_hashes[i], purge_number) ||
+            tag_is_staled(&store->tags, plan->tag_hashes[i], purge_number))
             return true;
-    }
-    return traits & RECORD_TAGS && (tags_are_purged(store->tags.dropped, old, traits, purge_number) ||
-                                    tags_are_purged(store->tags.staled, old, traits, purge_number));
+    if (traits & RECORD_TAGS)
+        purged = record_purged(&store->tags, old, traits, purge_number);
+    return purged.is_dropped || purged.is_staled;
 }
 
 static nh_result judge(const struct write *write, const struct put *put, struct record_plan *plan)
@@ -199,6 +202,10 @@ static nh_result put_on_condition(nh_store *store, int64_t now_ms, struct record
             return write_refused(store, NH_FULL);
     }
     write_begin(&write, store, now_ms, plan->key);
+    if (put->is_restored) {
+        write.queue = put->queue == QUEUE_MAIN ? QUEUE_MAIN : QUEUE_SMALL;
+        write.uses = put->uses;
+    }
     do {
         if (write.head != NULL)
             write_unlock(&write);
@@ -224,17 +231,24 @@ nh_result put_planned(nh_store *store, int64_t now_ms, struct record_plan *plan,
                             &(struct put){.condition = IF_ANY, .version = version});
 }
 
+nh_result put_restored(nh_store *store, int64_t now_ms, struct record_plan *plan,
+                       const nh_put_options *options, nh_bytes value, enum queue queue, unsigned uses)
+{
+    struct put put = {.condition = IF_ANY, .is_restored = true, .queue = queue, .uses = uses};
+    return put_on_condition(store, now_ms, plan, options, value, &put);
+}
+
 static nh_result put(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                      const nh_put_options *given, struct put *put)
 {
-    uint32_t tag_slots[NH_TAGS_MAX];
+    uint32_t tag_hashes[NH_TAGS_MAX];
     struct record_plan plan;
     nh_put_options options;
     nh_result result;
 
     if (store == NULL || options_copy(&options, sizeof options, given) != NH_OK)
         return NH_INVALID;
-    result = put_plan(store, now_ms, key, value, &options, tag_slots, &plan);
+    result = put_plan(store, now_ms, key, value, &options, tag_hashes, &plan);
     if (result != NH_OK)
         return write_refused(store, result);
     return put_on_condition(store, now_ms, &plan, &options, value, put);

@@ -246,7 +246,7 @@ static nh_result borrow(nh_store *store, int64_t now_ms, uint64_t hash, nh_key k
 }
 
 nh_result borrow_with_plan(nh_store *store, int64_t now_ms, nh_key key, nh_value *value,
-                           struct record_plan *plan, uint32_t *slots)
+                           struct record_plan *plan, uint32_t *hashes)
 {
     uint64_t hash = key_hash(store->hash_seed, key);
     _Atomic uint32_t *inside = epoch_enter(&store->epoch);
@@ -256,7 +256,7 @@ nh_result borrow_with_plan(nh_store *store, int64_t now_ms, nh_key key, nh_value
         struct found found = look_up(store, now_ms, hash, key, false);
         result = NH_MISSING;
         if (found.record != NULL) {
-            *plan = record_plan_of(&store->arena, found.record, slots);
+            *plan = record_plan_of(&store->arena, found.record, hashes);
             result = lend(store, now_ms, &found, value);
         }
     }

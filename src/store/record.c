@@ -46,7 +46,7 @@ void record_plan_traits(struct record_plan *plan, int64_t now_ms)
     plan->traits = traits;
 }
 
-struct record_plan record_plan_of(const struct arena *arena, const struct record *record, uint32_t *slots)
+struct record_plan record_plan_of(const struct arena *arena, const struct record *record, uint32_t *hashes)
 {
     uint32_t traits = record_traits(record) & ~(uint32_t)RECORD_DEAD;
     const struct segment *segment = arena_segment(arena, location_of(arena, record));
@@ -65,8 +65,8 @@ struct record_plan record_plan_of(const struct arena *arena, const struct record
         uint32_t offset = record_offset(traits, RECORD_TAGS);
         plan.tag_count = record_u32(record, offset);
         plan.birth = record_u64(record, offset + 4);
-        memcpy(slots, record->data + offset + RECORD_TAGS_HEAD_BYTES, plan.tag_count * sizeof *slots);
-        plan.tag_slots = slots;
+        memcpy(hashes, record->data + offset + RECORD_TAGS_HEAD_BYTES, plan.tag_count * sizeof *hashes);
+        plan.tag_hashes = hashes;
     }
     return plan;
 }
@@ -114,7 +114,7 @@ unsigned char *record_write(const struct record_plan *plan, void *at, const stru
     if (plan->traits & RECORD_TAGS) {
         field = write_bytes(field, &plan->tag_count, sizeof plan->tag_count);
         field = write_bytes(field, &plan->birth, sizeof plan->birth);
-        field = write_bytes(field, plan->tag_slots, plan->tag_count * sizeof *plan->tag_slots);
+        field = write_bytes(field, plan->tag_hashes, plan->tag_count * sizeof *plan->tag_hashes);
     }
     return write_bytes(field, plan->key.data, plan->key.size);
 }

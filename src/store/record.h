@@ -18,7 +18,7 @@ enum record_trait {
     RECORD_EXPIRES_WIDE = 1 << 4, /* i64, a moment; 0: never */
     RECORD_STALE = 1 << 5,        /* i64, a moment */
     RECORD_VERSION = 1 << 6,      /* u64; else the version follows from where the record is */
-    RECORD_TAGS = 1 << 7,         /* u32 count, u64 birth, u32 slots: see tags.h */
+    RECORD_TAGS = 1 << 7,         /* u32 count, u64 birth, u32 hashes: see tags.h */
     RECORD_NEGATIVE = 1 << 8,
     RECORD_LARGE = 1 << 9, /* has FLAGS, COST and EXPIRES_WIDE, so that its expiry can change in place */
     RECORD_TRAITS = (1 << 12) - 1,
@@ -42,7 +42,7 @@ struct record {
 _Static_assert(offsetof(struct record, data) == RECORD_HEAD_BYTES, "a head is 8 bytes");
 _Static_assert(NH_SPACES <= 1 << 16, "a space fits its bits");
 
-/* What a record is made of; `tag_slots` is null or has `tag_count` of them. */
+/* What a record is made of; `tag_hashes` is null or has `tag_count` of them. */
 struct record_plan {
     nh_key key;
     uint64_t value_bytes; /* of a large record: of the piece in its first segment */
@@ -53,7 +53,7 @@ struct record_plan {
     uint64_t version;
     uint64_t birth;
     uint32_t tag_count;
-    const uint32_t *tag_slots;
+    const uint32_t *tag_hashes;
     bool has_stale_field; /* though stale_at_ms may be 0 */
 };
 
@@ -196,9 +196,9 @@ uint64_t key_hash(uint64_t seed, nh_key key);
  * VERSION). */
 void record_plan_traits(struct record_plan *plan, int64_t now_ms);
 
-/* The plan that would write `record` again, with its value elsewhere; it points into the record. `slots`
+/* The plan that would write `record` again, with its value elsewhere; it points into the record. `hashes`
  * has room for NH_TAGS_MAX. */
-struct record_plan record_plan_of(const struct arena *arena, const struct record *record, uint32_t *slots);
+struct record_plan record_plan_of(const struct arena *arena, const struct record *record, uint32_t *hashes);
 
 /* Bytes that a record of `plan` takes, to the next one's beginning. */
 size_t record_plan_bytes(const struct record_plan *plan);

@@ -193,6 +193,7 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     }
     store->tags.dropped = (_Atomic uint64_t *)(void *)(mapping + layout.tags_at);
     store->tags.staled = store->tags.dropped + layout.tag_slots;
+    store->tags.seed = ~store->hash_seed;
     store->tags.slot_mask = layout.tag_slots - 1;
     store->ghost.rows = (_Atomic uint16_t(*)[GHOST_ROW])(void *)(mapping + layout.ghost_at);
     store->ghost.row_count = layout.ghost_rows;
@@ -361,8 +362,7 @@ nh_result nh_purge_tag(nh_store *store, nh_bytes tag, int32_t how)
     if (store == NULL || (tag.data == NULL && tag.size > 0) ||
         (how != NH_PURGE_DROP && how != NH_PURGE_SOFT))
         return NH_INVALID;
-    tags_purge(&store->tags, tag_slot(&store->tags, store->hash_seed, bytes_of(tag.data, tag.size)),
-               how == NH_PURGE_SOFT);
+    tags_purge(&store->tags, tag_hash(&store->tags, bytes_of(tag.data, tag.size)), how == NH_PURGE_SOFT);
     return NH_OK;
 }
 

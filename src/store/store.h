@@ -114,7 +114,7 @@ static inline enum fate record_fate(const nh_store *store, const struct record *
     }
     if (is_cleared(store, record, segment))
         return FATE_CLEARED;
-    if (UNLIKELY(traits & RECORD_TAGS) && tags_are_purged(store->tags.dropped, record, traits, 0))
+    if (UNLIKELY(traits & RECORD_TAGS) && record_purged(&store->tags, record, traits, 0).is_dropped)
         return FATE_PURGED;
     return FATE_ALIVE;
 }
@@ -124,7 +124,7 @@ static inline bool record_is_stale(const nh_store *store, const struct record *r
 {
     int64_t stale_at_ms = record_stale_at_ms(record, traits);
     return (stale_at_ms != 0 && stale_at_ms <= now_ms) ||
-           (traits & RECORD_TAGS && tags_are_purged(store->tags.staled, record, traits, 0));
+           (traits & RECORD_TAGS && record_purged(&store->tags, record, traits, 0).is_staled);
 }
 
 /* Counts why a record left; `alive` is the count of those that left for another reason than their fate. */
@@ -162,6 +162,6 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
 nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_value *value);
 
 /* Borrows the value of a key, and gives the plan that its record was made by, but for the key, which points
- * into the record; `slots` has room for NH_TAGS_MAX. As nh_borrow, and no use of the key. */
+ * into the record; `hashes` has room for NH_TAGS_MAX. As nh_borrow, and no use of the key. */
 nh_result borrow_with_plan(nh_store *store, int64_t now_ms, nh_key key, nh_value *value,
-                           struct record_plan *plan, uint32_t *slots);
+                           struct record_plan *plan, uint32_t *hashes);

@@ -103,13 +103,13 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
     uint64_t location = location_of(&store->arena, record);
     struct segment *segment = arena_segment(&store->arena, location);
     uint32_t traits = record_traits(record);
-    uint64_t bits = is_observed ? SLOT_OBSERVED : 0;
+    uint64_t bits = (is_observed ? SLOT_OBSERVED : 0) | write->uses;
     int64_t expires_at_ms = record_expires_at_ms(record, traits, segment);
 
     if (write->old != NULL) {
         unsigned uses = slot_uses(place_slot(write->place));
         if (write->old_fate == FATE_ALIVE)
-            bits |= uses < SLOT_USES_MAX ? uses + 1 : uses;
+            bits = (bits & SLOT_OBSERVED) | (uses < SLOT_USES_MAX ? uses + 1 : uses);
         place_set(write->place, slot_of(write->hash, location, bits));
         forget_old(write, NULL);
     } else if (!index_insert(&store->index, write->head, slot_of(write->hash, location, bits))) {

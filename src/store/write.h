@@ -18,6 +18,7 @@ struct write {
     uint64_t hash;
     struct stripe *stripe;
     enum queue queue; /* where a new record goes */
+    unsigned uses;    /* that it has from the beginning */
     struct tail *tail;
     _Atomic uint32_t *inside; /* the epoch */
     struct bucket *head;      /* the locked chain, or null */

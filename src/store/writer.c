@@ -9,7 +9,7 @@
 struct nh_writer {
     nh_store *store;
     struct record_plan plan;
-    uint32_t tag_slots[NH_TAGS_MAX];
+    uint32_t tag_hashes[NH_TAGS_MAX];
     nh_put_options options;
     int64_t now_ms; /* of the last call */
     uint32_t first; /* of the large value */
@@ -36,7 +36,7 @@ nh_result nh_writer_create(nh_store *store, int64_t now_ms, nh_key key, const nh
     *writer = (nh_writer){.store = store, .options = options, .now_ms = now_ms};
     memcpy(writer->key, key.data, key.size);
     key.data = writer->key;
-    result = put_plan(store, now_ms, key, (nh_bytes){NULL, 0}, &options, writer->tag_slots, &writer->plan);
+    result = put_plan(store, now_ms, key, (nh_bytes){NULL, 0}, &options, writer->tag_hashes, &writer->plan);
     if (result == NH_OK) {
         writer->first = large_create(store, now_ms, &writer->plan);
         if (writer->first == SEGMENT_NONE)
