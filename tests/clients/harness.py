@@ -9,6 +9,11 @@ import http.client, http.server, os, re, shutil, signal, socket, socketserver, s
 BINARY = os.environ.get("NUTHATCH", "build/release/nuthatch")
 PATIENCE_S = 30
 
+# The environment of a server whose memory is measured. AddressSanitizer keeps up to 256 MiB of what was freed, so as
+# to notice its use: what has merely passed through would count as held.
+FREED_IS_GONE = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") +
+                 ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
+
 
 def free_port():
     with socket.socket() as s:
@@ -16,11 +21,25 @@ def free_port():
         return s.getsockname()[1]
 
 
+def wait_until_still(measure, still_s=1):
+    """Returns what `measure()` says, once it has said the same for a while."""
+    end, since, last = time.time() + PATIENCE_S, time.time(), measure()
+    while time.time() - since < still_s:
+        if time.time() > end:
+            raise AssertionError(f"still moving: {last}")
+        time.sleep(0.05)
+        now = measure()
+        if now != last:
+            since, last = time.time(), now
+    return last
+
+
 class Process:
-    """A child process with its output in a file; stopped by pid."""
+    """A child process with its output in a file; stopped by pid. What it wrote stays in `log` once it has ended."""
 
     def __init__(self, command, **options):
         self.output = tempfile.TemporaryFile("w+")
+        self.last_log = ""
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=subprocess.STDOUT, **options)
 
@@ -30,9 +49,10 @@ class Process:
 
     @property
     def log(self):
-        self.output.flush()
-        self.output.seek(0)
-        return self.output.read()
+        if not self.output.closed:
+            self.output.seek(0)
+            self.last_log = self.output.read()
+        return self.last_log
 
     def wait_for(self, pattern, count=1):
         end = time.time() + PATIENCE_S
@@ -45,16 +65,23 @@ class Process:
             time.sleep(0.01)
         raise AssertionError(f"no /{pattern}/ in:\n{self.log}")
 
-    def stop(self, signal_number=signal.SIGTERM):
-        """Ends it and returns its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal_number)
+    def wait(self):
+        """Returns its exit status, once it has ended."""
         try:
             return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"did not stop:\n{self.log}")
+        finally:
+            self.last_log = self.log
+            self.output.close()
+
+    def stop(self, signal_number=signal.SIGTERM):
+        """Ends it and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        return self.wait()
 
     def __enter__(self):
         return self
@@ -63,7 +90,6 @@ class Process:
         status = self.stop()
         if kind is None and status != 0:
             raise AssertionError(f"ended with {status}:\n{self.log}")
-        self.output.close()
 
 
 class Nuthatch(Process):
@@ -79,9 +105,22 @@ class Nuthatch(Process):
         self.ports = [int(port) for port in found]
         self.port = self.ports[0]
 
-    def resident_kib(self):
+    def status_kib(self, name):
         with open(f"/proc/{self.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+            return int(re.search(rf"{name}:\s+(\d+)", status.read()).group(1))
+
+    def resident_kib(self):
+        """What it has touched, and in a build with a sanitizer what that keeps about it."""
+        return self.status_kib("VmRSS")
+
+    def resident_peak_kib(self):
+        """The most that ever was resident."""
+        return self.status_kib("VmHWM")
+
+    def allocated_kib(self):
+        """What it could touch: a buffer counts in full, however little it holds; what a sanitizer keeps about it, which
+        is mapped at the start, does not count."""
+        return self.status_kib("VmData")
 
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat") as stat:

@@ -1,13 +1,23 @@
 """The server under pressure: caps, deadlines, descriptors, stopping, and kernels that refuse io_uring."""
 import os, re, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time, unittest
 
-from harness import BINARY, Nuthatch, Origin, fetch, raw
+from harness import BINARY, FREED_IS_GONE, Nuthatch, Origin, fetch, raw, wait_until_still
 
 LOOPS = ("uring", "epoll")
 
 
 def connect(port):
     return socket.create_connection(("127.0.0.1", port), 30)
+
+
+def refuses(port):
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:  # the listener closed meanwhile
+        pass
+    return False
 
 
 class Limits(unittest.TestCase):
@@ -49,16 +59,17 @@ class Limits(unittest.TestCase):
                 s.close()
 
     def test_promised_lengths_cost_no_memory(self):
-        with Nuthatch("cache", "--memory", "16M") as server:
-            before = server.resident_kib()
+        with Nuthatch("cache", "--memory", "16M", "--threads", "2", environment=FREED_IS_GONE) as server:
+            before = server.allocated_kib()
             held = []
             for i in range(1000):
                 s = connect(server.port)
                 s.sendall((b"*1000000\r\n$10\r\nabc", b"*2\r\n$3\r\nGET\r\n$60000000\r\nabc",
                            b"set k 0 0 60000000\r\nabc")[i % 3])
                 held.append(s)
-            time.sleep(0.5)
-            self.assertLess(server.resident_kib() - before, 8 << 10)
+            wait_until_still(server.cpu_seconds)
+            # Seen: 1 to 2 KiB for each connection. Room for one promise would be 16 MB of arguments or 60 MB of value.
+            self.assertLess(server.allocated_kib() - before, 8 << 10)
             for s in held:
                 s.close()
 
@@ -74,11 +85,12 @@ class Limits(unittest.TestCase):
 
     def test_a_client_that_never_reads_is_cut(self):
         for loop in LOOPS:
-            with Nuthatch("cache", "--write-timeout", "1s", "--memory", "32M", "--loop", loop) as server:
+            with Nuthatch("cache", "--write-timeout", "1s", "--memory", "32M", "--loop", loop,
+                          environment=FREED_IS_GONE) as server:
                 setter = connect(server.port)
                 setter.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n" + b"v" * 100000 + b"\r\n")
                 self.assertEqual(setter.recv(10), b"+OK\r\n")
-                before = server.resident_kib()
+                before = server.allocated_kib()
                 greedy = connect(server.port)
                 greedy.settimeout(0.5)
                 sent, cut = 0, False
@@ -89,7 +101,8 @@ class Limits(unittest.TestCase):
                     pass
                 except OSError:
                     cut = True
-                self.assertLess(server.resident_kib() - before, 24 << 10)
+                # Seen: 3 MiB. One send alone asks for 10 MB of answers, and it would go on for ever.
+                self.assertLess(server.allocated_kib() - before, 24 << 10)
                 setter.sendall(b"PING\r\n")  # the others are not disturbed
                 self.assertEqual(setter.recv(10), b"+PONG\r\n")
                 end = time.time() + 10
@@ -106,20 +119,18 @@ class Limits(unittest.TestCase):
                 setter.close()
                 greedy.close()
 
-
     def test_answers_larger_than_a_connection_may_buffer_cut_it(self):
         for loop in LOOPS:
             with Nuthatch("cache", "--memory", "64M", "--value-max", "4M", "--connection-buffer", "8M",
-                          "--loop", loop) as server:
+                          "--loop", loop, environment=FREED_IS_GONE) as server:
                 value = b"v" * (4 << 20)
                 with connect(server.port) as s:
                     s.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n" % (len(value), value))
                     self.assertEqual(s.recv(10), b"+OK\r\n")
-                before = server.resident_kib()
-                with connect(server.port) as s:
-                    s.sendall(b"*101\r\n$4\r\nMGET\r\n" + b"$1\r\nk\r\n" * 100)
-                    time.sleep(0.3)
-                    self.assertLess(server.resident_kib() - before, 40 << 10)
+                before = server.resident_peak_kib()
+                raw(server.port, b"*101\r\n$4\r\nMGET\r\n" + b"$1\r\nk\r\n" * 100)
+                # Seen: 8 MiB, as much as it may buffer. The answer has 400.
+                self.assertLess(server.resident_peak_kib() - before, 40 << 10)
                 with connect(server.port) as s:
                     s.sendall(b"PING\r\n")
                     self.assertEqual(s.recv(10), b"+PONG\r\n")
@@ -164,15 +175,17 @@ class Deadlines(unittest.TestCase):
     def test_two_thousand_slow_heads_disturb_nobody(self):
         for loop in LOOPS:
             with Origin(lambda r: r.reply(200, b"x" * 100, Cache_Control="max-age=60")) as origin, \
-                    Nuthatch("gateway", origin.url, "--header-timeout", "2s", "--loop", loop) as server:
+                    Nuthatch("gateway", origin.url, "--header-timeout", "2s", "--threads", "2",
+                             "--loop", loop, environment=FREED_IS_GONE) as server:
+                before = server.allocated_kib()
                 slow = [connect(server.port) for _ in range(2000)]
-                before = server.resident_kib()
                 began = time.time()
                 for letter in b"GET":
                     for s in slow:
                         s.sendall(bytes([letter]))
                     self.assertEqual(fetch(server.port, "/x").status, 200)
-                self.assertLess(server.resident_kib() - before, 8 << 10)
+                # 8 KiB for each connection. Seen: 1, with a sanitizer 2; room for the largest head would be 64.
+                self.assertLess(server.allocated_kib() - before, 16 << 10)
                 for s in slow:
                     s.settimeout(10)
                     received = b""
@@ -195,11 +208,11 @@ class Deadlines(unittest.TestCase):
         for loop in LOOPS:
             with Nuthatch("mock", "examples/db.json", "--idle-timeout", "1s", "--loop", loop) as server:
                 with connect(server.port) as s:
+                    began = time.time()
                     s.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
                     self.assertTrue(s.recv(4000).startswith(b"HTTP/1.1 404 "))
-                    began = time.time()
                     self.assertEqual(s.recv(4000), b"")
-                    self.assertTrue(0.5 < time.time() - began < 5)
+                    self.assertTrue(0.5 < time.time() - began < 10)
 
 
 class Http(unittest.TestCase):
@@ -255,16 +268,17 @@ class Http(unittest.TestCase):
 
     def test_limits_on_heads(self):
         with Nuthatch("mock", "examples/db.json") as server:
-            before = server.resident_kib()
+            before = server.resident_peak_kib()
             cases = [(b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414"),
                      (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n", b"431"),
                      (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 66560 + b"\r\n\r\n", b"431"),
-                     (b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"y" * 10000 + b"\r\n") * 100 + b"\r\n", b"431"),
+                     (b"GET / HTTP/1.1\r\nHost: a\r\n" + (b"X: " + b"y" * 10000 + b"\r\n") * 6400, b"431"),
                      (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", b"505"), (b"GET / HTTP/1.1\r\n\r\n", b"400")]
             for data, status in cases:
                 received = raw(server.port, data)
                 self.assertTrue(received.startswith(b"HTTP/1.1 " + status), (status, received[:200]))
-            self.assertLess(server.resident_kib() - before, 4 << 10)
+            # Seen: 1 to 2 MiB. The longest of the heads has 64.
+            self.assertLess(server.resident_peak_kib() - before, 16 << 10)
 
 
 class Stopping(unittest.TestCase):
@@ -288,7 +302,7 @@ class Stopping(unittest.TestCase):
                         received += piece
                     self.assertTrue(received.endswith(b"finished"), received)
                     self.assertIn(b"Connection: close", received)
-                self.assertEqual(server.process.wait(10), 0)
+                self.assertEqual(server.wait(), 0)
 
     def test_newcomers_are_refused_and_a_successor_has_the_port(self):
         for loop in LOOPS:
@@ -297,20 +311,22 @@ class Stopping(unittest.TestCase):
                 s.sendall(b"GET /users HTTP/1.1\r\nHost: a\r\n\r\n")
                 time.sleep(0.2)
                 server.process.send_signal(signal.SIGTERM)
-                time.sleep(0.3)
-                with self.assertRaises(ConnectionRefusedError):
-                    connect(server.port)
+                end = time.time() + 1
+                while not refuses(server.port):
+                    self.assertLess(time.time(), end)
+                    time.sleep(0.05)
                 with Nuthatch("mock", "examples/db.json", "--loop", loop, listen=f"http://127.0.0.1:{server.port}") as successor:
                     self.assertEqual(fetch(successor.port, "/users").status, 200)
                 self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 200 OK"))
-            self.assertEqual(server.process.wait(10), 0)
+            self.assertEqual(server.wait(), 0)
 
     def test_the_deadline_ends_what_takes_too_long(self):
-        started = threading.Event()
+        started, over = threading.Event(), threading.Event()
+        self.addCleanup(over.set)
 
         def answer(request):
             started.set()
-            time.sleep(8)
+            over.wait(20)
         with Origin(answer) as origin:
             server = Nuthatch("gateway", origin.url, "--drain-timeout", "300ms")
             with connect(server.port) as s:
@@ -318,14 +334,15 @@ class Stopping(unittest.TestCase):
                 started.wait(10)
                 began = time.time()
                 self.assertEqual(server.stop(), 0)
-                self.assertLess(time.time() - began, 4)
+                self.assertLess(time.time() - began, 7)  # the default is 10 s; ThreadSanitizer adds one of its own
 
     def test_a_second_signal_leaves_at_once(self):
-        started = threading.Event()
+        started, over = threading.Event(), threading.Event()
+        self.addCleanup(over.set)
 
         def answer(request):
             started.set()
-            time.sleep(5)
+            over.wait(20)
         with Origin(answer) as origin:
             server = Nuthatch("gateway", origin.url)
             with connect(server.port) as s:
@@ -335,8 +352,8 @@ class Stopping(unittest.TestCase):
                 time.sleep(0.3)
                 began = time.time()
                 server.process.send_signal(signal.SIGTERM)
-                self.assertEqual(server.process.wait(10), 1)
-                self.assertLess(time.time() - began, 2)
+                self.assertEqual(server.wait(), 1)
+                self.assertLess(time.time() - began, 7)  # the drain would end after 10 s
 
     def test_a_port_in_use_is_said_clearly(self):
         with socket.socket() as s:
