@@ -1,6 +1,6 @@
 /* embed.c — a cache inside a program, with nothing but <nuthatch.h>:
  *
- *     cc embed.c -lnuthatch -o embed && ./embed */
+ *     cc embed.c $(pkg-config --cflags --libs nuthatch) -o embed && ./embed */
 #include <inttypes.h>
 #include <nuthatch.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static void show(nh_store *store, int64_t at_ms, const char *name)
     }
     printf("%-14s \"%.*s\", version %" PRIu64 "%s\n", name, (int)value.bytes.size,
            (const char *)value.bytes.data, value.version,
-           value.stale_at_ms != 0 && value.stale_at_ms <= at_ms ? ", stale: time to fetch it again" : "");
+           value.traits & NH_VALUE_STALE ? ", stale: time to fetch it again" : "");
     nh_release(store, &value);
 }
 
@@ -75,7 +75,7 @@ int main(void)
         nh_increment(store, start_ms, key_of("visits"), 1, NH_INCREMENT_SIGNED, &visits);
     show(store, start_ms, "visits");
 
-    nh_purge_tag(store, start_ms, tag);
+    nh_purge_tag(store, tag, NH_PURGE_DROP);
     show(store, start_ms, "/users/7");
 
     nh_sweep(store, start_ms, 1000); /* now and then: frees what has expired */
