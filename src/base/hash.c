@@ -7,7 +7,8 @@ uint64_t hash_seed_random(void)
 {
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uintptr_t)&seed * 0x9e3779b97f4a7c15u; /* no such call: where the stack lies is random, too */
+        seed =
+            (uintptr_t)&seed * 0x9e3779b97f4a7c15u; /* no such call: where the stack lies is random, too */
     return seed;
 }
 
