@@ -33,6 +33,7 @@ static void *run_changer(void *context)
 {
     struct member *member = context;
     struct truth *truth = member->team->shared;
+    nh_put_options brief = {.size = sizeof brief, .soft_ttl_ms = 1};
     nh_store *store = member->team->store;
 
     while (!is_over(member)) {
@@ -46,7 +47,7 @@ static void *run_changer(void *context)
         switch (truth->telling) {
         case BY_DELETE: result = nh_delete(store, now_ms, key); break;
         case BY_PUT:
-            result = nh_put(store, now_ms, key, (nh_bytes){&raised, sizeof raised}, NULL, NULL);
+            result = nh_put(store, now_ms, key, (nh_bytes){&raised, sizeof raised}, &brief, NULL);
             break;
         case BY_TAG: result = nh_purge_tag(store, tag_of(number, text), NH_PURGE_DROP); break;
         case BY_SOFT_TAG: result = nh_purge_tag(store, tag_of(number, text), NH_PURGE_SOFT); break;
@@ -121,7 +122,7 @@ static void *run_reader(void *context)
         }
         if (fetched == NH_FETCH_STALE_LEASE || fetched == NH_FETCH_MISS_LEASE)
             fill(member, key, number, lease);
-        if (truth->is_calm && one_in(member, 3))
+        if ((truth->is_calm || truth->telling == BY_PUT) && one_in(member, 3))
             atomic_fetch_add(&member->team->now_ms, 1);
     }
     return NULL;
