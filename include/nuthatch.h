@@ -283,14 +283,15 @@ NH_API nh_result nh_space_bound(nh_store *store, uint32_t space, uint64_t bytes_
  * moment readers get what there is so far (NH_VALUE_GROWING), or nh_writer_commit, which ends it. A delete,
  * a write of the same key or an eviction after the publish wins: the value then goes on for those who have
  * borrowed it, and commit says NH_CHANGED. One thread at a time per writer. `options` as for nh_put, but
- * for keep_ttl. NH_OK with `*writer`; NH_FULL, NH_NO_MEMORY, NH_INVALID, NH_TOO_LARGE. */
+ * for keep_ttl and a negative ttl_ms, which are NH_INVALID. NH_OK with `*writer`; NH_FULL, NH_NO_MEMORY,
+ * NH_INVALID, NH_TOO_LARGE. */
 NH_API nh_result nh_writer_create(nh_store *store, int64_t now_ms, nh_key key,
                                   const nh_put_options *options, nh_writer **writer);
 /* NH_OK; NH_TOO_LARGE or NH_FULL: then nothing was added, and the writer can only be aborted. */
 NH_API nh_result nh_writer_append(nh_writer *writer, int64_t now_ms, nh_bytes bytes);
 /* NH_OK; NH_FULL. */
 NH_API nh_result nh_writer_publish(nh_writer *writer, int64_t now_ms);
-/* Both end and free the writer. NH_OK; NH_CHANGED, NH_FULL. */
+/* Both end and free the writer. NH_OK; NH_CHANGED, NH_FULL; what an append said when it failed. */
 NH_API nh_result nh_writer_commit(nh_writer *writer, int64_t now_ms, uint64_t *version);
 NH_API void nh_writer_abort(nh_writer *writer);
 

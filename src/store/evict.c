@@ -11,7 +11,8 @@ enum {
     GRACE_YIELDS_MAX = 200000, /* a reader that stays inside so long is not coming out */
     DRAINING_ENOUGH = 4,       /* segments that wait for readers: no need to evict more */
     EVICTIONS_PER_SEGMENT_MAX = 8,
-    BASE_SLACK_MS = 60000, /* clocks of several threads may differ so much */
+    EVICTIONS_PER_PRESSURE = 16, /* so many in vain, and a record must have been used once more to stay */
+    BASE_SLACK_MS = 60000,       /* clocks of several threads may differ so much */
 };
 
 /* ---- lists of segments ---- */
@@ -166,6 +167,13 @@ static uint32_t reclaim(nh_store *store)
 
 /* ---- going through a segment ---- */
 
+static void seal_survivor_tail(nh_store *store, struct survivor_tail *tail)
+{
+    store->arena.segments[tail->segment].used_bytes = tail->used_bytes;
+    queue_young(store, tail->segment);
+    tail->segment = SEGMENT_NONE;
+}
+
 /* Room for a record that is to be copied; null if there is none. */
 static void *survivor_room(nh_store *store, int64_t now_ms, const struct segment *from, enum queue queue,
                            size_t bytes, struct segment **to)
@@ -174,11 +182,8 @@ static void *survivor_room(nh_store *store, int64_t now_ms, const struct segment
     struct survivor_tail *tail = &evictor->survivors[from->group][queue][from->ttl_class];
 
     if (tail->segment != SEGMENT_NONE && (tail->used_bytes + bytes > segment_bytes(&store->arena) ||
-                                          !segment_suits(&store->arena.segments[tail->segment], now_ms))) {
-        store->arena.segments[tail->segment].used_bytes = tail->used_bytes;
-        queue_young(store, tail->segment);
-        tail->segment = SEGMENT_NONE;
-    }
+                                          !segment_suits(&store->arena.segments[tail->segment], now_ms)))
+        seal_survivor_tail(store, tail);
     if (tail->segment == SEGMENT_NONE) {
         if (evictor->free.count == 0)
             return NULL;
@@ -380,6 +385,41 @@ static bool evict_large(nh_store *store, int64_t now_ms, uint32_t first, unsigne
     return !stays;
 }
 
+/* ---- what is dead where it lies ---- */
+
+static bool wants_sweep(const nh_store *store, const struct segment *segment, int64_t now_ms)
+{
+    if (atomic_load_explicit(&segment->expires_first_ms, memory_order_relaxed) <= now_ms)
+        return true;
+    /* A clear is numbered as a purge is. */
+    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
+           (atomic_load_explicit(&segment->has_tags, memory_order_relaxed) ||
+            atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
+                atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed));
+}
+
+size_t evictor_sweep_records(nh_store *store, int64_t now_ms, struct tally *tally, uint32_t number,
+                             uint32_t used_bytes, size_t *looked_count)
+{
+    struct segment *segment = &store->arena.segments[number];
+    struct pass pass = {.store = store,
+                        .tally = tally,
+                        .now_ms = now_ms,
+                        .purpose = PURPOSE_SWEEP,
+                        .number = number,
+                        .segment = segment};
+
+    *looked_count += 1;
+    if (!wants_sweep(store, segment, now_ms))
+        return 0;
+    segment->purge_seen = (uint32_t)tags_now(&store->tags);
+    /* What stays says again when it expires; so does a touch meanwhile. */
+    atomic_store_explicit(&segment->expires_first_ms, INT64_MAX, memory_order_relaxed);
+    pass_through(&pass, used_bytes);
+    *looked_count += pass.looked_count;
+    return pass.freed_count;
+}
+
 /* ---- who is next ---- */
 
 /* The oldest segment of a queue that nobody borrows from; those before it go to the young end. */
@@ -450,17 +490,35 @@ static bool is_mostly_dead(const struct segment *segment)
            (live_bytes == 0 || live_bytes < segment->used_bytes / PACK_LIVE_SHARE);
 }
 
-/* Packs the deadest segment of the next few. False if none of them is mostly dead. */
+/* True if all in the segment may have died at once: its space was cleared, or its time has come. */
+static bool may_be_dead(const nh_store *store, const struct segment *segment, int64_t now_ms)
+{
+    if (!segment->is_queued || kind_of(segment) != SEGMENT_LOG || is_pinned(segment))
+        return false;
+    if (atomic_load_explicit(&segment->expires_last_ms, memory_order_relaxed) <= now_ms)
+        return true;
+    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
+           atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
+               atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed);
+}
+
+/* Packs the deadest segment of the next few, or the first that is wholly dead: then of all, if some have
+ * died. False if none of them is mostly dead. */
 static bool pack_one(nh_store *store, int64_t now_ms)
 {
     struct evictor *evictor = &store->evictor;
+    bool looks_at_all = atomic_exchange_explicit(&evictor->died, 0, memory_order_relaxed) != 0;
+    uint32_t window = looks_at_all ? store->arena.segment_count : PACK_WINDOW;
     uint32_t best = SEGMENT_NONE, best_live = UINT32_MAX;
-    size_t freed_count = 0;
+    size_t freed_count = 0, looked_count = 0;
 
-    for (uint32_t i = 0; i < PACK_WINDOW && best_live > 0; i++) {
+    for (uint32_t i = 0; i < window && best_live > 0; i++) {
         uint32_t number = evictor->pack_hand;
         struct segment *segment = &store->arena.segments[number];
         evictor->pack_hand = (number + 1) % store->arena.segment_count;
+        if (may_be_dead(store, segment, now_ms))
+            evictor_sweep_records(store, now_ms, evictor->tally, number, segment->used_bytes,
+                                  &looked_count);
         if (is_mostly_dead(segment)) {
             uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
             if (live < best_live) {
@@ -469,6 +527,8 @@ static bool pack_one(nh_store *store, int64_t now_ms)
             }
         }
     }
+    if (looks_at_all && best != SEGMENT_NONE) /* there may be more */
+        atomic_store_explicit(&evictor->died, 1, memory_order_relaxed);
     return best != SEGMENT_NONE && empty_segment(store, now_ms, best, PURPOSE_PACK, 0, &freed_count);
 }
 
@@ -495,8 +555,8 @@ static bool make_room(nh_store *store, int64_t now_ms, struct group *group)
         }
         if (pack_one(store, now_ms))
             continue;
-        /* The more has left in vain, the more a record must have been used to stay. */
-        if (from != NULL && evict_from(store, now_ms, from, evicted_count / 2))
+        /* When everything is in use, use is no reason to stay: so the work for one segment has a bound. */
+        if (from != NULL && evict_from(store, now_ms, from, evicted_count / EVICTIONS_PER_PRESSURE))
             evicted_count++;
         else if (waiting_count == 0)
             return false;
@@ -568,39 +628,6 @@ void evictor_retire_large(nh_store *store, uint32_t first, uint64_t sequence)
 
 /* ---- sweeping ---- */
 
-static bool wants_sweep(const nh_store *store, const struct segment *segment, int64_t now_ms)
-{
-    if (atomic_load_explicit(&segment->expires_first_ms, memory_order_relaxed) <= now_ms)
-        return true;
-    /* A clear is numbered as a purge is. */
-    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
-           (atomic_load_explicit(&segment->has_tags, memory_order_relaxed) ||
-            atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
-                atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed));
-}
-
-size_t evictor_sweep_records(nh_store *store, int64_t now_ms, struct tally *tally, uint32_t number,
-                             uint32_t used_bytes, size_t *looked_count)
-{
-    struct segment *segment = &store->arena.segments[number];
-    struct pass pass = {.store = store,
-                        .tally = tally,
-                        .now_ms = now_ms,
-                        .purpose = PURPOSE_SWEEP,
-                        .number = number,
-                        .segment = segment};
-
-    *looked_count += 1;
-    if (!wants_sweep(store, segment, now_ms))
-        return 0;
-    segment->purge_seen = (uint32_t)tags_now(&store->tags);
-    /* What stays says again when it expires; so does a touch meanwhile. */
-    atomic_store_explicit(&segment->expires_first_ms, INT64_MAX, memory_order_relaxed);
-    pass_through(&pass, used_bytes);
-    *looked_count += pass.looked_count;
-    return pass.freed_count;
-}
-
 static size_t sweep_segment(nh_store *store, int64_t now_ms, uint32_t number, size_t *looked_count)
 {
     struct segment *segment = &store->arena.segments[number];
@@ -622,12 +649,23 @@ static size_t sweep_segment(nh_store *store, int64_t now_ms, uint32_t number, si
     return freed_count;
 }
 
+static void seal_survivors_to_sweep(nh_store *store, int64_t now_ms)
+{
+    struct survivor_tail *tail = &store->evictor.survivors[0][0][0];
+
+    for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++, tail++)
+        if (tail->segment != SEGMENT_NONE &&
+            wants_sweep(store, &store->arena.segments[tail->segment], now_ms))
+            seal_survivor_tail(store, tail);
+}
+
 size_t evictor_sweep(nh_store *store, int64_t now_ms, size_t budget_count)
 {
     struct evictor *evictor = &store->evictor;
     size_t freed_count = 0, looked_count = 0;
 
     lock_acquire(&evictor->lock);
+    seal_survivors_to_sweep(store, now_ms);
     for (uint32_t i = 0; i < store->arena.segment_count && looked_count < budget_count; i++) {
         uint32_t number = evictor->sweep_hand;
         evictor->sweep_hand = (number + 1) % store->arena.segment_count;
@@ -643,11 +681,8 @@ void evictor_seal_survivors(nh_store *store)
     struct survivor_tail *tail = &store->evictor.survivors[0][0][0];
 
     for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++, tail++)
-        if (tail->segment != SEGMENT_NONE) {
-            store->arena.segments[tail->segment].used_bytes = tail->used_bytes;
-            queue_young(store, tail->segment);
-            tail->segment = SEGMENT_NONE;
-        }
+        if (tail->segment != SEGMENT_NONE)
+            seal_survivor_tail(store, tail);
 }
 
 void evictor_init(nh_store *store, uint32_t first)

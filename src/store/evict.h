@@ -47,6 +47,8 @@ struct evictor {
     struct segment_list free, draining;
     uint32_t index_segments;
     uint32_t pack_hand, sweep_hand;
+    _Atomic uint32_t
+        died;          /* not 0: segments may be wholly dead that pack_hand has not come to. Any thread */
     uint64_t sequence; /* of the last segment that was opened */
     struct tally *tally;
 };

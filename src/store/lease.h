@@ -3,6 +3,7 @@
  * A table of fixed size, by hash, in sets of four. A set that is full forgets the lease that ends first,
  * whose fill is then refused: nothing is wrong, only work done twice. */
 #pragma once
+#include "nuthatch.h"
 #include "store/lock.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@ struct lease {
     uint64_t token; /* 0: none */
     int64_t ends_at_ms;
     uint64_t purge_number; /* of all tags, when it was given */
+    uint32_t space;        /* of the key */
 };
 
 struct leases {
@@ -25,8 +27,11 @@ struct leases {
 };
 
 /* A new lease for the key of `hash`: its token, or 0 if somebody has one. */
-uint64_t lease_give(struct leases *leases, uint64_t hash, int64_t now_ms, int64_t ends_at_ms,
-                    uint64_t purge_number);
+uint64_t lease_give(struct leases *leases, uint64_t hash, uint32_t space, int64_t now_ms,
+                    int64_t ends_at_ms, uint64_t purge_number);
+
+/* The number that the key's lease was given with; UINT64_MAX if it has none. */
+uint64_t lease_purge_number(struct leases *leases, uint64_t hash);
 
 /* True if the lease has not ended; `*purge_number` is what it was given with. */
 bool lease_holds(struct leases *leases, uint64_t hash, int64_t now_ms, uint64_t token,
@@ -35,6 +40,6 @@ bool lease_holds(struct leases *leases, uint64_t hash, int64_t now_ms, uint64_t 
 /* Ends the lease, whose time may be over. False if something else ended it. */
 bool lease_return(struct leases *leases, uint64_t hash, uint64_t token);
 
-/* Ends whatever lease the key has, or all. */
+/* Ends whatever lease the key has, or all of a space, or of all with NH_SPACE_ALL. */
 void lease_end(struct leases *leases, uint64_t hash);
-void lease_end_all(struct leases *leases);
+void lease_end_all(struct leases *leases, uint32_t space);

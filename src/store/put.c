@@ -80,9 +80,12 @@ static nh_result judge(const struct write *write, const struct put *put, struct 
         return record_version(&store->arena, write->old) == put->expected ? NH_OK : NH_CHANGED;
     case IF_LEASE: {
         uint64_t purge_number;
-        if (!lease_holds(&store->leases, write->hash, write->now_ms, put->expected, &purge_number) ||
-            was_purged_since(store, plan, write->old, purge_number))
+        if (!lease_holds(&store->leases, write->hash, write->now_ms, put->expected, &purge_number))
             return NH_CHANGED;
+        if (was_purged_since(store, plan, write->old, purge_number)) {
+            lease_end(&store->leases, write->hash);
+            return NH_CHANGED;
+        }
         plan->birth = purge_number;
         return NH_OK;
     }

@@ -442,9 +442,28 @@ static bool is_early(nh_store *store, int64_t now_ms, uint64_t hash, const struc
     return cost_ms * early_percent / 100 * -log(chance) >= (double)ends_at_ms - (double)now_ms;
 }
 
+/* Ends the key's lease if what the key has, dead or alive, carries a tag that was purged since. Inside the
+ * epoch. */
+static void end_purged_lease(nh_store *store, uint64_t hash, nh_key key)
+{
+    struct found found = index_find(&store->index, hash, key);
+    uint32_t traits = found.record != NULL ? record_traits(found.record) : 0;
+    struct purged purged;
+    uint64_t number;
+
+    if (LIKELY(!(traits & RECORD_TAGS)))
+        return;
+    number = lease_purge_number(&store->leases, hash);
+    if (number == UINT64_MAX)
+        return;
+    purged = record_purged(&store->tags, found.record, traits, number);
+    if (purged.is_dropped || purged.is_staled)
+        lease_end(&store->leases, hash);
+}
+
 /* What to answer to what was found, with a lease if one is wanted and free. */
-static nh_fetch_state judge(nh_store *store, int64_t now_ms, uint64_t hash, const struct record *record,
-                            const nh_fetch_options *options, uint64_t *lease)
+static nh_fetch_state judge(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key,
+                            const struct record *record, const nh_fetch_options *options, uint64_t *lease)
 {
     uint32_t traits;
     int64_t ends_at_ms, lease_ms = options->lease_ms > 0 ? options->lease_ms : 10000;
@@ -461,8 +480,9 @@ static nh_fetch_state judge(nh_store *store, int64_t now_ms, uint64_t hash, cons
         if (!is_stale && !is_early(store, now_ms, hash, record, ends_at_ms, options->early_percent))
             return NH_FETCH_HIT;
     }
-    *lease =
-        lease_give(&store->leases, hash, now_ms, moment_after(now_ms, lease_ms), tags_now(&store->tags));
+    end_purged_lease(store, hash, key);
+    *lease = lease_give(&store->leases, hash, key.space, now_ms, moment_after(now_ms, lease_ms),
+                        tags_now(&store->tags));
     if (record == NULL)
         return *lease != 0 ? NH_FETCH_MISS_LEASE : NH_FETCH_MISS_WAIT;
     if (is_stale)
@@ -488,7 +508,7 @@ nh_result nh_fetch(nh_store *store, int64_t now_ms, nh_key key, const nh_fetch_o
     inside = epoch_enter(&store->epoch);
     do {
         found = look_up(store, now_ms, hash, key, true);
-        *state = judge(store, now_ms, hash, found.record, &options, lease);
+        *state = judge(store, now_ms, hash, key, found.record, &options, lease);
         result = NH_OK;
         if (*lease != 0 && look_up(store, now_ms, hash, key, true).record != found.record)
             result = NH_CHANGED; /* written between the look and the lease */
@@ -512,8 +532,14 @@ nh_result nh_fetch(nh_store *store, int64_t now_ms, nh_key key, const nh_fetch_o
 nh_result nh_give_up(nh_store *store, nh_key key, uint64_t lease)
 {
     nh_result result = key_check(store, key);
+    _Atomic uint32_t *inside;
+    uint64_t hash;
 
     if (result != NH_OK)
         return result;
-    return lease_return(&store->leases, key_hash(store->hash_seed, key), lease) ? NH_OK : NH_CHANGED;
+    hash = key_hash(store->hash_seed, key);
+    inside = epoch_enter(&store->epoch);
+    end_purged_lease(store, hash, key);
+    epoch_leave(inside);
+    return lease_return(&store->leases, hash, lease) ? NH_OK : NH_CHANGED;
 }

@@ -13,9 +13,9 @@ enum {
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
     GHOST_SHARE = 128, /* one byte of ghosts for so many of memory */
-    BYTES_PER_LEASE_SET = 1 << 18,
-    LEASE_SETS_MIN = 16,
-    LEASE_SETS_MAX = 1 << 14,
+    BYTES_PER_LEASE_SET = 1 << 14,
+    LEASE_SETS_MIN = 64,
+    LEASE_SETS_MAX = 1 << 16,
     PINNED_SHARE = 8, /* one segment in so many */
     SEGMENTS_MIN = 32,
 };
@@ -264,7 +264,8 @@ void record_forget(nh_store *store, struct tally *tally, struct record *record)
         tally_add(&tally->item_bytes, -(int64_t)*counted_bytes(store, record));
         atomic_store_explicit(&segment->live_bytes, 0, memory_order_release);
     } else {
-        atomic_fetch_sub_explicit(&segment->live_bytes, (uint32_t)bytes, memory_order_relaxed);
+        if (atomic_fetch_sub_explicit(&segment->live_bytes, (uint32_t)bytes, memory_order_relaxed) == bytes)
+            atomic_store_explicit(&store->evictor.died, 1, memory_order_relaxed);
     }
     if (!is_cleared(store, record, segment))
         tally_add(&tally->space_items[record_space(record)], -1);
@@ -394,7 +395,8 @@ void nh_clear(nh_store *store, uint32_t space)
         clear_space(store, i);
     atomic_store_explicit(&store->cleared_sequence_last, store->evictor.sequence, memory_order_release);
     atomic_fetch_add_explicit(&store->tags.purge_number, 1, memory_order_relaxed); /* wakes the sweep */
-    lease_end_all(&store->leases);
+    atomic_store_explicit(&store->evictor.died, 1, memory_order_relaxed);
+    lease_end_all(&store->leases, space);
     lock_release(&store->evictor.lock);
     for (unsigned i = stripes; i-- > 0;)
         lock_release(&store->stripes[i].lock);

@@ -14,7 +14,7 @@ struct nh_writer {
     int64_t now_ms; /* of the last call */
     uint32_t first; /* of the large value */
     bool is_published;
-    bool has_failed;
+    nh_result failure; /* NH_OK so far */
     char key[];
 };
 
@@ -59,19 +59,15 @@ nh_result nh_writer_append(nh_writer *writer, int64_t now_ms, nh_bytes bytes)
         return NH_INVALID;
     store = writer->store;
     writer->now_ms = now_ms;
-    if (writer->has_failed)
-        return NH_FULL;
+    if (writer->failure != NH_OK)
+        return writer->failure;
     written =
         atomic_load_explicit(&large_at(&store->arena, writer->first)->written_bytes, memory_order_relaxed);
-    if (bytes.size > store->value_bytes_max || written + bytes.size > store->value_bytes_max) {
-        writer->has_failed = true;
-        return write_refused(store, NH_TOO_LARGE);
-    }
-    if (!large_append(store, now_ms, writer->first, bytes)) {
-        writer->has_failed = true;
-        return write_refused(store, NH_FULL);
-    }
-    return NH_OK;
+    if (bytes.size > store->value_bytes_max || written + bytes.size > store->value_bytes_max)
+        writer->failure = NH_TOO_LARGE;
+    else if (!large_append(store, now_ms, writer->first, bytes))
+        writer->failure = NH_FULL;
+    return write_refused(store, writer->failure);
 }
 
 /* Points the index at the value as it is. */
@@ -101,8 +97,8 @@ nh_result nh_writer_publish(nh_writer *writer, int64_t now_ms)
 {
     if (writer == NULL)
         return NH_INVALID;
-    if (writer->has_failed)
-        return NH_FULL;
+    if (writer->failure != NH_OK)
+        return writer->failure;
     return writer->is_published ? NH_OK : publish(writer, now_ms, false);
 }
 
@@ -126,7 +122,8 @@ static nh_result commit_small(nh_writer *writer, int64_t now_ms, uint64_t *versi
                        (nh_bytes){piece.data, piece.size}, version);
 }
 
-/* With the value published: settles its account, or takes it from its key. False if the key has another. */
+/* With the value published: settles its account, or takes it from its key. False if the key has another, or
+ * was cleared or purged since. */
 static bool settle(nh_writer *writer, bool is_kept)
 {
     nh_store *store = writer->store;
@@ -137,12 +134,13 @@ static bool settle(nh_writer *writer, bool is_kept)
     write_begin(&write, store, writer->now_ms, writer->plan.key);
     write_lock(&write);
     is_current = write.old == record;
-    if (is_current && is_kept)
+    is_kept = is_kept && is_current && write.old_fate != FATE_CLEARED && write.old_fate != FATE_PURGED;
+    if (is_kept)
         record_recount(store, &write.stripe->tally, record);
     else if (is_current)
         write_unlink(&write);
     write_end(&write);
-    return is_current;
+    return is_kept;
 }
 
 nh_result nh_writer_commit(nh_writer *writer, int64_t now_ms, uint64_t *version)
@@ -154,9 +152,10 @@ nh_result nh_writer_commit(nh_writer *writer, int64_t now_ms, uint64_t *version)
         return NH_INVALID;
     writer->now_ms = now_ms;
     large = large_at(&writer->store->arena, writer->first);
-    if (writer->has_failed) {
+    if (writer->failure != NH_OK) {
+        result = writer->failure;
         nh_writer_abort(writer);
-        return NH_FULL;
+        return result;
     }
     if (is_small(writer)) {
         result = commit_small(writer, now_ms, version);
@@ -179,10 +178,11 @@ void nh_writer_abort(nh_writer *writer)
 {
     if (writer == NULL)
         return;
-    atomic_store_explicit(&large_at(&writer->store->arena, writer->first)->state, LARGE_ABORTED,
-                          memory_order_release);
+    /* First out of the index: what is lent from there is growing, or whole. */
     if (writer->is_published)
         settle(writer, false);
+    atomic_store_explicit(&large_at(&writer->store->arena, writer->first)->state, LARGE_ABORTED,
+                          memory_order_release);
     evictor_queue_large(writer->store, writer->first);
     free(writer);
 }
