@@ -18,7 +18,6 @@ struct restoring {
     struct saved_head head;
     char *block; /* the payload of one */
     size_t block_capacity;
-    uint64_t put_count;
 };
 
 static nh_result read_all(struct restoring *restoring, void *to, size_t size)
@@ -178,9 +177,9 @@ static void put_parsed(struct restoring *restoring, const struct parsed *parsed)
         parsed->value.size > restoring->store->value_bytes_max)
         return;
     record_plan_traits(&plan, restoring->now_ms);
-    if (put_restored(restoring->store, restoring->now_ms, &plan, &options, parsed->value,
-                     (enum queue)head->queue, head->uses) == NH_OK)
-        restoring->put_count++;
+    /* One that finds no room is as good as evicted. */
+    put_restored(restoring->store, restoring->now_ms, &plan, &options, parsed->value,
+                 (enum queue)head->queue, head->uses);
 }
 
 static void put_payload(struct restoring *restoring, const struct saved_block *head)
@@ -239,6 +238,6 @@ nh_result nh_restore(nh_store *store, const char *path, int64_t now_ms, int64_t 
     close(restoring.fd);
     free(restoring.block);
     if (result == NH_OK && count != NULL)
-        *count = restoring.put_count;
+        *count = nh_count(store, NH_SPACE_ALL);
     return result;
 }

@@ -109,9 +109,10 @@ static bool save_record(struct saving *saving, const struct record *record, uint
             &large_at(&store->arena, large_first(&store->arena, record))->written_bytes,
             memory_order_relaxed);
     /* What a purge has made stale stays so, though purges are not saved. */
-    if (record_is_stale(store, record, traits, saving->now_ms))
-        saved.stale_at_ms = saving->now_ms;
-    if (saved.stale_at_ms != 0 || record_is_stale(store, record, traits, saving->now_ms))
+    if ((saved.stale_at_ms == 0 || saved.stale_at_ms > saving->now_ms) &&
+        record_is_stale(store, record, traits, saving->now_ms))
+        saved.stale_at_ms = saving->now_ms != 0 ? saving->now_ms : -1;
+    if (saved.stale_at_ms != 0)
         saved.traits |= SAVED_STALE;
     if (saving->block_records > 0 && saving->block.size + saved.value_bytes > SAVED_BLOCK_BYTES &&
         !end_block(saving))
