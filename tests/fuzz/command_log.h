@@ -1,5 +1,5 @@
 /* command_log.h — everything a parser of commands says about a run of bytes, as text, however the bytes are
- * split: two ways of splitting must give the same text. */
+ * split: two ways of splitting must give the same text. And what its fuzz targets check. */
 #pragma once
 #include "base/buffer.h"
 #include "base/compiler.h"
@@ -79,4 +79,42 @@ static inline void log_commands(struct buffer *log, const struct log_parser *par
             break;
     }
     buffer_append_format(log, "left %zu\n", input.size - begin);
+}
+
+/* Aborts unless `text` is `command` and nothing else, as `parser` reads it. */
+static inline void check_reads_as(const struct log_parser *parser, struct bytes text,
+                                  const struct command *command)
+{
+    struct command again;
+    struct bytes error;
+    size_t consumed;
+
+    if (parser->parse(parser->parser, text, &again, &consumed, &error) != PARSE_DONE ||
+        consumed != text.size || again.id != command->id || again.quiet != command->quiet ||
+        again.argument_count != command->argument_count)
+        abort();
+    for (uint32_t i = 0; i < command->argument_count; i++)
+        if (!bytes_equal(again.arguments[i], command->arguments[i]))
+            abort();
+}
+
+/* Aborts unless `log_with` says the same of the first 2048 bytes of `data` whole and in pieces of several
+ * sizes, be the parser's room for arguments `capacity` or two. */
+static inline void check_splits(void (*log_with)(struct buffer *log, struct bytes input, size_t capacity,
+                                                 size_t piece_bytes),
+                                size_t capacity, const uint8_t *data, size_t size)
+{
+    static const size_t pieces[] = {1, 2, 3, 7, 64};
+    struct bytes input = bytes_of(data, size < 2048 ? size : 2048);
+    struct buffer whole = {0}, split = {0};
+
+    log_with(&whole, input, capacity, 0);
+    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
+        buffer_clear(&split);
+        log_with(&split, input, i % 2 == 0 ? 2 : capacity, pieces[i]);
+        if (!bytes_equal(buffer_bytes(&whole), buffer_bytes(&split)))
+            abort();
+    }
+    buffer_fini(&whole);
+    buffer_fini(&split);
 }

@@ -31,11 +31,9 @@ static bool has_data(enum command_id id)
 static void check_round_trip(const struct command *command)
 {
     struct fixture fixture = {.capacity = ARGUMENTS};
+    struct log_parser parser = {.parse = parse, .parser = &fixture};
     uint32_t word_count = command->argument_count - has_data(command->id);
     struct buffer text = {0};
-    struct command again;
-    struct bytes error;
-    size_t consumed;
 
     for (uint32_t i = 0; i < word_count; i++) {
         if (i > 0)
@@ -47,13 +45,7 @@ static void check_round_trip(const struct command *command)
         buffer_append(&text, command->arguments[word_count]);
         buffer_append_literal(&text, "\r\n");
     }
-    if (parse(&fixture, buffer_bytes(&text), &again, &consumed, &error) != PARSE_DONE ||
-        consumed != text.size || again.id != command->id || again.quiet != command->quiet ||
-        again.argument_count != command->argument_count)
-        abort();
-    for (uint32_t i = 0; i < command->argument_count; i++)
-        if (!bytes_equal(again.arguments[i], command->arguments[i]))
-            abort();
+    check_reads_as(&parser, buffer_bytes(&text), command);
     memcached_parser_fini(&fixture.parser);
     buffer_fini(&text);
 }
@@ -70,18 +62,6 @@ static void log_with(struct buffer *log, struct bytes input, size_t capacity, si
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const size_t pieces[] = {1, 2, 3, 7, 64};
-    struct bytes input = bytes_of(data, size < 2048 ? size : 2048);
-    struct buffer whole = {0}, split = {0};
-
-    log_with(&whole, input, ARGUMENTS, 0);
-    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
-        buffer_clear(&split);
-        log_with(&split, input, i % 2 == 0 ? 2 : ARGUMENTS, pieces[i]);
-        if (!bytes_equal(buffer_bytes(&whole), buffer_bytes(&split)))
-            abort();
-    }
-    buffer_fini(&whole);
-    buffer_fini(&split);
+    check_splits(log_with, ARGUMENTS, data, size);
     return 0;
 }

@@ -26,22 +26,15 @@ static enum parse parse(void *context, struct bytes input, struct command *comma
 static void check_round_trip(const struct command *command)
 {
     struct fixture fixture = {.capacity = ARGUMENTS};
+    struct log_parser parser = {.parse = parse, .parser = &fixture};
     struct buffer text = {0};
-    struct command again;
-    struct bytes error;
-    size_t consumed;
 
     if (command->argument_count == 0)
         return;
     resp_render(&text, 2, &(struct outcome){.kind = OUTCOME_array, .count = command->argument_count});
     for (uint32_t i = 0; i < command->argument_count; i++)
         resp_render(&text, 2, &(struct outcome){.kind = OUTCOME_value, .bytes = command->arguments[i]});
-    if (parse(&fixture, buffer_bytes(&text), &again, &consumed, &error) != PARSE_DONE ||
-        consumed != text.size || again.id != command->id || again.argument_count != command->argument_count)
-        abort();
-    for (uint32_t i = 0; i < command->argument_count; i++)
-        if (!bytes_equal(again.arguments[i], command->arguments[i]))
-            abort();
+    check_reads_as(&parser, buffer_bytes(&text), command);
     resp_parser_fini(&fixture.parser);
     buffer_fini(&text);
 }
@@ -58,18 +51,6 @@ static void log_with(struct buffer *log, struct bytes input, size_t capacity, si
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const size_t pieces[] = {1, 2, 3, 7, 64};
-    struct bytes input = bytes_of(data, size < 2048 ? size : 2048);
-    struct buffer whole = {0}, split = {0};
-
-    log_with(&whole, input, ARGUMENTS, 0);
-    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
-        buffer_clear(&split);
-        log_with(&split, input, i % 2 == 0 ? 2 : ARGUMENTS, pieces[i]);
-        if (!bytes_equal(buffer_bytes(&whole), buffer_bytes(&split)))
-            abort();
-    }
-    buffer_fini(&whole);
-    buffer_fini(&split);
+    check_splits(log_with, ARGUMENTS, data, size);
     return 0;
 }
