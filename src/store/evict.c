@@ -10,6 +10,7 @@ enum {
     RECORDS_AHEAD = 8,         /* whose buckets are asked for */
     GRACE_YIELDS_MAX = 200000, /* a reader that stays inside so long is not coming out */
     DRAINING_ENOUGH = 4,       /* segments that wait for readers: no need to evict more */
+    LARGE_LOOK = 8,            /* large values that are compared */
     EVICTIONS_PER_SEGMENT_MAX = 8,
     EVICTIONS_PER_PRESSURE = 16, /* so many in vain, and a record must have been used once more to stay */
     BASE_SLACK_MS = 60000,       /* clocks of several threads may differ so much */
@@ -351,10 +352,8 @@ static bool empty_segment(nh_store *store, int64_t now_ms, uint32_t number, enum
 
 /* ---- large values ---- */
 
-/* Lets go of a queued large value, or counts one use less and puts it at the young end. True if it is gone.
- */
-static bool evict_large(nh_store *store, int64_t now_ms, uint32_t first, unsigned uses_wanted,
-                        bool only_dead, size_t *freed_count)
+/* Takes a queued large value from the index if it is dead, or in any case. True if it is gone. */
+static bool drop_large(nh_store *store, int64_t now_ms, uint32_t first, bool only_dead, size_t *freed_count)
 {
     struct segment *segment = &store->arena.segments[first];
     struct record *record = large_record(&store->arena, first);
@@ -366,23 +365,54 @@ static bool evict_large(nh_store *store, int64_t now_ms, uint32_t first, unsigne
 
     if (place.bucket != NULL) {
         enum fate fate = record_fate(store, record, segment, now_ms);
-        uint64_t slot = place_slot(place);
-        stays = fate == FATE_ALIVE && (only_dead || slot_uses(slot) >= uses_wanted);
+        stays = fate == FATE_ALIVE && only_dead;
         if (!stays)
             drop(&pass, head, place, record, fate);
-        else if (!only_dead)
-            place_set(place, slot - 1);
     }
     index_unlock(head);
-    if (stays && only_dead)
+    *freed_count += pass.freed_count;
+    if (stays)
         return false;
     dequeue(store, first);
-    if (stays)
-        queue_young(store, first);
-    else
-        drain(store, first);
-    *freed_count += pass.freed_count;
-    return !stays;
+    drain(store, first);
+    return true;
+}
+
+/* How often a queued large value was used; it then counts as used once less. */
+static unsigned decay_large(nh_store *store, uint32_t first)
+{
+    struct record *record = large_record(&store->arena, first);
+    uint64_t hash = key_hash(store->hash_seed, record_nh_key(record));
+    struct bucket *head = index_lock(&store->index, hash);
+    struct place place = index_place_of(&store->index, head, location_of(&store->arena, record));
+    unsigned uses = place.bucket != NULL ? slot_uses(place_slot(place)) : 0;
+
+    if (uses > 0)
+        place_set(place, place_slot(place) - 1);
+    index_unlock(head);
+    return uses;
+}
+
+/* The least used of the oldest few large values that nobody borrows. It costs nothing to pass one over, so
+ * they stay where they are and do not look younger than they are. SEGMENT_NONE: there is none. */
+static uint32_t large_to_drop(nh_store *store, const struct segment_list *queue)
+{
+    uint32_t chosen = SEGMENT_NONE;
+    unsigned least = UINT32_MAX, looked = 0;
+
+    for (uint32_t number = queue->first; number != SEGMENT_NONE && looked < LARGE_LOOK && least > 0;
+         number = store->arena.segments[number].next) {
+        unsigned uses;
+        if (is_pinned(&store->arena.segments[number]))
+            continue;
+        looked++;
+        uses = decay_large(store, number);
+        if (uses < least) {
+            least = uses;
+            chosen = number;
+        }
+    }
+    return chosen;
 }
 
 /* ---- what is dead where it lies ---- */
@@ -443,16 +473,17 @@ static uint64_t age_of(const nh_store *store, uint32_t number)
 static bool evict_from(nh_store *store, int64_t now_ms, struct group *group, unsigned pressure)
 {
     struct segment_list *small = &group->queues[QUEUE_SMALL], *main = &group->queues[QUEUE_MAIN];
-    uint32_t large = oldest(store, &group->queues[QUEUE_LARGE]);
+    const struct segment_list *large = &group->queues[QUEUE_LARGE];
     bool small_is_over = small->count > (small->count + main->count) / SMALL_SHARE;
     uint32_t number = oldest(store, small_is_over ? small : main);
     size_t freed_count = 0;
 
     if (number == SEGMENT_NONE)
         number = oldest(store, small_is_over ? main : small);
-    if (large != SEGMENT_NONE && age_of(store, large) <= age_of(store, number)) {
-        evict_large(store, now_ms, large, 1 + pressure, false, &freed_count);
-        return true;
+    if (large->first != SEGMENT_NONE && age_of(store, large->first) <= age_of(store, number)) {
+        uint32_t first = large_to_drop(store, large);
+        if (first != SEGMENT_NONE)
+            return drop_large(store, now_ms, first, false, &freed_count);
     }
     if (number == SEGMENT_NONE)
         return false;
@@ -638,7 +669,7 @@ static size_t sweep_segment(nh_store *store, int64_t now_ms, uint32_t number, si
     if (kind_of(segment) == SEGMENT_LARGE) {
         *looked_count += 1;
         if (wants_sweep(store, segment, now_ms))
-            evict_large(store, now_ms, number, 0, true, &freed_count);
+            drop_large(store, now_ms, number, true, &freed_count);
         segment->purge_seen = (uint32_t)tags_now(&store->tags);
         return freed_count;
     }
