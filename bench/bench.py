@@ -73,7 +73,7 @@ def free_port():
 
 
 def pinned(cpu):
-    """For preexec_fn: on one CPU, and ended with us even if we are killed."""
+    """For preexec_fn: on one CPU, any if it is None, and ended with us even if we are killed."""
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 
@@ -527,11 +527,12 @@ def count_steps(groups, rounds):
 # ---- tables -----------------------------------------------------------------------------------------
 
 
-def table(head, rows):
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1)] + rows
+def table(head, rows, words=(0,)):
+    """Columns `words` hold words and are aligned to the left; the others hold numbers."""
+    lines = [head, ["---" if i in words else "--:" for i in range(len(head))]] + rows
     widths = [max(len(str(line[i])) for line in lines) for i in range(len(head))]
     def cell(text, i):
-        return str(text).ljust(widths[i]) if i == 0 else str(text).rjust(widths[i])
+        return str(text).ljust(widths[i]) if i in words else str(text).rjust(widths[i])
     return "\n".join("| " + " | ".join(cell(text, i) for i, text in enumerate(line)) + " |" for line in lines)
 
 

@@ -93,6 +93,8 @@ void latencies_add(struct latencies *latencies, uint64_t ns, uint64_t times)
 {
     latencies->of[bucket_of(ns)] += times;
     latencies->count += times;
+    if (ns > latencies->worst_ns)
+        latencies->worst_ns = ns;
 }
 
 double latencies_us(const struct latencies *latencies, double fraction)

@@ -31,7 +31,7 @@ uint64_t now_ns(void);
 /* How often a latency was seen, in buckets 1.6 % wide (64 to each doubling), from 1 ns to hours. */
 enum { LATENCY_STEPS = 64, LATENCY_BUCKETS = 48 * LATENCY_STEPS };
 struct latencies {
-    uint64_t count, of[LATENCY_BUCKETS];
+    uint64_t count, worst_ns, of[LATENCY_BUCKETS];
 };
 
 void latencies_add(struct latencies *latencies, uint64_t ns, uint64_t times);
