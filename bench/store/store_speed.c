@@ -26,7 +26,7 @@ static const struct work {
 };
 enum { WORK_COUNT = sizeof works / sizeof works[0], SUBJECTS_MAX = 2 };
 
-/* What the programs of bench/store take from the command line, and what follows from it. */
+/* What the command line says, and what follows from it. */
 struct bench {
     int64_t keys, round_ops, rounds, memory_bytes, huge_pages, with_map;
     uint32_t *sequence;
