@@ -20,6 +20,8 @@ struct epoch_stripe {
     _Atomic uint64_t hits, misses, stale_served;
 };
 
+_Static_assert(sizeof(struct epoch_stripe) == 64, "a stripe is a cache line");
+
 struct epoch {
     alignas(64) _Atomic uint64_t now;
     struct epoch_stripe stripes[EPOCH_STRIPES];
@@ -34,6 +36,12 @@ static inline unsigned thread_stripe(unsigned shift)
 static inline struct epoch_stripe *epoch_stripe(struct epoch *epoch)
 {
     return &epoch->stripes[thread_stripe(EPOCH_STRIPES_SHIFT)];
+}
+
+/* The stripe that a reader who is inside came in by. */
+static inline struct epoch_stripe *epoch_stripe_of(_Atomic uint32_t *inside)
+{
+    return (struct epoch_stripe *)((uintptr_t)inside & ~(uintptr_t)(sizeof(struct epoch_stripe) - 1));
 }
 
 /* Comes in; give what is returned to epoch_leave, on any thread. */

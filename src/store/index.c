@@ -9,11 +9,12 @@ struct found index_find(const struct index *index, uint64_t hash, nh_key key)
     uint64_t tag = index_tag(hash);
 
     for (;;) {
-        struct bucket *head = index_head(index, hash);
+        uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
+        struct bucket *head = bucket_at(index, index_number(hash, count));
         uint64_t control = atomic_load_explicit(&head->control, memory_order_acquire);
 
-        if (UNLIKELY(index_head(index, hash) != head))
-            continue; /* it has grown; by (3) the count tells from now on */
+        if (UNLIKELY(atomic_load_explicit(&index->bucket_count, memory_order_relaxed) != count))
+            continue; /* it has grown; by (3) the chain's count tells from now on */
         for (struct bucket *bucket = head; bucket != NULL; bucket = bucket_next(index, bucket))
             for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
                 uint64_t slot = slot_read(bucket, i);

@@ -199,10 +199,11 @@ static struct found look_up(nh_store *store, int64_t now_ms, uint64_t hash, nh_k
     return found;
 }
 
-static void count_read(nh_store *store, uint64_t hash, nh_key key, uint64_t bytes, bool is_hit,
-                       bool is_stale)
+/* `inside` is what the reader came into the epoch with, even if it has left. */
+static void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_t hash, nh_key key, uint64_t bytes,
+                       bool is_hit, bool is_stale)
 {
-    struct epoch_stripe *stripe = epoch_stripe(&store->epoch);
+    struct epoch_stripe *stripe = epoch_stripe_of(inside);
 
     count_up(is_hit ? &stripe->hits : &stripe->misses, 1);
     if (UNLIKELY(is_stale))
@@ -240,7 +241,7 @@ static nh_result borrow(nh_store *store, int64_t now_ms, uint64_t hash, nh_key k
     nh_result result = find_and_lend(store, now_ms, hash, key, value);
 
     epoch_leave(inside);
-    count_read(store, hash, key, result == NH_OK ? value->size : 0, result != NH_MISSING,
+    count_read(store, inside, hash, key, result == NH_OK ? value->size : 0, result != NH_MISSING,
                result == NH_OK && (value->traits & NH_VALUE_STALE));
     return result;
 }
@@ -293,7 +294,7 @@ nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
         value->version = 0; /* it would have to be kept */
         value->pin = inside;
         value->pin_place = PIN_EPOCH;
-        count_read(store, hash, key, value->size, true, value->traits & NH_VALUE_STALE);
+        count_read(store, inside, hash, key, value->size, true, value->traits & NH_VALUE_STALE);
         return NH_OK;
     }
     epoch_leave(inside);
@@ -315,8 +316,8 @@ static void copy_pieces(const nh_store *store, uint32_t first, void *buffer, siz
 }
 
 /* nh_get inside the epoch. */
-static nh_result get(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, void *buffer,
-                     size_t capacity, size_t *size)
+static nh_result get(nh_store *store, _Atomic uint32_t *inside, int64_t now_ms, uint64_t hash, nh_key key,
+                     void *buffer, size_t capacity, size_t *size)
 {
     struct found found = look_up(store, now_ms, hash, key, false);
     uint32_t traits = found.record != NULL ? record_traits(found.record) : 0;
@@ -334,7 +335,7 @@ static nh_result get(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key,
             memcpy(buffer, record_value(found.record, traits), *size < capacity ? *size : capacity);
         result = NH_OK;
     }
-    count_read(store, hash, key, result == NH_OK ? *size : 0, result != NH_MISSING, is_stale);
+    count_read(store, inside, hash, key, result == NH_OK ? *size : 0, result != NH_MISSING, is_stale);
     return result;
 }
 
@@ -349,7 +350,8 @@ nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size
     if (result != NH_OK)
         return result;
     inside = epoch_enter(&store->epoch);
-    result = get(store, now_ms, key_hash(store->hash_seed, key), key, buffer, capacity, &value_bytes);
+    result =
+        get(store, inside, now_ms, key_hash(store->hash_seed, key), key, buffer, capacity, &value_bytes);
     epoch_leave(inside);
     if (size != NULL && result == NH_OK)
         *size = value_bytes;
@@ -387,7 +389,7 @@ nh_result nh_get_many(nh_store *store, int64_t now_ms, nh_get_request *requests,
             nh_get_request *request = &requests[done + i];
             request->value_bytes = 0;
             if (request->result == NH_OK)
-                request->result = get(store, now_ms, hashes[i], request->key, request->buffer,
+                request->result = get(store, inside, now_ms, hashes[i], request->key, request->buffer,
                                       request->capacity, &request->value_bytes);
         }
         epoch_leave(inside);
@@ -518,7 +520,7 @@ nh_result nh_fetch(nh_store *store, int64_t now_ms, nh_key key, const nh_fetch_o
             lease_return(&store->leases, hash, *lease);
     } while (result == NH_CHANGED);
     epoch_leave(inside);
-    count_read(store, hash, key, found.record != NULL && result == NH_OK ? value->size : 0,
+    count_read(store, inside, hash, key, found.record != NULL && result == NH_OK ? value->size : 0,
                found.record != NULL, *state == NH_FETCH_STALE || *state == NH_FETCH_STALE_LEASE);
     if (result != NH_OK)
         *lease = 0;

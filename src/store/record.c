@@ -5,6 +5,19 @@
  * segment. 20 bits hold the offset in any segment. */
 enum { VERSION_OFFSET_BITS = 20 };
 
+/* Of each trait; DEAD has no field. */
+#define BYTES_OF(traits)                                                                                   \
+    (((traits)&RECORD_EXPIRES ? 4 : 0) + ((traits)&RECORD_FLAGS ? 4 : 0) +                                 \
+     ((traits)&RECORD_COST ? 4 : 0) + ((traits)&RECORD_EXPIRES_WIDE ? 8 : 0) +                             \
+     ((traits)&RECORD_STALE ? 8 : 0) + ((traits)&RECORD_VERSION ? 8 : 0))
+#define BYTES_OF_4(traits)                                                                                 \
+    BYTES_OF(traits), BYTES_OF((traits) + 1), BYTES_OF((traits) + 2), BYTES_OF((traits) + 3)
+#define BYTES_OF_16(traits)                                                                                \
+    BYTES_OF_4(traits), BYTES_OF_4((traits) + 4), BYTES_OF_4((traits) + 8), BYTES_OF_4((traits) + 12)
+const uint8_t record_field_bytes[1 << 7] = {BYTES_OF_16(0),  BYTES_OF_16(16), BYTES_OF_16(32),
+                                            BYTES_OF_16(48), BYTES_OF_16(64), BYTES_OF_16(80),
+                                            BYTES_OF_16(96), BYTES_OF_16(112)};
+
 uint64_t key_hash(uint64_t seed, nh_key key)
 {
     return hash_bytes(bytes_of(key.data, key.size), seed ^ (uint64_t)key.space * 0x9e3779b97f4a7c15u);

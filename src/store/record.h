@@ -84,13 +84,13 @@ static inline uint32_t record_space(const struct record *record)
     return record->key_and_space >> RECORD_SPACE_SHIFT;
 }
 
+/* Bytes of the fields that the lowest seven traits name, by those traits. */
+extern const uint8_t record_field_bytes[1 << 7];
+
 /* Where a trait's field is, counted from `data`, for one that the record has. */
 static inline uint32_t record_offset(uint32_t traits, uint32_t trait)
 {
-    uint32_t before = traits & (trait - 1);
-    uint32_t short_count = ((before >> 1) & 1) + ((before >> 2) & 1) + ((before >> 3) & 1);
-    uint32_t wide_count = ((before >> 4) & 1) + ((before >> 5) & 1) + ((before >> 6) & 1);
-    return short_count * 4 + wide_count * 8;
+    return record_field_bytes[traits & (trait - 1) & ((1 << 7) - 1)];
 }
 
 static inline uint32_t record_u32(const struct record *record, uint32_t offset)
