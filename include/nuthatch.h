@@ -163,7 +163,9 @@ NH_API nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, i
  * Of many callers that miss the same key, or find it stale, one gets a lease: it is to compute the value
  * and nh_fill it. The others wait, or serve what is stale. A lease ends with nh_fill, nh_give_up, its time,
  * or any write, delete or purge that touches the key: then nh_fill is refused, so that what was computed
- * from older data cannot replace newer. */
+ * from older data cannot replace newer. There is room for one lease for each 16 KiB of memory_bytes, 256 at
+ * least and 262,144 at most; when it is short, one that ends soon is forgotten, as if its time were over.
+ */
 typedef struct nh_fetch_options {
     size_t size;
     int64_t lease_ms;       /* how long the lease lasts; 0: 10 s */

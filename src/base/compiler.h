@@ -4,6 +4,16 @@
 #define LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* For the few functions of a hot path where passing the arguments costs as much as the work. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Before a loop of few rounds: write them all out. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
 /* Says that control never gets here; stops the program if it does. */
 #define UNREACHABLE() __builtin_trap()
 

@@ -3,7 +3,7 @@
 #include <sched.h>
 
 enum {
-    SMALL_SHARE = 10,          /* the small queue is one part in so many */
+    SMALL_SHARE = 20,          /* the small queue is one part in so many; its open segments are more */
     RESERVE_SEGMENTS = 2,      /* free ones that only survivors may take */
     PACK_WINDOW = 64,          /* segments looked at for mostly dead ones, each time room is wanted */
     PACK_LIVE_SHARE = 4,       /* mostly dead: less than one part in so many is alive */
@@ -12,8 +12,8 @@ enum {
     DRAINING_ENOUGH = 4,       /* segments that wait for readers: no need to evict more */
     LARGE_LOOK = 8,            /* large values that are compared */
     EVICTIONS_PER_SEGMENT_MAX = 8,
-    EVICTIONS_PER_PRESSURE = 16, /* so many in vain, and a record must have been used once more to stay */
-    BASE_SLACK_MS = 60000,       /* clocks of several threads may differ so much */
+    EVICTIONS_PER_PRESSURE = 8, /* so many in vain, and a record must have been used once more to stay */
+    BASE_SLACK_MS = 60000,      /* clocks of several threads may differ so much */
 };
 
 /* ---- lists of segments ---- */

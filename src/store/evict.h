@@ -2,7 +2,7 @@
  *
  *                     unused, to the ghosts                 unused
  *                          ▲                                  ▲
- *   new ──► small, a tenth ┴─ used ──► main, the rest ────────┤
+ *   new ──► small, a part ─┴─ used ──► main, the rest ────────┤
  *   dropped lately ────────────────►       ▲                  │
  *                                          └── used, one less ┘
  *

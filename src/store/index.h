@@ -123,7 +123,35 @@ struct found {
 };
 
 /* Takes no lock; the caller is inside the epoch for as long as it looks at the record. */
-struct found index_find(const struct index *index, uint64_t hash, nh_key key);
+ALWAYS_INLINE struct found index_find(const struct index *index, uint64_t hash, nh_key key)
+{
+    uint64_t tag = index_tag(hash);
+
+    for (;;) {
+        uint64_t count = atomic_load_explicit(&index->bucket_count, memory_order_acquire);
+        struct bucket *head = bucket_at(index, index_number(hash, count));
+        uint64_t control = atomic_load_explicit(&head->control, memory_order_acquire);
+
+        if (UNLIKELY(atomic_load_explicit(&index->bucket_count, memory_order_relaxed) != count))
+            continue; /* it has grown; by (3) the chain's count tells from now on */
+        for (struct bucket *bucket = head; bucket != NULL; bucket = bucket_next(index, bucket)) {
+            UNROLL for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            {
+                uint64_t slot = slot_read(bucket, i);
+                struct record *record;
+                if (LIKELY(slot >> SLOT_TAG_SHIFT != tag))
+                    continue;
+                record = record_at(index->arena, slot_location(slot));
+                if (LIKELY(record_has_key(record, record_traits(record), key)))
+                    return (struct found){record, &bucket->slots[i], slot};
+            }
+        }
+        atomic_thread_fence(memory_order_acquire);
+        if (LIKELY(((atomic_load_explicit(&head->control, memory_order_relaxed) ^ control) &
+                    ~(uint64_t)BUCKET_LOCKED) == 0))
+            return (struct found){NULL, NULL, 0};
+    }
+}
 
 /* Whether a key of this hash may be there, and the location it would then have. Looks at no record. */
 bool index_guess(const struct index *index, uint64_t hash, uint64_t *location);

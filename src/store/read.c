@@ -6,10 +6,11 @@
 
 /* What holds a lent value in place: the low bits of nh_value.pin_place, with a segment's number above. */
 enum pin_kind {
-    PIN_EPOCH = 1, /* pin: what epoch_leave wants */
-    PIN_SEGMENT,   /* pin: the segment */
-    PIN_LARGE,     /* the same, of a large value */
-    PIN_COPY,      /* pin: a struct copy */
+    PIN_EPOCH =
+        1, /* pin: what epoch_leave wants. Of a large value with its segment's number, which is not 0 */
+    PIN_SEGMENT, /* pin: the segment */
+    PIN_LARGE,   /* the same, of a large value */
+    PIN_COPY,    /* pin: a struct copy */
 };
 enum { PIN_KIND_BITS = 8 };
 
@@ -127,8 +128,11 @@ nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_va
         uint32_t first = segment_number(&store->arena, segment);
         uint32_t extent =
             atomic_load_explicit(&large_at(&store->arena, first)->segment_count, memory_order_relaxed);
-        if (!pin_large(store, segment, extent))
-            return NH_FULL;
+        if (!pin_large(store, segment, extent)) {
+            if (value->bytes.size < value->size || value->traits & NH_VALUE_GROWING)
+                return NH_FULL;
+            return copy_out(store, value) ? NH_OK : NH_NO_MEMORY;
+        }
         value->pin = segment;
         value->pin_place |= PIN_LARGE;
         return NH_OK;
@@ -138,6 +142,15 @@ nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_va
     value->pin = segment;
     value->pin_place = PIN_SEGMENT;
     return NH_OK;
+}
+
+void lend_inside(nh_store *store, int64_t now_ms, const struct record *record, _Atomic uint32_t *inside,
+                 nh_value *value)
+{
+    value_describe(store, now_ms, record, value);
+    value->version = 0; /* it would have to be kept */
+    value->pin = inside;
+    value->pin_place |= PIN_EPOCH;
 }
 
 void nh_release(nh_store *store, nh_value *value)
@@ -165,13 +178,13 @@ nh_result nh_value_piece(nh_store *store, const nh_value *value, uint64_t offset
 
     if (store == NULL || value == NULL || piece == NULL || value->pin == NULL)
         return NH_INVALID;
-    if (pin_kind_of(value) != PIN_LARGE) {
+    first = (uint32_t)(value->pin_place >> PIN_KIND_BITS);
+    if (first == 0) {
         if (offset >= value->bytes.size)
             return NH_MISSING;
         *piece = (nh_bytes){(const char *)value->bytes.data + offset, value->bytes.size - offset};
         return NH_OK;
     }
-    first = (uint32_t)(value->pin_place >> PIN_KIND_BITS);
     state = atomic_load_explicit(&large_at(&store->arena, first)->state, memory_order_acquire);
     bytes = large_piece(store, first, offset);
     if (bytes.size > 0) {
@@ -186,7 +199,8 @@ nh_result nh_value_piece(nh_store *store, const nh_value *value, uint64_t offset
 /* ---- looking up ---- */
 
 /* The living record of a key, or null; a negative one only if `with_negative`. Inside the epoch. */
-static struct found look_up(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, bool with_negative)
+ALWAYS_INLINE struct found look_up(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key,
+                                   bool with_negative)
 {
     struct found found = index_find(&store->index, hash, key);
 
@@ -200,8 +214,8 @@ static struct found look_up(nh_store *store, int64_t now_ms, uint64_t hash, nh_k
 }
 
 /* `inside` is what the reader came into the epoch with, even if it has left. */
-static void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_t hash, nh_key key, uint64_t bytes,
-                       bool is_hit, bool is_stale)
+ALWAYS_INLINE void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_t hash, nh_key key,
+                              uint64_t bytes, bool is_hit, bool is_stale)
 {
     struct epoch_stripe *stripe = epoch_stripe_of(inside);
 
@@ -288,17 +302,16 @@ nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
     hash = key_hash(store->hash_seed, key);
     inside = epoch_enter(&store->epoch);
     found = look_up(store, now_ms, hash, key, false);
-    if (found.record != NULL && !(record_traits(found.record) & RECORD_LARGE)) {
+    if (found.record != NULL) {
         found_use(&found);
-        value_describe(store, now_ms, found.record, value);
-        value->version = 0; /* it would have to be kept */
-        value->pin = inside;
-        value->pin_place = PIN_EPOCH;
-        count_read(store, inside, hash, key, value->size, true, value->traits & NH_VALUE_STALE);
-        return NH_OK;
+        lend_inside(store, now_ms, found.record, inside, value);
+    } else {
+        result = NH_MISSING;
+        epoch_leave(inside);
     }
-    epoch_leave(inside);
-    return borrow(store, now_ms, hash, key, value);
+    count_read(store, inside, hash, key, result == NH_OK ? value->size : 0, result == NH_OK,
+               result == NH_OK && (value->traits & NH_VALUE_STALE));
+    return result;
 }
 
 /* Copies a value that lies in pieces; `*size` becomes how large it is. Inside the epoch. */
@@ -316,8 +329,8 @@ static void copy_pieces(const nh_store *store, uint32_t first, void *buffer, siz
 }
 
 /* nh_get inside the epoch. */
-static nh_result get(nh_store *store, _Atomic uint32_t *inside, int64_t now_ms, uint64_t hash, nh_key key,
-                     void *buffer, size_t capacity, size_t *size)
+ALWAYS_INLINE nh_result get(nh_store *store, _Atomic uint32_t *inside, int64_t now_ms, uint64_t hash,
+                            nh_key key, void *buffer, size_t capacity, size_t *size)
 {
     struct found found = look_up(store, now_ms, hash, key, false);
     uint32_t traits = found.record != NULL ? record_traits(found.record) : 0;
@@ -516,6 +529,12 @@ nh_result nh_fetch(nh_store *store, int64_t now_ms, nh_key key, const nh_fetch_o
             result = NH_CHANGED; /* written between the look and the lease */
         else if (found.record != NULL)
             result = use_and_lend(store, now_ms, &found, value);
+        /* Purged softly between the look and the loan. */
+        if (result == NH_OK && found.record != NULL && value->traits & NH_VALUE_STALE &&
+            (*state == NH_FETCH_HIT || *state == NH_FETCH_HIT_LEASE)) {
+            nh_release(store, value);
+            result = NH_CHANGED;
+        }
         if (result != NH_OK && *lease != 0)
             lease_return(&store->leases, hash, *lease);
     } while (result == NH_CHANGED);

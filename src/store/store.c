@@ -12,8 +12,9 @@ enum {
     BYTES_PER_TAG_SLOT = 4096,
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
-    GHOST_SHARE = 128, /* one byte of ghosts for so many of memory */
-    BYTES_PER_LEASE_SET = 1 << 14,
+    GHOST_SHARE =
+        180, /* one byte of ghosts for so many of memory: they remember about as long as the main queue */
+    BYTES_PER_LEASE_SET = 1 << 16,
     LEASE_SETS_MIN = 64,
     LEASE_SETS_MAX = 1 << 16,
     PINNED_SHARE = 8, /* one segment in so many */

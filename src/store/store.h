@@ -102,7 +102,7 @@ static inline bool is_cleared(const nh_store *store, const struct record *record
            atomic_load_explicit(&store->cleared_sequences[record_space(record)], memory_order_relaxed);
 }
 
-static inline enum fate record_fate(const nh_store *store, const struct record *record,
+ALWAYS_INLINE enum fate record_fate(const nh_store *store, const struct record *record,
                                     const struct segment *segment, int64_t now_ms)
 {
     uint32_t traits = record_traits(record);
@@ -160,6 +160,10 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
 /* The same, pinned; `found` is what the caller, inside the epoch, found. NH_OK; NH_FULL, NH_NO_MEMORY;
  * NH_CHANGED if it is no longer there, for the caller to look again. */
 nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_value *value);
+
+/* Lends it without a pin: it stays for as long as `inside`, which becomes the value's. */
+void lend_inside(nh_store *store, int64_t now_ms, const struct record *record, _Atomic uint32_t *inside,
+                 nh_value *value);
 
 /* Borrows the value of a key, and gives the plan that its record was made by, but for the key, which points
  * into the record; `hashes` has room for NH_TAGS_MAX. As nh_borrow, and no use of the key. */
