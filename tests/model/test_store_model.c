@@ -9,6 +9,7 @@
 
 enum {
     SPACES = 3,
+    FLOOD_SPACE = 900,
     KEYS = 48,
     TAGS = 5,
     HELD = 12,
@@ -26,7 +27,8 @@ enum lease_state { NO_LEASE, LEASE, PERHAPS_LEASE };
 
 struct item {
     bool exists, is_negative, was_purged_softly;
-    bool is_unsure; /* whether it exists, the store must tell */
+    bool was_written; /* in pieces: it may lie in segments of its own, however small it is */
+    bool is_unsure;   /* whether it exists, the store must tell */
     char *bytes;
     size_t size;
     int64_t expires_at_ms, stale_at_ms;
@@ -73,6 +75,7 @@ struct world {
     unsigned sharing[TAGS]; /* the tags that go with a tag, as their slots are the same; itself included */
     int64_t now_ms;
     uint64_t random;
+    uint64_t hash_seed; /* of all stores of a run, so that tags keep their slots */
     uint64_t step;
     char path[64];
     char scratch[VALUE_BYTES_MAX];
@@ -202,9 +205,9 @@ static void doubt_lease(struct item *item)
         item->lease_state = PERHAPS_LEASE;
 }
 
-static void drop(struct world *world, struct item *item)
+static void drop(struct world *world, struct item *item, enum loss loss)
 {
-    unhook(world, item, LOST);
+    unhook(world, item, loss);
     end_lease(item);
     item->exists = false;
 }
@@ -225,6 +228,17 @@ static void ask(struct world *world, nh_key key, struct item *item)
     item->is_unsure = false;
 }
 
+/* The key had to go, to make room for the very call that asked for it: then the call found it missing. */
+static bool was_evicted(struct world *world, struct item *item, bool is_so)
+{
+    if (!is_so || !world->may_evict || !is_visible(item))
+        return false;
+    unhook(world, item, PERHAPS_LOST);
+    doubt_lease(item);
+    item->exists = false;
+    return true;
+}
+
 /* A result that a store without room may give; then nothing has changed. */
 static bool is_full(struct world *world, nh_result result)
 {
@@ -239,7 +253,7 @@ static bool is_not_lent(struct world *world, const struct item *item, nh_result 
 {
     if (result != NH_FULL)
         return false;
-    MUST(item->size + 3000 > world->segment_bytes);
+    MUST(item->was_written || item->size + 3000 > world->segment_bytes);
     return true;
 }
 
@@ -307,7 +321,7 @@ static void draw_put(struct world *world, unsigned number, struct put *put)
                     .ttl_ms = ttls_ms[draw(world, COUNT_OF(ttls_ms))],
                     .soft_ttl_ms = one_in(world, 3) ? (int64_t)draw(world, 100) : 0,
                     .flags = (uint32_t)draw(world, 5),
-                    .keep_ttl = one_in(world, 4),
+                    .keep_ttl = !world->may_evict && one_in(world, 4), /* what is evicted keeps none */
                     .cost_ms = one_in(world, 3) ? (uint32_t)draw(world, 200) : 0,
                     .negative = one_in(world, 12)},
         .value = {world->scratch, 0},
@@ -333,8 +347,8 @@ static void model_put(struct world *world, struct item *item, const struct put *
     const nh_put_options *options = &put->options;
     bool keep = options->keep_ttl != 0 && is_visible(item);
 
-    drop(world, item);
-    item->is_unsure = false;
+    drop(world, item, LOST);
+    item->is_unsure = item->was_written = false;
     if (options->ttl_ms < 0 && !keep)
         return;
     if (!keep) {
@@ -379,6 +393,8 @@ static void step_put(struct world *world, nh_key key, struct item *item)
     }
     if (is_full(world, result))
         return;
+    if (was_evicted(world, item, result == (wanted == NH_EXISTS ? NH_OK : NH_MISSING)))
+        wanted = result;
     MUST(result == wanted);
     if (result != NH_OK)
         return;
@@ -402,15 +418,17 @@ static void step_exchange(struct world *world, nh_key key, struct item *item)
         return;
     }
     MUST(result == NH_OK);
+    was_evicted(world, item, had_before == 0);
     MUST(had_before == is_visible(item));
     if (had_before) {
         expect_same(world, item, &value);
         nh_release(world->store, &value);
     }
     model_put(world, item, &put, 0);
-    item->version = before.version;
-    if (is_visible(item)) /* an exchange does not tell the version */
+    if (is_visible(item)) { /* an exchange does not tell the version */
+        item->version = before.version;
         learn_version(world, key, item);
+    }
 }
 
 static void step_add_bytes(struct world *world, nh_key key, struct item *item)
@@ -428,6 +446,7 @@ static void step_add_bytes(struct world *world, nh_key key, struct item *item)
     result = (behind ? nh_append : nh_prepend)(world->store, world->now_ms, key, more, &version);
     if (is_full(world, result))
         return;
+    was_evicted(world, item, result == NH_MISSING);
     MUST(result == (is_visible(item) ? NH_OK : NH_MISSING));
     if (result != NH_OK)
         return;
@@ -485,6 +504,8 @@ static void step_increment(struct world *world, nh_key key, struct item *item)
     result = nh_increment(world->store, world->now_ms, key, delta, mode, &sum);
     if (is_full(world, result))
         return;
+    if (was_evicted(world, item, result != wanted || (result == NH_OK && (uint64_t)sum != wanted_sum)))
+        wanted = model_increment(item, delta, mode, &wanted_sum);
     MUST(result == wanted);
     if (result != NH_OK)
         return;
@@ -515,13 +536,15 @@ static void step_touch(struct world *world, nh_key key, struct item *item)
             item->is_unsure = true; /* touched or not */
             item->expires_at_ms = 0;
             MUST(nh_delete(world->store, world->now_ms, key) != NH_INVALID);
-            return drop(world, item);
+            return drop(world, item, LOST);
         }
     } else {
         result = nh_touch(world->store, world->now_ms, key, ttl_ms);
     }
     if (is_full(world, result))
         return;
+    if (was_evicted(world, item, result == NH_MISSING))
+        was_visible = false;
     MUST(result == (was_visible ? NH_OK : NH_MISSING));
     if (was_visible && is_get) {
         MUST(value.size == item->size);
@@ -534,7 +557,7 @@ static void step_touch(struct world *world, nh_key key, struct item *item)
     if (!was_visible)
         return;
     if (ttl_ms < 0)
-        drop(world, item);
+        drop(world, item, LOST);
     else
         item->expires_at_ms = ttl_ms != 0 ? world->now_ms + ttl_ms : 0;
 }
@@ -542,7 +565,7 @@ static void step_touch(struct world *world, nh_key key, struct item *item)
 static void step_delete(struct world *world, nh_key key, struct item *item)
 {
     MUST(nh_delete(world->store, world->now_ms, key) == (is_visible(item) ? NH_OK : NH_MISSING));
-    drop(world, item);
+    drop(world, item, LOST);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------- */
@@ -573,12 +596,13 @@ static void step_hold(struct world *world, nh_key key, struct item *item)
 static void step_get(struct world *world, nh_key key, struct item *item)
 {
     size_t capacity = draw(world, item->size + 10), size = 0;
-    nh_result wanted = is_visible(item) ? NH_OK : NH_MISSING;
+    nh_result wanted = is_visible(item) ? NH_OK : NH_MISSING, result;
     nh_value value;
 
     if (one_in(world, 2)) {
-        MUST(nh_peek(world->store, world->now_ms, key, &value) == wanted);
-        if (wanted == NH_OK) {
+        result = nh_peek(world->store, world->now_ms, key, &value);
+        MUST(result == wanted || (wanted == NH_OK && is_not_lent(world, item, result)));
+        if (result == NH_OK) {
             expect_same(world, item, &value);
             nh_release(world->store, &value);
         }
@@ -739,6 +763,7 @@ static void publish_in_model(struct world *world, struct writing *writing, bool 
     struct put put = {.options = {.size = sizeof put.options, .flags = writing->flags},
                       .value = {writing->bytes, writing->size}};
     model_put(world, item, &put, 0);
+    item->was_written = true;
     item->writer = is_committed ? -1 : (int)(writing - world->writings);
     /* What befell the space meanwhile, nobody says whether it befell this one too. */
     item->is_unsure = writing->loss == PERHAPS_LOST;
@@ -867,7 +892,7 @@ static void step_purge(struct world *world)
         if (!item->exists) { /* the store may still have what it was */
             doubt_lease(item);
         } else if (how == NH_PURGE_DROP) {
-            drop(world, item);
+            drop(world, item, PERHAPS_LOST);
         } else {
             item->was_purged_softly = true;
             end_lease(item);
@@ -882,7 +907,7 @@ static void step_clear(struct world *world)
     nh_clear(world->store, space == SPACES ? NH_SPACE_ALL : space);
     for (unsigned i = 0; i < SPACES * KEYS; i++)
         if (space == SPACES || i / KEYS == space)
-            drop(world, find(world, i / KEYS, i % KEYS));
+            drop(world, find(world, i / KEYS, i % KEYS), PERHAPS_LOST);
     for (unsigned i = 0; i < WRITERS; i++) {
         struct writing *writing = &world->writings[i];
         if (writing->writer != NULL && !writing->is_published &&
@@ -909,6 +934,8 @@ static void step_walk(struct world *world)
             result = nh_cursor_next(cursor, world->now_ms, &key, &value);
             if (result != NH_OK)
                 break;
+            if (key.space == FLOOD_SPACE)
+                continue;
             MUST(key.space < SPACES);
             MUST(number_of(key) < KEYS);
             seen[key.space][number_of(key)] = true;
@@ -932,6 +959,21 @@ static void step_walk(struct world *world)
             item->exists = false;
             item->is_unsure = false;
         }
+}
+
+/* Others' values push, in a space of their own. */
+static void step_flood(struct world *world)
+{
+    char bytes[1000] = {0};
+    if (!world->may_evict)
+        return;
+    for (unsigned i = 0; i < 50; i++) {
+        uint64_t number = draw(world, UINT64_MAX);
+        nh_result result =
+            nh_put(world->store, world->now_ms, (nh_key){&number, sizeof number, FLOOD_SPACE},
+                   (nh_bytes){bytes, draw(world, sizeof bytes)}, NULL, NULL);
+        MUST(result == NH_OK || result == NH_FULL);
+    }
 }
 
 static void step_sweep(struct world *world)
@@ -1007,7 +1049,7 @@ static void make_world_store(struct world *world)
                           .memory_bytes = world->may_evict ? tiny[draw(world, COUNT_OF(tiny))]
                                                            : (32 + 16 * draw(world, 3)) << 20,
                           .value_bytes_max = VALUE_BYTES_MAX,
-                          .hash_seed = draw(world, UINT64_MAX) | 1};
+                          .hash_seed = world->hash_seed};
     if (!world->may_evict)
         options.insight_spaces = (uint32_t)draw(world, 4);
     EXPECT_EQ(nh_create(&options, &world->store), NH_OK);
@@ -1021,6 +1063,18 @@ static void destroy_world_store(struct world *world)
     expect_nothing_lent(world->store);
     MUST(world->may_evict || stats.evicted == 0); /* else the model would not know */
     nh_destroy(world->store);
+}
+
+/* A soft purge may be saved as a soft expiry of the moment. */
+static void learn_stale_time(struct world *world, nh_key key, struct item *item)
+{
+    nh_value value;
+    if (!item->was_purged_softly || nh_borrow(world->store, world->now_ms, key, &value) != NH_OK)
+        return;
+    MUST(value.traits & NH_VALUE_STALE);
+    item->was_purged_softly = value.stale_at_ms == 0 || value.stale_at_ms > world->now_ms;
+    item->stale_at_ms = value.stale_at_ms;
+    nh_release(world->store, &value);
 }
 
 /* Saves, and restores into a new store with another clock. */
@@ -1048,11 +1102,13 @@ static void step_restart(struct world *world)
         item->lease = item->old_lease = 0;
         item->version = 0;
         ask(world, key, item);
-        if (is_visible(item))
+        if (is_visible(item)) {
+            learn_stale_time(world, key, item);
             learn_version(world, key, item);
+        }
         count += item->exists;
     }
-    MUST(restored == count || (world->may_evict && restored <= SPACES * KEYS));
+    MUST(restored == count || world->may_evict);
 }
 
 /* ---- the run -------------------------------------------------------------------------------------- */
@@ -1097,6 +1153,7 @@ static void step(struct world *world)
         case 10 ... 11: step_clear(world); break;
         case 12 ... 20: step_walk(world); break;
         case 21: step_bound(world); break;
+        case 23 ... 39: step_flood(world); break;
         case 22: step_restart(world); break;
         }
         break;
@@ -1112,6 +1169,7 @@ static void run(bool may_evict, uint64_t steps)
 
     printf("seed: NH_SEED=%llu\n", (unsigned long long)seed);
     world->random = seed * 2 + 1;
+    world->hash_seed = draw(world, UINT64_MAX) | 1;
     world->now_ms = 1000;
     world->may_evict = may_evict;
     for (unsigned i = 0; i < SPACES * KEYS; i++)

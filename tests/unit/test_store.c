@@ -608,24 +608,24 @@ TEST(what_was_cleared_makes_room_before_what_is_alive)
 
 TEST(memory_stays_within_the_limit_and_the_newest_are_there)
 {
-    static const size_t sizes[] = {0, 1, 10, 100, 1000, 10000, 100000, 500000};
-    char *bytes = calloc(1, 500000), text[32];
+    static const size_t sizes[] = {0, 1, 10, 100, 1000, 10000, 50000, 200000};
+    char *bytes = calloc(1, 200000), text[32];
     for (size_t s = 0; s < COUNT_OF(sizes); s++) {
-        nh_store *store = make_store(2 << 20);
-        unsigned count = sizes[s] < 1000 ? 100000 : 5000;
+        nh_store *store = make_store(1 << 20);
+        unsigned count = sizes[s] < 1000 ? 40000 : 2500;
         nh_stats stats;
         for (unsigned n = 0; n < count; n++) {
             EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){bytes, sizes[s]}, NULL, NULL),
                       NH_OK);
             EXPECT_EQ(nh_get(store, NOW, key_number(text, n), NULL, 0, NULL), NH_OK);
             if (n % 64 == 0)
-                EXPECT(stats_of(store).memory_bytes <= 2 << 20);
+                EXPECT(stats_of(store).memory_bytes <= 1 << 20);
         }
         stats = stats_of(store);
         EXPECT_EQ(stats.items + stats.evicted, count);
         EXPECT_EQ(stats.items, nh_count(store, 0));
-        EXPECT(stats.memory_bytes <= 2 << 20);
-        EXPECT(stats.memory_bytes > (2 << 20) * 3 / 5); /* and the memory is put to use */
+        EXPECT(stats.memory_bytes <= 1 << 20);
+        EXPECT(stats.memory_bytes > (1 << 20) * 3 / 5); /* and the memory is put to use */
         nh_destroy(store);
     }
     free(bytes);
@@ -640,7 +640,7 @@ TEST(what_is_used_survives_a_long_scan)
     for (unsigned n = 0; n < 1000; n++)
         EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){value, sizeof value}, NULL, NULL),
                   NH_OK);
-    for (unsigned n = 1000; n < 200000; n++) {
+    for (unsigned n = 1000; n < 80000; n++) {
         EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){value, sizeof value}, NULL, NULL),
                   NH_OK);
         nh_get(store, NOW, key_number(text, n % 1000), NULL, 0, NULL);
@@ -653,14 +653,14 @@ TEST(what_is_used_survives_a_long_scan)
 
 TEST(the_largest_value_fits_in_a_full_store_and_can_be_overwritten)
 {
-    enum { LIMIT = 16 << 20 };
+    enum { LIMIT = 8 << 20 };
     nh_store *store = make_store(LIMIT);
     char *bytes = malloc(LIMIT / 2), *copy = malloc(LIMIT / 2), text[32];
     size_t size;
 
-    for (uint64_t round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < 2; round++) {
         pattern_fill(bytes, LIMIT / 2, 0, round);
-        for (unsigned n = 0; n < 150000; n++) /* tiny ones, for which the index is largest */
+        for (unsigned n = 0; n < 70000; n++) /* tiny ones, for which the index is largest */
             EXPECT_EQ(nh_put(store, NOW, key_number(text, n), value_of(""), NULL, NULL), NH_OK);
         for (int i = 0; i < 3; i++) {
             EXPECT_EQ(nh_put(store, NOW, key_of("large"), (nh_bytes){bytes, LIMIT / 2}, NULL, NULL), NH_OK);

@@ -235,7 +235,7 @@ TEST(insight_is_within_the_limit_of_memory)
     char text[32];
     for (size_t m = 0; m < COUNT_OF(memories); m++) {
         nh_store *store = make_insight(memories[m], 8);
-        for (unsigned n = 0; n < 200000; n++)
+        for (unsigned n = 0; n < 80000; n++)
             read_through(store, key_number_in(n % 10, text, n), 500);
         EXPECT(stats_of(store).memory_bytes <= memories[m]);
         EXPECT(nh_count(store, NH_SPACE_ALL) * 500 > memories[m] / 3);
