@@ -79,16 +79,13 @@ nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms)
 
 nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms, nh_value *value)
 {
-    struct epoch_stripe *stripe;
     nh_result result;
 
     if (value == NULL)
         return NH_INVALID;
     result = touch(store, now_ms, key, ttl_ms, value);
-    if (result == NH_OK || result == NH_MISSING) {
-        stripe = epoch_stripe(&store->epoch);
-        count_up(result == NH_OK ? &stripe->hits : &stripe->misses, 1);
-    }
+    if (result == NH_OK || result == NH_MISSING)
+        read_counts(store, key, result == NH_OK ? value->size : 0, result == NH_OK);
     return result;
 }
 

@@ -480,7 +480,9 @@ static bool evict_from(nh_store *store, int64_t now_ms, struct group *group, uns
 
     if (number == SEGMENT_NONE)
         number = oldest(store, small_is_over ? main : small);
-    if (large->first != SEGMENT_NONE && age_of(store, large->first) <= age_of(store, number)) {
+    /* Large values are next if they are older, or if all of the log seems to be in use. */
+    if (large->first != SEGMENT_NONE &&
+        (pressure > 0 || age_of(store, large->first) <= age_of(store, number))) {
         uint32_t first = large_to_drop(store, large);
         if (first != SEGMENT_NONE)
             return drop_large(store, now_ms, first, false, &freed_count);

@@ -1,25 +1,67 @@
+/* insight.h — what a store learns from its reads: a miss-ratio curve for each of the first few spaces that
+ * are read, and the hot keys of all. Off, it costs one comparison a read; on, a few more, and for one read
+ * of about a hundred the slow half of curve.h or hot_keys.h. */
 #pragma once
-#include <stddef.h>
-#include <stdint.h>
+#include "store/curve.h"
+#include "store/hot_keys.h"
+
+enum { INSIGHT_ITEM_BYTES = 26 }; /* what is kept of an item beside key and value, about */
+
 struct insight {
-    int unused;
+    struct hot_keys *hot_keys; /* null: no insight */
+    struct curve *curves;
+    uint32_t curve_count;
+    _Atomic uint32_t claimed_count;      /* curves that have a space */
+    _Atomic uint8_t curve_of[NH_SPACES]; /* 0: not read yet; CURVE_NONE; else a curve's number + 1 */
 };
-static inline size_t insight_bytes(uint32_t spaces)
+enum { CURVE_NONE = UINT8_MAX };
+
+/* What insight_init wants, for so many spaces. */
+size_t insight_bytes(uint32_t spaces);
+
+/* `memory` is zeroed and aligned to 64 bytes. */
+void insight_init(struct insight *insight, void *memory, uint32_t spaces, uint64_t memory_bytes_max);
+
+/* Gives a space that is read for the first time a curve, if there is one left. */
+void insight_claim(struct insight *insight, uint32_t space);
+
+/* The curve of a space, or null. */
+static inline struct curve *insight_curve(struct insight *insight, uint32_t space)
 {
-    (void)spaces;
-    return 0;
+    uint8_t number = atomic_load_explicit(&insight->curve_of[space], memory_order_acquire);
+    return number == 0 || number == CURVE_NONE ? NULL : &insight->curves[number - 1];
 }
-static inline void insight_init(struct insight *insight, void *memory, uint32_t spaces)
+
+/* Counts a read; `value_bytes` is of a hit, else 0. `salt` changes from read to read. */
+static inline void insight_read(struct insight *insight, uint64_t salt, uint64_t hash, nh_key key,
+                                uint64_t value_bytes, bool is_hit)
 {
-    (void)insight;
-    (void)memory;
-    (void)spaces;
+    struct curve *curve;
+    bool is_sampled;
+
+    if (LIKELY(insight->hot_keys == NULL))
+        return;
+    if (UNLIKELY(atomic_load_explicit(&insight->curve_of[key.space], memory_order_relaxed) == 0))
+        insight_claim(insight, key.space);
+    curve = insight_curve(insight, key.space);
+    is_sampled = hot_keys_samples(hash, salt);
+    if (UNLIKELY(is_sampled))
+        hot_keys_note(insight->hot_keys, hash, key);
+    if (curve == NULL)
+        return;
+    if (UNLIKELY(is_sampled))
+        curve_count(curve, HOT_KEYS_ONE_OF);
+    curve_reference(curve, hash, is_hit ? key.size + value_bytes + INSIGHT_ITEM_BYTES : 0);
 }
-#include "nuthatch.h"
-static inline void insight_reference(struct insight *insight, uint64_t hash, nh_key key, uint64_t bytes)
+
+/* Tells how large a key's value has become. */
+static inline void insight_write(struct insight *insight, uint64_t hash, nh_key key, uint64_t value_bytes)
 {
-    (void)insight;
-    (void)hash;
-    (void)key;
-    (void)bytes;
+    struct curve *curve;
+
+    if (LIKELY(insight->hot_keys == NULL))
+        return;
+    curve = insight_curve(insight, key.space);
+    if (curve != NULL)
+        curve_resize(curve, hash, key.size + value_bytes + INSIGHT_ITEM_BYTES);
 }

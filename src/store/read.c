@@ -222,7 +222,8 @@ ALWAYS_INLINE void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_
     count_up(is_hit ? &stripe->hits : &stripe->misses, 1);
     if (UNLIKELY(is_stale))
         count_up(&stripe->stale_served, 1);
-    insight_reference(&store->insight, hash, key, bytes);
+    insight_read(&store->insight, atomic_load_explicit(&stripe->hits, memory_order_relaxed), hash, key,
+                 bytes, is_hit);
 }
 
 /* Counts a use of what was found, and lends it. As `lend`. */
@@ -247,6 +248,12 @@ static nh_result find_and_lend(nh_store *store, int64_t now_ms, uint64_t hash, n
         result = use_and_lend(store, now_ms, &found, value);
     }
     return result;
+}
+
+void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit)
+{
+    count_read(store, &epoch_stripe(&store->epoch)->inside[0], key_hash(store->hash_seed, key), key,
+               value_bytes, is_hit, false);
 }
 
 static nh_result borrow(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, nh_value *value)

@@ -201,7 +201,8 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     store->leases.rows = (struct lease *)(void *)(mapping + layout.leases_at);
     store->leases.set_count = layout.lease_sets;
     store->evictor.tally = (struct tally *)(void *)(mapping + layout.evictor_tally_at);
-    insight_init(&store->insight, mapping + layout.insight_at, wanted.insight_spaces);
+    insight_init(&store->insight, mapping + layout.insight_at, wanted.insight_spaces,
+                 wanted.memory_bytes * 4);
     index_init(&store->index, &store->arena, store->hash_seed,
                (_Atomic(struct bucket *) *)(void *)(mapping + layout.directory_at), layout.segment_count,
                0);

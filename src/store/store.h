@@ -161,6 +161,9 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
  * NH_CHANGED if it is no longer there, for the caller to look again. */
 nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_value *value);
 
+/* Counts a read that was part of a write. */
+void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit);
+
 /* Lends it without a pin: it stays for as long as `inside`, which becomes the value's. */
 void lend_inside(nh_store *store, int64_t now_ms, const struct record *record, _Atomic uint32_t *inside,
                  nh_value *value);

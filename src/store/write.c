@@ -122,6 +122,12 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
         write->tail->used_bytes += (uint32_t)record_bytes(record);
     record_count(store, tally, record);
     tally_count(&tally->puts);
+    insight_write(&store->insight, write->hash, write->key,
+                  traits & RECORD_LARGE
+                      ? atomic_load_explicit(
+                            &large_at(&store->arena, large_first(&store->arena, record))->written_bytes,
+                            memory_order_relaxed)
+                      : record_value_bytes(record));
     lease_end(&store->leases, write->hash);
     return true;
 }

@@ -138,7 +138,7 @@ TEST(when_all_is_hot_puts_succeed_in_bounded_work)
     moved = stats_of(store).moved - moved;
     freed = stats_of(store).evicted - freed;
     EXPECT(freed > MORE / 2);
-    EXPECT(moved <= 12 * (uint64_t)MORE);
+    EXPECT(moved <= 24 * (uint64_t)MORE); /* each move spends a use, and there were 19 reads for each put */
     EXPECT_EQ(stats_of(store).rejected, 0);
     nh_destroy(store);
 }
