@@ -109,7 +109,8 @@ static bool copy_out(nh_store *store, nh_value *value)
     if (copy == NULL)
         return false;
     copy->bytes = value->bytes.size;
-    memcpy(copy->data, value->bytes.data, value->bytes.size);
+    if (copy->bytes > 0)
+        memcpy(copy->data, value->bytes.data, copy->bytes);
     value->bytes.data = copy->data;
     value->pin = copy;
     value->pin_place = PIN_COPY;

@@ -48,8 +48,11 @@ static void *run_writer(void *context)
                 is_published = true;
                 atomic_store(&scene->published[number], sequence);
             }
-            if (is_aborted && written > size / 2)
+            if (is_aborted && written > size / 2) {
+                nanosleep(&(struct timespec){.tv_nsec = 20 * 1000},
+                          NULL); /* so that somebody gets to see it */
                 break;
+            }
             if (one_in(member, 4))
                 sched_yield();
         }
