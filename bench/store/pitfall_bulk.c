@@ -31,10 +31,12 @@ void pitfall_growth(uint64_t share_percent)
 
 void pitfall_clear(uint64_t share_percent)
 {
-    uint64_t items = ITEMS * share_percent / 100, left, ticks = 0;
+    uint64_t items = ITEMS * share_percent / 100, left, ticks = 0, least_bytes = UINT64_MAX;
+    double before_mib;
     struct timing clear, puts, sweeps;
     nh_store *store = fill(items, NULL, &puts);
 
+    before_mib = (double)stats_of(store).memory_bytes / (1 << 20);
     timing_init(&clear);
     timing_begin(&clear);
     nh_clear(store, NH_SPACE_ALL);
@@ -52,13 +54,19 @@ void pitfall_clear(uint64_t share_percent)
     row("after clearing: put", &puts, "%llu counted", (unsigned long long)nh_count(store, NH_SPACE_ALL));
 
     timing_init(&sweeps);
-    for (size_t freed = 1; freed > 0; ticks++) {
+    for (uint64_t tick = 1; tick - ticks < IDLE_TICKS; tick++) {
+        uint64_t now_bytes;
         timing_begin(&sweeps);
-        freed = nh_sweep(store, NOW_MS, SWEEP_ENTRIES);
+        nh_sweep(store, NOW_MS, SWEEP_ENTRIES);
         timing_end(&sweeps);
+        now_bytes = stats_of(store).memory_bytes;
+        if (now_bytes < least_bytes) {
+            least_bytes = now_bytes;
+            ticks = tick;
+        }
     }
-    row("after clearing: sweep of 2,000", &sweeps, "%.1f MiB in use after %llu ticks",
-        (double)stats_of(store).memory_bytes / (1 << 20), (unsigned long long)ticks);
+    row("after clearing: sweep of 2,000", &sweeps, "%.0f MiB in use after %llu ticks, before %.0f",
+        (double)least_bytes / (1 << 20), (unsigned long long)ticks, before_mib);
     nh_destroy(store);
 }
 
