@@ -23,9 +23,14 @@ import bench  # noqa: E402 (its progress, tables and way to build)
 
 MIB, GIB = 2**20, 2**30
 PARTS = ("speed", "instructions", "threads", "memory", "hits", "pitfalls")
+# Work: what it is called, and the functions whose instructions are counted.
 INSTRUCTIONS = {
-    "get": "GET", "get-many": "GET, 8 at once", "peek": "peek and release", "borrow": "borrow and release",
-    "put": "PUT over what is there", "map-get": "GET of mutex + LRU list", "map-put": "PUT of mutex + LRU list",
+    "get": ("GET", ["nh_get"]),
+    "get-many": ("GET, 8 at once", ["nh_get_many"]),
+    "peek": ("peek and release", ["nh_peek", "nh_release"]),
+    "borrow": ("borrow and release", ["nh_borrow", "nh_release"]),
+    "put": ("PUT over what is there", ["nh_put"]),
+    "map-get": ("GET of mutex + LRU list", ["lru_map_get"]),
 }
 PITFALLS = ("classes", "lifetimes", "overwriting", "all-hot", "sizes", "borrowers", "growth", "clear", "sweep")
 VALUE_SIZES = {20: 28, 100: 28, 1000: 40}  # bytes: goal in bytes per item
@@ -126,17 +131,17 @@ class StoreBench:
             self.sections.append("## Instructions\n\nNot counted: valgrind is not on PATH.\n")
             return
         ops = 32_000 if self.quick else 96_000
-        counts = {}
-        for work, text in {"nothing": "the loop", **INSTRUCTIONS}.items():
-            _, said = self.lines_of([valgrind, "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=counted",
+        each = {}
+        for work, (text, functions) in INSTRUCTIONS.items():
+            _, said = self.lines_of([valgrind, "--tool=callgrind", "--collect-atstart=no",
+                                     *(f"--toggle-collect={function}" for function in functions),
                                      "--callgrind-out-file=/dev/null", self.tools / "store_instructions", "--work",
                                      work, "--ops", ops], 0, f"instructions: {text}")
-            counts[work] = next(int(line.split()[-1]) for line in said.splitlines() if "Collected :" in line) / ops
-        per = {work: counts[work] - counts["nothing"] for work in INSTRUCTIONS}
+            each[text] = next(int(line.split()[-1]) for line in said.splitlines() if "Collected :" in line) / ops
         self.add("Instructions per operation, 100,000 items, Zipf 0.99",
-                 "Counted by callgrind, without the loop around the calls.",
-                 ["operation", "instructions"], [[text, f"{per[work]:.0f}"] for work, text in INSTRUCTIONS.items()])
-        self.goals.append(Goal.at_most("GET, instructions", per["get"], 350, "{:.0f}"))
+                 "Counted by callgrind, from a call's first instruction to its last; keys of 32 bytes, values of 100.",
+                 ["operation", "instructions"], [[text, f"{count:.0f}"] for text, count in each.items()])
+        self.goals.append(Goal.at_most("GET, instructions", each["GET"], 350, "{:.0f}"))
 
     def threads(self):
         options = self.speed_options()
@@ -244,7 +249,7 @@ class StoreBench:
 
 def steps_of(part, quick):
     """What the bar counts: the steps that the programs announce, or one for each run."""
-    return {"speed": 15, "instructions": 1 + len(INSTRUCTIONS), "threads": 6, "memory": 4 if quick else 6, "hits": 36,
+    return {"speed": 15, "instructions": len(INSTRUCTIONS), "threads": 6, "memory": 4 if quick else 6, "hits": 36,
             "pitfalls": len(PITFALLS)}[part]
 
 

@@ -34,6 +34,7 @@ struct bench {
     uint64_t clock_ns;
     struct subject subjects[SUBJECTS_MAX];
     int subject_count;
+    const char *only; /* the name of a work; null: all */
 };
 
 struct round {
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
         {"memory-bytes", "the store's limit (3 GiB)", &bench.memory_bytes, NULL},
         {"huge-pages", "1: with huge pages (0)", &bench.huge_pages, NULL},
         {"with-map", "0: without the neighbour (1)", &bench.with_map, NULL},
+        {"only", "the only operation to do, as the results name it", NULL, &bench.only},
     };
 
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
@@ -117,6 +119,8 @@ int main(int argc, char **argv)
         measure(&bench, &bench.subjects[i], work_get); /* to warm up */
     }
     for (size_t i = 0; i < WORK_COUNT; i++) {
+        if (bench.only != NULL && strcmp(works[i].name, bench.only) != 0)
+            continue;
         step("%s", works[i].name);
         measure_all_rounds(&bench, &works[i]);
     }

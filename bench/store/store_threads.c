@@ -112,11 +112,13 @@ int main(int argc, char **argv)
     static struct part parts[THREADS];
     static struct figures figures[SUBJECTS_MAX];
     int64_t keys = 10000000, ms = 1000, rounds = 5, memory_bytes = (int64_t)3 << 30;
+    const char *only = NULL;
     const struct load_option options[] = {
         {"keys", "how many items (10000000)", &keys, NULL},
         {"ms", "of each measurement (1000)", &ms, NULL},
         {"rounds", "rounds of each (5)", &rounds, NULL},
         {"memory-bytes", "the store's limit (3 GiB)", &memory_bytes, NULL},
+        {"only", "the only operations to do, as the results name them", NULL, &only},
     };
     struct subject subjects[SUBJECTS_MAX];
 
@@ -135,6 +137,8 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < WORK_COUNT; i++) {
         int subject_count = works[i].map_too ? SUBJECTS_MAX : 1;
+        if (only != NULL && strcmp(works[i].name, only) != 0)
+            continue;
         step("%s", works[i].name);
         for (int64_t round = 0; round < rounds; round++)
             for (int j = 0; j < subject_count; j++) {

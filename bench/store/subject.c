@@ -58,7 +58,11 @@ void subject_fill(struct subject *subject, uint32_t count)
 
     for (uint32_t id = 0; id < count; id++) {
         key_write(key, id);
-        put(subject, key);
+        if (subject->store == NULL)
+            put(subject, key);
+        else if (nh_add(subject->store, NOW_MS, key_of(key), (nh_bytes){value_put, sizeof value_put}, NULL,
+                        NULL) != NH_OK)
+            stop("the store cannot be filled");
     }
 }
 
@@ -148,11 +152,4 @@ void work_50_50(struct subject *subject, struct chunk *chunk, size_t first, size
         else
             get(subject, chunk, chunk->keys[i]);
     }
-}
-
-void work_nothing(struct subject *subject, struct chunk *chunk, size_t first, size_t count)
-{
-    (void)subject;
-    for (size_t i = first; i < first + count; i++)
-        __asm__ volatile("" : : "r"(chunk->keys[i]) : "memory");
 }

@@ -16,7 +16,7 @@ struct subject {
 struct subject subject_store(uint64_t memory_bytes, bool huge_pages);
 struct subject subject_map(uint64_t memory_bytes);
 void subject_close(struct subject *subject);
-/* Puts items 0 … count - 1. */
+/* Adds items 0 … count - 1. */
 void subject_fill(struct subject *subject, uint32_t count);
 
 /* The operands of CHUNK_OPS operations: few enough for the nearest cache. One thread's. */
@@ -39,4 +39,3 @@ work_function work_borrow;   /* nh_borrow, nh_release; as above */
 work_function work_put;      /* all there already */
 work_function work_90_10;    /* of ten, nine get and one puts */
 work_function work_50_50;
-work_function work_nothing; /* the loop alone */
