@@ -202,7 +202,8 @@ static enum err create_store(struct server *server, struct buffer *message)
     const struct options *options = server->options;
     nh_options store = {.size = sizeof store,
                         .memory_bytes = (uint64_t)options->memory_bytes,
-                        .value_bytes_max = (uint64_t)options->value_bytes_max};
+                        .value_bytes_max = (uint64_t)options->value_bytes_max,
+                        .huge_pages = 1};
     nh_result result;
 
     /* A small memory with the default largest value is no mistake of the operator's. */

@@ -136,16 +136,23 @@ static struct layout layout_of(uint64_t memory_bytes, uint32_t insight_spaces)
     return layout;
 }
 
-static void *map(size_t bytes, bool wants_huge_pages)
+static void *map(size_t bytes)
 {
     void *mapping =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return mapping != MAP_FAILED ? mapping : NULL;
+}
 
-    if (mapping == MAP_FAILED)
-        return NULL;
-    if (wants_huge_pages)
-        madvise(mapping, bytes, MADV_HUGEPAGE); /* a hint: without it all is as before */
-    return mapping;
+/* For the segments, which fill one after another, not for the bookkeeping, of which a little is used here
+ * and there. A hint: without it all is as before. */
+static void want_huge_pages(const struct arena *arena)
+{
+    const uintptr_t huge = 2 << 20;
+    uintptr_t start = ((uintptr_t)arena->base + huge - 1) / huge * huge;
+    uintptr_t end = (uintptr_t)segment_start(arena, arena->segment_count) / huge * huge;
+
+    if (start < end)
+        madvise((void *)start, end - start, MADV_HUGEPAGE);
 }
 
 nh_result nh_create(const nh_options *options, nh_store **created)
@@ -164,7 +171,7 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     layout = layout_of(wanted.memory_bytes, wanted.insight_spaces);
     if (layout.segment_count < SEGMENTS_MIN || wanted.insight_spaces > NH_INSIGHT_SPACES_MAX)
         return NH_RANGE;
-    mapping = map(wanted.memory_bytes, wanted.huge_pages != 0);
+    mapping = map(wanted.memory_bytes);
     if (mapping == NULL)
         return NH_NO_MEMORY;
     store = (nh_store *)(void *)mapping;
@@ -179,6 +186,8 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     store->arena = (struct arena){mapping + layout.bookkeeping_bytes,
                                   (struct segment *)(void *)(mapping + layout.segments_at),
                                   layout.segment_count, layout.segment_shift};
+    if (wanted.huge_pages != 0)
+        want_huge_pages(&store->arena);
     store->inline_bytes_max = segment_bytes(&store->arena) / 2;
     store->key_bytes_max = segment_bytes(&store->arena) / 2;
     if (store->key_bytes_max > NH_KEY_BYTES_MAX)
