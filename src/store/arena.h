@@ -2,7 +2,7 @@
  *
  * A segment holds buckets of the index, or records one after another (the log), or a piece of one large
  * value. Where a record is (its location) is counted from segment 0 in units of LOCATION_UNIT bytes, so
- * that it fits a slot of the index. What is told of a segment stands apart from it, one cache line each. */
+ * that it fits a slot of the index. What is told of a segment stands apart from it, in struct segment. */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@ enum queue { QUEUE_SMALL, QUEUE_MAIN, QUEUE_LARGE, QUEUES, QUEUE_NONE = QUEUES }
 
 /*   (1) `sequence` and `base_ms` change only while the segment is no record's.
  *   (2) What is not atomic is its writer's while it is being filled, and the evictor's lock guards it
- * after. */
+ *       after; but `charged_extent` is large_pins_lock's. */
 struct segment {
     _Atomic uint64_t sequence; /* rises with each segment that is opened, and never comes back */
     _Atomic int64_t base_ms;   /* short expiries of its records are counted from here */

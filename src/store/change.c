@@ -1,7 +1,6 @@
 /* change.c — what makes a new value, or a new expiry, of what is there. */
 #include "base/number.h"
 #include "store/write.h"
-#include <stdlib.h>
 
 /* ---- expiry ---- */
 
@@ -30,7 +29,7 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
         return NH_GROWING;
     }
     value = bytes_of(record_value(write->old, record_traits(write->old)), plan.value_bytes);
-    if (!write_link(write, write_again(write, &plan, value, (struct bytes){NULL, 0}), true))
+    if (!write_link(write, write_inline(write, &plan, value, (struct bytes){NULL, 0}), true))
         return NH_GROWING;
     return NH_OK;
 }
@@ -110,7 +109,7 @@ static nh_result replace_locked(struct write *write, struct bytes first, struct 
         *bytes = record_plan_bytes(&plan);
         return NH_GROWING;
     }
-    record = write_again(write, &plan, first, second);
+    record = write_inline(write, &plan, first, second);
     if (!write_link(write, record, version != NULL))
         return NH_GROWING;
     if (version != NULL)
@@ -276,12 +275,9 @@ static nh_result link_if_unchanged(nh_store *store, int64_t now_ms, nh_key key, 
 
     write_begin(&write, store, now_ms, key);
     do {
-        if (write.head != NULL)
-            write_unlock(&write);
-        result = write_index_room(&write);
+        result = write_lock_with_index_room(&write);
         if (result != NH_OK)
             break;
-        write_lock(&write);
         if (!write.is_there || record_version(&store->arena, write.old) != expected)
             result = NH_CHANGED;
         else if (!write_link(&write, record, version != NULL))

@@ -8,8 +8,10 @@
  *
  * Segments leave a queue at its old end. Of the records in it that are alive, those that were used are
  * copied to a segment at the young end and the others are dropped; then the segment drains until no reader
- * can be in it, and is free. A large value is its own segments, in a queue of its own, and goes round
- * without a copy. Segments that are mostly dead are packed first, whatever their place.
+ * can be in it, and is free. Segments that are mostly dead are packed first, whatever their place.
+ *
+ * A large value is its own segments, in a queue of its own. When the oldest is older than the segment that
+ * would be next, the least used of the oldest few leaves instead.
  *
  * Groups are spaces with bounds of their own; all others are group 0. */
 #pragma once
@@ -47,13 +49,13 @@ struct evictor {
     struct segment_list free, draining;
     uint32_t index_segments;
     uint32_t pack_hand, sweep_hand;
-    _Atomic uint32_t
-        died;          /* not 0: segments may be wholly dead that pack_hand has not come to. Any thread */
+    /* Set by any thread: not 0 if segments may be wholly dead that pack_hand has not come to. */
+    _Atomic uint32_t died;
     uint64_t sequence; /* of the last segment that was opened */
     struct tally *tally;
 };
 
-/* A segment for a writer's tail, or a part of a large value; makes room if need be. SEGMENT_NONE if there
+/* A segment for a writer's tail, or of a large value; makes room if need be. SEGMENT_NONE if there
  * is none to be had. The caller holds no chain and is not in the epoch. */
 uint32_t evictor_take(nh_store *store, int64_t now_ms, unsigned group, enum segment_kind kind);
 

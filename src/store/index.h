@@ -5,8 +5,8 @@
  *   (2) Growing moves keys only to a bucket of a higher number, so that a walk by rising number meets every
  *       key that stays.
  *   (3) A key that stays is in its chain at every moment: it is written to where it moves before it is
- * taken from where it was, and `control` counts in between. So a reader that finds a key is right, and one
- *       that does not is right if the count has not changed.
+ *       taken from where it was, and `control` counts in between. So a reader that finds a key is right,
+ *       and one that does not is right if the count has not changed.
  *   (4) Only the last bucket of a chain has empty slots.
  *   (5) Buckets are never unmapped: a reader in one that was taken from its chain reads something of the
  *       index, and by (3) looks again.
@@ -180,8 +180,7 @@ static inline bool found_observe(const struct found *found)
 
 /* ---- writers ---- */
 
-/* Locks the chain of a hash, or one that is at hand, and unlocks it. While it is locked wait for nothing.
- */
+/* Locks the chain of a hash, or one that is at hand, and unlocks it. Wait for nothing meanwhile. */
 struct bucket *index_lock(struct index *index, uint64_t hash);
 void index_lock_chain(struct bucket *head);
 static inline void index_unlock(struct bucket *head)

@@ -135,7 +135,7 @@ static bool link_new(struct write *write, const struct record_plan *plan, nh_byt
         rewrite_large(write->store, first, plan);
         record = large_record(&write->store->arena, first);
     } else {
-        record = write_again(write, plan, bytes_of(value.data, value.size), (struct bytes){NULL, 0});
+        record = write_inline(write, plan, bytes_of(value.data, value.size), (struct bytes){NULL, 0});
     }
     if (!write_link(write, record, version != NULL))
         return false;
@@ -234,11 +234,13 @@ nh_result put_planned(nh_store *store, int64_t now_ms, struct record_plan *plan,
                             &(struct put){.condition = IF_ANY, .version = version});
 }
 
-nh_result put_restored(nh_store *store, int64_t now_ms, struct record_plan *plan,
-                       const nh_put_options *options, nh_bytes value, enum queue queue, unsigned uses)
+nh_result put_restored(nh_store *store, int64_t now_ms, struct record_plan *plan, nh_bytes value,
+                       enum queue queue, unsigned uses)
 {
     struct put put = {.condition = IF_ANY, .is_restored = true, .queue = queue, .uses = uses};
-    return put_on_condition(store, now_ms, plan, options, value, &put);
+    nh_put_options none = {.size = sizeof none};
+
+    return put_on_condition(store, now_ms, plan, &none, value, &put);
 }
 
 static nh_result put(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,

@@ -1,16 +1,16 @@
-/* read.c — all that changes nothing. */
+/* read.c — looking up and lending; and leases, which a look-up gives. */
 #include "store/large.h"
 #include "store/store.h"
 #include <math.h>
 #include <stdlib.h>
 
-/* What holds a lent value in place: the low bits of nh_value.pin_place, with a segment's number above. */
+/* What holds a lent value in place: the low bits of nh_value.pin_place. Above them is the number of a large
+ * value's first segment, which is never 0: that is the index's. */
 enum pin_kind {
-    PIN_EPOCH =
-        1, /* pin: what epoch_leave wants. Of a large value with its segment's number, which is not 0 */
-    PIN_SEGMENT, /* pin: the segment */
-    PIN_LARGE,   /* the same, of a large value */
-    PIN_COPY,    /* pin: a struct copy */
+    PIN_EPOCH = 1, /* pin: what epoch_leave wants */
+    PIN_SEGMENT,   /* pin: the segment */
+    PIN_LARGE,     /* the same, of a large value */
+    PIN_COPY,      /* pin: a struct copy */
 };
 enum { PIN_KIND_BITS = 8 };
 
@@ -379,6 +379,20 @@ nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size
     return result;
 }
 
+/* Asks for the first two or three cache lines of the record that a key of this hash may have. */
+ALWAYS_INLINE void prefetch_record(const nh_store *store, uint64_t hash, unsigned lines)
+{
+    uint64_t location;
+
+    if (index_guess(&store->index, hash, &location)) {
+        const char *record = (const char *)record_at(&store->arena, location);
+        __builtin_prefetch(record);
+        __builtin_prefetch(record + 64);
+        if (lines > 2)
+            __builtin_prefetch(record + 128);
+    }
+}
+
 nh_result nh_get_many(nh_store *store, int64_t now_ms, nh_get_request *requests, size_t count)
 {
     enum { BATCH = 32 }; /* more at a time than a core can keep in flight, less than its cache forgets */
@@ -397,15 +411,8 @@ nh_result nh_get_many(nh_store *store, int64_t now_ms, nh_get_request *requests,
             hashes[i] = request->result == NH_OK ? key_hash(store->hash_seed, request->key) : 0;
             __builtin_prefetch(index_head(&store->index, hashes[i]));
         }
-        for (size_t i = 0; i < batch; i++) {
-            uint64_t location;
-            if (index_guess(&store->index, hashes[i], &location)) {
-                const char *record = (const char *)record_at(&store->arena, location);
-                __builtin_prefetch(record);
-                __builtin_prefetch(record + 64);
-                __builtin_prefetch(record + 128);
-            }
-        }
+        for (size_t i = 0; i < batch; i++)
+            prefetch_record(store, hashes[i], 3);
         for (size_t i = 0; i < batch; i++) {
             nh_get_request *request = &requests[done + i];
             request->value_bytes = 0;
@@ -431,14 +438,8 @@ void nh_prefetch(nh_store *store, const nh_key *keys, size_t count)
         hashes[i] = key_check(store, keys[i]) == NH_OK ? key_hash(store->hash_seed, keys[i]) : 0;
         __builtin_prefetch(index_head(&store->index, hashes[i]));
     }
-    for (size_t i = 0; i < count; i++) {
-        uint64_t location;
-        if (index_guess(&store->index, hashes[i], &location)) {
-            const char *record = (const char *)record_at(&store->arena, location);
-            __builtin_prefetch(record);
-            __builtin_prefetch(record + 64);
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        prefetch_record(store, hashes[i], 2);
 }
 
 /* ---- leases ---- */

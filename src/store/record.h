@@ -107,11 +107,6 @@ static inline uint64_t record_u64(const struct record *record, uint32_t offset)
     return number;
 }
 
-static inline uint32_t record_tag_count(const struct record *record, uint32_t traits)
-{
-    return traits & RECORD_TAGS ? record_u32(record, record_offset(traits, RECORD_TAGS)) : 0;
-}
-
 static inline const unsigned char *record_key(const struct record *record, uint32_t traits)
 {
     uint32_t offset = record_offset(traits, RECORD_TAGS);
@@ -184,6 +179,7 @@ static inline uint32_t record_cost_ms(const struct record *record, uint32_t trai
     return traits & RECORD_COST ? record_u32(record, record_offset(traits, RECORD_COST)) : 0;
 }
 
+/* What the record has as its version, or what follows from its place. */
 uint64_t record_version(const struct arena *arena, const struct record *record);
 
 /* The first version of a segment opened with this sequence: no record's, if no segment is. */
@@ -209,4 +205,5 @@ unsigned char *record_write(const struct record_plan *plan, void *at, const stru
 /* True if the record could be given another expiry where it lies; it is then done. */
 bool record_touch(struct record *record, struct segment *segment, int64_t now_ms, int64_t expires_at_ms);
 
+/* Marks a record that the index no longer points at. */
 void record_kill(struct record *record);

@@ -155,7 +155,6 @@ static void put_parsed(struct restoring *restoring, const struct parsed *parsed)
 {
     const struct saved_record *head = &parsed->head;
     uint32_t tag_hashes[NH_TAGS_MAX];
-    nh_put_options options = {.size = sizeof options};
     struct record_plan plan = {
         .key = parsed->key,
         .value_bytes = parsed->value.size,
@@ -178,8 +177,8 @@ static void put_parsed(struct restoring *restoring, const struct parsed *parsed)
         return;
     record_plan_traits(&plan, restoring->now_ms);
     /* One that finds no room is as good as evicted. */
-    put_restored(restoring->store, restoring->now_ms, &plan, &options, parsed->value,
-                 (enum queue)head->queue, head->uses);
+    put_restored(restoring->store, restoring->now_ms, &plan, parsed->value, (enum queue)head->queue,
+                 head->uses);
 }
 
 static void put_payload(struct restoring *restoring, const struct saved_block *head)

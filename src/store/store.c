@@ -3,7 +3,6 @@
 #include "base/hash.h"
 #include "store/large.h"
 #include "store/stripe.h"
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,8 +11,8 @@ enum {
     BYTES_PER_TAG_SLOT = 4096,
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
-    GHOST_SHARE =
-        180, /* one byte of ghosts for so many of memory: they remember about as long as the main queue */
+    /* One byte of ghosts for so many of memory: they remember about as long as the main queue. */
+    GHOST_SHARE = 180,
     BYTES_PER_LEASE_SET = 1 << 16,
     LEASE_SETS_MIN = 64,
     LEASE_SETS_MAX = 1 << 16,

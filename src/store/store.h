@@ -2,7 +2,8 @@
  *
  *   (1) A change of the index is made by a thread that holds the lock of a stripe, or the evictor's.
  *   (2) Locks are taken in this order: a stripe's, index.growing, the evictor's, a chain's, and last those
- * of leases, spares and large pins. A thread that waits for room holds no chain and is not in the epoch.
+ *       of leases, spares and large pins. A thread that waits for room holds no chain and is not in the
+ *       epoch.
  *   (3) A record is written before a slot points at it, and by (2) of epoch.h its bytes stay as long as
  *       somebody who came by that slot may look.
  *

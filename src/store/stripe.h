@@ -16,5 +16,5 @@ struct tail *stripe_tail(nh_store *store, struct stripe *stripe, int64_t now_ms,
 /* Sees that the index has spare buckets. False if there is no room. As above. */
 bool stripe_want_spares(nh_store *store, int64_t now_ms);
 
-/* Gives all tails to their queues, with all stripes' locks held. */
+/* Gives all tails of a stripe to their queues, with its lock held. */
 void stripe_seal_all(nh_store *store, struct stripe *stripe);

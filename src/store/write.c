@@ -64,6 +64,18 @@ void write_lock(struct write *write)
     write->is_there = write->old_fate == FATE_ALIVE && !(record_traits(write->old) & RECORD_NEGATIVE);
 }
 
+nh_result write_lock_with_index_room(struct write *write)
+{
+    nh_result result;
+
+    if (write->head != NULL)
+        write_unlock(write);
+    result = write_index_room(write);
+    if (result == NH_OK)
+        write_lock(write);
+    return result;
+}
+
 void write_unlock(struct write *write)
 {
     index_unlock(write->head);
@@ -140,8 +152,8 @@ void write_unlink(struct write *write)
     write->is_there = false;
 }
 
-struct record *write_again(struct write *write, const struct record_plan *plan, struct bytes first,
-                           struct bytes second)
+struct record *write_inline(struct write *write, const struct record_plan *plan, struct bytes first,
+                            struct bytes second)
 {
     struct record *record = write_at(write);
     unsigned char *value = record_write(plan, record, write_segment(write));

@@ -39,6 +39,9 @@ nh_result write_room(struct write *write, int64_t expires_at_ms, size_t bytes);
 nh_result write_index_room(struct write *write);
 
 void write_lock(struct write *write);
+/* write_index_room, then write_lock; again, if the index wanted more room after all. NH_OK; NH_FULL, and
+ * nothing is locked. */
+nh_result write_lock_with_index_room(struct write *write);
 void write_unlock(struct write *write);
 
 /* The place for the record that room was made for, and the segment it is in. */
@@ -49,15 +52,16 @@ struct segment *write_segment(const struct write *write);
  * is told. False if the index wants more room. */
 bool write_link(struct write *write, struct record *record, bool is_observed);
 
-/* Takes the old record out of the index; it was `is_deleted`, or is dead by itself. */
+/* Takes the old record out of the index. It counts as deleted, unless it was dead by itself. */
 void write_unlink(struct write *write);
 
-/* A record like the old one, by `plan` made of it, with `value` in place of its value (inline). */
-struct record *write_again(struct write *write, const struct record_plan *plan, struct bytes first,
-                           struct bytes second);
+/* Writes a record by `plan` at write_at, with `first` and then `second` as its value. Nothing points at it
+ * yet, and write_link is what keeps its place. */
+struct record *write_inline(struct write *write, const struct record_plan *plan, struct bytes first,
+                            struct bytes second);
 
 /* Lends the old value, which is there. NH_OK, NH_FULL, NH_NO_MEMORY. */
 nh_result write_lend_old(struct write *write, nh_value *value);
 
-/* Counts a write that the store refused. */
+/* Counts the write if the store refused it; returns `result`. */
 nh_result write_refused(nh_store *store, nh_result result);

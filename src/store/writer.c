@@ -79,13 +79,8 @@ static nh_result publish(nh_writer *writer, int64_t now_ms, bool is_observed)
 
     write_begin(&write, store, now_ms, writer->plan.key);
     do {
-        if (write.head != NULL)
-            write_unlock(&write);
-        result = write_index_room(&write);
-        if (result != NH_OK)
-            break;
-        write_lock(&write);
-        if (!write_link(&write, large_record(&store->arena, writer->first), is_observed))
+        result = write_lock_with_index_room(&write);
+        if (result == NH_OK && !write_link(&write, large_record(&store->arena, writer->first), is_observed))
             result = NH_GROWING;
     } while (result == NH_GROWING);
     write_end(&write);
