@@ -1,14 +1,15 @@
 /* nuthatch.h — a concurrent store of byte values by byte keys, with expiry and eviction, for programs
  * that want a cache inside their own process.
  *
- * Threads: any thread may call any function on one store at the same time, but for nh_destroy and nh_save,
- * which must be the last calls. Reads take no lock. No function prints, exits, installs a signal handler or
- * reads a clock: every call that depends on time takes `now_ms`, milliseconds on a clock of the caller's
- * that does not go back (CLOCK_MONOTONIC will do), so that a test can let an hour pass.
+ * Threads: any thread may call any function on one store at the same time, but for nh_restore, which must
+ * be the first call, and nh_destroy and nh_save, which must be the last. Looking a key up takes no lock; a
+ * loan of a value in pieces, and a lease, take one for a moment. No function prints, exits, installs a
+ * signal handler or reads a clock: every call that depends on time takes `now_ms`, milliseconds on a clock
+ * of the caller's that does not go back (CLOCK_MONOTONIC will do), so that a test can let an hour pass.
  *
  * Memory: everything, index and bookkeeping included, lives in one mapping of `memory_bytes`, made by
  * nh_create and touched as it fills; nothing is allocated beside it but what a caller borrows beyond the
- * bound that nh_borrow tells, a cursor, a writer, and the store's handle.
+ * bound that nh_borrow tells, cursors, writers, and a buffer while nh_save or nh_restore is at work.
  *
  * Keys are 1 to NH_KEY_BYTES_MAX bytes, values 0 to the configured maximum; both may hold any byte.
  * A key lives in a space, a number below NH_SPACES: the same bytes in two spaces are two keys.
@@ -32,7 +33,7 @@ extern "C" {
 #define NH_API
 #endif
 
-#define NH_KEY_BYTES_MAX      65535u /* and no more than fits in a segment: see nh_stats.key_bytes_max */
+#define NH_KEY_BYTES_MAX      65535u /* and no more than half a segment: see nh_stats.key_bytes_max */
 #define NH_TAGS_MAX           16u
 #define NH_SPACES             1024u
 #define NH_INSIGHT_SPACES_MAX 8u
@@ -58,11 +59,11 @@ typedef int32_t nh_result;
 #define NH_OK        0
 #define NH_MISSING   1  /* no such key, or expired */
 #define NH_EXISTS    2  /* nh_add: the key is there already */
-#define NH_CHANGED   3  /* compare-and-swap, nh_fill: the key was written, deleted or purged meanwhile */
+#define NH_CHANGED   3  /* the key was written, deleted or purged meanwhile; a lease is over */
 #define NH_TYPE      4  /* nh_increment: the value is not a decimal number */
 #define NH_RANGE     5  /* nh_increment: the sum does not fit; a limit out of range */
 #define NH_TOO_LARGE 6  /* key or value above the maximum */
-#define NH_FULL      7  /* no room could be made: what is left is borrowed */
+#define NH_FULL      7  /* no room could be made: too much is borrowed, or still being written */
 #define NH_NO_MEMORY 8  /* the system gave none */
 #define NH_INVALID   9  /* an argument that no caller should pass */
 #define NH_GROWING   10 /* nh_value_piece: no more yet, the writer is still at it */
@@ -83,7 +84,7 @@ NH_API uint32_t nh_abi_version(void);
  * structs with a size: it lets a program and a library of different versions work together.) */
 typedef struct nh_options {
     size_t size;
-    uint64_t memory_bytes;    /* the limit, all included; 0: 64 MiB; at least 1 MiB */
+    uint64_t memory_bytes;    /* the limit, all included; 0: 64 MiB; 1 MiB to 16 TiB */
     uint64_t value_bytes_max; /* 0: 64 MiB; lowered to half of memory_bytes, and to 4095 MiB */
     uint64_t hash_seed;       /* 0: random; fixed only in tests */
     uint32_t insight_spaces;  /* keep a miss-ratio curve for the first so many spaces that are read, at most
@@ -100,9 +101,9 @@ NH_API void nh_destroy(nh_store *store);
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 /* A value lent by the store. The bytes stay readable and unchanged until nh_release, even if the key is
- * overwritten, deleted, expired or evicted meanwhile. A value larger than a segment
- * (nh_stats.segment_bytes) lies in pieces: `bytes` is the first of them and nh_value_piece gives the rest.
- */
+ * overwritten, deleted, expired or evicted meanwhile. A value that does not fit into
+ * one segment (nh_stats.segment_bytes) with its key lies in pieces: `bytes` is the first of them and
+ * nh_value_piece gives the rest. */
 typedef struct nh_value {
     nh_bytes bytes;        /* all of the value, or its first piece if bytes.size < size */
     uint64_t size;         /* of the whole value; so far, if it is growing */
@@ -120,13 +121,14 @@ typedef struct nh_value {
 
 /* Borrows the value of `key` as of `now_ms`: NH_OK with `*value`, which must be released once, by any
  * thread; or NH_MISSING. Counts as a use of the key. A borrowed value pins its segment, which cannot be
- * reused meanwhile. Once an eighth of all segments is pinned, values of one segment or less are copied for
- * the borrower (nh_stats.borrowed_copied_bytes), and for larger ones the answer is NH_FULL until something
- * is released. NH_NO_MEMORY if such a copy fails. */
+ * reused meanwhile. Once an eighth of all segments is pinned, values in one piece are copied for the
+ * borrower (nh_stats.borrowed_copied_bytes), and for those in several, or growing, the answer is NH_FULL
+ * until something is released; what is in a pinned segment can be borrowed still. NH_NO_MEMORY if such a
+ * copy fails. */
 NH_API nh_result nh_borrow(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
 
 /* Like nh_borrow for a moment only, and faster: release it on this thread, without waiting for anything,
- * before any call that writes. While it is held no memory at all can be reused. `version` may be 0. */
+ * before any call that writes. While it is held no memory at all can be reused. `version` is 0. */
 NH_API nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
 
 NH_API void nh_release(nh_store *store, nh_value *value);
@@ -140,7 +142,8 @@ NH_API nh_result nh_value_piece(nh_store *store, const nh_value *value, uint64_t
 NH_API nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size_t capacity,
                         size_t *size);
 
-/* nh_get for many keys, whose memory is asked for all at once: several times as fast. */
+/* nh_get for many keys, each with a result of its own. Their memory is asked for all at once, so that the
+ * misses of the processor's caches are waited for together. NH_OK; NH_INVALID for null requests. */
 typedef struct nh_get_request {
     nh_key key;
     void *buffer;
@@ -151,10 +154,12 @@ typedef struct nh_get_request {
 } nh_get_request;
 NH_API nh_result nh_get_many(nh_store *store, int64_t now_ms, nh_get_request *requests, size_t count);
 
-/* Asks memory for what a look-up of these keys will touch; a hint before a batch of calls. */
+/* Asks memory for what a look-up of these keys, of the first 64 at most, will touch; a hint before a batch
+ * of calls. */
 NH_API void nh_prefetch(nh_store *store, const nh_key *keys, size_t count);
 
-/* nh_borrow, and a touch in the same step (see nh_touch). */
+/* nh_borrow, and a touch in the same step (see nh_touch). On NH_FULL or NH_NO_MEMORY nothing is lent, but
+ * the key may have its new expiry. */
 NH_API nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms,
                                   nh_value *value);
 
@@ -163,9 +168,9 @@ NH_API nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, i
  * Of many callers that miss the same key, or find it stale, one gets a lease: it is to compute the value
  * and nh_fill it. The others wait, or serve what is stale. A lease ends with nh_fill, nh_give_up, its time,
  * or any write, delete or purge that touches the key: then nh_fill is refused, so that what was computed
- * from older data cannot replace newer. There is room for one lease for each 16 KiB of memory_bytes, 256 at
- * least and 262,144 at most; when it is short, one that ends soon is forgotten, as if its time were over.
- */
+ * from older data cannot replace newer. There is room for about one lease for each 16 KiB of memory_bytes,
+ * 256 at least and 262,144 at most; when it is short, one that ends soon is forgotten, as if its time were
+ * over. */
 typedef struct nh_fetch_options {
     size_t size;
     int64_t lease_ms;       /* how long the lease lasts; 0: 10 s */
@@ -184,8 +189,8 @@ typedef int32_t nh_fetch_state;
 #define NH_FETCH_MISS_LEASE  5 /* nothing; you compute it */
 
 /* NH_OK with `*state`; `*value` lent in the first four; `*lease` not 0 in those named so. `options` may be
- * null. A negative entry is a HIT whose traits say NH_VALUE_NEGATIVE. NH_FULL, NH_NO_MEMORY as nh_borrow.
- */
+ * null. A negative entry is lent like a value; its traits say NH_VALUE_NEGATIVE. NH_FULL, NH_NO_MEMORY as
+ * nh_borrow: there is no lease then. */
 NH_API nh_result nh_fetch(nh_store *store, int64_t now_ms, nh_key key, const nh_fetch_options *options,
                           nh_fetch_state *state, uint64_t *lease, nh_value *value);
 
@@ -206,7 +211,7 @@ typedef struct nh_put_options {
 } nh_put_options;
 
 /* Stores copies of `key` and `value`. `options` may be null. `version`, if not null, receives the new
- * version. On any error the old value stays.
+ * version. On any error the old value stays, unless it was evicted in the search for room.
  *   nh_put      whatever was there
  *   nh_add      only if the key is missing, else NH_EXISTS
  *   nh_replace  only if the key is there, else NH_MISSING
@@ -230,12 +235,12 @@ NH_API nh_result nh_exchange(nh_store *store, int64_t now_ms, nh_key key, nh_byt
 NH_API nh_result nh_fill(nh_store *store, int64_t now_ms, nh_key key, uint64_t lease, nh_bytes value,
                          const nh_put_options *options, uint64_t *version);
 
-/* Ends a lease without a value, so that somebody else may have the next: NH_OK; NH_CHANGED if it is over.
- */
+/* Ends a lease without a value, so that somebody else may have the next: NH_OK; NH_CHANGED if something
+ * else has ended it. */
 NH_API nh_result nh_give_up(nh_store *store, nh_key key, uint64_t lease);
 
 /* Adds `more` behind or before the value, in one step; flags, expiry, soft expiry and tags are kept. NH_OK;
- * NH_MISSING; NH_TOO_LARGE, NH_FULL. `version` as in nh_put. */
+ * NH_MISSING; NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY. `version` as in nh_put. */
 NH_API nh_result nh_append(nh_store *store, int64_t now_ms, nh_key key, nh_bytes more, uint64_t *version);
 NH_API nh_result nh_prepend(nh_store *store, int64_t now_ms, nh_key key, nh_bytes more, uint64_t *version);
 
@@ -243,7 +248,7 @@ NH_API nh_result nh_prepend(nh_store *store, int64_t now_ms, nh_key key, nh_byte
 NH_API nh_result nh_delete(nh_store *store, int64_t now_ms, nh_key key);
 
 /* Sets the key's expiry to `ttl_ms` from now: 0 removes it, negative deletes the key at once. Version and
- * soft expiry stay. NH_OK; NH_MISSING. */
+ * soft expiry stay. NH_OK; NH_MISSING; NH_FULL if that wants a copy for which there is no room. */
 NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms);
 
 /* Reads the value as a decimal number, adds `delta` and writes the sum back as text, in one step.
@@ -251,8 +256,8 @@ NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t t
  *   NH_INCREMENT_SIGNED     a missing key counts as 0 and is made; overflow is NH_RANGE (Redis INCRBY)
  *   NH_INCREMENT_UNSIGNED   a missing key is NH_MISSING; `delta`, read as unsigned, is added mod 2^64
  *   NH_DECREMENT_UNSIGNED   the same, subtracted; stops at 0 (memcached decr)
- * NH_OK with the sum (as int64 or as uint64 bits) in `*sum`; NH_MISSING, NH_TYPE, NH_RANGE, NH_FULL,
- * NH_NO_MEMORY. */
+ * NH_OK with the sum (as int64 or as uint64 bits) in `*sum`, if not null; NH_MISSING, NH_TYPE, NH_RANGE,
+ * NH_FULL; NH_TOO_LARGE where the largest value is shorter than the sum. */
 #define NH_INCREMENT_SIGNED   0
 #define NH_INCREMENT_UNSIGNED 1
 #define NH_DECREMENT_UNSIGNED 2
@@ -262,8 +267,8 @@ NH_API nh_result nh_increment(nh_store *store, int64_t now_ms, nh_key key, int64
 /* Drops every value that carries `tag` and was put before this call, at a cost that does not depend on how
  * many there are: they are missing at once (with NH_PURGE_SOFT: stale at once, and served as such), and
  * leave nh_count when nh_sweep or eviction meets them. Memory for tags is fixed: names are hashed to 1,024
- * slots and up to 262,144 (one for each 4 KiB of memory_bytes), and a purge drops, besides its own, what
- * carries a tag of the same slot. `how`: NH_PURGE_DROP or NH_PURGE_SOFT. */
+ * slots and up to 262,144 (about one for each 4 KiB of memory_bytes), and a purge drops, besides its own,
+ * what carries a tag of the same slot. `how`: NH_PURGE_DROP or NH_PURGE_SOFT. NH_OK; NH_INVALID. */
 #define NH_PURGE_DROP 0
 #define NH_PURGE_SOFT 1
 NH_API nh_result nh_purge_tag(nh_store *store, nh_bytes tag, int32_t how);
@@ -275,7 +280,8 @@ NH_API void nh_clear(nh_store *store, uint32_t space);
 
 /* Bounds the memory of a space, in whole segments: it always finds room up to `bytes_min` whatever other
  * spaces hold, and makes room among its own values beyond `bytes_max` (0: no bound). Values that are there
- * already count where they are. NH_OK; NH_RANGE if the minima of all would exceed half of the memory, or
+ * already count where they are. A space that has had bounds counts as limited from then on, even with both
+ * of them 0. NH_OK; NH_RANGE if the minima of all would exceed half of the memory, or
  * bytes_max is smaller than 8 segments or bytes_min; NH_FULL beyond NH_SPACES_LIMITED_MAX spaces. */
 NH_API nh_result nh_space_bound(nh_store *store, uint32_t space, uint64_t bytes_min, uint64_t bytes_max);
 
@@ -283,31 +289,34 @@ NH_API nh_result nh_space_bound(nh_store *store, uint32_t space, uint64_t bytes_
 
 /* Begins a value that nh_writer_append makes longer. Nobody sees it before nh_writer_publish, from which
  * moment readers get what there is so far (NH_VALUE_GROWING), or nh_writer_commit, which ends it. A delete,
- * a write of the same key or an eviction after the publish wins: the value then goes on for those who have
- * borrowed it, and commit says NH_CHANGED. One thread at a time per writer. `options` as for nh_put, but
- * for keep_ttl and a negative ttl_ms, which are NH_INVALID. NH_OK with `*writer`; NH_FULL, NH_NO_MEMORY,
- * NH_INVALID, NH_TOO_LARGE. */
+ * purge or clear, or a write of the same key, after the publish wins: the value then goes on for those who
+ * have borrowed it, and commit says NH_CHANGED. It is not evicted before it has ended. One thread at a time
+ * per writer. `options` as for nh_put, but for keep_ttl and a negative ttl_ms, which are NH_INVALID. NH_OK
+ * with `*writer`; NH_FULL, NH_NO_MEMORY, NH_INVALID, NH_TOO_LARGE. */
 NH_API nh_result nh_writer_create(nh_store *store, int64_t now_ms, nh_key key,
                                   const nh_put_options *options, nh_writer **writer);
-/* NH_OK; NH_TOO_LARGE or NH_FULL: then nothing was added, and the writer can only be aborted. */
+/* NH_OK; NH_TOO_LARGE or NH_FULL: then nothing was added, and the writer can only be ended. */
 NH_API nh_result nh_writer_append(nh_writer *writer, int64_t now_ms, nh_bytes bytes);
 /* NH_OK; NH_FULL. */
 NH_API nh_result nh_writer_publish(nh_writer *writer, int64_t now_ms);
-/* Both end and free the writer. NH_OK; NH_CHANGED, NH_FULL; what an append said when it failed. */
+/* Both end and free the writer. NH_OK; NH_CHANGED, NH_FULL, or what an append said when it failed: then it
+ * was aborted. */
 NH_API nh_result nh_writer_commit(nh_writer *writer, int64_t now_ms, uint64_t *version);
 NH_API void nh_writer_abort(nh_writer *writer);
 
 /* ---- upkeep and insight ----------------------------------------------------------------------- */
 
 /* Frees some of what has expired, was purged or cleared, and packs together what is left in segments that
- * are mostly dead, looking at about `budget_count` entries (the rest of a segment more at most); returns
- * how many it freed. Call it now and then from any thread; expired values are never served in any case. */
+ * are mostly dead, looking at about `budget_count` entries, and at the rest of the segments that it has
+ * begun; returns how many it freed. Call it now and then from any thread; expired values are never
+ * served in any case. */
 NH_API size_t nh_sweep(nh_store *store, int64_t now_ms, size_t budget_count);
 
 /* A walk over all keys, from `position` on: 0, or where another walk of this store was. Every key that is
  * there from beginning to end of the walk is seen at least once, however the store grows.
  * nh_cursor_next: NH_OK with `*key` and `*value`, both lent until the next call on the cursor (do not
- * release them); NH_MISSING at the end; NH_NO_MEMORY. nh_cursor_position: where to go on; keys of the
+ * release them); NH_MISSING at the end; NH_NO_MEMORY. Where nh_borrow would say NH_FULL, the value is lent
+ * as nh_peek would: go on before anything is written. nh_cursor_position: where to go on; keys of the
  * current position may be seen again; 0 at the end. Destroy cursors before their store. One thread per
  * cursor. */
 NH_API nh_result nh_cursor_create(nh_store *store, uint64_t position, nh_cursor **cursor);
@@ -318,11 +327,11 @@ NH_API void nh_cursor_destroy(nh_cursor *cursor);
 typedef struct nh_stats {
     size_t size;                    /* set by the caller to sizeof(nh_stats) */
     uint64_t items;                 /* values in the store, not yet freed ones that have expired included */
-    uint64_t item_bytes;            /* of their keys and values, with what is kept of each */
+    uint64_t item_bytes;            /* of keys and values, with what is kept of each; until it is freed */
     uint64_t memory_bytes;          /* in use now */
     uint64_t memory_bytes_max;      /* the limit */
     uint64_t hits, misses;          /* of all calls that read */
-    uint64_t puts, deletes;         /* that took effect */
+    uint64_t puts, deletes;         /* that took effect; a change, or a touch that had to copy, is a put */
     uint64_t expired;               /* freed because their time had come */
     uint64_t evicted;               /* freed to make room */
     uint64_t purged;                /* freed because of a tag */
@@ -372,15 +381,15 @@ NH_API nh_result nh_hot_keys_read(nh_store *store, nh_hot_key *keys, size_t *cou
 
 /* Writes everything that is alive to a file that nh_restore reads: version, checksums, and the moment, so
  * that lifetimes go on counting. `wall_ms` is the time of day in milliseconds since 1970. Nothing may be in
- * use: afterwards the store can only be destroyed. The file appears complete or not at all. NH_OK; NH_IO.
- */
+ * use, and what a writer has not ended is left out: afterwards the store can only be destroyed. The file
+ * appears complete or not at all. NH_OK; NH_IO, NH_NO_MEMORY. */
 NH_API nh_result nh_save(nh_store *store, const char *path, int64_t now_ms, int64_t wall_ms);
 
-/* Puts into a new store what nh_save left, as far as it has not expired since and fits, and removes the
- * file, since what is written to the store from now on is not in it. The store may be of another size.
- * `*count`, if not null, becomes the number of values. NH_OK; NH_MISSING: no file; NH_IO; NH_CORRUPT: the
- * store is empty then, and the file is left for somebody to look at. A clock that went back is NH_CORRUPT
- * too. */
+/* Puts into a new store, which nobody uses yet, what nh_save left, as far as it has not expired since and
+ * fits, and removes the file, since what is written to the store from now on is not in it. The store may be
+ * of another size. `*count`, if not null, becomes the number of values. NH_OK; NH_MISSING: no file; NH_IO,
+ * NH_NO_MEMORY, NH_CORRUPT: the store is empty then, and the file is left for somebody to look at. A clock
+ * that went back is NH_CORRUPT too, and so is a file of a machine with another order of bytes. */
 NH_API nh_result nh_restore(nh_store *store, const char *path, int64_t now_ms, int64_t wall_ms,
                             uint64_t *count);
 
