@@ -178,31 +178,36 @@ TEST(an_expiry_holds_for_what_was_purged_softly)
     nh_destroy(store);
 }
 
+enum { WAYS = 7 };
+
+/* Changes the value "7" of `key`, or its expiry, without a put. */
+static void change(nh_store *store, nh_key key, int way)
+{
+    nh_bytes one = value_of("1");
+    nh_value value = {0};
+    nh_result result = NH_INVALID;
+
+    switch (way) {
+    case 0: result = nh_append(store, NOW, key, one, NULL); break;
+    case 1: result = nh_prepend(store, NOW, key, one, NULL); break;
+    case 2: result = nh_increment(store, NOW, key, 1, NH_INCREMENT_SIGNED, NULL); break;
+    case 3: result = nh_increment(store, NOW, key, 99999999, NH_INCREMENT_UNSIGNED, NULL); break;
+    case 4: result = nh_touch(store, NOW, key, 100000); break;
+    case 5: result = nh_get_and_touch(store, NOW, key, 100000, &value); break;
+    case 6: result = nh_get_and_touch(store, NOW, key, 4294967296, &value); break; /* a wide expiry */
+    }
+    EXPECT_EQ(result, NH_OK);
+    nh_release(store, &value);
+}
+
 TEST(what_is_written_onto_a_value_keeps_its_tags_and_its_place_before_the_purge)
 {
     for (int how = NH_PURGE_DROP; how <= NH_PURGE_SOFT; how++)
-        for (int call = 0; call < 6; call++) {
+        for (int way = 0; way < WAYS; way++) {
             nh_store *store = make_store_for_tags();
-            nh_bytes tag = value_of("t"), one = value_of("1");
-            nh_value value;
             EXPECT_EQ(put_tagged(store, NOW, key_of("k"), "7", "t"), NH_OK);
-            switch (call) {
-            case 0: EXPECT_EQ(nh_append(store, NOW, key_of("k"), one, NULL), NH_OK); break;
-            case 1: EXPECT_EQ(nh_prepend(store, NOW, key_of("k"), one, NULL), NH_OK); break;
-            case 2:
-                EXPECT_EQ(nh_increment(store, NOW, key_of("k"), 1, NH_INCREMENT_SIGNED, NULL), NH_OK);
-                break;
-            case 3: /* the text grows */
-                EXPECT_EQ(nh_increment(store, NOW, key_of("k"), 99999999, NH_INCREMENT_UNSIGNED, NULL),
-                          NH_OK);
-                break;
-            case 4: EXPECT_EQ(nh_touch(store, NOW, key_of("k"), 100000), NH_OK); break;
-            case 5:
-                EXPECT_EQ(nh_get_and_touch(store, NOW, key_of("k"), 100000, &value), NH_OK);
-                nh_release(store, &value);
-                break;
-            }
-            EXPECT_EQ(nh_purge_tag(store, tag, how), NH_OK);
+            change(store, key_of("k"), way);
+            EXPECT_EQ(nh_purge_tag(store, value_of("t"), how), NH_OK);
             EXPECT_EQ(is_there(store, NOW, key_of("k")), how == NH_PURGE_SOFT);
             if (how == NH_PURGE_SOFT)
                 EXPECT(is_stale(store, NOW, key_of("k")));
@@ -213,24 +218,11 @@ TEST(what_is_written_onto_a_value_keeps_its_tags_and_its_place_before_the_purge)
 /* An append to what was purged softly does not make the old part fresh. */
 TEST(a_stale_value_that_is_added_to_stays_stale)
 {
-    for (int call = 0; call < 5; call++) {
+    for (int way = 0; way < WAYS; way++) {
         nh_store *store = make_store_for_tags();
-        nh_bytes tag = value_of("t"), one = value_of("1");
-        nh_value value;
         EXPECT_EQ(put_tagged(store, NOW, key_of("k"), "7", "t"), NH_OK);
-        EXPECT_EQ(nh_purge_tag(store, tag, NH_PURGE_SOFT), NH_OK);
-        switch (call) {
-        case 0: EXPECT_EQ(nh_append(store, NOW, key_of("k"), one, NULL), NH_OK); break;
-        case 1: EXPECT_EQ(nh_prepend(store, NOW, key_of("k"), one, NULL), NH_OK); break;
-        case 2:
-            EXPECT_EQ(nh_increment(store, NOW, key_of("k"), 1, NH_INCREMENT_SIGNED, NULL), NH_OK);
-            break;
-        case 3: EXPECT_EQ(nh_touch(store, NOW, key_of("k"), 100000), NH_OK); break;
-        case 4:
-            EXPECT_EQ(nh_get_and_touch(store, NOW, key_of("k"), 4294967296, &value), NH_OK);
-            nh_release(store, &value);
-            break;
-        }
+        EXPECT_EQ(nh_purge_tag(store, value_of("t"), NH_PURGE_SOFT), NH_OK);
+        change(store, key_of("k"), way);
         EXPECT(is_stale(store, NOW, key_of("k")));
         nh_destroy(store);
     }
