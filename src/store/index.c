@@ -273,14 +273,13 @@ unlock:
 }
 
 void index_init(struct index *index, struct arena *arena, uint64_t hash_seed,
-                _Atomic(struct bucket *) *directory, uint32_t directory_capacity, uint32_t first_segment)
+                _Atomic(struct bucket *) *directory, uint32_t first_segment)
 {
     *index = (struct index){
         .arena = arena,
         .directory = directory,
         .hash_seed = hash_seed,
         .directory_shift = arena->segment_shift - 6,
-        .directory_capacity = directory_capacity,
     };
     index_extend(index, first_segment);
     atomic_store_explicit(&index->bucket_count, (uint64_t)1 << index->directory_shift,

@@ -44,8 +44,7 @@ struct index {
     struct arena *arena;
     _Atomic(struct bucket *) *directory; /* the buckets of one segment each */
     uint64_t hash_seed;
-    unsigned directory_shift; /* buckets of a segment: 1 << directory_shift */
-    uint32_t directory_capacity;
+    unsigned directory_shift;              /* buckets of a segment: 1 << directory_shift */
     alignas(64) _Atomic int64_t key_count; /* about: writers add to it in batches */
     struct lock growing;
     struct lock spares_lock;
@@ -235,4 +234,4 @@ bool index_split(struct index *index);
 
 /* All is in zeroed memory; `first_segment` becomes the first buckets. */
 void index_init(struct index *index, struct arena *arena, uint64_t hash_seed,
-                _Atomic(struct bucket *) *directory, uint32_t directory_capacity, uint32_t first_segment);
+                _Atomic(struct bucket *) *directory, uint32_t first_segment);

@@ -212,8 +212,7 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     insight_init(&store->insight, mapping + layout.insight_at, wanted.insight_spaces,
                  wanted.memory_bytes * 4);
     index_init(&store->index, &store->arena, store->hash_seed,
-               (_Atomic(struct bucket *) *)(void *)(mapping + layout.directory_at), layout.segment_count,
-               0);
+               (_Atomic(struct bucket *) *)(void *)(mapping + layout.directory_at), 0);
     atomic_store_explicit(&store->arena.segments[0].kind, SEGMENT_INDEX, memory_order_relaxed);
     store->evictor.index_segments = 1;
     evictor_init(store, 1);
