@@ -88,11 +88,12 @@ typedef struct nh_options {
     uint64_t value_bytes_max; /* 0: 64 MiB; lowered to half of memory_bytes, and to 4095 MiB */
     uint64_t hash_seed;       /* 0: random; fixed only in tests */
     uint32_t insight_spaces;  /* keep a miss-ratio curve for the first so many spaces that are read, at most
-                               * 8, and the hot keys of all. 0: no insight */
+                               * 8, in 256 KiB each, and the hot keys of all. 0: no insight */
     uint32_t huge_pages;      /* not 0: ask for transparent huge pages */
 } nh_options;
 
-/* Returns NH_OK with `*store`; NH_RANGE, NH_INVALID, NH_NO_MEMORY. `options` may be null. */
+/* Returns NH_OK with `*store`; NH_RANGE, also if insight leaves too little of so small a memory;
+ * NH_INVALID, NH_NO_MEMORY. `options` may be null. */
 NH_API nh_result nh_create(const nh_options *options, nh_store **store);
 
 /* Frees the store. Nothing may be borrowed from it and no other thread may be inside a call. */
@@ -360,8 +361,9 @@ typedef struct nh_curve_point {
     double miss_ratio; /* 0 … 1 */
 } nh_curve_point;
 
-/* The curve of `space` (SHARDS, FAST'15: an estimate from a sample of the keys, in at most 1 MiB): up to
- * `*count` points of rising memory; `*count` becomes how many. NH_OK; NH_MISSING if none is kept. */
+/* The curve of `space` (SHARDS, FAST'15: an estimate from a sample of the keys, of a store that evicts by
+ * LRU, up to four times this one's memory): up to `*count` points of rising memory; `*count` becomes how
+ * many. NH_OK; NH_MISSING if none is kept, and `*count` is 0. */
 NH_API nh_result nh_curve_read(nh_store *store, uint32_t space, nh_curve_point *points, size_t *count);
 
 #define NH_HOT_KEY_BYTES_MAX 250u

@@ -84,7 +84,8 @@ nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t 
         return NH_INVALID;
     result = touch(store, now_ms, key, ttl_ms, value);
     if (result == NH_OK || result == NH_MISSING)
-        read_counts(store, key, result == NH_OK ? value->size : 0, result == NH_OK);
+        read_counts(store, key, result == NH_OK ? value->size : 0, result == NH_OK,
+                    result == NH_OK && value->traits & NH_VALUE_STALE);
     return result;
 }
 

@@ -11,7 +11,7 @@
  * can be in it, and is free. Segments that are mostly dead are packed first, whatever their place.
  *
  * A large value is its own segments, in a queue of its own. When the oldest is older than the segment that
- * would be next, the least used of the oldest few leaves instead.
+ * would be next, or all of the log seems to be in use, the least used of the oldest few leaves instead.
  *
  * Groups are spaces with bounds of their own; all others are group 0. */
 #pragma once

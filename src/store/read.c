@@ -251,10 +251,10 @@ static nh_result find_and_lend(nh_store *store, int64_t now_ms, uint64_t hash, n
     return result;
 }
 
-void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit)
+void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit, bool is_stale)
 {
     count_read(store, &epoch_stripe(&store->epoch)->inside[0], key_hash(store->hash_seed, key), key,
-               value_bytes, is_hit, false);
+               value_bytes, is_hit, is_stale);
 }
 
 static nh_result borrow(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, nh_value *value)

@@ -163,7 +163,7 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
 nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_value *value);
 
 /* Counts a read that was part of a write. */
-void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit);
+void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit, bool is_stale);
 
 /* Lends it without a pin: it stays for as long as `inside`, which becomes the value's. */
 void lend_inside(nh_store *store, int64_t now_ms, const struct record *record, _Atomic uint32_t *inside,
