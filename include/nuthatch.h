@@ -89,7 +89,7 @@ typedef struct nh_options {
     uint64_t hash_seed;       /* 0: random; fixed only in tests */
     uint32_t insight_spaces;  /* keep a miss-ratio curve for the first so many spaces that are read, at most
                                * 8, in 256 KiB each, and the hot keys of all. 0: no insight */
-    uint32_t huge_pages;      /* not 0: ask for transparent huge pages */
+    uint32_t huge_pages;      /* not 0: ask for transparent huge pages, but for the bookkeeping */
 } nh_options;
 
 /* Returns NH_OK with `*store`; NH_RANGE, also if insight leaves too little of so small a memory;
