@@ -121,13 +121,15 @@ static struct role_options *add_role(struct options *options, enum role role, co
     return added != NULL && set(added, "listen", listen) ? added : NULL;
 }
 
-/* A copy of what was asked for on the command line, without roles of its own. */
+/* A copy of what was asked for on the command line, without roles of its own. Its servers come and go and
+ * begin empty. */
 static void begin_options(const struct demo *demo, struct options *options)
 {
     *options = *demo->asked;
     options->file = NULL;
     options->roles = NULL;
     options->role_count = 0;
+    options->persist_path = NULL;
 }
 
 static struct server *start(struct demo *demo, const struct options *options)

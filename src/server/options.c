@@ -124,7 +124,7 @@ const struct option_row *option_row(size_t index) { return &rows[index]; }
 
 bool option_is_operand(const struct option_row *row)
 {
-    return row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path;
+    return row->roles != 0 && (row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path);
 }
 
 const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
@@ -517,6 +517,9 @@ void options_fini(struct options *options)
             free(role->listens.items[j].address);
         free(role->listens.items);
     }
+    for (size_t j = 0; j < COUNT_OF(rows); j++)
+        if (rows[j].roles == 0 && rows[j].type == OPTION_TYPE_path)
+            free(*(char **)(void *)((char *)options + rows[j].offset));
     free(options->roles);
     free(options->file);
     options_init(options);

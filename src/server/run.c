@@ -81,6 +81,7 @@ int run_roles(const struct options *options)
     struct buffer message = {0};
     struct server *server;
     pthread_t leaver;
+    bool is_saved;
     enum err err;
 
     run_prepare();
@@ -93,6 +94,7 @@ int run_roles(const struct options *options)
         log_destroy(log);
         return 1;
     }
+    server_restore(server);
     err = server_start(server);
     if (err != OK) {
         log_write(log, LOG_ERROR, "cannot start a thread: %s", err_text(err));
@@ -106,9 +108,10 @@ int run_roles(const struct options *options)
         pthread_detach(leaver);
     server_drain(server, options->drain_timeout_ms);
     server_join(server);
+    is_saved = server_save(server);
     server_destroy(server);
     log_write(log, LOG_INFO, "stopped");
     buffer_fini(&message);
     /* The log stays: the thread that waits for a second signal may still write to it. */
-    return 0;
+    return is_saved ? 0 : 1;
 }

@@ -1,7 +1,9 @@
 /* server.h — a running nuthatch: a store, the roles asked for, and one worker per thread.
  *
- * Several may live in one process (the demo has two). Life: create, start, drain, join, destroy. All
- * functions are for the thread that created it, but for those that say otherwise. */
+ * Several may live in one process (the demo has two). Life: create, perhaps restore, start, drain, join,
+ * perhaps save, destroy. All functions are for the thread that created it, but for those that say
+ * otherwise.
+ */
 #pragma once
 #include "base/buffer.h"
 #include "base/err.h"
@@ -11,13 +13,19 @@
 
 struct server;
 
-/* Opens the ports and makes the store and the engines; no thread runs yet. `options` is complete (see
+/* Opens the ports and makes the store and the engines; no thread runs yet. Whether the values could be
+ * saved in the end is looked at now. `options` is complete (see
  * options_parse_arguments) and, with `log` and `clock`, is kept by reference. On an error a sentence that
  * says what to do is appended to `message`.
- * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host or file), ERR_SYNTAX
- * (the mock's file, the origin's URL), ERR_UNSUPPORTED (the loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
+ * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host, file or folder),
+ * ERR_TYPE (where a file should be), ERR_SYNTAX (the mock's file, the origin's URL), ERR_UNSUPPORTED (the
+ * loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
 enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
                        struct buffer *message, struct server **server);
+
+/* Takes up what server_save left in the file of the options, if they name one, and removes the file; the
+ * log says what came of it. Last before server_start, since a start that fails would lose the values. */
+void server_restore(struct server *server);
 
 /* Starts the threads. ERR_SYSTEM if the system gives none. */
 enum err server_start(struct server *server);
@@ -27,6 +35,10 @@ void server_drain(struct server *server, int64_t drain_ms);
 
 /* Waits until every worker has ended. */
 void server_join(struct server *server);
+
+/* Saves the values in the file of the options, if they name one; the log says what came of it. After
+ * server_join; afterwards the server can only be destroyed. False if they could not be saved. */
+bool server_save(struct server *server);
 
 void server_destroy(struct server *server);
 

@@ -55,6 +55,7 @@ TEST(a_file_may_hold_every_role_as_often_as_it_likes)
     static const char text[] = "threads: 2\n"
                                "memory: 1G   # plenty\n"
                                "loop: epoll\n"
+                               "persist: values\n"
                                "idle-timeout: \"5s\"\n"
                                "cache:\n"
                                "  listen: [tcp://127.0.0.1:7001, 'memcached://127.0.0.1:7002']\n"
@@ -75,19 +76,20 @@ TEST(a_file_may_hold_every_role_as_often_as_it_likes)
     EXPECT_EQ(options.threads, 2);
     EXPECT_EQ(options.memory_bytes, 1 << 30);
     EXPECT_EQ(options.loop, LOOP_EPOLL);
+    assert_string_equal(options.persist_path, "/tmp/values");
     EXPECT_EQ(options.idle_timeout_ms, 5000);
     EXPECT_EQ(options.role_count, 4);
     EXPECT_EQ(options.roles[0].role, ROLE_CACHE);
     EXPECT_EQ(options.roles[0].listens.count, 2);
     EXPECT_EQ(options.roles[0].listens.items[1].protocol, LISTEN_MEMCACHED);
     assert_string_equal(options.roles[0].listens.items[1].address, "127.0.0.1:7002");
-    EXPECT_EQ(options.roles[0].listens.items[1].where.line, 6);
+    EXPECT_EQ(options.roles[0].listens.items[1].where.line, 7);
     EXPECT_EQ(options.roles[0].listens.items[1].where.column, 34);
     assert_string_equal(options.roles[1].origin_url, "https://a.example");
     assert_string_equal(options.roles[2].origin_url, "http://b.example");
     EXPECT_EQ(options.roles[1].stale_if_error_ms, 0);
     EXPECT_EQ(options.roles[2].stale_if_error_ms, 3600000);
-    EXPECT_EQ(options.roles[2].where.line, 10);
+    EXPECT_EQ(options.roles[2].where.line, 11);
     EXPECT_EQ(options.roles[3].role, ROLE_MOCK);
     assert_string_equal(options.roles[3].data_path, "/tmp/db.json");
     assert_string_equal(options.roles[3].listens.items[0].address, "127.0.0.1:3000");
@@ -113,24 +115,26 @@ TEST(a_role_without_a_word_has_its_defaults)
 
 TEST(a_flag_on_the_command_line_wins_over_the_file)
 {
-    char path[32], threads[] = "--threads=3", serve[] = "serve", nuthatch[] = "nuthatch";
-    char *arguments[] = {nuthatch, serve, path, threads, NULL};
+    char path[32], threads[] = "--threads=3", persist[] = "--persist=here";
+    char serve[] = "serve", nuthatch[] = "nuthatch";
+    char *arguments[] = {nuthatch, serve, path, threads, persist, NULL};
     struct options options;
     struct buffer message = {0};
 
-    write_file(path, BYTES("threads: 2\nmax-connections: 9\ncache:\n"));
+    write_file(path, BYTES("threads: 2\npersist: there\nmax-connections: 9\ncache:\n"));
     options_init(&options);
-    EXPECT_EQ(options_parse_arguments(&options, 4, arguments, &message), OK);
+    EXPECT_EQ(options_parse_arguments(&options, 5, arguments, &message), OK);
     EXPECT_EQ(options.verb, VERB_SERVE);
     EXPECT_EQ(options.threads, 3);
     EXPECT_EQ(options.connections_max, 9);
+    assert_string_equal(options.persist_path, "here");
     EXPECT_EQ(options.role_count, 1);
     assert_string_equal(options.file, path);
     options_fini(&options);
     unlink(path);
 
     write_file(path, BYTES("threads: many\ncache:\n")); /* and the file must be right all the same */
-    EXPECT_EQ(options_parse_arguments(&options, 4, arguments, &message), ERR_SYNTAX);
+    EXPECT_EQ(options_parse_arguments(&options, 5, arguments, &message), ERR_SYNTAX);
     options_fini(&options);
     unlink(path);
     buffer_fini(&message);

@@ -180,6 +180,10 @@ TEST(operands_and_role_flags_reach_their_fields)
     EXPECT_EQ(options.roles[0].max_age_ms, 5000);
     options_fini(&options);
 
+    EXPECT_PARSED(&options, "cache --persist one --persist=two/values", &message);
+    assert_string_equal(options.persist_path, "two/values");
+    options_fini(&options);
+
     EXPECT_PARSED(&options, "demo --once", &message);
     EXPECT_EQ(options.verb, VERB_DEMO);
     EXPECT(options.demo_once);

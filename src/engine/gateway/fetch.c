@@ -402,6 +402,7 @@ static void store_response(struct fetch *fetch)
     /* Once, at its size: growing by doubling would copy a large body several times over. */
     if (buffer_reserve(&value, head->fields.size + fetch->body_bytes + 256) == NULL)
         return;
+    response.received_mono_ms += gateway->stored_clock_offset_ms;
     stored_response_encode(&value, gateway->seed, &response);
     for (struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
         buffer_append(&value, bytes_of(chunk->data, chunk->size));

@@ -854,6 +854,8 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .store = options->store,
         .log = options->log,
         .seed = hash_seed_random(),
+        /* Those of an earlier life, whose markers may be gone, must not be met again. */
+        .generation = hash_seed_random(),
         .object_bytes_max = options->object_bytes_max,
         .stale_if_error_ms = options->stale_if_error_ms,
         .origin = {.connect_timeout_ms = options->connect_timeout_ms,

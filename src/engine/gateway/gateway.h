@@ -43,5 +43,12 @@ bool gateway_worker_is_idle(const struct gateway_worker *worker);
 /* After the loop has ended; no exchange of this worker may be alive. */
 void gateway_worker_destroy(struct gateway_worker *worker);
 
+/* A store that is saved and restored takes the entries along; what makes them ours and says how old they
+ * are goes with them. hand_over: after the last worker has ended, before the store is saved. take_over:
+ * after the store was restored, before a worker begins. Entries whose age cannot be known are dropped. Both
+ * need the time of day to go forward in between, as nh_restore does. */
+void gateway_hand_over(struct gateway *gateway, struct now now);
+void gateway_take_over(struct gateway *gateway, struct now now);
+
 /* `begin` takes a struct gateway_worker. */
 extern const struct exchange_engine gateway_engine;

@@ -26,6 +26,8 @@ struct gateway {
     nh_store *store;
     struct log *log;
     uint64_t seed; /* of seals and of the table */
+    /* From the monotonic clock to the clock of stored moments, which goes on over a restart. */
+    int64_t stored_clock_offset_ms;
     uint64_t object_bytes_max;
     int64_t stale_if_error_ms;
     struct origin_options origin; /* but the loop */
@@ -58,7 +60,10 @@ static inline struct bytes bytes_of_value(const nh_value *value)
 static inline bool value_response(const struct gateway *gateway, const nh_value *value,
                                   struct stored_response *response)
 {
-    return stored_response_decode(bytes_of_value(value), value->size, gateway->seed, response);
+    if (!stored_response_decode(bytes_of_value(value), value->size, gateway->seed, response))
+        return false;
+    response->received_mono_ms -= gateway->stored_clock_offset_ms;
+    return true;
 }
 
 /* The body from `offset` on, as far as it lies in one piece. */

@@ -8,7 +8,8 @@ enum { MAGIC_RESPONSE = 0x6e750001, MAGIC_VARIANTS = 0x6e750002, MAGIC_NOTE = 0x
  */
 #define KEEP_FOR_VALIDATION_MS (INT64_C(24) * 3600 * 1000)
 
-/* In the machine's own byte order: a store never leaves its process. */
+/* In the machine's own byte order: a store never leaves its machine. A change of these is a change of
+ * LAYOUT in handover.c. */
 struct response_head {
     uint64_t seal;
     uint32_t magic;

@@ -6,7 +6,7 @@
  *   note       under a marker key, for seconds: "not shareable" or "the origin fails"
  *
  * Other protocols may write to the same store. Each of these begins with a seal, a hash of what follows
- * (but the body) keyed with a secret of this process, and decoding checks it and every bound: bytes that
+ * (but the body) keyed with a secret of the gateway, and decoding checks it and every bound: bytes that
  * we did not write are no response. */
 #pragma once
 #include "base/buffer.h"

@@ -70,7 +70,10 @@ static void write_memory(struct info *info)
          info->stats.memory_bytes > 0
              ? (double)info->facts.resident_bytes / (double)info->stats.memory_bytes
              : 0.0);
+    NUMBER(info, "index_bytes", info->stats.index_bytes);
+    NUMBER(info, "segment_bytes", info->stats.segment_bytes);
     NUMBER(info, "pinned_bytes", info->stats.pinned_bytes);
+    NUMBER(info, "borrowed_copied_bytes", info->stats.borrowed_copied_bytes);
 }
 
 /* Libraries wait until loading is 0. */
@@ -91,6 +94,8 @@ static void write_stats(struct info *info)
     NUMBER(info, "rejected_connections", metrics[METRIC_connections_refused]);
     NUMBER(info, "expired_keys", info->stats.expired);
     NUMBER(info, "evicted_keys", info->stats.evicted);
+    NUMBER(info, "moved_keys", info->stats.moved);
+    NUMBER(info, "stale_served", info->stats.stale_served);
     NUMBER(info, "keyspace_hits", metrics[METRIC_get_hits]);
     NUMBER(info, "keyspace_misses", metrics[METRIC_get_misses]);
     NUMBER(info, "rejected_writes", info->stats.rejected);

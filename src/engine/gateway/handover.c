@@ -1,0 +1,56 @@
+/* handover.c — from a gateway to the next one on the same store: a record among the entries, put there only
+ * while the store is being saved.
+ *
+ * Stored moments are on a clock of the gateway's own: the monotonic one of its first life, which the time
+ * of day carries over the gap between two lives. Without the record nothing would say how old an entry is,
+ * and all are dropped. */
+#include "gateway_state.h"
+
+enum { LAYOUT = 1 }; /* of the entries, and of this record */
+
+struct handover {
+    uint64_t layout;
+    uint64_t seed;
+    int64_t stored_clock_ms; /* the same moment on */
+    int64_t wall_ms;         /* both clocks */
+};
+
+/* No request has this key: a primary one begins with the origin's URL. */
+static nh_key handover_key(const struct gateway *gateway) { return gateway_key(gateway, BYTES("\n")); }
+
+void gateway_hand_over(struct gateway *gateway, struct now now)
+{
+    struct handover handover = {.layout = LAYOUT,
+                                .seed = gateway->seed,
+                                .stored_clock_ms = now.mono_ms + gateway->stored_clock_offset_ms,
+                                .wall_ms = now.wall_ms};
+
+    nh_put(gateway->store, now.mono_ms, handover_key(gateway), (nh_bytes){&handover, sizeof handover}, NULL,
+           NULL);
+}
+
+static bool is_good(const struct handover *handover, struct now now, int64_t *offset_ms)
+{
+    int64_t gap_ms;
+
+    return handover->layout == LAYOUT && !__builtin_sub_overflow(now.wall_ms, handover->wall_ms, &gap_ms) &&
+           gap_ms >= 0 && !__builtin_add_overflow(handover->stored_clock_ms, gap_ms, offset_ms) &&
+           !__builtin_sub_overflow(*offset_ms, now.mono_ms, offset_ms);
+}
+
+void gateway_take_over(struct gateway *gateway, struct now now)
+{
+    struct handover handover;
+    int64_t offset_ms;
+    size_t size = 0;
+
+    if (nh_get(gateway->store, now.mono_ms, handover_key(gateway), &handover, sizeof handover, &size) !=
+            NH_OK ||
+        size != sizeof handover || !is_good(&handover, now, &offset_ms)) {
+        nh_clear(gateway->store, gateway->space);
+        return;
+    }
+    gateway->seed = handover.seed;
+    gateway->stored_clock_offset_ms = offset_ms;
+    nh_delete(gateway->store, now.mono_ms, handover_key(gateway));
+}
