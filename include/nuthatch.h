@@ -298,7 +298,7 @@ NH_API nh_result nh_writer_create(nh_store *store, int64_t now_ms, nh_key key,
                                   const nh_put_options *options, nh_writer **writer);
 /* NH_OK; NH_TOO_LARGE or NH_FULL: then nothing was added, and the writer can only be ended. */
 NH_API nh_result nh_writer_append(nh_writer *writer, int64_t now_ms, nh_bytes bytes);
-/* NH_OK; NH_FULL. */
+/* NH_OK; NH_FULL. What a clear of its space finds begun may be cleared with the rest. */
 NH_API nh_result nh_writer_publish(nh_writer *writer, int64_t now_ms);
 /* Both end and free the writer. NH_OK; NH_CHANGED, NH_FULL, or what an append said when it failed: then it
  * was aborted. */

@@ -45,6 +45,7 @@ static nh_result touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_
     if (result != NH_OK)
         return result;
     write_begin(&write, store, now_ms, key);
+    write.keeps_lease = true;
     do {
         if (write.head != NULL) {
             write_unlock(&write);

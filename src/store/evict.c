@@ -16,6 +16,8 @@ enum {
     BASE_SLACK_MS = 60000,      /* clocks of several threads may differ so much */
 };
 
+static const uint64_t SEQUENCE_CREDIBLE = (uint64_t)1 << 43;
+
 /* ---- lists of segments ---- */
 
 static void list_append(struct arena *arena, struct segment_list *list, uint32_t number)
@@ -716,6 +718,15 @@ void evictor_seal_survivors(nh_store *store)
     for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++, tail++)
         if (tail->segment != SEGMENT_NONE)
             seal_survivor_tail(store, tail);
+}
+
+void evictor_go_on_from(nh_store *store, uint64_t sequence)
+{
+    lock_acquire(&store->evictor.lock);
+    /* One that would not leave room for versions is no store's, and harmless. */
+    if (sequence > store->evictor.sequence && sequence < SEQUENCE_CREDIBLE)
+        store->evictor.sequence = sequence;
+    evictor_unlock(store);
 }
 
 void evictor_init(nh_store *store, uint32_t first)

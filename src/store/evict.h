@@ -85,6 +85,9 @@ size_t evictor_sweep_records(nh_store *store, int64_t now_ms, struct tally *tall
 /* Gives all survivors' tails to their queues, with the lock held. */
 void evictor_seal_survivors(nh_store *store);
 
+/* Numbers the segments to come after those of an earlier life, so that no version comes back. */
+void evictor_go_on_from(nh_store *store, uint64_t sequence);
+
 /* Readies a store's evictor: all segments from `first` on are free. */
 void evictor_init(nh_store *store, uint32_t first);
 

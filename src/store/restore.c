@@ -228,6 +228,7 @@ nh_result nh_restore(nh_store *store, const char *path, int64_t now_ms, int64_t 
         result = go_through(&restoring, false);
     if (result == NH_OK) {
         store->tags.seed = restoring.head.tags_seed;
+        evictor_go_on_from(store, restoring.head.sequence);
         result = go_through(&restoring, true);
         if (result == NH_OK && unlink(path) != 0)
             result = NH_IO; /* it must not be there when what it says is no longer true */

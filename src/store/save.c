@@ -242,6 +242,7 @@ nh_result nh_save(nh_store *store, const char *path, int64_t now_ms, int64_t wal
     saving.fd = open(unfinished.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (saving.fd >= 0) {
         seal_everything(store);
+        saving.head.sequence = store->evictor.sequence;
         begin_block(&saving);
         is_saved = save_to(&saving);
         error = errno;

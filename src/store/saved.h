@@ -20,6 +20,7 @@ struct saved_head {
     uint32_t format, byte_order;
     int64_t now_ms, wall_ms; /* when it was saved, by both clocks */
     uint64_t tags_seed;
+    uint64_t sequence; /* of the last segment: versions go on from there */
     uint64_t block_count, record_count, file_bytes;
     uint64_t checksum; /* of what stands before it */
 };

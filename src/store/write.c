@@ -140,7 +140,8 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
                             &large_at(&store->arena, large_first(&store->arena, record))->written_bytes,
                             memory_order_relaxed)
                       : record_value_bytes(record));
-    lease_end(&store->leases, write->hash);
+    if (!write->keeps_lease)
+        lease_end(&store->leases, write->hash);
     return true;
 }
 

@@ -19,6 +19,7 @@ struct write {
     struct stripe *stripe;
     enum queue queue; /* where a new record goes */
     unsigned uses;    /* that it has from the beginning */
+    bool keeps_lease; /* the value stays the same */
     struct tail *tail;
     _Atomic uint32_t *inside; /* the epoch */
     struct bucket *head;      /* the locked chain, or null */
