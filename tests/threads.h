@@ -1,5 +1,5 @@
-/* threads.h — several threads at once on one store, for a moment. NH_SEED repeats the choice of calls, as far
- * as threads can be repeated; NH_RUN_MS makes the moment longer. */
+/* threads.h — several threads at once on one store, for a moment. NH_SEED repeats the choice of calls, as
+ * far as threads can be repeated; NH_RUN_MS makes the moment longer. */
 #pragma once
 #include "base/hash.h"
 #include "base/now.h"
@@ -60,7 +60,8 @@ static inline uint64_t number_from_environment(const char *name, uint64_t fallba
 }
 
 /* Runs the members' functions, each given its `struct member`, until `run_ms` have passed. */
-static inline void team_run(struct team *team, int64_t run_ms, void *(*const starts[])(void *), unsigned count)
+static inline void team_run(struct team *team, int64_t run_ms, void *(*const starts[])(void *),
+                            unsigned count)
 {
     uint64_t seed = number_from_environment("NH_SEED", 4711), turns = 0;
     struct member members[TEAM_MAX];
@@ -95,8 +96,8 @@ static inline void team_end(struct team *team)
 
 /* ---- values that tell whether they are whole ------------------------------------------------------- */
 
-/* A value's first bytes. The rest repeats a row of bytes whose period no power of two divides, so that bytes
- * of another value, or of another place, do not pass. */
+/* A value's first bytes. The rest repeats a row of bytes whose period no power of two divides, so that
+ * bytes of another value, or of another place, do not pass. */
 struct stamp {
     uint64_t key;
     uint64_t sequence;
@@ -110,13 +111,13 @@ enum { ROW_BYTES = 251 };
 static inline const char *row_from(uint64_t offset)
 {
     static const char row[2 * ROW_BYTES] = {
-#define R1(n) (char)((n) % ROW_BYTES * 167 + 13)
-#define R2(n) R1(n), R1((n) + 1)
-#define R4(n) R2(n), R2((n) + 2)
-#define R8(n) R4(n), R4((n) + 4)
-#define R16(n) R8(n), R8((n) + 8)
-#define R32(n) R16(n), R16((n) + 16)
-#define R64(n) R32(n), R32((n) + 32)
+#define R1(n)   (char)((n) % ROW_BYTES * 167 + 13)
+#define R2(n)   R1(n), R1((n) + 1)
+#define R4(n)   R2(n), R2((n) + 2)
+#define R8(n)   R4(n), R4((n) + 4)
+#define R16(n)  R8(n), R8((n) + 8)
+#define R32(n)  R16(n), R16((n) + 16)
+#define R64(n)  R32(n), R32((n) + 32)
 #define R128(n) R64(n), R64((n) + 64)
         R128(0), R128(128), R128(256), R64(384), R32(448), R16(480), R4(496), R2(500),
 #undef R1
@@ -156,7 +157,8 @@ static inline bool is_row(const char *bytes, size_t size, uint64_t offset)
 }
 
 /* Makes a value of `size` bytes, which is at least a stamp's. */
-static inline nh_bytes stamp_make(char *bytes, size_t size, uint64_t key, uint64_t sequence, int64_t expires_at_ms)
+static inline nh_bytes stamp_make(char *bytes, size_t size, uint64_t key, uint64_t sequence,
+                                  int64_t expires_at_ms)
 {
     struct stamp stamp = {.key = key,
                           .sequence = sequence,

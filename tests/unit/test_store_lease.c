@@ -488,7 +488,8 @@ TEST(a_lease_is_no_value)
     nh_destroy(store);
 }
 
-/* There is a place for one for each 16 KiB of memory; they fill unevenly, and what finds none ends another. */
+/* There is a place for one for each 16 KiB of memory; they fill unevenly, and what finds none ends another.
+ */
 TEST(thousands_of_leases_may_be_out_at_once)
 {
     enum { COUNT = 1000 };
