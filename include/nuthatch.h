@@ -241,7 +241,8 @@ NH_API nh_result nh_fill(nh_store *store, int64_t now_ms, nh_key key, uint64_t l
 NH_API nh_result nh_give_up(nh_store *store, nh_key key, uint64_t lease);
 
 /* Adds `more` behind or before the value, in one step; flags, expiry, soft expiry and tags are kept. NH_OK;
- * NH_MISSING; NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY. `version` as in nh_put. */
+ * NH_MISSING; NH_GROWING if a writer is still at the value; NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY. `version`
+ * as in nh_put. */
 NH_API nh_result nh_append(nh_store *store, int64_t now_ms, nh_key key, nh_bytes more, uint64_t *version);
 NH_API nh_result nh_prepend(nh_store *store, int64_t now_ms, nh_key key, nh_bytes more, uint64_t *version);
 

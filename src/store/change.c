@@ -243,7 +243,8 @@ static bool append_value(nh_store *store, int64_t now_ms, uint32_t first, const 
 {
     nh_bytes piece;
 
-    for (uint64_t at = 0; nh_value_piece(store, value, at, &piece) == NH_OK; at += piece.size)
+    for (uint64_t at = 0; at < value->size && nh_value_piece(store, value, at, &piece) == NH_OK;
+         at += piece.size)
         if (!large_append(store, now_ms, first, piece))
             return false;
     return true;
@@ -267,6 +268,17 @@ static uint32_t extended_copy(nh_store *store, int64_t now_ms, struct record_pla
     return first;
 }
 
+/* Links a large record with the expiry that the old one has by now. */
+static bool link_with_expiry_of_old(struct write *write, struct record *record, bool is_observed)
+{
+    struct arena *arena = &write->store->arena;
+    int64_t expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
+                                                 arena_segment(arena, location_of(arena, write->old)));
+
+    record_touch(record, arena_segment(arena, location_of(arena, record)), write->now_ms, expires_at_ms);
+    return write_link(write, record, is_observed);
+}
+
 /* Links a copy if the key is still at `expected`: NH_OK, or NH_CHANGED to begin anew. */
 static nh_result link_if_unchanged(nh_store *store, int64_t now_ms, nh_key key, uint64_t expected,
                                    uint32_t first, uint64_t *version)
@@ -282,7 +294,7 @@ static nh_result link_if_unchanged(nh_store *store, int64_t now_ms, nh_key key, 
             break;
         if (!write.is_there || record_version(&store->arena, write.old) != expected)
             result = NH_CHANGED;
-        else if (!write_link(&write, record, version != NULL))
+        else if (!link_with_expiry_of_old(&write, record, version != NULL))
             result = NH_GROWING;
         else if (version != NULL)
             *version = record_version(&store->arena, record);
@@ -303,9 +315,9 @@ static nh_result extend_large(nh_store *store, int64_t now_ms, nh_key key, nh_by
     result = borrow_with_plan(store, now_ms, key, &value, &plan, hashes);
     if (result != NH_OK)
         return result;
-    if (value.size + more.size > store->value_bytes_max) {
+    if (value.traits & NH_VALUE_GROWING || value.size + more.size > store->value_bytes_max) {
         nh_release(store, &value);
-        return NH_TOO_LARGE;
+        return value.traits & NH_VALUE_GROWING ? NH_GROWING : NH_TOO_LARGE;
     }
     plan.traits = 0;
     plan.key = key;

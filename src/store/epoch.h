@@ -3,7 +3,8 @@
  * A reader is inside while it follows what it found in the index. The epoch goes on only when everybody who
  * came in during the one before has left, so:
  *   (1) who is inside came in during the present epoch or the one before it;
- *   (2) what became unreachable in epoch e is nobody's from epoch e + 2 on.
+ *   (2) what was found to be dead in epoch e is nobody's from epoch e + 3 on: who was about to take it out
+ *       of the index then has left by e + 2, and so has by e + 3 who came by it until then.
  * A reader pays two atomic additions to a line that it shares with few others; it never waits. */
 #pragma once
 #include <pthread.h>

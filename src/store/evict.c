@@ -11,6 +11,7 @@ enum {
     GRACE_YIELDS_MAX = 200000, /* a reader that stays inside so long is not coming out */
     DRAINING_ENOUGH = 4,       /* segments that wait for readers: no need to evict more */
     LARGE_LOOK = 8,            /* large values that are compared */
+    EPOCHS_OF_GRACE = 3,       /* by (2) of epoch.h */
     EVICTIONS_PER_SEGMENT_MAX = 8,
     EVICTIONS_PER_PRESSURE = 8, /* so many in vain, and a record must have been used once more to stay */
     BASE_SLACK_MS = 60000,      /* clocks of several threads may differ so much */
@@ -149,13 +150,13 @@ static uint32_t reclaim(nh_store *store)
 
     if (store->evictor.draining.count == 0)
         return 0;
-    if (epoch_advance(&store->epoch))
-        epoch_advance(&store->epoch);
+    for (unsigned i = 0; i < EPOCHS_OF_GRACE && epoch_advance(&store->epoch); i++) {
+    }
     epoch_now = (uint32_t)atomic_load_explicit(&store->epoch.now, memory_order_relaxed);
     for (uint32_t number = store->evictor.draining.first, next; number != SEGMENT_NONE; number = next) {
         struct segment *segment = &arena->segments[number];
         next = segment->next;
-        if (epoch_now - segment->drained_epoch < 2) {
+        if (epoch_now - segment->drained_epoch < EPOCHS_OF_GRACE) {
             waiting_count++;
         } else if (!is_pinned(segment)) {
             list_remove(arena, &store->evictor.draining, number);
@@ -221,12 +222,29 @@ struct pass {
     bool is_stuck; /* no room for one that should stay */
 };
 
+/* With a record goes the knowledge of which purges touch its key. So the lease ends, if one has, or may
+ * yet. */
+static void end_lease_with(nh_store *store, const struct record *record, enum fate fate)
+{
+    uint64_t hash = key_hash(store->hash_seed, record_nh_key(record));
+    uint64_t number = lease_purge_number(&store->leases, hash);
+    struct purged purged;
+
+    if (number == UINT64_MAX)
+        return;
+    purged = record_purged(&store->tags, record, record_traits(record), number);
+    if (fate == FATE_ALIVE || purged.is_dropped || purged.is_staled)
+        lease_end(&store->leases, hash);
+}
+
 static void drop(struct pass *pass, struct bucket *head, struct place place, struct record *record,
                  enum fate fate)
 {
+    if (record_traits(record) & RECORD_TAGS)
+        end_lease_with(pass->store, record, fate);
     tally_fate(pass->tally, fate, &pass->tally->evicted);
-    record_forget(pass->store, pass->tally, record);
     index_remove(&pass->store->index, head, place);
+    record_forget(pass->store, pass->tally, record);
     pass->freed_count++;
 }
 
@@ -237,13 +255,18 @@ static void move(struct pass *pass, struct place place, uint64_t hash, struct re
     nh_store *store = pass->store;
     uint32_t hashes[NH_TAGS_MAX];
     struct record_plan plan = record_plan_of(&store->arena, record, hashes);
-    uint64_t slot = place_slot(place);
+    uint64_t slot, moved;
     uint32_t traits = record_traits(record);
     size_t bytes, old_bytes = record_bytes(record);
 
-    if (slot & SLOT_OBSERVED)
-        plan.traits |= RECORD_VERSION;
-    memcpy(record_write(&plan, at, to), record_value(record, traits), plan.value_bytes);
+    /* Written again with its version if somebody is told that in the meantime. */
+    do {
+        slot = place_slot(place);
+        if (slot & SLOT_OBSERVED)
+            plan.traits |= RECORD_VERSION;
+        memcpy(record_write(&plan, at, to), record_value(record, traits), plan.value_bytes);
+        moved = slot_of(hash, location_of(&store->arena, at), (slot & SLOT_OBSERVED) | uses);
+    } while (!place_change(place, slot, moved));
     bytes = record_plan_bytes(&plan);
     segment_note_expiry(to, plan.expires_at_ms != 0 ? plan.expires_at_ms : INT64_MAX);
     if (traits & RECORD_TAGS)
@@ -251,7 +274,6 @@ static void move(struct pass *pass, struct place place, uint64_t hash, struct re
     atomic_fetch_add_explicit(&to->live_bytes, (uint32_t)bytes, memory_order_relaxed);
     atomic_fetch_sub_explicit(&pass->segment->live_bytes, (uint32_t)old_bytes, memory_order_relaxed);
     store->evictor.survivors[to->group][queue_of(to)][to->ttl_class].used_bytes += (uint32_t)bytes;
-    place_set(place, slot_of(hash, location_of(&store->arena, at), (slot & SLOT_OBSERVED) | uses));
     record_kill(record);
     tally_add(&pass->tally->item_bytes, (int64_t)bytes - (int64_t)old_bytes);
     tally_count(&pass->tally->moved);
@@ -341,7 +363,7 @@ static bool empty_segment(nh_store *store, int64_t now_ms, uint32_t number, enum
                         .uses_wanted = uses_wanted};
 
     dequeue(store, number);
-    if (atomic_load_explicit(&segment->live_bytes, memory_order_relaxed) != 0)
+    if (atomic_load_explicit(&segment->live_bytes, memory_order_acquire) != 0)
         pass_through(&pass, segment->used_bytes);
     *freed_count += pass.freed_count;
     if (pass.is_stuck) {
@@ -520,7 +542,7 @@ static struct group *group_to_shrink(nh_store *store)
 
 static bool is_mostly_dead(const struct segment *segment)
 {
-    uint32_t live_bytes = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+    uint32_t live_bytes = atomic_load_explicit(&segment->live_bytes, memory_order_acquire);
     return segment->is_queued && kind_of(segment) == SEGMENT_LOG && !is_pinned(segment) &&
            (live_bytes == 0 || live_bytes < segment->used_bytes / PACK_LIVE_SHARE);
 }
@@ -555,7 +577,7 @@ static bool pack_one(nh_store *store, int64_t now_ms)
             evictor_sweep_records(store, now_ms, evictor->tally, number, segment->used_bytes,
                                   &looked_count);
         if (is_mostly_dead(segment)) {
-            uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_relaxed);
+            uint32_t live = atomic_load_explicit(&segment->live_bytes, memory_order_acquire);
             if (live < best_live) {
                 best = number;
                 best_live = live;
@@ -576,8 +598,9 @@ static bool make_room(nh_store *store, int64_t now_ms, struct group *group)
     while (yields < GRACE_YIELDS_MAX &&
            evicted_count < EVICTIONS_PER_SEGMENT_MAX * store->arena.segment_count) {
         uint32_t waiting_count = reclaim(store);
-        bool is_at_max =
-            group != NULL && group->segments_max != 0 && group->segments >= group->segments_max;
+        /* Open segments may be all that a small bound allows: then it is exceeded by them. */
+        bool is_at_max = group != NULL && group->segments_max != 0 &&
+                         group->segments >= group->segments_max && queued_count(group) > 0;
         struct group *from = is_at_max ? group : group_to_shrink(store);
 
         if (!is_at_max && evictor->free.count > RESERVE_SEGMENTS)
@@ -613,6 +636,20 @@ uint32_t evictor_take(nh_store *store, int64_t now_ms, unsigned group, enum segm
     }
     evictor_unlock(store);
     return number;
+}
+
+bool evictor_shed(nh_store *store, int64_t now_ms)
+{
+    struct group *from;
+    bool has_shed = false;
+
+    lock_acquire(&store->evictor.lock);
+    from = group_to_shrink(store);
+    if (from != NULL)
+        has_shed = evict_from(store, now_ms, from, SLOT_USES_MAX);
+    reclaim(store);
+    evictor_unlock(store);
+    return has_shed;
 }
 
 uint32_t evictor_take_for_index(nh_store *store, int64_t now_ms)

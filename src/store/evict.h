@@ -62,6 +62,9 @@ uint32_t evictor_take(nh_store *store, int64_t now_ms, unsigned group, enum segm
 /* The same for the index. */
 uint32_t evictor_take_for_index(nh_store *store, int64_t now_ms);
 
+/* Lets something go, so that the index has fewer keys. False if there is nothing. */
+bool evictor_shed(nh_store *store, int64_t now_ms);
+
 /* Gives a full tail to its queue. */
 void evictor_seal(nh_store *store, uint32_t segment, uint32_t used_bytes);
 

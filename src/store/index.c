@@ -122,6 +122,20 @@ static _Atomic uint64_t *vacancy(const struct index *index, struct bucket *head,
     return NULL;
 }
 
+/* Moves a key's slot within its chain, by (3), and leaves `instead` behind. What readers note of it in its
+ * old place meanwhile goes with it. A null `head`: no reader can pass both places by. */
+static void slot_move(_Atomic uint64_t *from, _Atomic uint64_t *to, uint64_t instead, struct bucket *head)
+{
+    uint64_t slot = atomic_load_explicit(from, memory_order_relaxed), last;
+
+    atomic_store_explicit(to, slot, memory_order_release);
+    if (head != NULL)
+        bucket_count_move(head);
+    last = atomic_exchange_explicit(from, instead, memory_order_acq_rel);
+    if ((last & ~slot) & SLOT_OBSERVED)
+        atomic_fetch_or_explicit(to, SLOT_OBSERVED, memory_order_relaxed);
+}
+
 /* Puts `slot` into the chain; `spare` is used if that is full. True if it was. */
 static bool chain_append(const struct index *index, struct bucket *head, uint64_t slot,
                          struct bucket *spare)
@@ -133,11 +147,9 @@ static bool chain_append(const struct index *index, struct bucket *head, uint64_
         atomic_store_explicit(vacant, slot, memory_order_release);
         return false;
     }
-    atomic_store_explicit(&spare->slots[0], slot_read(last, BUCKET_LINK_SLOT), memory_order_relaxed);
     atomic_store_explicit(&spare->slots[1], slot, memory_order_relaxed);
-    atomic_store_explicit(&last->slots[BUCKET_LINK_SLOT],
-                          (uint64_t)((char *)spare - index->arena->base) / sizeof *spare,
-                          memory_order_release);
+    slot_move(&last->slots[BUCKET_LINK_SLOT], &spare->slots[0],
+              (uint64_t)((char *)spare - index->arena->base) / sizeof *spare, NULL);
     return true;
 }
 
@@ -151,10 +163,11 @@ bool index_insert(struct index *index, struct bucket *head, uint64_t slot)
     return true;
 }
 
-void index_remove(struct index *index, struct bucket *head, struct place place)
+uint64_t index_remove(struct index *index, struct bucket *head, struct place place)
 {
     struct bucket *last = head, *before = NULL;
     unsigned last_slot = 0, count = 0;
+    uint64_t removed;
 
     for (struct bucket *next; (next = bucket_next(index, last)) != NULL; last = next)
         before = last;
@@ -163,27 +176,20 @@ void index_remove(struct index *index, struct bucket *head, struct place place)
             last_slot = i;
             count++;
         }
-    /* The last key fills the hole, if there is a bucket before: (4). In a chain of one, holes do no harm.
-     */
-    if (before != NULL && (place.bucket != last || place.slot != last_slot)) {
-        place_set(place, slot_read(last, last_slot));
-        place = (struct place){last, last_slot};
-        bucket_count_move(head);
-    }
-    place_set(place, 0);
-    if (before == NULL || count > 2)
-        return;
+    removed = atomic_exchange_explicit(&place.bucket->slots[place.slot], 0, memory_order_acq_rel);
+    if (before == NULL)
+        return removed; /* in a chain of one bucket, holes do no harm */
+    /* The last key fills the hole: (4). */
+    if (place.bucket != last || place.slot != last_slot)
+        slot_move(&last->slots[last_slot], &place.bucket->slots[place.slot], 0, head);
+    if (count > 2)
+        return removed;
     /* One key left, or none: it goes where the link is, and the bucket leaves the chain. */
-    {
-        uint64_t remaining = 0;
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            remaining |= slot_read(last, i);
-        atomic_store_explicit(&before->slots[BUCKET_LINK_SLOT], remaining, memory_order_release);
-        bucket_count_move(head);
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-            atomic_store_explicit(&last->slots[i], 0, memory_order_release);
-        spare_give(index, last);
-    }
+    for (last_slot = 0; last_slot < BUCKET_SLOTS - 1 && slot_read(last, last_slot) == 0;)
+        last_slot++;
+    slot_move(&last->slots[last_slot], &before->slots[BUCKET_LINK_SLOT], 0, head);
+    spare_give(index, last);
+    return removed;
 }
 
 /* ---- growing ---- */
@@ -257,13 +263,22 @@ bool index_split(struct index *index)
         spare_count++;
     if (spare_count < wanted)
         goto unlock;
+    /* Until `low` has let go of them nobody may change them in `high`: locked before anybody can come
+     * there. */
+    index_lock_chain(high);
     for (unsigned i = 0; i < moving_count; i++)
         used += chain_append(index, high, moving[i], used < spare_count ? spares[used] : NULL);
     /* By (3): there first, then known to be there, then counted, then gone from here. */
     atomic_store_explicit(&index->bucket_count, count + 1, memory_order_release);
     bucket_count_move(low);
-    for (unsigned i = 0; i < moving_count; i++)
-        index_remove(index, low, index_place_of(index, low, slot_location(moving[i])));
+    for (unsigned i = 0; i < moving_count; i++) {
+        uint64_t location = slot_location(moving[i]);
+        uint64_t last = index_remove(index, low, index_place_of(index, low, location));
+        struct place place = index_place_of(index, high, location);
+        atomic_fetch_or_explicit(&place.bucket->slots[place.slot], last & SLOT_OBSERVED,
+                                 memory_order_relaxed);
+    }
+    index_unlock(high);
     is_done = true;
 unlock:
     index_unlock(low);

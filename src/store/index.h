@@ -201,11 +201,18 @@ static inline void place_set(struct place place, uint64_t slot)
     atomic_store_explicit(&place.bucket->slots[place.slot], slot, memory_order_release);
 }
 
+/* The same if the slot is still `before`: readers may change what is known of its use. */
+static inline bool place_change(struct place place, uint64_t before, uint64_t after)
+{
+    return atomic_compare_exchange_strong_explicit(&place.bucket->slots[place.slot], &before, after,
+                                                   memory_order_release, memory_order_relaxed);
+}
+
 /* Puts a key that is not there into a locked chain. False if that would want a spare and there is none. */
 bool index_insert(struct index *index, struct bucket *head, uint64_t slot);
 
-/* Takes a key out of a locked chain. */
-void index_remove(struct index *index, struct bucket *head, struct place place);
+/* Takes a key out of a locked chain; returns what its slot was at last. */
+uint64_t index_remove(struct index *index, struct bucket *head, struct place place);
 
 /* ---- growing ---- */
 

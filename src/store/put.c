@@ -191,19 +191,16 @@ static nh_result put_locked(struct write *write, struct put *put, const nh_put_o
     return NH_GROWING;
 }
 
-static nh_result put_on_condition(nh_store *store, int64_t now_ms, struct record_plan *plan,
-                                  const nh_put_options *options, nh_bytes value, struct put *put)
+/* One try with a large value that is written, or none (SEGMENT_NONE). NH_ABORTED: its space was cleared
+ * since it was begun, so it would be as dead as the rest. */
+static nh_result put_once(nh_store *store, int64_t now_ms, struct record_plan *plan,
+                          const nh_put_options *options, nh_bytes value, struct put *put, uint32_t first)
 {
-    uint32_t first = SEGMENT_NONE;
+    const int64_t expires_at_ms = plan->expires_at_ms, stale_at_ms = plan->stale_at_ms;
     size_t bytes = record_plan_bytes(plan);
     struct write write;
     nh_result result;
 
-    if (bytes > store->inline_bytes_max) {
-        first = write_large(store, now_ms, plan, value);
-        if (first == SEGMENT_NONE)
-            return write_refused(store, NH_FULL);
-    }
     write_begin(&write, store, now_ms, plan->key);
     if (put->is_restored) {
         write.queue = put->queue == QUEUE_MAIN ? QUEUE_MAIN : QUEUE_SMALL;
@@ -216,12 +213,38 @@ static nh_result put_on_condition(nh_store *store, int64_t now_ms, struct record
                                        : write_index_room(&write);
         if (result != NH_OK)
             break;
+        /* What the last try took from a record that may be gone by now is forgotten. */
+        plan->expires_at_ms = expires_at_ms;
+        plan->stale_at_ms = stale_at_ms;
+        record_plan_traits(plan, now_ms);
         write_lock(&write);
-        result = put_locked(&write, put, options, plan, value, first, &bytes);
+        if (first != SEGMENT_NONE &&
+            is_cleared(store, large_record(&store->arena, first), &store->arena.segments[first]))
+            result = NH_ABORTED;
+        else
+            result = put_locked(&write, put, options, plan, value, first, &bytes);
     } while (result == NH_GROWING);
     write_end(&write);
-    if (first != SEGMENT_NONE) /* freed if it was not linked, or is no longer */
-        evictor_queue_large(store, first);
+    return result;
+}
+
+static nh_result put_on_condition(nh_store *store, int64_t now_ms, struct record_plan *plan,
+                                  const nh_put_options *options, nh_bytes value, struct put *put)
+{
+    bool is_large = record_plan_bytes(plan) > store->inline_bytes_max;
+    uint32_t first = SEGMENT_NONE;
+    nh_result result;
+
+    do {
+        if (is_large) {
+            first = write_large(store, now_ms, plan, value);
+            if (first == SEGMENT_NONE)
+                return write_refused(store, NH_FULL);
+        }
+        result = put_once(store, now_ms, plan, options, value, put, first);
+        if (is_large) /* freed if it was not linked, or is no longer */
+            evictor_queue_large(store, first);
+    } while (result == NH_ABORTED);
     if (put->left_nothing && put->version != NULL)
         *put->version = version_of_nothing(store);
     return write_refused(store, result);

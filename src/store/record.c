@@ -160,5 +160,5 @@ bool record_touch(struct record *record, struct segment *segment, int64_t now_ms
 
 void record_kill(struct record *record)
 {
-    atomic_fetch_or_explicit(&record->value_and_traits, RECORD_DEAD, memory_order_relaxed);
+    atomic_fetch_or_explicit(&record->value_and_traits, RECORD_DEAD, memory_order_release);
 }

@@ -273,7 +273,7 @@ void record_forget(nh_store *store, struct tally *tally, struct record *record)
         tally_add(&tally->item_bytes, -(int64_t)*counted_bytes(store, record));
         atomic_store_explicit(&segment->live_bytes, 0, memory_order_release);
     } else {
-        if (atomic_fetch_sub_explicit(&segment->live_bytes, (uint32_t)bytes, memory_order_relaxed) == bytes)
+        if (atomic_fetch_sub_explicit(&segment->live_bytes, (uint32_t)bytes, memory_order_release) == bytes)
             atomic_store_explicit(&store->evictor.died, 1, memory_order_relaxed);
     }
     if (!is_cleared(store, record, segment))

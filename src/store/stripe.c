@@ -35,7 +35,10 @@ bool stripe_want_spares(nh_store *store, int64_t now_ms)
     if (LIKELY(index_has_spares(&store->index)))
         return true;
     lock_acquire(&store->index.growing);
-    has_spares = index_has_spares(&store->index) || add_spares(store, now_ms);
+    /* An index that may not grow gets spares back from the keys that leave. */
+    while (!(has_spares = index_has_spares(&store->index) || add_spares(store, now_ms)))
+        if (!evictor_shed(store, now_ms))
+            break;
     lock_release(&store->index.growing);
     return has_spares;
 }

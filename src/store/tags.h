@@ -37,6 +37,8 @@ static inline void tags_purge(struct tags *tags, uint32_t hash, bool is_soft)
     while (before < number && !atomic_compare_exchange_weak_explicit(
                                   at, &before, number, memory_order_release, memory_order_relaxed)) {
     }
+    /* For a sweep that saw the number and not yet the slot. */
+    atomic_fetch_add_explicit(&tags->purge_number, 1, memory_order_acq_rel);
 }
 
 /* Whether a tag of this hash was purged, so or so, after the purge number `birth`. */

@@ -104,8 +104,8 @@ nh_result nh_cursor_next(nh_cursor *cursor, int64_t now_ms, nh_key *key, nh_valu
         while (cursor->next >= cursor->keys.size)
             if (!next_chain(cursor))
                 return NH_MISSING;
-        if (cursor->keys.failed)
-            return NH_NO_MEMORY;
+            else if (cursor->keys.failed)
+                return NH_NO_MEMORY;
         *key = next_key(cursor);
         result = show(cursor, now_ms, *key);
         if (result == NH_MISSING)

@@ -147,8 +147,8 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
 
 void write_unlink(struct write *write)
 {
-    forget_old(write, &write->stripe->tally.deletes);
     index_remove(&write->store->index, write->head, write->place);
+    forget_old(write, &write->stripe->tally.deletes);
     write->old = NULL;
     write->is_there = false;
 }

@@ -52,12 +52,10 @@ static void *run_changer(void *context)
         case BY_TAG: result = nh_purge_tag(store, tag_of(number, text), NH_PURGE_DROP); break;
         case BY_SOFT_TAG: result = nh_purge_tag(store, tag_of(number, text), NH_PURGE_SOFT); break;
         case BY_CLEAR: nh_clear(store, key.space); break;
-        case BY_TOUCH:
-            /* A touch of what is missing deletes nothing, and there a fill may be on its way: so a put
-             * before. */
-            result = nh_put(store, now_ms, key, (nh_bytes){&raised, sizeof raised}, NULL, NULL);
-            if (result == NH_OK)
-                result = nh_touch(store, now_ms, key, -1);
+        case BY_TOUCH: /* of what is missing deletes nothing */
+            result = nh_touch(store, now_ms, key, -1);
+            if (result == NH_MISSING)
+                result = nh_delete(store, now_ms, key);
             break;
         case TELLINGS: break;
         }
@@ -78,7 +76,7 @@ static void fill(struct member *member, nh_key key, uint64_t number, uint64_t le
     nh_put_options options = {.size = sizeof options,
                               .tags = &tag,
                               .tag_count = truth->telling == BY_TAG || truth->telling == BY_SOFT_TAG,
-                              .soft_ttl_ms = truth->is_calm ? 1 : 0};
+                              .soft_ttl_ms = truth->is_calm || truth->telling == BY_TOUCH ? 1 : 0};
     uint64_t computed = atomic_load(&truth->numbers[number]);
     nh_result result;
 
@@ -122,7 +120,7 @@ static void *run_reader(void *context)
         }
         if (fetched == NH_FETCH_STALE_LEASE || fetched == NH_FETCH_MISS_LEASE)
             fill(member, key, number, lease);
-        if ((truth->is_calm || truth->telling == BY_PUT) && one_in(member, 3))
+        if ((truth->is_calm || truth->telling == BY_PUT || truth->telling == BY_TOUCH) && one_in(member, 3))
             atomic_fetch_add(&member->team->now_ms, 1);
     }
     return NULL;
