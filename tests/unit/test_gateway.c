@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS = 2, PATIENCE_MS = 90000, OBJECT_BYTES_MAX = 100000, STREAM_BYTES = 32 * 1024 * 1024 };
+enum { WORKERS = 2, PATIENCE_MS = 180000, OBJECT_BYTES_MAX = 100000, STREAM_BYTES = 32 * 1024 * 1024 };
 
 static void sleep_ms(int ms) { usleep((useconds_t)ms * 1000); }
 

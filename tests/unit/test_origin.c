@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 30000, ROOM_BYTES = 64 * 1024, CALLS_MAX = 64 };
+enum { PATIENCE_MS = 120000, ROOM_BYTES = 64 * 1024, CALLS_MAX = 64 };
 
 /* ---- the server -------------------------------------------------------------------------------- */
 
