@@ -45,8 +45,9 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
         uint32_t first = large_first(&store->arena, record);
         struct large *large = large_at(&store->arena, first);
         struct bytes piece = large_piece(store, first, 0);
-        /* The state first: a value that is complete has all of its size. */
-        if (atomic_load_explicit(&large->state, memory_order_acquire) == LARGE_GROWING)
+        /* The state first: a value that is complete has all of its size. One that was aborted since it was
+         * found was growing then. */
+        if (atomic_load_explicit(&large->state, memory_order_acquire) != LARGE_COMPLETE)
             value->traits |= NH_VALUE_GROWING;
         value->bytes = (nh_bytes){piece.data, piece.size};
         value->size = atomic_load_explicit(&large->written_bytes, memory_order_acquire);

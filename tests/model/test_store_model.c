@@ -27,8 +27,7 @@ enum lease_state { NO_LEASE, LEASE, PERHAPS_LEASE };
 
 struct item {
     bool exists, is_negative, was_purged_softly;
-    bool was_written; /* in pieces: it may lie in segments of its own, however small it is */
-    bool is_unsure;   /* whether it exists, the store must tell */
+    bool is_unsure; /* whether it exists, the store must tell */
     char *bytes;
     size_t size;
     int64_t expires_at_ms, stale_at_ms;
@@ -221,6 +220,7 @@ static void ask(struct world *world, nh_key key, struct item *item)
     result = nh_get(world->store, world->now_ms, key, NULL, 0, NULL);
     MUST(result == NH_MISSING || (result == NH_OK && is_visible(item)));
     if (result == NH_MISSING && is_visible(item)) {
+        MUST(item->writer < 0 || item->is_unsure); /* what grows is not evicted */
         unhook(world, item, PERHAPS_LOST);
         doubt_lease(item);
         item->exists = false;
@@ -253,7 +253,7 @@ static bool is_not_lent(struct world *world, const struct item *item, nh_result 
 {
     if (result != NH_FULL)
         return false;
-    MUST(item->was_written || item->size + 3000 > world->segment_bytes);
+    MUST(item->writer >= 0 || item->size + 3000 > world->segment_bytes);
     return true;
 }
 
@@ -348,7 +348,7 @@ static void model_put(struct world *world, struct item *item, const struct put *
     bool keep = options->keep_ttl != 0 && is_visible(item);
 
     drop(world, item, LOST);
-    item->is_unsure = item->was_written = false;
+    item->is_unsure = false;
     if (options->ttl_ms < 0 && !keep)
         return;
     if (!keep) {
@@ -553,7 +553,8 @@ static void step_touch(struct world *world, nh_key key, struct item *item)
         MUST(item->version == 0 || value.version == item->version);
         nh_release(world->store, &value);
     }
-    doubt_lease(item);
+    if (!was_visible && ttl_ms < 0)
+        doubt_lease(item); /* whether that is a delete, nobody says */
     if (!was_visible)
         return;
     if (ttl_ms < 0)
@@ -658,7 +659,7 @@ static void step_fetch(struct world *world, nh_key key, struct item *item)
     nh_result result = nh_fetch(world->store, world->now_ms, key, &options, &fetched, &lease, &value);
 
     if (item->exists && is_not_lent(world, item, result))
-        return doubt_lease(item);
+        return;
     if (is_full(world, result))
         return;
     MUST(result == NH_OK);
@@ -763,7 +764,6 @@ static void publish_in_model(struct world *world, struct writing *writing, bool 
     struct put put = {.options = {.size = sizeof put.options, .flags = writing->flags},
                       .value = {writing->bytes, writing->size}};
     model_put(world, item, &put, 0);
-    item->was_written = true;
     item->writer = is_committed ? -1 : (int)(writing - world->writings);
     /* What befell the space meanwhile, nobody says whether it befell this one too. */
     item->is_unsure = writing->loss == PERHAPS_LOST;
@@ -892,7 +892,7 @@ static void step_purge(struct world *world)
         if (!item->exists) { /* the store may still have what it was */
             doubt_lease(item);
         } else if (how == NH_PURGE_DROP) {
-            drop(world, item, PERHAPS_LOST);
+            drop(world, item, LOST);
         } else {
             item->was_purged_softly = true;
             end_lease(item);
@@ -907,7 +907,7 @@ static void step_clear(struct world *world)
     nh_clear(world->store, space == SPACES ? NH_SPACE_ALL : space);
     for (unsigned i = 0; i < SPACES * KEYS; i++)
         if (space == SPACES || i / KEYS == space)
-            drop(world, find(world, i / KEYS, i % KEYS), PERHAPS_LOST);
+            drop(world, find(world, i / KEYS, i % KEYS), LOST);
     for (unsigned i = 0; i < WRITERS; i++) {
         struct writing *writing = &world->writings[i];
         if (writing->writer != NULL && !writing->is_published &&

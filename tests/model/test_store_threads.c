@@ -120,7 +120,7 @@ static void turn_read(struct member *member, struct hands *hands, nh_key key, ui
         break;
     case 1:
         result = nh_peek(store, now_ms, key, &value);
-        MUST(result == NH_OK || result == NH_MISSING || result == NH_FULL);
+        MUST(result == NH_OK || result == NH_MISSING);
         if (result == NH_OK) {
             must_be_whole(member, &value, number, now_ms);
             nh_release(store, &value);
@@ -283,9 +283,7 @@ static void turn_walk(struct member *member)
             nh_value value;
             nh_key key;
             result = nh_cursor_next(cursor, now_ms, &key, &value);
-            MUST(result == NH_OK || result == NH_MISSING || result == NH_FULL);
-            if (result == NH_FULL) /* a large value, and others hold an eighth of the segments */
-                continue;
+            MUST(result == NH_OK || result == NH_MISSING);
             if (result != NH_OK)
                 break;
             MUST(key.space <= 1);

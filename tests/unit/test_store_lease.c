@@ -395,6 +395,27 @@ TEST(what_is_missing_after_such_a_deed_is_computed_anew)
     }
 }
 
+/* The purged value itself may be gone when the fill comes. */
+TEST(a_fill_is_refused_after_a_purge_and_a_sweep)
+{
+    for (int how = NH_PURGE_DROP; how <= NH_PURGE_SOFT; how++) {
+        nh_store *store = make_store(1 << 20);
+        char text[32], bytes[500] = {0};
+        uint64_t lease;
+
+        put_stale(store, key_of("k"));
+        lease = expect_fetched(store, NOW, key_of("k"), NH_FETCH_STALE_LEASE);
+        EXPECT_EQ(nh_purge_tag(store, value_of("old"), how), NH_OK);
+        sweep_all(store, NOW);
+        for (unsigned n = 0; n < 10000; n++) /* or it is evicted */
+            EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){bytes, sizeof bytes}, NULL, NULL),
+                      NH_OK);
+        EXPECT(how == NH_PURGE_SOFT || !is_there(store, NOW, key_of("k")));
+        EXPECT_EQ(fill_text(store, NOW, key_of("k"), lease, "computed"), NH_CHANGED);
+        nh_destroy(store);
+    }
+}
+
 /* A soft purge of a tag that only the fill names: what was computed before it must not pass for fresh. */
 TEST(what_was_computed_before_a_soft_purge_is_not_fresh)
 {
@@ -441,6 +462,8 @@ TEST(what_does_not_touch_the_key_ends_no_lease)
             EXPECT_EQ(nh_add(store, NOW, key, value_of("x"), NULL, NULL), NH_EXISTS);
         else
             EXPECT_EQ(nh_replace(store, NOW, key, value_of("x"), NULL, NULL), NH_MISSING);
+        EXPECT_EQ(nh_touch(store, NOW, key, 1000), is_stale ? NH_OK : NH_MISSING);
+        EXPECT_EQ(nh_touch(store, NOW, key, 4294967296), is_stale ? NH_OK : NH_MISSING); /* wants a copy */
         sweep_all(store, NOW);
         expect_fetched(store, NOW, key, is_stale ? NH_FETCH_STALE : NH_FETCH_MISS_WAIT);
         EXPECT_EQ(fill_text(store, NOW, key, lease, "v"), NH_OK);
@@ -737,6 +760,7 @@ RUN_TESTS(TEST_ROW(of_many_callers_that_miss_one_computes_and_the_others_wait),
           TEST_ROW(a_fill_comes_in_time_until_the_last_millisecond_of_its_lease),
           TEST_ROW(a_fill_is_refused_after_any_write_delete_or_purge_of_its_key),
           TEST_ROW(what_is_missing_after_such_a_deed_is_computed_anew),
+          TEST_ROW(a_fill_is_refused_after_a_purge_and_a_sweep),
           TEST_ROW(what_was_computed_before_a_soft_purge_is_not_fresh),
           TEST_ROW(what_does_not_touch_the_key_ends_no_lease),
           TEST_ROW(a_lease_outlasts_the_value_that_it_renews), TEST_ROW(a_lease_is_no_value),

@@ -336,6 +336,29 @@ TEST(a_restored_store_goes_on_as_any_other)
     nh_destroy(store);
 }
 
+/* Whoever remembers a version from before a restart finds no other value under it. */
+TEST(a_version_does_not_come_back_after_a_restart)
+{
+    enum { ROUNDS = 4, PUTS = 150 };
+    uint64_t versions[ROUNDS * PUTS];
+    nh_store *store = make_store(1 << 20);
+    unsigned count = 0;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned n = 0; n < PUTS; n++)
+            EXPECT_EQ(nh_put(store, round == 0 ? NOW : NEW_NOW, key_of("k"), value_of("v"), NULL,
+                             &versions[count++]),
+                      NH_OK);
+        EXPECT_EQ(nh_save(store, path, round == 0 ? NOW : NEW_NOW, WALL), NH_OK);
+        nh_destroy(store);
+        store = restore(1 << 20, 0, 1);
+    }
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < i; j++)
+            EXPECT(versions[i] != versions[j]);
+    nh_destroy(store);
+}
+
 TEST(a_store_of_another_size_takes_what_fits)
 {
     enum { COUNT = 8000, SIZE = 1000 };
@@ -681,6 +704,7 @@ int main(void)
         TEST_ROW(tags_purge_though_the_store_is_of_another_size_and_seed),
         TEST_ROW(negative_entries_and_costs_come_back),
         TEST_ROW(a_restored_store_goes_on_as_any_other),
+        TEST_ROW(a_version_does_not_come_back_after_a_restart),
         TEST_ROW(a_store_of_another_size_takes_what_fits),
         TEST_ROW(an_empty_store_is_saved_and_restored),
         TEST_ROW(a_file_that_is_not_there_is_missing_and_a_folder_is_none_of_ours),
