@@ -322,7 +322,27 @@ TEST(the_limit_holds_and_the_newest_is_there_in_stores_of_every_size)
     }
 }
 
-RUN_TESTS(TEST_ROW(bounds_that_make_no_sense_are_refused),
+/* A space with values of every lifetime has more segments open than the smallest bound allows. */
+TEST(a_bound_that_open_segments_use_up_refuses_nothing)
+{
+    static const int64_t ttls_ms[] = {900, 9000, 50000, 500000, 3000000, 80000000, 900000000, 0};
+    nh_store *store = make_store(64 << 20);
+    uint64_t segment = stats_of(store).segment_bytes;
+    char text[32], bytes[500] = {0};
+
+    EXPECT_EQ(nh_space_bound(store, 1, 0, 8 * segment), NH_OK);
+    for (unsigned n = 0; n < 20000; n++) {
+        nh_put_options options = {.size = sizeof options, .ttl_ms = ttls_ms[n % COUNT_OF(ttls_ms)]};
+        EXPECT_EQ(
+            nh_put(store, NOW, key_number_in(1, text, n), (nh_bytes){bytes, sizeof bytes}, &options, NULL),
+            NH_OK);
+    }
+    EXPECT(nh_count(store, 1) * sizeof bytes < 32 * segment);
+    nh_destroy(store);
+}
+
+RUN_TESTS(TEST_ROW(a_bound_that_open_segments_use_up_refuses_nothing),
+          TEST_ROW(bounds_that_make_no_sense_are_refused),
           TEST_ROW(seven_spaces_may_have_bounds_and_their_minima_no_more_than_half),
           TEST_ROW(a_space_keeps_its_least_whatever_others_hold),
           TEST_ROW(a_space_finds_room_up_to_its_least_in_a_store_that_others_have_filled),

@@ -280,7 +280,26 @@ TEST(a_child_that_destroys_its_copy_leaves_the_parents_alone)
     nh_destroy(store);
 }
 
-RUN_TESTS(TEST_ROW(many_kinds_of_lifetime_fit_into_a_small_store),
+/* So many that the index takes all it may: then keys leave, and new ones come. */
+TEST(keys_that_are_all_index_make_room_for_each_other)
+{
+    static const uint64_t memories[] = {1 << 20, 4 << 20, 16 << 20};
+
+    for (size_t m = 0; m < COUNT_OF(memories); m++) {
+        nh_store *store = make_store(memories[m]);
+        uint32_t count = (uint32_t)(memories[m] / 14);
+        for (uint32_t n = 0; n < count; n++)
+            EXPECT_EQ(nh_put(store, NOW, (nh_key){&n, sizeof n, 0}, (nh_bytes){NULL, 0}, NULL, NULL),
+                      NH_OK);
+        EXPECT(stats_of(store).evicted > 0);
+        EXPECT_EQ(stats_of(store).rejected, 0);
+        EXPECT(is_there(store, NOW, (nh_key){&(uint32_t){count - 1}, sizeof count, 0}));
+        nh_destroy(store);
+    }
+}
+
+RUN_TESTS(TEST_ROW(keys_that_are_all_index_make_room_for_each_other),
+          TEST_ROW(many_kinds_of_lifetime_fit_into_a_small_store),
           TEST_ROW(a_key_that_is_overwritten_for_ever_pushes_nothing_out),
           TEST_ROW(keys_that_are_overwritten_all_over_stay),
           TEST_ROW(what_was_deleted_makes_room_before_what_is_alive),
