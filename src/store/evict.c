@@ -328,7 +328,7 @@ static void pass_through(struct pass *pass, uint32_t used_bytes)
 {
     nh_store *store = pass->store;
     char *start = segment_start(&store->arena, pass->number);
-    uint64_t hashes[RECORDS_AHEAD];
+    uint64_t hashes[RECORDS_AHEAD] = {0};
     uint32_t ahead_bytes = 0, ahead = 0, done = 0;
 
     for (uint32_t at = 0; at < used_bytes && !pass->is_stuck; done++) {
