@@ -38,7 +38,7 @@ class Process:
     """A child process with its output in a file; stopped by pid. What it wrote stays in `log` once it has ended."""
 
     def __init__(self, command, **options):
-        self.output = tempfile.TemporaryFile("w+")
+        self.output = tempfile.TemporaryFile("a+")  # appending: a look at it moves the place that is shared
         self.last_log = ""
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=subprocess.STDOUT, **options)

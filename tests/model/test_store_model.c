@@ -440,14 +440,14 @@ static void step_add_bytes(struct world *world, nh_key key, struct item *item)
     nh_result result;
     char *bytes;
 
-    if (item->writer >= 0 || item->size + size > LARGE_BYTES_MAX)
+    if (item->size + size > LARGE_BYTES_MAX)
         return;
     draw_bytes(world, world->scratch, size);
     result = (behind ? nh_append : nh_prepend)(world->store, world->now_ms, key, more, &version);
     if (is_full(world, result))
         return;
     was_evicted(world, item, result == NH_MISSING);
-    MUST(result == (is_visible(item) ? NH_OK : NH_MISSING));
+    MUST(result == (!is_visible(item) ? NH_MISSING : item->writer >= 0 ? NH_GROWING : NH_OK));
     if (result != NH_OK)
         return;
     MUST(version != item->version);
