@@ -82,12 +82,14 @@ static inline uint64_t location_of(const struct arena *arena, const void *record
 }
 
 /* Makes the span between the first and the last expiry of a segment wide enough for `expires_at_ms`, which
- * is INT64_MAX for a record that never expires. */
+ * is 0 for a record that never expires. */
 static inline void segment_note_expiry(struct segment *segment, int64_t expires_at_ms)
 {
     int64_t first = atomic_load_explicit(&segment->expires_first_ms, memory_order_relaxed);
     int64_t last = atomic_load_explicit(&segment->expires_last_ms, memory_order_relaxed);
 
+    if (expires_at_ms == 0)
+        expires_at_ms = INT64_MAX;
     while (expires_at_ms < first &&
            !atomic_compare_exchange_weak_explicit(&segment->expires_first_ms, &first, expires_at_ms,
                                                   memory_order_relaxed, memory_order_relaxed)) {

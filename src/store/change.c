@@ -9,7 +9,7 @@
 static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t *bytes)
 {
     nh_store *store = write->store;
-    struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, write->old));
+    struct segment *segment = record_segment(&store->arena, write->old);
     uint64_t slot = place_slot(write->place);
     uint32_t hashes[NH_TAGS_MAX];
     struct record_plan plan;
@@ -125,9 +125,8 @@ static nh_result make_room(struct write *write, size_t bytes)
     int64_t expires_at_ms = 0;
 
     if (write->is_there)
-        expires_at_ms = record_expires_at_ms(
-            write->old, record_traits(write->old),
-            arena_segment(&write->store->arena, location_of(&write->store->arena, write->old)));
+        expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
+                                             record_segment(&write->store->arena, write->old));
     write_unlock(write);
     return write_room(write, expires_at_ms, bytes);
 }
@@ -272,10 +271,10 @@ static uint32_t extended_copy(nh_store *store, int64_t now_ms, struct record_pla
 static bool link_with_expiry_of_old(struct write *write, struct record *record, bool is_observed)
 {
     struct arena *arena = &write->store->arena;
-    int64_t expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
-                                                 arena_segment(arena, location_of(arena, write->old)));
+    int64_t expires_at_ms =
+        record_expires_at_ms(write->old, record_traits(write->old), record_segment(arena, write->old));
 
-    record_touch(record, arena_segment(arena, location_of(arena, record)), write->now_ms, expires_at_ms);
+    record_touch(record, record_segment(arena, record), write->now_ms, expires_at_ms);
     return write_link(write, record, is_observed);
 }
 

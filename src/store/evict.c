@@ -171,7 +171,7 @@ static uint32_t reclaim(nh_store *store)
 
 /* ---- going through a segment ---- */
 
-static void seal_survivor_tail(nh_store *store, struct survivor_tail *tail)
+static void seal_survivors_tail(nh_store *store, struct tail *tail)
 {
     store->arena.segments[tail->segment].used_bytes = tail->used_bytes;
     queue_young(store, tail->segment);
@@ -183,11 +183,11 @@ static void *survivor_room(nh_store *store, int64_t now_ms, const struct segment
                            size_t bytes, struct segment **to)
 {
     struct evictor *evictor = &store->evictor;
-    struct survivor_tail *tail = &evictor->survivors[from->group][queue][from->ttl_class];
+    struct tail *tail = &evictor->survivors[from->group][queue][from->ttl_class];
 
     if (tail->segment != SEGMENT_NONE && (tail->used_bytes + bytes > segment_bytes(&store->arena) ||
                                           !segment_suits(&store->arena.segments[tail->segment], now_ms)))
-        seal_survivor_tail(store, tail);
+        seal_survivors_tail(store, tail);
     if (tail->segment == SEGMENT_NONE) {
         if (evictor->free.count == 0)
             return NULL;
@@ -198,8 +198,9 @@ static void *survivor_room(nh_store *store, int64_t now_ms, const struct segment
         (*to)->ttl_class = from->ttl_class;
         atomic_store_explicit(&(*to)->queue, queue, memory_order_relaxed);
         evictor->groups[from->group].segments++;
+    } else {
+        *to = &store->arena.segments[tail->segment];
     }
-    *to = &store->arena.segments[tail->segment];
     return segment_start(&store->arena, tail->segment) + tail->used_bytes;
 }
 
@@ -222,26 +223,14 @@ struct pass {
     bool is_stuck; /* no room for one that should stay */
 };
 
-/* With a record goes the knowledge of which purges touch its key. So the lease ends, if one has, or may
- * yet. */
-static void end_lease_with(nh_store *store, const struct record *record, enum fate fate)
-{
-    uint64_t hash = key_hash(store->hash_seed, record_nh_key(record));
-    uint64_t number = lease_purge_number(&store->leases, hash);
-    struct purged purged;
-
-    if (number == UINT64_MAX)
-        return;
-    purged = record_purged(&store->tags, record, record_traits(record), number);
-    if (fate == FATE_ALIVE || purged.is_dropped || purged.is_staled)
-        lease_end(&store->leases, hash);
-}
-
 static void drop(struct pass *pass, struct bucket *head, struct place place, struct record *record,
                  enum fate fate)
 {
+    /* With the record goes the knowledge of which purges touch its key: those that may come, if it is
+     * evicted. */
     if (record_traits(record) & RECORD_TAGS)
-        end_lease_with(pass->store, record, fate);
+        lease_end_if_purged(pass->store, key_hash(pass->store->hash_seed, record_nh_key(record)), record,
+                            fate == FATE_ALIVE);
     tally_fate(pass->tally, fate, &pass->tally->evicted);
     index_remove(&pass->store->index, head, place);
     record_forget(pass->store, pass->tally, record);
@@ -268,7 +257,7 @@ static void move(struct pass *pass, struct place place, uint64_t hash, struct re
         moved = slot_of(hash, location_of(&store->arena, at), (slot & SLOT_OBSERVED) | uses);
     } while (!place_change(place, slot, moved));
     bytes = record_plan_bytes(&plan);
-    segment_note_expiry(to, plan.expires_at_ms != 0 ? plan.expires_at_ms : INT64_MAX);
+    segment_note_expiry(to, plan.expires_at_ms);
     if (traits & RECORD_TAGS)
         atomic_store_explicit(&to->has_tags, true, memory_order_relaxed);
     atomic_fetch_add_explicit(&to->live_bytes, (uint32_t)bytes, memory_order_relaxed);
@@ -305,8 +294,8 @@ static void pass_record(struct pass *pass, struct record *record, uint64_t hash)
     if (fate != FATE_ALIVE) {
         drop(pass, head, place, record, fate);
     } else if (pass->purpose == PURPOSE_SWEEP) {
-        int64_t expires_at_ms = record_expires_at_ms(record, record_traits(record), pass->segment);
-        segment_note_expiry(pass->segment, expires_at_ms != 0 ? expires_at_ms : INT64_MAX);
+        segment_note_expiry(pass->segment,
+                            record_expires_at_ms(record, record_traits(record), pass->segment));
     } else if (pass->purpose == PURPOSE_PACK) {
         if (room != NULL)
             move(pass, place, hash, record, room, to, uses);
@@ -441,15 +430,23 @@ static uint32_t large_to_drop(nh_store *store, const struct segment_list *queue)
 
 /* ---- what is dead where it lies ---- */
 
+/* True if a space was cleared since the segment was swept, and the segment may hold some of it. A clear is
+ * numbered as a purge is. */
+static bool was_cleared_since_sweep(const nh_store *store, const struct segment *segment)
+{
+    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
+           atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
+               atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed);
+}
+
 static bool wants_sweep(const nh_store *store, const struct segment *segment, int64_t now_ms)
 {
     if (atomic_load_explicit(&segment->expires_first_ms, memory_order_relaxed) <= now_ms)
         return true;
-    /* A clear is numbered as a purge is. */
-    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
-           (atomic_load_explicit(&segment->has_tags, memory_order_relaxed) ||
-            atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
-                atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed));
+    if (atomic_load_explicit(&segment->has_tags, memory_order_relaxed) &&
+        segment->purge_seen != (uint32_t)tags_now(&store->tags))
+        return true;
+    return was_cleared_since_sweep(store, segment);
 }
 
 size_t evictor_sweep_records(nh_store *store, int64_t now_ms, struct tally *tally, uint32_t number,
@@ -552,11 +549,8 @@ static bool may_be_dead(const nh_store *store, const struct segment *segment, in
 {
     if (!segment->is_queued || kind_of(segment) != SEGMENT_LOG || is_pinned(segment))
         return false;
-    if (atomic_load_explicit(&segment->expires_last_ms, memory_order_relaxed) <= now_ms)
-        return true;
-    return segment->purge_seen != (uint32_t)tags_now(&store->tags) &&
-           atomic_load_explicit(&segment->sequence, memory_order_relaxed) <=
-               atomic_load_explicit(&store->cleared_sequence_last, memory_order_relaxed);
+    return atomic_load_explicit(&segment->expires_last_ms, memory_order_relaxed) <= now_ms ||
+           was_cleared_since_sweep(store, segment);
 }
 
 /* Packs the deadest segment of the next few, or the first that is wholly dead: then of all, if some have
@@ -723,12 +717,12 @@ static size_t sweep_segment(nh_store *store, int64_t now_ms, uint32_t number, si
 
 static void seal_survivors_to_sweep(nh_store *store, int64_t now_ms)
 {
-    struct survivor_tail *tail = &store->evictor.survivors[0][0][0];
+    struct tail *tail = &store->evictor.survivors[0][0][0];
 
     for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++, tail++)
         if (tail->segment != SEGMENT_NONE &&
             wants_sweep(store, &store->arena.segments[tail->segment], now_ms))
-            seal_survivor_tail(store, tail);
+            seal_survivors_tail(store, tail);
 }
 
 size_t evictor_sweep(nh_store *store, int64_t now_ms, size_t budget_count)
@@ -750,11 +744,11 @@ size_t evictor_sweep(nh_store *store, int64_t now_ms, size_t budget_count)
 
 void evictor_seal_survivors(nh_store *store)
 {
-    struct survivor_tail *tail = &store->evictor.survivors[0][0][0];
+    struct tail *tail = &store->evictor.survivors[0][0][0];
 
     for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++, tail++)
         if (tail->segment != SEGMENT_NONE)
-            seal_survivor_tail(store, tail);
+            seal_survivors_tail(store, tail);
 }
 
 void evictor_go_on_from(nh_store *store, uint64_t sequence)
@@ -770,7 +764,7 @@ void evictor_init(nh_store *store, uint32_t first)
 {
     struct evictor *evictor = &store->evictor;
     const struct segment_list empty = {SEGMENT_NONE, SEGMENT_NONE, 0};
-    struct survivor_tail *tail = &evictor->survivors[0][0][0];
+    struct tail *tail = &evictor->survivors[0][0][0];
 
     for (unsigned i = 0; i < GROUPS; i++)
         for (unsigned queue = 0; queue < QUEUES; queue++)

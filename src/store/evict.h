@@ -27,6 +27,12 @@ enum {
 struct stripe;
 struct tally;
 
+/* A segment that is being filled. */
+struct tail {
+    uint32_t segment; /* SEGMENT_NONE: none yet */
+    uint32_t used_bytes;
+};
+
 struct segment_list {
     uint32_t first, last; /* SEGMENT_NONE if empty */
     uint32_t count;
@@ -43,9 +49,7 @@ struct group {
 struct evictor {
     struct lock lock; /* guards all that is here */
     struct group groups[GROUPS];
-    struct survivor_tail {
-        uint32_t segment, used_bytes;
-    } survivors[GROUPS][2][TTL_CLASSES]; /* where what is copied goes, by queue */
+    struct tail survivors[GROUPS][2][TTL_CLASSES]; /* where what is copied goes, by queue */
     struct segment_list free, draining;
     uint32_t index_segments;
     uint32_t pack_hand, sweep_hand;

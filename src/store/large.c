@@ -44,7 +44,7 @@ uint32_t large_create(nh_store *store, int64_t now_ms, struct record_plan *plan)
     plan->value_bytes = 0;
     record_plan_traits(plan, now_ms);
     record_write(plan, large_record(arena, first), segment);
-    segment_note_expiry(segment, plan->expires_at_ms != 0 ? plan->expires_at_ms : INT64_MAX);
+    segment_note_expiry(segment, plan->expires_at_ms);
     if (plan->tag_count > 0)
         atomic_store_explicit(&segment->has_tags, true, memory_order_relaxed);
     return first;
@@ -84,8 +84,7 @@ bool large_append(nh_store *store, int64_t now_ms, uint32_t first, nh_bytes byte
 struct bytes large_piece(const nh_store *store, uint32_t first, uint64_t offset)
 {
     const struct arena *arena = &store->arena;
-    uint64_t written_bytes =
-        atomic_load_explicit(&large_at(arena, first)->written_bytes, memory_order_acquire);
+    uint64_t written_bytes = large_bytes(arena, first);
     uint32_t number = first, start = first_piece_at(arena, first);
     uint64_t left = written_bytes > offset ? written_bytes - offset : 0;
 

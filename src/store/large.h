@@ -21,6 +21,12 @@ static inline struct large *large_at(const struct arena *arena, uint32_t first)
     return (struct large *)(void *)segment_start(arena, first);
 }
 
+/* How much of the value is written. */
+static inline uint64_t large_bytes(const struct arena *arena, uint32_t first)
+{
+    return atomic_load_explicit(&large_at(arena, first)->written_bytes, memory_order_acquire);
+}
+
 static inline struct record *large_record(const struct arena *arena, uint32_t first)
 {
     return (struct record *)(void *)(segment_start(arena, first) + sizeof(struct large));
@@ -29,7 +35,7 @@ static inline struct record *large_record(const struct arena *arena, uint32_t fi
 /* Of a record that is RECORD_LARGE. */
 static inline uint32_t large_first(const struct arena *arena, const struct record *record)
 {
-    return segment_number(arena, arena_segment(arena, location_of(arena, record)));
+    return segment_number(arena, record_segment(arena, record));
 }
 
 /* Makes a chain of one segment with the record of `plan` and no value yet. SEGMENT_NONE: no room. */

@@ -99,8 +99,7 @@ static void keep_ttl(const struct write *write, struct record_plan *plan)
     const struct record *old = write->old;
     uint32_t traits = record_traits(old);
 
-    plan->expires_at_ms = record_expires_at_ms(
-        old, traits, arena_segment(&write->store->arena, location_of(&write->store->arena, old)));
+    plan->expires_at_ms = record_expires_at_ms(old, traits, record_segment(&write->store->arena, old));
     plan->stale_at_ms = record_stale_at_ms(old, traits);
     record_plan_traits(plan, write->now_ms);
 }

@@ -28,7 +28,7 @@ struct copy {
 
 void value_describe(nh_store *store, int64_t now_ms, const struct record *record, nh_value *value)
 {
-    const struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, record));
+    const struct segment *segment = record_segment(&store->arena, record);
     uint32_t traits = record_traits(record);
 
     *value = (nh_value){
@@ -50,7 +50,7 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
         if (atomic_load_explicit(&large->state, memory_order_acquire) != LARGE_COMPLETE)
             value->traits |= NH_VALUE_GROWING;
         value->bytes = (nh_bytes){piece.data, piece.size};
-        value->size = atomic_load_explicit(&large->written_bytes, memory_order_acquire);
+        value->size = large_bytes(&store->arena, first);
         value->pin_place = (uint64_t)first << PIN_KIND_BITS;
     }
 }
@@ -121,7 +121,7 @@ static bool copy_out(nh_store *store, nh_value *value)
 
 nh_result lend(nh_store *store, int64_t now_ms, const struct found *found, nh_value *value)
 {
-    struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, found->record));
+    struct segment *segment = record_segment(&store->arena, found->record);
 
     if (!found_observe(found))
         return NH_CHANGED;
@@ -328,7 +328,7 @@ static void copy_pieces(const nh_store *store, uint32_t first, void *buffer, siz
 {
     struct bytes piece;
 
-    *size = atomic_load_explicit(&large_at(&store->arena, first)->written_bytes, memory_order_acquire);
+    *size = large_bytes(&store->arena, first);
     if (capacity > *size)
         capacity = *size;
     for (size_t at = 0; at < capacity; at += piece.size) {
@@ -472,18 +472,9 @@ static bool is_early(nh_store *store, int64_t now_ms, uint64_t hash, const struc
 static void end_purged_lease(nh_store *store, uint64_t hash, nh_key key)
 {
     struct found found = index_find(&store->index, hash, key);
-    uint32_t traits = found.record != NULL ? record_traits(found.record) : 0;
-    struct purged purged;
-    uint64_t number;
 
-    if (LIKELY(!(traits & RECORD_TAGS)))
-        return;
-    number = lease_purge_number(&store->leases, hash);
-    if (number == UINT64_MAX)
-        return;
-    purged = record_purged(&store->tags, found.record, traits, number);
-    if (purged.is_dropped || purged.is_staled)
-        lease_end(&store->leases, hash);
+    if (found.record != NULL && UNLIKELY(record_traits(found.record) & RECORD_TAGS))
+        lease_end_if_purged(store, hash, found.record, false);
 }
 
 /* What to answer to what was found, with a lease if one is wanted and free. */
@@ -496,7 +487,7 @@ static nh_fetch_state judge(nh_store *store, int64_t now_ms, uint64_t hash, nh_k
 
     *lease = 0;
     if (record != NULL) {
-        const struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, record));
+        const struct segment *segment = record_segment(&store->arena, record);
         traits = record_traits(record);
         is_stale = record_is_stale(store, record, traits, now_ms);
         ends_at_ms = record_stale_at_ms(record, traits);

@@ -62,7 +62,7 @@ void record_plan_traits(struct record_plan *plan, int64_t now_ms)
 struct record_plan record_plan_of(const struct arena *arena, const struct record *record, uint32_t *hashes)
 {
     uint32_t traits = record_traits(record) & ~(uint32_t)RECORD_DEAD;
-    const struct segment *segment = arena_segment(arena, location_of(arena, record));
+    const struct segment *segment = record_segment(arena, record);
     struct record_plan plan = {
         .key = record_nh_key(record),
         .value_bytes = record_value_bytes(record),
@@ -154,7 +154,7 @@ bool record_touch(struct record *record, struct segment *segment, int64_t now_ms
     } else {
         return !(traits & RECORD_EXPIRES_WIDE) && expires_at_ms == 0;
     }
-    segment_note_expiry(segment, expires_at_ms != 0 ? expires_at_ms : INT64_MAX);
+    segment_note_expiry(segment, expires_at_ms);
     return true;
 }
 

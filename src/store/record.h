@@ -62,6 +62,12 @@ static inline struct record *record_at(const struct arena *arena, uint64_t locat
     return (struct record *)(void *)(arena->base + location * LOCATION_UNIT);
 }
 
+/* The segment that a record is in. */
+static inline struct segment *record_segment(const struct arena *arena, const struct record *record)
+{
+    return arena_segment(arena, location_of(arena, record));
+}
+
 static inline uint32_t record_traits(const struct record *record)
 {
     return atomic_load_explicit(&record->value_and_traits, memory_order_relaxed) & RECORD_TRAITS;

@@ -86,7 +86,7 @@ static bool save_record(struct saving *saving, const struct record *record, uint
     nh_store *store = saving->store;
     uint32_t traits = record_traits(record), hashes[NH_TAGS_MAX];
     struct record_plan plan = record_plan_of(&store->arena, record, hashes);
-    struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, record));
+    struct segment *segment = record_segment(&store->arena, record);
     struct saved_record saved = {
         .value_bytes = plan.value_bytes,
         .expires_at_ms = plan.expires_at_ms,
@@ -103,9 +103,7 @@ static bool save_record(struct saving *saving, const struct record *record, uint
     };
 
     if (traits & RECORD_LARGE)
-        saved.value_bytes = atomic_load_explicit(
-            &large_at(&store->arena, large_first(&store->arena, record))->written_bytes,
-            memory_order_relaxed);
+        saved.value_bytes = large_bytes(&store->arena, large_first(&store->arena, record));
     /* What a purge has made stale stays so, though purges are not saved. */
     if ((saved.stale_at_ms == 0 || saved.stale_at_ms > saving->now_ms) &&
         record_is_stale(store, record, traits, saving->now_ms))

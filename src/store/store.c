@@ -236,7 +236,7 @@ static uint64_t *counted_bytes(nh_store *store, const struct record *record)
 
 void record_count(nh_store *store, struct tally *tally, const struct record *record)
 {
-    struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, record));
+    struct segment *segment = record_segment(&store->arena, record);
     uint64_t bytes = record_bytes(record);
 
     if (record_traits(record) & RECORD_LARGE) {
@@ -256,8 +256,7 @@ void record_count(nh_store *store, struct tally *tally, const struct record *rec
 void record_recount(nh_store *store, struct tally *tally, const struct record *record)
 {
     uint64_t *counted = counted_bytes(store, record);
-    uint64_t bytes = atomic_load_explicit(
-        &large_at(&store->arena, large_first(&store->arena, record))->written_bytes, memory_order_acquire);
+    uint64_t bytes = large_bytes(&store->arena, large_first(&store->arena, record));
 
     tally_add(&tally->item_bytes, (int64_t)(bytes - *counted));
     *counted = bytes;
@@ -265,7 +264,7 @@ void record_recount(nh_store *store, struct tally *tally, const struct record *r
 
 void record_forget(nh_store *store, struct tally *tally, struct record *record)
 {
-    struct segment *segment = arena_segment(&store->arena, location_of(&store->arena, record));
+    struct segment *segment = record_segment(&store->arena, record);
     uint64_t bytes = record_bytes(record);
 
     tally_add(&tally->item_bytes, -(int64_t)bytes);
@@ -366,6 +365,18 @@ nh_result nh_stats_read(nh_store *store, nh_stats *stats)
 }
 
 /* ---- what concerns many ---- */
+
+void lease_end_if_purged(nh_store *store, uint64_t hash, const struct record *record, bool in_any_case)
+{
+    uint64_t number = lease_purge_number(&store->leases, hash);
+    struct purged purged;
+
+    if (number == UINT64_MAX)
+        return;
+    purged = record_purged(&store->tags, record, record_traits(record), number);
+    if (in_any_case || purged.is_dropped || purged.is_staled)
+        lease_end(&store->leases, hash);
+}
 
 nh_result nh_purge_tag(nh_store *store, nh_bytes tag, int32_t how)
 {

@@ -32,12 +32,6 @@ struct tally {
     _Atomic uint64_t puts, deletes, expired, evicted, purged, moved;
 };
 
-/* A segment that is being filled. */
-struct tail {
-    uint32_t segment; /* SEGMENT_NONE: none yet */
-    uint32_t used_bytes;
-};
-
 /* What writers that chose the same stripe share. */
 struct stripe {
     alignas(128) struct lock lock;
@@ -144,6 +138,10 @@ static inline void tally_fate(struct tally *tally, enum fate fate, _Atomic uint6
 void record_count(nh_store *store, struct tally *tally, const struct record *record);
 void record_recount(nh_store *store, struct tally *tally, const struct record *record);
 void record_forget(nh_store *store, struct tally *tally, struct record *record);
+
+/* Ends the lease of the key of `hash`, if it has one and a tag of `record`, which has some, was purged
+ * since that was given; or `in_any_case`. The record's bytes must stay meanwhile. */
+void lease_end_if_purged(nh_store *store, uint64_t hash, const struct record *record, bool in_any_case);
 
 /* Copies a struct that begins with its own size into `to`, zeroed where it is shorter. A null `from` is
  * all zero. NH_OK; NH_INVALID for a size that cannot be, or a field that this version does not know. */

@@ -59,8 +59,7 @@ void write_lock(struct write *write)
         return;
     write->old = record_at(&store->arena, slot_location(place_slot(write->place)));
     write->old_fate =
-        record_fate(store, write->old, arena_segment(&store->arena, location_of(&store->arena, write->old)),
-                    write->now_ms);
+        record_fate(store, write->old, record_segment(&store->arena, write->old), write->now_ms);
     write->is_there = write->old_fate == FATE_ALIVE && !(record_traits(write->old) & RECORD_NEGATIVE);
 }
 
@@ -127,7 +126,7 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
     } else if (!index_insert(&store->index, write->head, slot_of(write->hash, location, bits))) {
         return false;
     }
-    segment_note_expiry(segment, expires_at_ms != 0 ? expires_at_ms : INT64_MAX);
+    segment_note_expiry(segment, expires_at_ms);
     if (UNLIKELY(traits & RECORD_TAGS))
         atomic_store_explicit(&segment->has_tags, true, memory_order_relaxed);
     if (!(traits & RECORD_LARGE))
@@ -135,11 +134,8 @@ bool write_link(struct write *write, struct record *record, bool is_observed)
     record_count(store, tally, record);
     tally_count(&tally->puts);
     insight_write(&store->insight, write->hash, write->key,
-                  traits & RECORD_LARGE
-                      ? atomic_load_explicit(
-                            &large_at(&store->arena, large_first(&store->arena, record))->written_bytes,
-                            memory_order_relaxed)
-                      : record_value_bytes(record));
+                  traits & RECORD_LARGE ? large_bytes(&store->arena, large_first(&store->arena, record))
+                                        : record_value_bytes(record));
     if (!write->keeps_lease)
         lease_end(&store->leases, write->hash);
     return true;

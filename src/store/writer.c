@@ -1,8 +1,10 @@
 /* writer.c — a value that comes in pieces.
  *
  *              append*                     append*
- *   create ──► hidden ──── publish ──────► seen ──► commit     Whoever has borrowed it goes on reading,
- * also └─────────── commit ──────┘  └──► abort      after an abort, what there was. */
+ *   create ──► hidden ──── publish ──────► seen ──► commit
+ *                 └─────────── commit ──────┘  └──► abort
+ *
+ * Whoever has borrowed it goes on reading, also after an abort, what there was. */
 #include "store/put.h"
 #include <stdlib.h>
 
@@ -61,8 +63,7 @@ nh_result nh_writer_append(nh_writer *writer, int64_t now_ms, nh_bytes bytes)
     writer->now_ms = now_ms;
     if (writer->failure != NH_OK)
         return writer->failure;
-    written =
-        atomic_load_explicit(&large_at(&store->arena, writer->first)->written_bytes, memory_order_relaxed);
+    written = large_bytes(&store->arena, writer->first);
     if (bytes.size > store->value_bytes_max || written + bytes.size > store->value_bytes_max)
         writer->failure = NH_TOO_LARGE;
     else if (!large_append(store, now_ms, writer->first, bytes))
@@ -101,8 +102,7 @@ nh_result nh_writer_publish(nh_writer *writer, int64_t now_ms)
 static bool is_small(const nh_writer *writer)
 {
     nh_store *store = writer->store;
-    uint64_t written =
-        atomic_load_explicit(&large_at(&store->arena, writer->first)->written_bytes, memory_order_relaxed);
+    uint64_t written = large_bytes(&store->arena, writer->first);
     return !writer->is_published && record_plan_bytes(&writer->plan) + written <= store->inline_bytes_max;
 }
 
