@@ -17,7 +17,7 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
 
     if (record_touch(write->old, segment, write->now_ms, expires_at_ms)) {
         if (slot_uses(slot) < SLOT_USES_MAX)
-            found_use(&(struct found){write->old, &write->place.bucket->slots[write->place.slot], slot});
+            found_use(&(struct found){.at = &write->place.bucket->slots[write->place.slot], .slot = slot});
         return NH_OK;
     }
     plan = record_plan_of(&store->arena, write->old, hashes);

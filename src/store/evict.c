@@ -93,11 +93,13 @@ static void evictor_unlock(nh_store *store)
 static uint32_t open_free(nh_store *store, int64_t now_ms, enum segment_kind kind)
 {
     struct evictor *evictor = &store->evictor;
-    uint32_t number = evictor->free.first;
+    bool is_fresh = evictor->free.count == 0;
+    uint32_t number = is_fresh ? evictor->fresh++ : evictor->free.last;
     struct segment *segment = &store->arena.segments[number];
     int64_t base_ms;
 
-    list_remove(&store->arena, &evictor->free, number);
+    if (!is_fresh)
+        list_remove(&store->arena, &evictor->free, number);
     if (__builtin_sub_overflow(now_ms, BASE_SLACK_MS, &base_ms))
         base_ms = INT64_MIN;
     atomic_store_explicit(&segment->sequence, ++evictor->sequence, memory_order_relaxed);
@@ -189,7 +191,7 @@ static void *survivor_room(nh_store *store, int64_t now_ms, const struct segment
                                           !segment_suits(&store->arena.segments[tail->segment], now_ms)))
         seal_survivors_tail(store, tail);
     if (tail->segment == SEGMENT_NONE) {
-        if (evictor->free.count == 0)
+        if (evictor_free_count(evictor, &store->arena) == 0)
             return NULL;
         tail->segment = open_free(store, now_ms, SEGMENT_LOG);
         tail->used_bytes = 0;
@@ -289,7 +291,7 @@ static void pass_record(struct pass *pass, struct record *record, uint64_t hash)
     place = index_place_of(&store->index, head, location_of(&store->arena, record));
     if (place.bucket == NULL)
         goto unlock;
-    fate = record_fate(store, record, pass->segment, pass->now_ms);
+    fate = record_fate(store, record, record_traits(record), pass->segment, pass->now_ms);
     uses = slot_uses(place_slot(place));
     if (fate != FATE_ALIVE) {
         drop(pass, head, place, record, fate);
@@ -377,7 +379,7 @@ static bool drop_large(nh_store *store, int64_t now_ms, uint32_t first, bool onl
     bool stays = false;
 
     if (place.bucket != NULL) {
-        enum fate fate = record_fate(store, record, segment, now_ms);
+        enum fate fate = record_fate(store, record, record_traits(record), segment, now_ms);
         stays = fate == FATE_ALIVE && only_dead;
         if (!stays)
             drop(&pass, head, place, record, fate);
@@ -559,14 +561,14 @@ static bool pack_one(nh_store *store, int64_t now_ms)
 {
     struct evictor *evictor = &store->evictor;
     bool looks_at_all = atomic_exchange_explicit(&evictor->died, 0, memory_order_relaxed) != 0;
-    uint32_t window = looks_at_all ? store->arena.segment_count : PACK_WINDOW;
+    uint32_t window = looks_at_all ? evictor->fresh : PACK_WINDOW;
     uint32_t best = SEGMENT_NONE, best_live = UINT32_MAX;
     size_t freed_count = 0, looked_count = 0;
 
     for (uint32_t i = 0; i < window && best_live > 0; i++) {
         uint32_t number = evictor->pack_hand;
         struct segment *segment = &store->arena.segments[number];
-        evictor->pack_hand = (number + 1) % store->arena.segment_count;
+        evictor->pack_hand = (number + 1) % evictor->fresh;
         if (may_be_dead(store, segment, now_ms))
             evictor_sweep_records(store, now_ms, evictor->tally, number, segment->used_bytes,
                                   &looked_count);
@@ -597,8 +599,15 @@ static bool make_room(nh_store *store, int64_t now_ms, struct group *group)
                          group->segments >= group->segments_max && queued_count(group) > 0;
         struct group *from = is_at_max ? group : group_to_shrink(store);
 
-        if (!is_at_max && evictor->free.count > RESERVE_SEGMENTS)
+        if (!is_at_max && evictor_free_count(evictor, &store->arena) > RESERVE_SEGMENTS) {
+            /* Before memory that never was touched: one to take, and one for what survives. */
+            for (unsigned i = 0; i < 2 && evictor->free.count < 2 && waiting_count == 0; i++) {
+                if (!pack_one(store, now_ms))
+                    break;
+                waiting_count = reclaim(store);
+            }
             return true;
+        }
         /* What is draining will do, once its readers have left. */
         if (!is_at_max && waiting_count > 0 && (waiting_count >= DRAINING_ENOUGH || yields % 64 != 63)) {
             yields++;
@@ -732,9 +741,9 @@ size_t evictor_sweep(nh_store *store, int64_t now_ms, size_t budget_count)
 
     lock_acquire(&evictor->lock);
     seal_survivors_to_sweep(store, now_ms);
-    for (uint32_t i = 0; i < store->arena.segment_count && looked_count < budget_count; i++) {
+    for (uint32_t i = 0; i < evictor->fresh && looked_count < budget_count; i++) {
         uint32_t number = evictor->sweep_hand;
-        evictor->sweep_hand = (number + 1) % store->arena.segment_count;
+        evictor->sweep_hand = (number + 1) % evictor->fresh;
         freed_count += sweep_segment(store, now_ms, number, &looked_count);
     }
     reclaim(store);
@@ -772,6 +781,5 @@ void evictor_init(nh_store *store, uint32_t first)
     for (unsigned i = 0; i < GROUPS * 2 * TTL_CLASSES; i++)
         tail[i].segment = SEGMENT_NONE;
     evictor->free = evictor->draining = empty;
-    for (uint32_t number = first; number < store->arena.segment_count; number++)
-        make_free(store, number);
+    evictor->fresh = first;
 }

@@ -8,7 +8,9 @@
  *
  * Segments leave a queue at its old end. Of the records in it that are alive, those that were used are
  * copied to a segment at the young end and the others are dropped; then the segment drains until no reader
- * can be in it, and is free. Segments that are mostly dead are packed first, whatever their place.
+ * can be in it, and is free. Segments that are mostly dead are packed first, whatever their place, and
+ * before memory is touched that never was: a store that is written over and over stays as small as what it
+ * holds.
  *
  * A large value is its own segments, in a queue of its own. When the oldest is older than the segment that
  * would be next, or all of the log seems to be in use, the least used of the oldest few leaves instead.
@@ -50,7 +52,8 @@ struct evictor {
     struct lock lock; /* guards all that is here */
     struct group groups[GROUPS];
     struct tail survivors[GROUPS][2][TTL_CLASSES]; /* where what is copied goes, by queue */
-    struct segment_list free, draining;
+    struct segment_list free, draining; /* free: the last one freed is the first one used again */
+    uint32_t fresh; /* this segment and all after it are free too, and never were used */
     uint32_t index_segments;
     uint32_t pack_hand, sweep_hand;
     /* Set by any thread: not 0 if segments may be wholly dead that pack_hand has not come to. */
@@ -58,6 +61,12 @@ struct evictor {
     uint64_t sequence; /* of the last segment that was opened */
     struct tally *tally;
 };
+
+/* How many segments are free; with the lock held. */
+static inline uint32_t evictor_free_count(const struct evictor *evictor, const struct arena *arena)
+{
+    return evictor->free.count + arena->segment_count - evictor->fresh;
+}
 
 /* A segment for a writer's tail, or of a large value; makes room if need be. SEGMENT_NONE if there
  * is none to be had. The caller holds no chain and is not in the epoch. */

@@ -65,7 +65,7 @@ struct place index_place(const struct index *index, struct bucket *head, uint64_
             uint64_t slot = slot_read(bucket, i);
             if (slot >> SLOT_TAG_SHIFT == tag) {
                 struct record *record = record_at(index->arena, slot_location(slot));
-                if (record_has_key(record, record_traits(record), key))
+                if (record_is_of(record, record_key(record, record_traits(record)), key))
                     return (struct place){bucket, i};
             }
         }

@@ -103,9 +103,9 @@ static inline struct bucket *bucket_next(const struct index *index, const struct
 /* The number of the bucket that a hash's chain begins at. */
 static inline uint64_t index_number(uint64_t hash, uint64_t bucket_count)
 {
-    uint64_t half = (uint64_t)1 << (63 - __builtin_clzll(bucket_count));
-    uint64_t number = hash & (2 * half - 1);
-    return number < bucket_count ? number : number - half;
+    uint64_t mask = UINT64_MAX >> __builtin_clzll(bucket_count);
+    uint64_t number = hash & mask;
+    return number < bucket_count ? number : number & mask >> 1;
 }
 
 static inline struct bucket *index_head(const struct index *index, uint64_t hash)
@@ -114,11 +114,14 @@ static inline struct bucket *index_head(const struct index *index, uint64_t hash
                      index_number(hash, atomic_load_explicit(&index->bucket_count, memory_order_acquire)));
 }
 
-/* What index_find found: the slot as it was read, where, and the record. Null record: nothing. */
+/* What index_find found: the slot as it was read, where, and the record, with the traits and the value that
+ * it then had. Null record: nothing. */
 struct found {
     struct record *record;
     _Atomic uint64_t *at;
     uint64_t slot;
+    uint32_t traits;
+    const unsigned char *value;
 };
 
 /* Takes no lock; the caller is inside the epoch for as long as it looks at the record. */
@@ -137,18 +140,20 @@ ALWAYS_INLINE struct found index_find(const struct index *index, uint64_t hash, 
             UNROLL for (unsigned i = 0; i < BUCKET_SLOTS; i++)
             {
                 uint64_t slot = slot_read(bucket, i);
-                struct record *record;
                 if (LIKELY(slot >> SLOT_TAG_SHIFT != tag))
                     continue;
-                record = record_at(index->arena, slot_location(slot));
-                if (LIKELY(record_has_key(record, record_traits(record), key)))
-                    return (struct found){record, &bucket->slots[i], slot};
+                struct record *record = record_at(index->arena, slot_location(slot));
+                uint32_t traits = record_traits(record);
+                const unsigned char *record_key_at = record_key(record, traits);
+                if (LIKELY(record_is_of(record, record_key_at, key)))
+                    return (struct found){record, &bucket->slots[i], slot, traits,
+                                          record_key_at + key.size};
             }
         }
         atomic_thread_fence(memory_order_acquire);
         if (LIKELY(((atomic_load_explicit(&head->control, memory_order_relaxed) ^ control) &
                     ~(uint64_t)BUCKET_LOCKED) == 0))
-            return (struct found){NULL, NULL, 0};
+            return (struct found){0};
     }
 }
 

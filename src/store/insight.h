@@ -32,9 +32,9 @@ static inline struct curve *insight_curve(struct insight *insight, uint32_t spac
     return number == 0 || number == CURVE_NONE ? NULL : &insight->curves[number - 1];
 }
 
-/* Counts a read; `value_bytes` is of a hit, else 0. `salt` changes from read to read. */
-static inline void insight_read(struct insight *insight, uint64_t salt, uint64_t hash, nh_key key,
-                                uint64_t value_bytes, bool is_hit)
+/* Counts a read; `value_bytes` is of a hit, else 0. `salt` is a count that changes from read to read. */
+static inline void insight_read(struct insight *insight, const _Atomic uint64_t *salt, uint64_t hash,
+                                nh_key key, uint64_t value_bytes, bool is_hit)
 {
     struct curve *curve;
     bool is_sampled;
@@ -44,7 +44,7 @@ static inline void insight_read(struct insight *insight, uint64_t salt, uint64_t
     if (UNLIKELY(atomic_load_explicit(&insight->curve_of[key.space], memory_order_relaxed) == 0))
         insight_claim(insight, key.space);
     curve = insight_curve(insight, key.space);
-    is_sampled = hot_keys_samples(hash, salt);
+    is_sampled = hot_keys_samples(hash, atomic_load_explicit(salt, memory_order_relaxed));
     if (UNLIKELY(is_sampled))
         hot_keys_note(insight->hot_keys, hash, key);
     if (curve == NULL)

@@ -208,8 +208,8 @@ ALWAYS_INLINE struct found look_up(nh_store *store, int64_t now_ms, uint64_t has
 
     if (LIKELY(found.record != NULL)) {
         const struct segment *segment = arena_segment(&store->arena, slot_location(found.slot));
-        if (UNLIKELY(record_fate(store, found.record, segment, now_ms) != FATE_ALIVE ||
-                     (record_traits(found.record) & RECORD_NEGATIVE && !with_negative)))
+        if (UNLIKELY(record_fate(store, found.record, found.traits, segment, now_ms) != FATE_ALIVE ||
+                     (found.traits & RECORD_NEGATIVE && !with_negative)))
             found.record = NULL;
     }
     return found;
@@ -224,8 +224,7 @@ ALWAYS_INLINE void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_
     count_up(is_hit ? &stripe->hits : &stripe->misses, 1);
     if (UNLIKELY(is_stale))
         count_up(&stripe->stale_served, 1);
-    insight_read(&store->insight, atomic_load_explicit(&stripe->hits, memory_order_relaxed), hash, key,
-                 bytes, is_hit);
+    insight_read(&store->insight, &stripe->hits, hash, key, bytes, is_hit);
 }
 
 /* Counts a use of what was found, and lends it. As `lend`. */
@@ -342,19 +341,18 @@ ALWAYS_INLINE nh_result get(nh_store *store, _Atomic uint32_t *inside, int64_t n
                             nh_key key, void *buffer, size_t capacity, size_t *size)
 {
     struct found found = look_up(store, now_ms, hash, key, false);
-    uint32_t traits = found.record != NULL ? record_traits(found.record) : 0;
     nh_result result = NH_MISSING;
     bool is_stale = false;
 
     if (LIKELY(found.record != NULL)) {
         found_use(&found);
-        is_stale = UNLIKELY(traits & (RECORD_STALE | RECORD_TAGS)) &&
-                   record_is_stale(store, found.record, traits, now_ms);
+        is_stale = UNLIKELY(found.traits & (RECORD_STALE | RECORD_TAGS)) &&
+                   record_is_stale(store, found.record, found.traits, now_ms);
         *size = record_value_bytes(found.record);
-        if (UNLIKELY(traits & RECORD_LARGE))
+        if (UNLIKELY(found.traits & RECORD_LARGE))
             copy_pieces(store, large_first(&store->arena, found.record), buffer, capacity, size);
         else if (capacity > 0 && *size > 0)
-            memcpy(buffer, record_value(found.record, traits), *size < capacity ? *size : capacity);
+            memcpy(buffer, found.value, *size < capacity ? *size : capacity);
         result = NH_OK;
     }
     count_read(store, inside, hash, key, result == NH_OK ? *size : 0, result != NH_MISSING, is_stale);
@@ -367,7 +365,7 @@ nh_result nh_get(nh_store *store, int64_t now_ms, nh_key key, void *buffer, size
     _Atomic uint32_t *inside;
     size_t value_bytes = 0;
 
-    if (buffer == NULL && capacity > 0)
+    if (UNLIKELY(buffer == NULL && capacity > 0))
         return NH_INVALID;
     if (result != NH_OK)
         return result;

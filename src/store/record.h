@@ -134,10 +134,11 @@ static inline size_t record_bytes(const struct record *record)
     return (bytes + LOCATION_UNIT - 1) / LOCATION_UNIT * LOCATION_UNIT;
 }
 
-static inline bool record_has_key(const struct record *record, uint32_t traits, nh_key key)
+/* True if the record, whose key is at `key_at`, has this key. */
+static inline bool record_is_of(const struct record *record, const unsigned char *key_at, nh_key key)
 {
     return record->key_and_space == (uint32_t)(key.size | key.space << RECORD_SPACE_SHIFT) &&
-           memcmp(record_key(record, traits), key.data, key.size) == 0;
+           memcmp(key_at, key.data, key.size) == 0;
 }
 
 static inline nh_key record_nh_key(const struct record *record)

@@ -133,7 +133,8 @@ static bool save_if_alive(struct saving *saving, const struct record *record)
         return true;
     found = index_find(&store->index, key_hash(store->hash_seed, key), key);
     if (found.record != record ||
-        record_fate(store, record, arena_segment(&store->arena, location), saving->now_ms) != FATE_ALIVE)
+        record_fate(store, record, record_traits(record), arena_segment(&store->arena, location),
+                    saving->now_ms) != FATE_ALIVE)
         return true;
     return save_record(saving, record, found.slot);
 }

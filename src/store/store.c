@@ -353,8 +353,8 @@ nh_result nh_stats_read(nh_store *store, nh_stats *stats)
     sums.segment_bytes = segment_bytes(&store->arena);
     sums.key_bytes_max = store->key_bytes_max;
     lock_acquire(&store->evictor.lock);
-    sums.memory_bytes =
-        store->mapping_bytes - ((uint64_t)store->evictor.free.count << store->arena.segment_shift);
+    sums.memory_bytes = store->mapping_bytes - ((uint64_t)evictor_free_count(&store->evictor, &store->arena)
+                                                << store->arena.segment_shift);
     sums.index_bytes = (uint64_t)store->evictor.index_segments << store->arena.segment_shift;
     lock_release(&store->evictor.lock);
     if (size > sizeof sums)

@@ -97,11 +97,9 @@ static inline bool is_cleared(const nh_store *store, const struct record *record
            atomic_load_explicit(&store->cleared_sequences[record_space(record)], memory_order_relaxed);
 }
 
-ALWAYS_INLINE enum fate record_fate(const nh_store *store, const struct record *record,
+ALWAYS_INLINE enum fate record_fate(const nh_store *store, const struct record *record, uint32_t traits,
                                     const struct segment *segment, int64_t now_ms)
 {
-    uint32_t traits = record_traits(record);
-
     if (traits & (RECORD_EXPIRES | RECORD_EXPIRES_WIDE)) {
         int64_t expires_at_ms = record_expires_at_ms(record, traits, segment);
         if (expires_at_ms != 0 && expires_at_ms <= now_ms)

@@ -81,8 +81,8 @@ static nh_result show(nh_cursor *cursor, int64_t now_ms, nh_key key)
         struct found found = index_find(&store->index, hash, key);
         result = NH_MISSING;
         if (found.record == NULL ||
-            record_fate(store, found.record, arena_segment(&store->arena, slot_location(found.slot)),
-                        now_ms) != FATE_ALIVE)
+            record_fate(store, found.record, found.traits,
+                        arena_segment(&store->arena, slot_location(found.slot)), now_ms) != FATE_ALIVE)
             break;
         result = lend(store, now_ms, &found, &cursor->lent);
         if (result == NH_FULL) { /* no pin to be had: nothing is reused until the walk goes on */

@@ -58,8 +58,8 @@ void write_lock(struct write *write)
     if (write->place.bucket == NULL)
         return;
     write->old = record_at(&store->arena, slot_location(place_slot(write->place)));
-    write->old_fate =
-        record_fate(store, write->old, record_segment(&store->arena, write->old), write->now_ms);
+    write->old_fate = record_fate(store, write->old, record_traits(write->old),
+                                  record_segment(&store->arena, write->old), write->now_ms);
     write->is_there = write->old_fate == FATE_ALIVE && !(record_traits(write->old) & RECORD_NEGATIVE);
 }
 
@@ -164,7 +164,7 @@ struct record *write_inline(struct write *write, const struct record_plan *plan,
 
 nh_result write_lend_old(struct write *write, nh_value *value)
 {
-    struct found found = {write->old, &write->place.bucket->slots[write->place.slot], 0};
+    struct found found = {.record = write->old, .at = &write->place.bucket->slots[write->place.slot]};
     nh_result result = NH_CHANGED;
 
     while (result == NH_CHANGED) { /* only its uses can have changed */

@@ -89,6 +89,26 @@ TEST(keys_that_are_overwritten_all_over_stay)
     nh_destroy(store);
 }
 
+/* Far below the limit, too: memory that was never touched is not taken while there is dead to be reused. */
+TEST(a_store_that_is_overwritten_does_not_grow_to_its_limit)
+{
+    enum { SIZE = 100, COUNT = 100000, LIMIT = 256 << 20 };
+    nh_store *store = make_store(LIMIT);
+    uint64_t random = 88172645463325252u, empty_bytes = stats_of(store).memory_bytes, filled_bytes;
+    char bytes[SIZE] = {0}, text[32];
+
+    for (unsigned n = 0; n < COUNT; n++)
+        EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){bytes, SIZE}, NULL, NULL), NH_OK);
+    filled_bytes = stats_of(store).memory_bytes - empty_bytes;
+    for (unsigned i = 0; i < 20 * COUNT; i++)
+        EXPECT_EQ(nh_put(store, NOW, key_number(text, (unsigned)draw(&random, COUNT)),
+                         (nh_bytes){bytes, SIZE}, NULL, NULL),
+                  NH_OK);
+    EXPECT(stats_of(store).memory_bytes - empty_bytes <= 3 * filled_bytes);
+    EXPECT_EQ(nh_count(store, 0), COUNT);
+    nh_destroy(store);
+}
+
 TEST(what_was_deleted_makes_room_before_what_is_alive)
 {
     enum { SIZE = 300 };
@@ -302,6 +322,7 @@ RUN_TESTS(TEST_ROW(keys_that_are_all_index_make_room_for_each_other),
           TEST_ROW(many_kinds_of_lifetime_fit_into_a_small_store),
           TEST_ROW(a_key_that_is_overwritten_for_ever_pushes_nothing_out),
           TEST_ROW(keys_that_are_overwritten_all_over_stay),
+          TEST_ROW(a_store_that_is_overwritten_does_not_grow_to_its_limit),
           TEST_ROW(what_was_deleted_makes_room_before_what_is_alive),
           TEST_ROW(when_all_is_hot_puts_succeed_in_bounded_work),
           TEST_ROW(huge_values_and_tiny_ones_live_together),
