@@ -1,9 +1,11 @@
 #include "store/measure.h"
 #include "load.h"
+#include "store/random.h"
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { CLOCK_READINGS = 1001 };
@@ -89,6 +91,27 @@ uint64_t kept_waiting_ns(void)
         waited_ns = 0;
     fclose(file);
     return waited_ns;
+}
+
+double load_wait_ns(uint64_t bytes, bool huge_pages)
+{
+    enum { LOADS = 4000000, LINE_WORDS = 8 };
+    uint64_t line_count = bytes / (LINE_WORDS * sizeof(uint64_t)), begun_ns, found = 0;
+    uint64_t *lines = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    double wait_ns;
+
+    if (lines == MAP_FAILED)
+        stop("no %llu bytes of memory", (unsigned long long)bytes);
+    if (huge_pages)
+        madvise(lines, bytes, MADV_HUGEPAGE);
+    for (uint64_t i = 0; i < line_count; i++)
+        lines[i * LINE_WORDS] = i;
+    begun_ns = now_ns();
+    for (uint64_t i = 0; i < LOADS; i++)
+        found = lines[mix64(found + i) % line_count * LINE_WORDS];
+    wait_ns = (double)(now_ns() - begun_ns) / LOADS;
+    munmap(lines, bytes);
+    return found == UINT64_MAX ? 0 : wait_ns; /* `found` is used, so that the loads are made */
 }
 
 uint64_t rss_bytes(void)

@@ -86,6 +86,17 @@ static void measure_all_rounds(struct bench *bench, const struct work *work)
                median_of(p99s[i], (uint64_t)bench->rounds), missing_share[i]);
 }
 
+/* The machine's own share: what is told of it as if it were a subject. */
+static void measure_memory(const struct bench *bench)
+{
+    double waits_ns[ROUNDS_MAX];
+
+    for (int64_t round = 0; round < bench->rounds; round++)
+        waits_ns[round] = load_wait_ns((uint64_t)bench->memory_bytes / 2, bench->huge_pages != 0);
+    result("{\"work\":\"one load from memory\",\"subject\":\"the machine%s\",\"median_ns\":%.1f}",
+           bench->huge_pages != 0 ? ", huge pages" : "", median_of(waits_ns, (uint64_t)bench->rounds));
+}
+
 int main(int argc, char **argv)
 {
     struct bench bench = {.keys = 10000000,
@@ -118,6 +129,8 @@ int main(int argc, char **argv)
         subject_fill(&bench.subjects[i], (uint32_t)bench.keys);
         measure(&bench, &bench.subjects[i], work_get); /* to warm up */
     }
+    step("one load from memory");
+    measure_memory(&bench);
     for (size_t i = 0; i < WORK_COUNT; i++) {
         if (bench.only != NULL && strcmp(works[i].name, bench.only) != 0)
             continue;
