@@ -8,6 +8,8 @@ enum { SESSION_NAME_BYTES_MAX = 64 };
 /* What of a connection's answers is left out (CLIENT REPLY). */
 enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
 
+struct reply;
+
 struct session {
     uint64_t id;             /* unique in this process */
     int64_t connected_at_ms; /* monotonic */
@@ -15,6 +17,11 @@ struct session {
     uint8_t resp_version;    /* 2 or 3: how outcomes are rendered */
     bool closing;            /* set by an engine: close once the answers so far have left */
     uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */
+    /* For what is said beside answers, such as a message of a channel; on the session's worker, and not
+     * while one of its commands is being answered. push_begin returns null if the connection is ending, or
+     * holds so much that its client has not read that it is cut now. The connection's. */
+    struct reply *(*push_begin)(struct session *session);
+    void (*push_end)(struct session *session);
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
     char peer[64], local[64]; /* "127.0.0.1:5000" */

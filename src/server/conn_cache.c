@@ -8,15 +8,6 @@
 #include "server/server.h"
 #include <stdlib.h>
 
-struct cache_conn {
-    enum wire wire;
-    struct session session;
-    union {
-        struct resp_parser resp;
-        struct memcached_parser memcached;
-    };
-};
-
 /* Renders what the engine says on this connection. */
 struct rendering {
     struct reply reply;
@@ -24,6 +15,17 @@ struct rendering {
     struct buffer *output;
     const struct session *session;
     bool is_too_large; /* more was said than one connection may hold */
+};
+
+struct cache_conn {
+    enum wire wire;
+    struct conn *conn;
+    struct session session;
+    struct rendering pushed; /* what is said beside answers */
+    union {
+        struct resp_parser resp;
+        struct memcached_parser memcached;
+    };
 };
 
 /* Whether there is room for one more outcome: a client that asks for much at once and does not read must
@@ -56,6 +58,43 @@ static void say_nothing(struct reply *reply, const struct outcome *outcome)
     (void)outcome;
 }
 
+/* Cuts a connection whose answers its client does not read, or asks for more of at once than is good. */
+static void cut(struct conn *conn)
+{
+    log_write_limited(conn->worker->log, LOG_WARNING, LOG_KIND_CAP,
+                      "a connection was cut: its answers are larger than a connection may buffer");
+    conn->closing = true;
+    stream_abort(&conn->stream);
+}
+
+static struct reply *push_begin(struct session *session)
+{
+    struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
+    struct conn *conn = cache->conn;
+
+    if (conn->closing)
+        return NULL;
+    if (stream_queued_bytes(&conn->stream) > conn->worker->limits->answer_bytes_max) {
+        cut(conn);
+        return NULL;
+    }
+    cache->pushed = (struct rendering){.reply = {cache->wire == WIRE_RESP ? say_resp : say_memcached},
+                                       .conn = conn,
+                                       .output = stream_output(&conn->stream),
+                                       .session = session};
+    return &cache->pushed.reply;
+}
+
+static void push_end(struct session *session)
+{
+    struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
+
+    if (cache->pushed.is_too_large)
+        cut(cache->conn);
+    else
+        conn_update_deadline(cache->conn);
+}
+
 static struct cache_conn *begin(struct conn *conn, struct bytes input)
 {
     struct cache_conn *cache = calloc(1, sizeof *cache);
@@ -65,7 +104,10 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     cache->wire = conn->port->wire != WIRE_DETECT ? conn->port->wire : detect_wire(input);
     cache->session.id = server_next_connection_id(conn->worker->server);
     cache->session.connected_at_ms = conn->opened_ms;
+    cache->conn = conn;
     cache->session.resp_version = 2;
+    cache->session.push_begin = push_begin;
+    cache->session.push_end = push_end;
     address_of_peer(conn->stream.fd, cache->session.peer);
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
@@ -112,11 +154,13 @@ static void run(struct conn *conn, struct cache_conn *cache, size_t count, struc
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
-    for (size_t i = 0; i < count && !cache->session.closing && !rendering->is_too_large; i++) {
+    kv_begin(&worker->kv);
+    for (size_t i = 0; i < count && !cache->session.closing && !conn->closing && !rendering->is_too_large;
+         i++) {
         rendering->reply.say = worker->commands[i].quiet ? say_nothing : say;
         kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
     }
-    counters_add(&worker->counters, METRIC_commands, count);
+    kv_end(&worker->kv);
 }
 
 static size_t received(struct conn *conn, struct bytes input)
@@ -168,13 +212,10 @@ static size_t received(struct conn *conn, struct bytes input)
                 break;
         }
         run(conn, cache, count, &rendering);
-        if (UNLIKELY(rendering.is_too_large)) {
-            log_write_limited(worker->log, LOG_WARNING, LOG_KIND_CAP,
-                              "a connection was cut: its answers are larger than a connection may buffer");
-            conn->closing = true;
-            stream_abort(&conn->stream);
+        if (UNLIKELY(rendering.is_too_large))
+            cut(conn);
+        if (UNLIKELY(conn->closing))
             return input.size;
-        }
         if (cache->session.closing) {
             conn_close(conn);
             return input.size;

@@ -29,6 +29,7 @@ struct server {
     const struct clock *clock;
     struct conn_limits limits;
     nh_store *store;
+    struct kv_hub *hub;
     struct shared_role *roles;
     struct shared_port *ports;
     size_t port_count;
@@ -295,6 +296,18 @@ static enum wire wire_of(enum role role, enum listen_protocol protocol)
     UNREACHABLE();
 }
 
+static void read_letters(struct task *task)
+{
+    kv_read_letters(&CONTAINER_OF(task, struct worker, letters)->kv);
+}
+
+/* The hub's `call`: any thread. */
+static void call_worker(void *context, unsigned number)
+{
+    struct worker *worker = &((struct server *)context)->workers[number];
+    loop_post(worker->loop, &worker->letters);
+}
+
 static enum err create_worker(struct server *server, size_t index, struct buffer *message)
 {
     const struct options *options = server->options;
@@ -311,7 +324,13 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
     worker->role_count = options->role_count;
     worker->date_second = -1;
     list_init(&worker->connections);
-    worker->kv = (struct kv){server->store, &worker->counters, read_facts, server};
+    worker->letters.run = read_letters;
+    worker->kv = (struct kv){.store = server->store,
+                             .hub = server->hub,
+                             .number = (unsigned)index,
+                             .counters = &worker->counters,
+                             .read_facts = read_facts,
+                             .facts_context = server};
     worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
@@ -398,6 +417,8 @@ enum err server_create(const struct options *options, struct log *log, const str
         err = open_ports(server, message);
     if (err == OK && keeps_something(options))
         err = create_store(server, message);
+    if (err == OK)
+        err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     for (size_t i = 0; i < options->role_count && err == OK; i++)
         err = create_role(server, i, message);
     for (size_t i = 0; i < server->worker_count && err == OK; i++)
@@ -530,6 +551,7 @@ void server_destroy(struct server *server)
     }
     if (server->store != NULL)
         nh_destroy(server->store);
+    kv_hub_destroy(server->hub);
     free(server->ports);
     free(server->roles);
     free(server);

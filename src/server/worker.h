@@ -65,6 +65,7 @@ struct worker {
     int connections_max;
     bool draining;
     struct timer sweep, drain_check;
+    struct task letters; /* another worker has something for the sessions of this one */
     int64_t drain_deadline_ms;
     pthread_t thread;
     bool thread_started;

@@ -58,6 +58,8 @@ static void setup(struct fixture *fixture)
     fixture->kv.counters = &fixture->counters;
     fixture->kv.read_facts = read_facts;
     EXPECT_EQ(nh_create(&options, &fixture->kv.store), NH_OK);
+    EXPECT_EQ(kv_hub_create(1, NULL, NULL, &fixture->kv.hub), OK);
+    kv_begin(&fixture->kv);
 }
 
 static void teardown(struct fixture *fixture)
@@ -66,6 +68,8 @@ static void teardown(struct fixture *fixture)
     EXPECT_EQ(nh_stats_read(fixture->kv.store, &stats), NH_OK);
     EXPECT_EQ(stats.pinned_bytes, 0);
     nh_destroy(fixture->kv.store);
+    kv_end(&fixture->kv);
+    kv_hub_destroy(fixture->kv.hub);
     buffer_fini(&fixture->output);
 }
 

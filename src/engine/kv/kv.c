@@ -6,11 +6,12 @@
 struct dispatch {
     void (*run)(const struct kv_call *call);
     int arity;
+    bool is_alone;
 };
 
 static const struct dispatch dispatch[COMMAND_COUNT] = {
 #define COMMAND(dialect, id, name, arity, flags, first_key, last_key, key_step, group, since, summary)     \
-    [COMMAND_##id] = {kv_##id, arity},
+    [COMMAND_##id] = {kv_##id, arity, ((flags)&COMMAND_ALONE) != 0},
 #include "tables/commands.def"
 #undef COMMAND
 };
@@ -164,9 +165,27 @@ static void run(const struct kv_call *call)
             say_unknown(call);
     } else if (UNLIKELY(!command_arity_fits(row->arity, call->argument_count))) {
         kv_arity_error(call, command_row(call->id)->name);
+    } else if (UNLIKELY(row->is_alone)) {
+        kv_go_alone(call->kv);
+        row->run(call);
+        kv_go_together(call->kv);
     } else {
         row->run(call);
     }
+}
+
+static void run_silently(struct kv_call *call, const struct command *command)
+{
+    struct reply silent = {say_nothing}, *reply = call->reply;
+
+    call->reply = &silent;
+    if (call->session->silence == SILENCE_NEXT)
+        call->session->silence = SILENCE_NONE;
+    /* CLIENT REPLY ON ends the silence and is the first to be answered. */
+    if (command->id == COMMAND_client && command->argument_count == 3 &&
+        kv_argument_is(call, 1, BYTES("reply")) && kv_argument_is(call, 2, BYTES("on")))
+        call->reply = reply;
+    run(call);
 }
 
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
@@ -183,19 +202,12 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
     };
 
     counters_add(kv->counters, METRIC_commands, 1);
-    if (LIKELY(!(command->quiet | session->silence))) {
+    if (LIKELY(!(command->quiet | session->silence)))
         run(&call);
-        return;
-    }
-    struct reply silent = {say_nothing};
-    call.reply = &silent;
-    if (session->silence == SILENCE_NEXT)
-        session->silence = SILENCE_NONE;
-    /* CLIENT REPLY ON ends the silence and is the first to be answered. */
-    if (command->id == COMMAND_client && command->argument_count == 3 &&
-        kv_argument_is(&call, 1, BYTES("reply")) && kv_argument_is(&call, 2, BYTES("on")))
-        call.reply = reply;
-    run(&call);
+    else
+        run_silently(&call, command);
+    if (UNLIKELY(kv->own_letters.first != NULL))
+        kv_read_own_letters(kv);
 }
 
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)

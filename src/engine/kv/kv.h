@@ -5,6 +5,7 @@
 #pragma once
 #include "base/counters.h"
 #include "base/now.h"
+#include "engine/kv/kv_hub.h"
 #include "message/command.h"
 #include "message/outcome.h"
 #include "message/session.h"
@@ -24,12 +25,35 @@ struct kv_facts {
 /* The engine of one worker; filled in by the server, which owns everything it points at. */
 struct kv {
     nh_store *store;
+    struct kv_hub *hub;
+    unsigned number;           /* of the worker, below hub->worker_count */
     struct counters *counters; /* this worker's */
     void (*read_facts)(void *context, struct kv_facts *facts);
     void *facts_context;
+    /* the engine's own; zero at first */
+    unsigned alone_depth; /* how many that are running have asked to be alone */
+    struct kv_letters own_letters;
 };
 
-/* Runs `command` and says its outcomes. May set session->closing, resp_version, names. */
+/* Around commands that arrived together. */
+static inline void kv_begin(struct kv *kv) { kv_gate_enter(&kv->hub->gate, kv->number); }
+static inline void kv_end(struct kv *kv) { kv_gate_leave(&kv->hub->gate, kv->number); }
+
+/* For a command that must find several keys as they are at one moment: see kv_gate.h. May be nested. */
+static inline bool kv_is_alone(const struct kv *kv) { return kv->alone_depth > 0; }
+static inline void kv_go_alone(struct kv *kv)
+{
+    if (kv->alone_depth++ == 0)
+        kv_gate_go_alone(&kv->hub->gate, kv->number);
+}
+static inline void kv_go_together(struct kv *kv)
+{
+    if (--kv->alone_depth == 0)
+        kv_gate_go_together(&kv->hub->gate, kv->number);
+}
+
+/* Runs `command`, between kv_begin and kv_end, and says its outcomes. May set session->closing,
+ * resp_version, names. */
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
             struct reply *reply);
 

@@ -1,13 +1,17 @@
 /* kv_keyspace.c — commands on keys whatever their values: Redis 7's answers. */
 #include "base/number.h"
-#include "engine/kv/kv_call.h"
+#include "engine/kv/kv_change.h"
 
 void kv_del(const struct kv_call *call)
 {
     int64_t count = 0;
 
-    for (uint32_t i = 1; i < call->argument_count; i++)
-        count += nh_delete(call->kv->store, call->now.mono_ms, kv_key(call, i)) == NH_OK;
+    for (uint32_t i = 1; i < call->argument_count; i++) {
+        if (nh_delete(call->kv->store, call->now.mono_ms, kv_key(call, i)) != NH_OK)
+            continue;
+        kv_changed(call, kv_key(call, i), KV_EVENT_del);
+        count++;
+    }
     reply_integer(call->reply, count);
 }
 
@@ -123,8 +127,12 @@ static void expire(const struct kv_call *call, bool is_seconds)
             return;
         }
     }
-    reply_integer(call->reply,
-                  nh_touch(store, call->now.mono_ms, kv_key(call, 1), ttl_ms > 0 ? ttl_ms : -1) == NH_OK);
+    if (nh_touch(store, call->now.mono_ms, kv_key(call, 1), ttl_ms > 0 ? ttl_ms : -1) != NH_OK) {
+        reply_integer(call->reply, 0);
+        return;
+    }
+    kv_changed(call, kv_key(call, 1), ttl_ms > 0 ? KV_EVENT_expire : KV_EVENT_del);
+    reply_integer(call->reply, 1);
 }
 
 void kv_expire(const struct kv_call *call) { expire(call, true); }
@@ -178,6 +186,7 @@ void kv_flushdb(const struct kv_call *call)
     if (!flush_is_understood(call))
         return;
     nh_clear(call->kv->store, call->session->space);
+    kv_flushed(call, call->session->space);
     reply_kind(call->reply, OUTCOME_ok);
 }
 
@@ -186,7 +195,9 @@ void kv_flushall(const struct kv_call *call)
 {
     if (!flush_is_understood(call))
         return;
-    for (uint32_t space = 0; space < KV_SPACES; space++)
+    for (uint32_t space = 0; space < KV_SPACES; space++) {
         nh_clear(call->kv->store, space);
+        kv_flushed(call, space);
+    }
     reply_kind(call->reply, OUTCOME_ok);
 }

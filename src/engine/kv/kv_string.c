@@ -1,6 +1,6 @@
 /* kv_string.c — GET, SET and the commands on numbers: Redis 7's answers. */
 #include "base/number.h"
-#include "engine/kv/kv_call.h"
+#include "engine/kv/kv_change.h"
 
 void kv_get(const struct kv_call *call)
 {
@@ -136,6 +136,8 @@ static void set_and_get(const struct kv_call *call, const struct set_options *op
     int32_t had_before = 0;
     nh_result result = exchange_if(call, options, &before, &had_before);
 
+    if (result == NH_OK)
+        kv_changed(call, kv_key(call, 1), KV_EVENT_set);
     counters_add(call->kv->counters, had_before ? METRIC_get_hits : METRIC_get_misses, 1);
     if (result != NH_OK && result != NH_EXISTS && result != NH_MISSING) {
         kv_refused(call, result);
@@ -172,9 +174,10 @@ void kv_set(const struct kv_call *call)
         result = nh_replace(store, call->now.mono_ms, kv_key(call, 1), value, &options.put, NULL);
         break;
     }
-    if (LIKELY(result == NH_OK))
+    if (LIKELY(result == NH_OK)) {
+        kv_changed(call, kv_key(call, 1), KV_EVENT_set);
         reply_kind(call->reply, OUTCOME_ok);
-    else if (result == NH_EXISTS || result == NH_MISSING)
+    } else if (result == NH_EXISTS || result == NH_MISSING)
         reply_kind(call->reply, OUTCOME_nothing);
     else
         kv_refused(call, result);
@@ -195,6 +198,7 @@ void kv_mset(const struct kv_call *call)
             kv_refused(call, result);
             return;
         }
+        kv_changed(call, kv_key(call, i), KV_EVENT_set);
     }
     reply_kind(call->reply, OUTCOME_ok);
 }
@@ -247,9 +251,10 @@ static void increment(const struct kv_call *call, int64_t delta)
             result = increment_padded(call, delta, &sum);
     } while (result == NH_CHANGED);
 
-    if (LIKELY(result == NH_OK))
+    if (LIKELY(result == NH_OK)) {
+        kv_changed(call, kv_key(call, 1), delta < 0 ? KV_EVENT_decrby : KV_EVENT_incrby);
         reply_integer(call->reply, sum);
-    else if (result == NH_TYPE)
+    } else if (result == NH_TYPE)
         kv_integer_error(call);
     else if (result == NH_RANGE)
         reply_error(call->reply, BYTES("ERR increment or decrement would overflow"));

@@ -1,0 +1,97 @@
+#include "engine/kv/kv_hub.h"
+#include "engine/kv/kv.h"
+#include <stdlib.h>
+
+enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),
+                       void *call_context, struct kv_hub **created)
+{
+    struct kv_hub *hub = aligned_alloc(alignof(struct kv_hub), sizeof *hub);
+
+    if (hub == NULL)
+        return ERR_NO_MEMORY;
+    *hub = (struct kv_hub){.worker_count = worker_count, .call = call, .call_context = call_context};
+    hub->mailboxes = aligned_alloc(alignof(struct kv_mailbox), worker_count * sizeof *hub->mailboxes);
+    if (hub->mailboxes == NULL || kv_gate_init(&hub->gate, worker_count) != OK) {
+        free(hub->mailboxes);
+        free(hub);
+        return ERR_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < worker_count; i++) {
+        hub->mailboxes[i] = (struct kv_mailbox){.is_called = false};
+        pthread_mutex_init(&hub->mailboxes[i].lock, NULL);
+    }
+    *created = hub;
+    return OK;
+}
+
+static void append(struct kv_letters *letters, struct kv_letter *letter)
+{
+    letter->next = NULL;
+    if (letters->last != NULL)
+        letters->last->next = letter;
+    else
+        letters->first = letter;
+    letters->last = letter;
+}
+
+static void read_all(struct kv *kv, struct kv_letters letters)
+{
+    for (struct kv_letter *letter = letters.first, *next; letter != NULL; letter = next) {
+        next = letter->next;
+        letter->read(kv, letter);
+    }
+}
+
+void kv_hub_destroy(struct kv_hub *hub)
+{
+    if (hub == NULL)
+        return;
+    for (unsigned i = 0; i < hub->worker_count; i++) {
+        read_all(NULL, hub->mailboxes[i].letters);
+        pthread_mutex_destroy(&hub->mailboxes[i].lock);
+    }
+    kv_gate_fini(&hub->gate);
+    free(hub->mailboxes);
+    free(hub);
+}
+
+void kv_send(struct kv_hub *hub, struct kv *from, unsigned worker, struct kv_letter *letter)
+{
+    struct kv_mailbox *mailbox = &hub->mailboxes[worker];
+    bool must_call;
+
+    if (from != NULL && from->number == worker) {
+        append(&from->own_letters, letter);
+        return;
+    }
+    pthread_mutex_lock(&mailbox->lock);
+    append(&mailbox->letters, letter);
+    must_call = !mailbox->is_called;
+    mailbox->is_called = true;
+    pthread_mutex_unlock(&mailbox->lock);
+    if (must_call && hub->call != NULL)
+        hub->call(hub->call_context, worker);
+}
+
+void kv_read_letters(struct kv *kv)
+{
+    struct kv_mailbox *mailbox = &kv->hub->mailboxes[kv->number];
+    struct kv_letters letters;
+
+    pthread_mutex_lock(&mailbox->lock);
+    letters = mailbox->letters;
+    mailbox->letters = (struct kv_letters){NULL, NULL};
+    mailbox->is_called = false;
+    pthread_mutex_unlock(&mailbox->lock);
+    read_all(kv, letters);
+    kv_read_own_letters(kv); /* what reading them has brought about */
+}
+
+void kv_read_own_letters(struct kv *kv)
+{
+    while (kv->own_letters.first != NULL) {
+        struct kv_letters letters = kv->own_letters;
+        kv->own_letters = (struct kv_letters){NULL, NULL};
+        read_all(kv, letters);
+    }
+}

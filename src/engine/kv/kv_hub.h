@@ -1,0 +1,56 @@
+/* kv_hub.h — what the engines of all workers share: the gate, who wants to know of changes, and letters
+ * from one worker to another.
+ *
+ * A session belongs to its worker; nobody else touches it. Who has something for the sessions of another
+ * worker writes that worker a letter, which is read between two batches. Letters of one worker to another
+ * arrive in the order they were sent. One to oneself is read as soon as the present command has answered.
+ */
+#pragma once
+#include "engine/kv/kv_gate.h"
+#include <stdint.h>
+
+struct kv;
+
+/* What is told, at the beginning of a struct of its own. */
+struct kv_letter {
+    struct kv_letter *next;
+    /* Reads it on the worker it was sent to, and frees it. A null `kv`: there is no worker any more, only
+     * free it. */
+    void (*read)(struct kv *kv, struct kv_letter *letter);
+};
+
+struct kv_letters {
+    struct kv_letter *first, *last; /* both null if there are none */
+};
+
+struct kv_mailbox {
+    alignas(64) pthread_mutex_t lock;
+    struct kv_letters letters;
+    bool is_called; /* the worker will look */
+};
+
+struct kv_hub {
+    struct kv_gate gate;
+    struct kv_mailbox *mailboxes; /* one per worker */
+    unsigned worker_count;
+    /* Has kv_read_letters called on that worker's thread. Any thread. */
+    void (*call)(void *context, unsigned worker);
+    void *call_context;
+    /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
+    alignas(64) _Atomic uint32_t listener_count;
+};
+
+/* ERR_NO_MEMORY. A null `call`: whoever made the hub looks into the mailboxes by himself. */
+enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),
+                       void *call_context, struct kv_hub **hub);
+void kv_hub_destroy(struct kv_hub *hub);
+
+/* Sends a letter, which is the hub's from now on, to a worker. `from` is the sender's engine; null if the
+ * sender is no worker. */
+void kv_send(struct kv_hub *hub, struct kv *from, unsigned worker, struct kv_letter *letter);
+
+/* Reads what has arrived for this worker; on its thread, outside of commands. */
+void kv_read_letters(struct kv *kv);
+
+/* Reads what the worker has sent to itself. */
+void kv_read_own_letters(struct kv *kv);
