@@ -17,6 +17,7 @@ struct session {
     uint8_t resp_version;    /* 2 or 3: how outcomes are rendered */
     bool closing;            /* set by an engine: close once the answers so far have left */
     uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */
+    uint32_t guards;         /* the engine's: what looks at its commands before they run */
     /* For what is said beside answers, such as a message of a channel; on the session's worker, and not
      * while one of its commands is being answered. push_begin returns null if the connection is ending, or
      * holds so much that its client has not read that it is cut now. The connection's. */

@@ -1,5 +1,6 @@
 /* kv.c — from a command to its function. */
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_guard.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -156,21 +157,31 @@ static void say_nothing(struct reply *reply, const struct outcome *outcome)
     (void)outcome;
 }
 
+void kv_execute(const struct kv_call *call)
+{
+    const struct dispatch *row = &dispatch[call->id];
+
+    if (LIKELY(!row->is_alone)) {
+        row->run(call);
+        return;
+    }
+    kv_go_alone(call->kv);
+    row->run(call);
+    kv_go_together(call->kv);
+}
+
 static void run(const struct kv_call *call)
 {
     const struct dispatch *row = &dispatch[call->id];
+    unsigned guards = call->session->guards | call->kv->guards;
 
     if (UNLIKELY(call->id == COMMAND_UNKNOWN)) {
         if (call->argument_count > 0)
             say_unknown(call);
     } else if (UNLIKELY(!command_arity_fits(row->arity, call->argument_count))) {
         kv_arity_error(call, command_row(call->id)->name);
-    } else if (UNLIKELY(row->is_alone)) {
-        kv_go_alone(call->kv);
-        row->run(call);
-        kv_go_together(call->kv);
-    } else {
-        row->run(call);
+    } else if (LIKELY(guards == 0) || kv_guards_ask(call, guards) == KV_PASS) {
+        kv_execute(call);
     }
 }
 

@@ -31,12 +31,17 @@ struct kv {
     void (*read_facts)(void *context, struct kv_facts *facts);
     void *facts_context;
     /* the engine's own; zero at first */
+    unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */
     struct kv_letters own_letters;
 };
 
 /* Around commands that arrived together. */
-static inline void kv_begin(struct kv *kv) { kv_gate_enter(&kv->hub->gate, kv->number); }
+static inline void kv_begin(struct kv *kv)
+{
+    kv_gate_enter(&kv->hub->gate, kv->number);
+    kv->guards = atomic_load_explicit(&kv->hub->guards, memory_order_relaxed);
+}
 static inline void kv_end(struct kv *kv) { kv_gate_leave(&kv->hub->gate, kv->number); }
 
 /* For a command that must find several keys as they are at one moment: see kv_gate.h. May be nested. */

@@ -49,6 +49,9 @@ static inline nh_result kv_peek(const struct kv_call *call, nh_key key, nh_value
     return kv_count_read(call, nh_peek(call->kv->store, call->now.mono_ms, key, value));
 }
 
+/* Runs a command that exists, has its arguments and has passed the guards. */
+void kv_execute(const struct kv_call *call);
+
 /* All of a lent value in one run of bytes. One that lies in pieces is copied to `copy`, a buffer that the
  * caller has emptied and will fini; without memory for that the bytes are null and `copy->failed`. */
 struct bytes kv_value_bytes(const struct kv_call *call, const nh_value *value, struct buffer *copy);

@@ -36,6 +36,7 @@ struct kv_hub {
     /* Has kv_read_letters called on that worker's thread. Any thread. */
     void (*call)(void *context, unsigned worker);
     void *call_context;
+    _Atomic uint32_t guards; /* of all sessions: see kv_guard.h */
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
 };
