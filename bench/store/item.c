@@ -3,11 +3,18 @@
 
 nh_store *store_open(uint64_t memory_bytes, bool huge_pages)
 {
-    nh_options options = {
-        .size = sizeof options, .memory_bytes = memory_bytes, .hash_seed = 42, .huge_pages = huge_pages};
-    nh_store *store;
-    nh_result result = nh_create(&options, &store);
+    return store_open_with(&(nh_options){.memory_bytes = memory_bytes, .huge_pages = huge_pages});
+}
 
+nh_store *store_open_with(const nh_options *wanted)
+{
+    nh_options options = *wanted;
+    nh_store *store;
+    nh_result result;
+
+    options.size = sizeof options;
+    options.hash_seed = 42;
+    result = nh_create(&options, &store);
     if (result != NH_OK)
         stop("no store: %s", nh_result_text(result));
     return store;

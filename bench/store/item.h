@@ -44,6 +44,8 @@ static inline uint32_t value_owner(const char *value)
 
 /* A store of so much memory, with a fixed hash seed: two runs do the same. Stops if it cannot be. */
 nh_store *store_open(uint64_t memory_bytes, bool huge_pages);
+/* The same with other options; `size` and `hash_seed` are set. */
+nh_store *store_open_with(const nh_options *wanted);
 
 /* Puts item `id` with a value of `value_bytes`, at most ITEM_BYTES_MAX, that lives for `ttl_ms`, 0 for
  * ever. Stops if the store refuses. */

@@ -14,8 +14,9 @@ static const struct {
     work_function *function;
     bool of_map;
 } works[] = {
-    {"get", work_get, false},       {"get-many", work_get_many, false}, {"peek", work_peek, false},
-    {"borrow", work_borrow, false}, {"put", work_put, false},           {"map-get", work_get, true},
+    {"get", work_get, false},         {"get-many", work_get_many, false}, {"peek", work_peek, false},
+    {"borrow", work_borrow, false},   {"put", work_put, false},           {"map-get", work_get, true},
+    {"get-insight", work_get, false},
 };
 
 int main(int argc, char **argv)
@@ -24,7 +25,7 @@ int main(int argc, char **argv)
     const char *name = "get";
     int64_t keys = 100000, ops = 96000;
     const struct load_option options[] = {
-        {"work", "get, get-many, peek, borrow, put or map-get", NULL, &name},
+        {"work", "get, get-insight, get-many, peek, borrow, put or map-get", NULL, &name},
         {"keys", "how many items (100000)", &keys, NULL},
         {"ops", "how many operations, a multiple of 160 (96000)", &ops, NULL},
     };
@@ -36,7 +37,9 @@ int main(int argc, char **argv)
         uint32_t *sequence;
         if (strcmp(works[i].name, name) != 0)
             continue;
-        subject = works[i].of_map ? subject_map(UINT64_MAX) : subject_store(64 << 20, false);
+        subject = works[i].of_map                    ? subject_map(UINT64_MAX)
+                  : strcmp(name, "get-insight") == 0 ? subject_store_with_insight(64 << 20, false)
+                                                     : subject_store(64 << 20, false);
         sequence = zipf_ids(0.99, (uint64_t)keys, 1, (uint64_t)ops);
         subject_fill(&subject, (uint32_t)keys);
         for (int64_t at = 0; at < ops; at += CHUNK_OPS) {

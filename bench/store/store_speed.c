@@ -24,11 +24,11 @@ static const struct work {
     {"90 % GET, 10 % PUT", work_90_10, true},
     {"PUT over what is there", work_put, true},
 };
-enum { WORK_COUNT = sizeof works / sizeof works[0], SUBJECTS_MAX = 2 };
+enum { WORK_COUNT = sizeof works / sizeof works[0], SUBJECTS_MAX = 3 };
 
 /* What the command line says, and what follows from it. */
 struct bench {
-    int64_t keys, round_ops, rounds, memory_bytes, huge_pages, with_map;
+    int64_t keys, round_ops, rounds, memory_bytes, huge_pages, with_map, with_insight;
     uint32_t *sequence;
     uint64_t at; /* in the sequence; the rounds go through it and begin again */
     uint64_t clock_ns;
@@ -38,7 +38,7 @@ struct bench {
 };
 
 struct round {
-    double median_ns, p99_ns, missing_share;
+    double mean_ns, median_ns, p99_ns, missing_share;
 };
 
 static struct round measure(struct bench *bench, struct subject *subject, work_function *work)
@@ -46,6 +46,7 @@ static struct round measure(struct bench *bench, struct subject *subject, work_f
     static struct latencies latencies;
     static struct chunk chunk;
     int64_t done = 0;
+    uint64_t all_ns = 0;
 
     latencies = (struct latencies){0};
     chunk.missing = 0;
@@ -58,32 +59,37 @@ static struct round measure(struct bench *bench, struct subject *subject, work_f
             uint64_t ns, begun_ns = now_ns();
             work(subject, &chunk, i, GROUP_OPS);
             ns = now_ns() - begun_ns;
-            latencies_add(&latencies, ns > bench->clock_ns ? ns - bench->clock_ns : 0, 1);
+            ns = ns > bench->clock_ns ? ns - bench->clock_ns : 0;
+            latencies_add(&latencies, ns, 1);
+            all_ns += ns;
         }
         done += CHUNK_OPS;
     }
-    return (struct round){latencies_us(&latencies, 0.5) * 1000 / GROUP_OPS,
+    return (struct round){(double)all_ns / (double)done, latencies_us(&latencies, 0.5) * 1000 / GROUP_OPS,
                           latencies_us(&latencies, 0.99) * 1000 / GROUP_OPS,
                           (double)chunk.missing / (double)done};
 }
 
 static void measure_all_rounds(struct bench *bench, const struct work *work)
 {
-    double medians[SUBJECTS_MAX][ROUNDS_MAX], p99s[SUBJECTS_MAX][ROUNDS_MAX],
-        missing_share[SUBJECTS_MAX] = {0};
+    double means[SUBJECTS_MAX][ROUNDS_MAX], medians[SUBJECTS_MAX][ROUNDS_MAX],
+        p99s[SUBJECTS_MAX][ROUNDS_MAX], missing_share[SUBJECTS_MAX] = {0};
     int subject_count = work->map_too ? bench->subject_count : 1;
 
     for (int64_t round = 0; round < bench->rounds; round++)
         for (int i = 0; i < subject_count; i++) {
             struct round found = measure(bench, &bench->subjects[i], work->function);
+            means[i][round] = found.mean_ns;
             medians[i][round] = found.median_ns;
             p99s[i][round] = found.p99_ns;
             missing_share[i] = found.missing_share;
         }
     for (int i = 0; i < subject_count; i++)
-        result("{\"work\":\"%s\",\"subject\":\"%s\",\"median_ns\":%.1f,\"p99_ns\":%.1f,\"missing\":%.6f}",
-               work->name, bench->subjects[i].name, median_of(medians[i], (uint64_t)bench->rounds),
-               median_of(p99s[i], (uint64_t)bench->rounds), missing_share[i]);
+        result("{\"work\":\"%s\",\"subject\":\"%s\",\"mean_ns\":%.1f,\"median_ns\":%.1f,\"p99_ns\":%.1f,"
+               "\"missing\":%.6f}",
+               work->name, bench->subjects[i].name, median_of(means[i], (uint64_t)bench->rounds),
+               median_of(medians[i], (uint64_t)bench->rounds), median_of(p99s[i], (uint64_t)bench->rounds),
+               missing_share[i]);
 }
 
 /* The machine's own share: what is told of it as if it were a subject. */
@@ -110,6 +116,7 @@ int main(int argc, char **argv)
         {"rounds", "rounds of each (7)", &bench.rounds, NULL},
         {"memory-bytes", "the store's limit (3 GiB)", &bench.memory_bytes, NULL},
         {"huge-pages", "1: with huge pages (0)", &bench.huge_pages, NULL},
+        {"with-insight", "1: beside a store with insight (0)", &bench.with_insight, NULL},
         {"with-map", "0: without the neighbour (1)", &bench.with_map, NULL},
         {"only", "the only operation to do, as the results name it", NULL, &bench.only},
     };
@@ -122,6 +129,9 @@ int main(int argc, char **argv)
     bench.sequence = zipf_ids(0.99, (uint64_t)bench.keys, 1, SEQUENCE_LENGTH);
     bench.subjects[bench.subject_count++] =
         subject_store((uint64_t)bench.memory_bytes, bench.huge_pages != 0);
+    if (bench.with_insight != 0)
+        bench.subjects[bench.subject_count++] =
+            subject_store_with_insight((uint64_t)bench.memory_bytes, bench.huge_pages != 0);
     if (bench.with_map != 0)
         bench.subjects[bench.subject_count++] = subject_map(UINT64_MAX);
     for (int i = 0; i < bench.subject_count; i++) {

@@ -11,6 +11,14 @@ struct subject subject_store(uint64_t memory_bytes, bool huge_pages)
                             .store = store_open(memory_bytes, huge_pages)};
 }
 
+struct subject subject_store_with_insight(uint64_t memory_bytes, bool huge_pages)
+{
+    return (struct subject){
+        .name = huge_pages ? "nuthatch, insight, huge pages" : "nuthatch, insight",
+        .store = store_open_with(
+            &(nh_options){.memory_bytes = memory_bytes, .huge_pages = huge_pages, .insight_spaces = 1})};
+}
+
 struct subject subject_map(uint64_t memory_bytes)
 {
     return (struct subject){.name = "mutex + LRU list", .map = lru_map_create(memory_bytes)};

@@ -14,6 +14,8 @@ struct subject {
 };
 
 struct subject subject_store(uint64_t memory_bytes, bool huge_pages);
+/* One that counts its reads by key and for its curve. */
+struct subject subject_store_with_insight(uint64_t memory_bytes, bool huge_pages);
 struct subject subject_map(uint64_t memory_bytes);
 void subject_close(struct subject *subject);
 /* Adds items 0 … count - 1. */

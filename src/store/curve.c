@@ -103,8 +103,6 @@ static void times_renumber(struct curve *curve)
 
 /* ---- the sample ------------------------------------------------------------------------------------- */
 
-static uint32_t place_of(uint64_t hash) { return (uint32_t)(hash >> 16); }
-
 /* Where the key is, or the empty slot where it would be. */
 static uint32_t slot_of(const struct curve *curve, uint64_t hash)
 {
@@ -174,7 +172,7 @@ static void threshold_lower(struct curve *curve)
         threshold_set(curve, threshold_now(curve) - threshold_now(curve) / 8 - 1);
         for (uint32_t time = curve->oldest; time <= curve->now; time++)
             if (curve->times[time] != 0 &&
-                place_of(curve->keys[curve->slots[time]]) >= threshold_now(curve))
+                curve_place(curve->keys[curve->slots[time]]) >= threshold_now(curve))
                 forget(curve, time);
     }
 }
@@ -278,7 +276,7 @@ static void note(struct curve *curve, uint64_t hash, uint64_t known_bytes)
         if (!curve->is_warming)
             curve->new_reads += curve->weight;
         threshold_lower(curve);
-        if (place_of(hash) >= threshold_now(curve))
+        if (curve_place(hash) >= threshold_now(curve))
             return;
         slot = slot_of(curve, hash); /* making room may have moved it */
         curve->key_count++;
@@ -305,8 +303,8 @@ void curve_note(struct curve *curve, uint64_t hash, uint64_t bytes)
         atomic_fetch_add_explicit(&curve->dropped_count, 1, memory_order_relaxed);
         return;
     }
-    dropped_collect(curve);                    /* now, since the weight may change */
-    if (place_of(hash) < threshold_now(curve)) /* it may have been lowered since */
+    dropped_collect(curve);                       /* now, since the weight may change */
+    if (curve_place(hash) < threshold_now(curve)) /* it may have been lowered since */
         note(curve, hash, bytes);
     lock_release(&curve->lock);
 }

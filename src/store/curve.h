@@ -78,12 +78,19 @@ void curve_init(struct curve *curve, uint64_t memory_bytes_max);
 void curve_note(struct curve *curve, uint64_t hash, uint64_t bytes);
 void curve_note_size(struct curve *curve, uint64_t hash, uint64_t bytes);
 
+/* A key's place: above most bits that choose a bucket of the index, and below those of its tags. */
+static inline uint32_t curve_place(uint64_t hash) { return (uint32_t)(hash >> 16); }
+
+/* Whether the key with this hash could be in the sample of any curve. */
+static inline bool curve_may_sample(uint64_t hash)
+{
+    return curve_place(hash) < (uint32_t)1 << (32 - CURVE_RATE_SHIFT);
+}
+
 /* Whether the key with this hash is in the sample. */
 static inline bool curve_samples(const struct curve *curve, uint64_t hash)
 {
-    /* A key's place: above most bits that choose a bucket of the index, and below those of its tags. */
-    uint32_t place = (uint32_t)(hash >> 16);
-    return place < atomic_load_explicit(&curve->threshold, memory_order_relaxed);
+    return curve_place(hash) < atomic_load_explicit(&curve->threshold, memory_order_relaxed);
 }
 
 /* Counts a read, hit or miss, of the key with this hash, which takes `bytes` with all that is kept of it; 0

@@ -19,7 +19,8 @@ void insight_init(struct insight *insight, void *memory, uint32_t spaces, uint64
         curve_init(&insight->curves[i], memory_bytes_max);
 }
 
-void insight_claim(struct insight *insight, uint32_t space)
+/* Gives a space that is noted for the first time a curve, if there is one left. */
+static void claim(struct insight *insight, uint32_t space)
 {
     uint8_t number = 0;
     uint32_t claimed = atomic_load_explicit(&insight->claimed_count, memory_order_relaxed);
@@ -37,6 +38,22 @@ void insight_claim(struct insight *insight, uint32_t space)
                                                  memory_order_release, memory_order_relaxed))
         atomic_compare_exchange_strong_explicit(&insight->claimed_count, &(uint32_t){claimed + 1}, claimed,
                                                 memory_order_relaxed, memory_order_relaxed);
+}
+
+void insight_note(struct insight *insight, bool is_sampled, uint64_t hash, nh_key key, uint64_t bytes)
+{
+    struct curve *curve;
+
+    if (UNLIKELY(atomic_load_explicit(&insight->curve_of[key.space], memory_order_relaxed) == 0))
+        claim(insight, key.space);
+    curve = insight_curve(insight, key.space);
+    if (is_sampled)
+        hot_keys_note(insight->hot_keys, hash, key);
+    if (curve == NULL)
+        return;
+    if (is_sampled)
+        curve_count(curve, HOT_KEYS_ONE_OF);
+    curve_reference(curve, hash, bytes);
 }
 
 nh_result nh_curve_read(nh_store *store, uint32_t space, nh_curve_point *points, size_t *count)

@@ -1,6 +1,6 @@
 /* insight.h — what a store learns from its reads: a miss-ratio curve for each of the first few spaces that
- * are read, and the hot keys of all. Off, it costs one comparison a read; on, a few more, and for one read
- * of about a hundred the slow half of curve.h or hot_keys.h. */
+ * are read, and the hot keys of all. Off, it costs one comparison a read; on, a dozen instructions, and one
+ * read of about a hundred is noted. */
 #pragma once
 #include "store/curve.h"
 #include "store/hot_keys.h"
@@ -22,9 +22,6 @@ size_t insight_bytes(uint32_t spaces);
 /* `memory` is zeroed and aligned to 64 bytes. */
 void insight_init(struct insight *insight, void *memory, uint32_t spaces, uint64_t memory_bytes_max);
 
-/* Gives a space that is read for the first time a curve, if there is one left. */
-void insight_claim(struct insight *insight, uint32_t space);
-
 /* The curve of a space, or null. */
 static inline struct curve *insight_curve(struct insight *insight, uint32_t space)
 {
@@ -32,26 +29,21 @@ static inline struct curve *insight_curve(struct insight *insight, uint32_t spac
     return number == 0 || number == CURVE_NONE ? NULL : &insight->curves[number - 1];
 }
 
+/* The slow half of insight_read. */
+void insight_note(struct insight *insight, bool is_sampled, uint64_t hash, nh_key key, uint64_t bytes);
+
 /* Counts a read; `value_bytes` is of a hit, else 0. `salt` is a count that changes from read to read. */
 static inline void insight_read(struct insight *insight, const _Atomic uint64_t *salt, uint64_t hash,
                                 nh_key key, uint64_t value_bytes, bool is_hit)
 {
-    struct curve *curve;
     bool is_sampled;
 
     if (LIKELY(insight->hot_keys == NULL))
         return;
-    if (UNLIKELY(atomic_load_explicit(&insight->curve_of[key.space], memory_order_relaxed) == 0))
-        insight_claim(insight, key.space);
-    curve = insight_curve(insight, key.space);
     is_sampled = hot_keys_samples(hash, atomic_load_explicit(salt, memory_order_relaxed));
-    if (UNLIKELY(is_sampled))
-        hot_keys_note(insight->hot_keys, hash, key);
-    if (curve == NULL)
-        return;
-    if (UNLIKELY(is_sampled))
-        curve_count(curve, HOT_KEYS_ONE_OF);
-    curve_reference(curve, hash, is_hit ? key.size + value_bytes + INSIGHT_ITEM_BYTES : 0);
+    if (UNLIKELY(is_sampled || curve_may_sample(hash)))
+        insight_note(insight, is_sampled, hash, key,
+                     is_hit ? key.size + value_bytes + INSIGHT_ITEM_BYTES : 0);
 }
 
 /* Tells how large a key's value has become. */
@@ -59,7 +51,7 @@ static inline void insight_write(struct insight *insight, uint64_t hash, nh_key 
 {
     struct curve *curve;
 
-    if (LIKELY(insight->hot_keys == NULL))
+    if (LIKELY(insight->hot_keys == NULL || !curve_may_sample(hash)))
         return;
     curve = insight_curve(insight, key.space);
     if (curve != NULL)
