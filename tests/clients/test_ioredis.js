@@ -1,31 +1,19 @@
 // ioredis finds what it expects, also with its ready check (INFO) and automatic pipelining.
-const { spawn } = require("child_process");
 const assert = require("assert");
 const { test, before, after } = require("node:test");
 const Redis = require("ioredis");
+const { startCache, until } = require("./nuthatch");
 
-const binary = process.env.NUTHATCH || "build/release/nuthatch";
-let server, port, client;
+let cache, client;
 
 before(async () => {
-  server = spawn(binary, ["cache", "--listen", "tcp://127.0.0.1:0", "--memory", "64M"], { stdio: ["ignore", "ignore", "pipe"] });
-  port = await new Promise((resolve, reject) => {
-    let log = "";
-    server.stderr.on("data", (data) => {
-      log += data;
-      const ready = /ready on tcp:\/\/[^ \n]*:(\d+)/.exec(log);
-      if (ready) resolve(Number(ready[1]));
-    });
-    server.on("exit", () => reject(new Error(log)));
-  });
-  client = new Redis(port, "127.0.0.1", { enableAutoPipelining: true, connectionName: "tests" });
+  cache = await startCache();
+  client = new Redis(cache.port, "127.0.0.1", { enableAutoPipelining: true, connectionName: "tests" });
 });
 
 after(async () => {
   await client.quit();
-  const ended = new Promise((resolve) => server.once("exit", resolve));
-  server.kill("SIGTERM");
-  assert.strictEqual(await ended, 0);
+  await cache.stop();
 });
 
 test("it becomes ready, and knows its name", async () => {
@@ -51,6 +39,35 @@ test("binary values", async () => {
   const value = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   await client.set("binary", value);
   assert.deepStrictEqual(await client.getBuffer("binary"), value);
+});
+
+test("a transaction, and one that a watched key spoils", async () => {
+  const alone = client.duplicate();
+  assert.deepStrictEqual(await client.multi().set("m", 1).incr("m").get("m").exec(), [[null, "OK"], [null, 2], [null, "2"]]);
+  await alone.watch("m");
+  await client.incr("m");
+  assert.strictEqual(await alone.multi().incr("m").exec(), null);
+  await alone.quit();
+});
+
+test("messages of channels and patterns", async () => {
+  const subscriber = client.duplicate();
+  const heard = [];
+  subscriber.on("message", (channel, message) => heard.push([channel, message]));
+  subscriber.on("pmessage", (pattern, channel, message) => heard.push([pattern, channel, message]));
+  assert.strictEqual(await subscriber.subscribe("news"), 1);
+  assert.strictEqual(await subscriber.psubscribe("n*s"), 2);
+  assert.strictEqual(await client.publish("news", "hello"), 2);
+  await until(() => heard.length === 2);
+  assert.deepStrictEqual(heard.sort(), [["n*s", "news", "hello"], ["news", "hello"]]);
+  await subscriber.quit();
+});
+
+test("a scan finds every key once it is at its end", async () => {
+  await client.mset(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`scan:${i}`, i])));
+  const found = new Set();
+  for await (const keys of client.scanStream({ match: "scan:*", count: 50 })) keys.forEach((key) => found.add(key));
+  assert.strictEqual(found.size, 500);
 });
 
 test("an error keeps the connection", async () => {
