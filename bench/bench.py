@@ -8,6 +8,7 @@ requests it answered meanwhile: the figure that says what a core can carry.
 """
 
 import argparse
+import concurrent.futures
 import ctypes
 import datetime
 import json
@@ -27,6 +28,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
 IDLE_CONNECTIONS = 10_000
+SOAK_CONNECTIONS, SOAK_LIFE = 5_000, 200  # batches of a connection before it makes way for a new one, about
 
 
 class Absent(Exception):
@@ -58,6 +60,11 @@ class Progress:
                   f"{int(left) // 60}:{int(left) % 60:02} left  {text[:max(room, 10)]}", end="", flush=True)
         else:
             print(f"[{self.done}/{self.total}] {text}", flush=True)
+
+    def show(self, text):
+        """What is going on within a step; only where it can be overwritten."""
+        if self.on_terminal:
+            print(f"\r\x1b[K{text}", end="", flush=True)
 
     def say(self, text):
         print(("\r\x1b[K" if self.on_terminal else "") + text, flush=True)
@@ -188,7 +195,7 @@ class Stage:
                                    text=True, start_new_session=True, preexec_fn=pinned(LOAD_CPU))
         self.loads.append(process)
         try:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=900)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -365,13 +372,20 @@ class Workload:
 
     def __init__(self, name, references, tool, **options):
         self.name, self.references, self.tool, self.options = name, references, tool, options
+        self.matrix = self.setting = None
+
+    def in_matrix(self, matrix, setting):
+        """One row of a table that has a column for each server."""
+        self.matrix, self.setting = matrix, setting
+        return self
 
 
-def fill(protocol):
-    return lambda stage, server: stage.load("load_kv", port=server.port, protocol=protocol, fill=1)
+def fill(protocol, value_bytes=100):
+    return lambda stage, server: stage.load("load_kv", port=server.port, protocol=protocol, fill=1,
+                                            value_bytes=value_bytes)
 
 
-def kv_groups():
+def cache_servers():
     resp = {
         "Redis": start_redis_like("redis-server"),
         "Valkey": start_redis_like("valkey-server"),
@@ -384,6 +398,11 @@ def kv_groups():
         "nuthatch (io_uring)": start_nuthatch_cache("uring"),
         "nuthatch (epoll)": start_nuthatch_cache("epoll"),
     }
+    return {"resp": resp, "memcached": memcached}
+
+
+def kv_groups():
+    resp, memcached = cache_servers().values()
     kv = {"tool": "load_kv", "connections": 50}
     yield "RESP", resp, fill("resp"), [
         Workload("RESP GET, 50 connections, depth 1", ["Redis"], protocol="resp", depth=1, **kv),
@@ -395,6 +414,20 @@ def kv_groups():
     yield "memcached", memcached, fill("memcached"), [
         Workload("memcached get, 50 connections, depth 1", ["memcached"], protocol="memcached", depth=1, **kv),
     ]
+
+
+def matrix_groups():
+    """Every operation at every depth, size of value and number of connections, over both protocols."""
+    operations = {"GET": {}, "SET": {"set_percent": 100}, "90 % GET, 10 % SET": {"set_percent": 10},
+                  "GET of 10 keys at once": {"get_keys": 10}}
+    for protocol, servers in cache_servers().items():
+        for value_bytes in (100, 1024, 16384):
+            yield f"{protocol}, {value_bytes} bytes", servers, fill(protocol, value_bytes), [
+                Workload(f"{protocol} {operation}, {value_bytes} bytes, {connections} connections, depth {depth}", [],
+                         "load_kv", protocol=protocol, value_bytes=value_bytes, connections=connections, depth=depth,
+                         **options).in_matrix(f"{protocol}: {operation}", (value_bytes, connections, depth))
+                for operation, options in operations.items() for connections in (50, 1000) for depth in (1, 16, 64)
+                if value_bytes * depth * options.get("get_keys", 1) <= 1 << 20]
 
 
 def ask_once(target):
@@ -435,7 +468,7 @@ def http_groups():
 class Bench:
     def __init__(self, stage, progress, rounds, seconds):
         self.stage, self.progress, self.rounds, self.seconds = stage, progress, rounds, seconds
-        self.sections, self.absent = [], {}
+        self.sections, self.absent, self.matrices = [], {}, {}
 
     def start_all(self, group, servers, prepare, steps_each):
         """Those that can take part, ready for the load."""
@@ -463,6 +496,9 @@ class Bench:
                         rows[name].append(self.measure(workload, server))
                     except RuntimeError as why:
                         failed[name] = str(why)
+            if workload.matrix:
+                self.matrices.setdefault(workload.matrix, []).append((workload.setting, rows))
+                continue
             self.sections.append(speed_section(workload, rows, failed))
             self.progress.say(self.sections[-1])
         for server in running.values():
@@ -480,6 +516,32 @@ class Bench:
         result["cpu_us"] = result["user_us"] + result["system_us"]
         result["rss_bytes"] = server.rss_bytes()
         return result
+
+    def add_matrices(self):
+        for name, lines in self.matrices.items():
+            self.sections.append(matrix_section(name, lines))
+            self.progress.say(self.sections[-1])
+
+    def run_soak(self, seconds):
+        """Both protocols at once, connections that come and go; resident memory is looked at all the while."""
+        server = start_nuthatch_cache("auto")(self.stage, "nuthatch")
+        for protocol in ("resp", "memcached"):
+            fill(protocol)(self.stage, server)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            loads = {protocol: pool.submit(self.stage.load, "load_kv", port=server.port, protocol=protocol,
+                                           connections=SOAK_CONNECTIONS // 2, life=SOAK_LIFE, set_percent=10, depth=4,
+                                           ms=int(seconds * 1000), warm_up_ms=2000)
+                     for protocol in ("resp", "memcached")}
+            resident = []
+            begun = time.monotonic()
+            while not all(load.done() for load in loads.values()):
+                time.sleep(1)
+                resident.append((time.monotonic() - begun, server.rss_bytes()))
+                self.progress.show(f"soak: {resident[-1][0]:.0f} s, {resident[-1][1] / 2**20:.1f} MiB")
+        self.progress.step("soak")
+        self.sections.append(soak_section(seconds, {name: load.result() for name, load in loads.items()}, resident))
+        self.progress.say(self.sections[-1])
+        server.stop()
 
     def run_idle(self):
         running = self.start_all("idle", CACHED_SERVERS, ask_once("/bird"), 1)
@@ -564,6 +626,35 @@ def speed_section(workload, rows, failed):
     return text
 
 
+def matrix_section(name, lines):
+    servers = [server for server in lines[0][1] if any(rows[server] for _, rows in lines)]
+    peers = [server for server in servers if not server.startswith("nuthatch")]
+    ours = [server for server in servers if server.startswith("nuthatch")]
+    head = ["bytes of the value", "connections", "depth", *(f"{server}, µs" for server in servers),
+            *(f"{server} ÷ best peer" for server in ours)]
+    cells = []
+    for setting, rows in lines:
+        each = {server: median(rows[server], "cpu_us") for server in servers if rows[server]}
+        best = min((each[server] for server in peers if server in each), default=None)
+        cells.append([*(f"{number:,}" for number in setting),
+                      *(f"{each[server]:.2f}" if server in each else "–" for server in servers),
+                      *(f"{each[server] / best:.2f}" if server in each and best else "–" for server in ours)])
+    return f"## {name}: server CPU µs per request\n\n{table(head, cells, words=())}\n"
+
+
+def soak_section(seconds, loads, resident):
+    tenth = max(len(resident) // 10, 1)
+    marks = [("after a tenth", resident[tenth - 1]), ("at half", resident[len(resident) // 2]),
+             ("at the end", resident[-2] if len(resident) > 1 else resident[-1]),
+             ("at most", max(resident, key=lambda mark: mark[1]))]
+    rows = [[name, f"{load['requests']:,}", f"{load['p50_us'] / 1000:.1f}", f"{load['p99_us'] / 1000:.1f}",
+             f"{load['p999_us'] / 1000:.1f}"] for name, load in loads.items()]
+    return (f"## Soak: {SOAK_CONNECTIONS:,} connections that come and go, {seconds:g} s, 10 % SET\n\n"
+            + table(["protocol", "requests", "p50 ms", "p99 ms", "p99.9 ms"], rows) + "\n\n"
+            + table(["resident", "at s", "MiB"], [[name, f"{at:.0f}", f"{size / 2**20:.1f}"]
+                                                  for name, (at, size) in marks]) + "\n")
+
+
 def idle_section(rows):
     head = ["server", "RSS MiB before", "RSS MiB with all idle", "bytes per connection"]
     lines, failures = [], ""
@@ -623,7 +714,9 @@ def build_tools(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
-    parser.add_argument("--only", choices=("kv", "http", "idle"), help="one part instead of all")
+    parser.add_argument("--only", choices=("kv", "http", "idle", "matrix", "soak"),
+                        help="one part instead of the first three; matrix: every operation, size, depth and number of "
+                             "connections of the cache, an hour and a half; soak: 5,000 connections that come and go, five minutes")
     parser.add_argument("--rounds", type=int, help="how many (5)")
     parser.add_argument("--seconds", type=float, help="of each measurement (3)")
     parser.add_argument("--nuthatch", type=pathlib.Path, default=ROOT / "build/release/nuthatch", help="the binary")
@@ -649,14 +742,18 @@ def main():
     stage, progress = Stage(tools.resolve(), arguments.nuthatch), Progress()
     bench = Bench(stage, progress, rounds, seconds)
     try:
-        groups = (list(kv_groups()) if "kv" in parts else []) + (list(http_groups()) if "http" in parts else [])
-        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0))
+        groups = [group for part, make in (("kv", kv_groups), ("http", http_groups), ("matrix", matrix_groups))
+                  if part in parts for group in make()]
+        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts))
         if "http" in parts or "idle" in parts:
             stage.origin = start_nginx_return(one_kib_of_json(), 3600)(stage, "origin")
         for group in groups:
             bench.run_group(*group)
+        bench.add_matrices()
         if "idle" in parts:
             bench.run_idle()
+        if "soak" in parts:
+            bench.run_soak(arguments.seconds or (20 if arguments.quick else 300))
         progress.say(f"Saved as {report(bench, arguments).relative_to(ROOT)}")
         for name, why in bench.absent.items():
             print(f"not measured: {name}: {why}")

@@ -2,7 +2,9 @@
  *
  * Each of N connections sends `depth` requests in one write, waits for all their answers and begins again.
  * A request's latency runs from that write to the read that brought its answer. Keys are chosen uniformly;
- * with --fill all of them are set first, so that a GET that finds nothing is an error. */
+ * with --fill all of them are set first, so that a GET that finds nothing is an error. With --get-keys a
+ * GET asks for several at once (MGET), and with --life a connection makes way for a new one now and then.
+ */
 #include "load.h"
 #include <errno.h>
 #include <stdio.h>
@@ -14,13 +16,14 @@
 enum { KEY_BYTES = 11, READ_BYTES = 1 << 18 };
 
 static int64_t port, connection_count = 50, depth = 1, set_percent, key_count = 100000, value_bytes = 100,
-                     measure_ms = 2000, warm_up_ms = 200, fill;
+                     measure_ms = 2000, warm_up_ms = 200, fill, get_keys = 1, life;
 static const char *protocol = "resp", *pids = "";
 
 struct connection {
     int fd;
     uint64_t sent_ns;
     int64_t waiting_count; /* answers still to come */
+    int64_t batches_left;  /* until it closes; only with --life */
     uint8_t *is_set;       /* of the batch's requests, in order */
     char *unread;          /* the beginning of an answer that is not complete */
     size_t unread_size;
@@ -47,25 +50,41 @@ static char *put_key(char *to, uint32_t number)
 
 static bool is_resp(void) { return protocol[0] == 'r'; }
 
-/* What comes before and after the key is the same each time. */
-static char get_before[64], set_before[64], set_between[64];
+/* What comes before and after the keys is the same each time, in questions and in answers. */
+static char get_before[64], key_before[16], set_before[64], set_between[64];
+static char found_before[64], item_before[64], item_tail[64], found_after[64];
 
 static void make_templates(void)
 {
     if (is_resp()) {
-        snprintf(get_before, sizeof get_before, "*2\r\n$3\r\nGET\r\n$%d\r\n", KEY_BYTES);
+        if (get_keys == 1)
+            snprintf(get_before, sizeof get_before, "*2\r\n$3\r\nGET");
+        else
+            snprintf(get_before, sizeof get_before, "*%lld\r\n$4\r\nMGET", (long long)get_keys + 1);
+        snprintf(key_before, sizeof key_before, "\r\n$%d\r\n", KEY_BYTES);
+        if (get_keys > 1)
+            snprintf(found_before, sizeof found_before, "*%lld\r\n", (long long)get_keys);
+        snprintf(item_before, sizeof item_before, "$%lld\r\n", (long long)value_bytes);
         snprintf(set_before, sizeof set_before, "*3\r\n$3\r\nSET\r\n$%d\r\n", KEY_BYTES);
         snprintf(set_between, sizeof set_between, "\r\n$%lld\r\n", (long long)value_bytes);
     } else {
-        snprintf(get_before, sizeof get_before, "get ");
+        snprintf(get_before, sizeof get_before, "get");
+        snprintf(key_before, sizeof key_before, " ");
+        snprintf(item_before, sizeof item_before, "VALUE key:");
+        /* The rest of the key, its flags and its size: as long each time. */
+        snprintf(item_tail, sizeof item_tail, "0000000 0 %lld\r\n", (long long)value_bytes);
+        snprintf(found_after, sizeof found_after, "END\r\n");
         snprintf(set_before, sizeof set_before, "set ");
         snprintf(set_between, sizeof set_between, " 0 0 %lld\r\n", (long long)value_bytes);
     }
 }
 
-static char *put_get(char *to, uint32_t key)
+static char *put_get(char *to)
 {
-    return put_text(put_key(put_text(to, get_before), key), "\r\n");
+    to = put_text(to, get_before);
+    for (int64_t i = 0; i < get_keys; i++)
+        to = put_key(put_text(to, key_before), random_below(&random_state, (uint32_t)key_count));
+    return put_text(to, "\r\n");
 }
 
 static char *put_set(char *to, uint32_t key)
@@ -74,33 +93,43 @@ static char *put_set(char *to, uint32_t key)
     return put_text(put(to, value, (size_t)value_bytes), "\r\n");
 }
 
-/* The bytes of the answer at `data`, 0 if it is not all there. Stops on any answer but the right one. */
-static size_t answer_bytes(const char *data, size_t size, bool is_set)
+/* Takes `text` from what is left of an answer: true if all of it is there. Stops if it is another. */
+static bool take(const char **data, size_t *size, const char *text)
 {
-    static char head[64];
-    static size_t head_size;
-    const char *stored = is_resp() ? "+OK\r\n" : "STORED\r\n";
-    size_t whole;
+    size_t whole = strlen(text);
 
-    if (is_set) {
-        whole = strlen(stored);
-        if (memcmp(data, stored, size < whole ? size : whole) != 0)
-            stop("a SET was answered with \"%.*s\"", (int)(size < 80 ? size : 80), data);
-        return size >= whole ? whole : 0;
-    }
-    if (head_size == 0)
-        head_size = (size_t)snprintf(head, sizeof head,
-                                     is_resp() ? "$%lld\r\n" : "VALUE key:", (long long)value_bytes);
-    if (memcmp(data, head, size < head_size ? size : head_size) != 0)
-        stop("a GET was answered with \"%.*s\"", (int)(size < 80 ? size : 80), data);
-    whole = head_size + (size_t)value_bytes + 2;
-    if (!is_resp()) /* VALUE key:0000001 0 100 CRLF value CRLF END CRLF */
-        whole += KEY_BYTES - 4 + strlen(set_between) - 2 + strlen("END\r\n");
-    if (size < whole)
+    if (memcmp(*data, text, *size < whole ? *size : whole) != 0)
+        stop("expected \"%s\" and was answered with \"%.*s\"", text, (int)(*size < 80 ? *size : 80), *data);
+    if (*size < whole)
+        return false;
+    *data += whole;
+    *size -= whole;
+    return true;
+}
+
+static bool skip(const char **data, size_t *size, size_t bytes)
+{
+    if (*size < bytes)
+        return false;
+    *data += bytes;
+    *size -= bytes;
+    return true;
+}
+
+/* The bytes of the answer at `begin`, 0 if it is not all there. Stops on any answer but the right one. */
+static size_t answer_bytes(const char *begin, size_t size, bool is_set)
+{
+    const char *data = begin;
+
+    if (is_set)
+        return take(&data, &size, is_resp() ? "+OK\r\n" : "STORED\r\n") ? (size_t)(data - begin) : 0;
+    if (!take(&data, &size, found_before))
         return 0;
-    if (memcmp(data + whole - 2, "\r\n", 2) != 0)
-        stop("a GET was answered with a value of another size");
-    return whole;
+    for (int64_t i = 0; i < get_keys; i++)
+        if (!take(&data, &size, item_before) ||
+            !skip(&data, &size, strlen(item_tail) + (size_t)value_bytes) || !take(&data, &size, "\r\n"))
+            return 0;
+    return take(&data, &size, found_after) ? (size_t)(data - begin) : 0;
 }
 
 static char *batch;
@@ -110,9 +139,9 @@ static void send_batch(struct connection *connection)
     char *end = batch;
 
     for (int64_t i = 0; i < depth; i++) {
-        uint32_t key = random_below(&random_state, (uint32_t)key_count);
         connection->is_set[i] = random_below(&random_state, 100) < set_percent;
-        end = connection->is_set[i] ? put_set(end, key) : put_get(end, key);
+        end = connection->is_set[i] ? put_set(end, random_below(&random_state, (uint32_t)key_count))
+                                    : put_get(end);
     }
     connection->waiting_count = depth;
     connection->sent_ns = now_ns();
@@ -185,6 +214,27 @@ static void fill_keys(void)
     close(fd);
 }
 
+static void open_connection(struct connection *connection, int epoll)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+
+    connection->fd = connect_to(port);
+    connection->unread_size = 0;
+    if (life > 0) /* so many batches on average, for each its own */
+        connection->batches_left = 1 + random_below(&random_state, (uint32_t)(2 * life));
+    epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
+}
+
+/* All answers are there: goes on, or makes way for a new connection. */
+static void begin_again(struct connection *connection, int epoll)
+{
+    if (life > 0 && --connection->batches_left == 0) {
+        close(connection->fd);
+        open_connection(connection, epoll);
+    }
+    send_batch(connection);
+}
+
 int main(int argc, char **argv)
 {
     const struct load_option options[] = {
@@ -195,6 +245,9 @@ int main(int argc, char **argv)
         {"set-percent", "how many of 100 requests are SETs (0)", &set_percent, NULL},
         {"keys", "how many there are (100000)", &key_count, NULL},
         {"value-bytes", "of each value (100)", &value_bytes, NULL},
+        {"get-keys", "asked for by each GET (1)", &get_keys, NULL},
+        {"life", "batches of a connection before it is closed and opened anew, about (0: it stays)", &life,
+         NULL},
         {"ms", "to measure for (2000)", &measure_ms, NULL},
         {"warm-up-ms", "to run before (200)", &warm_up_ms, NULL},
         {"fill", "1: only set every key once", &fill, NULL},
@@ -208,11 +261,12 @@ int main(int argc, char **argv)
 
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
     if (port == 0 || (strcmp(protocol, "resp") != 0 && strcmp(protocol, "memcached") != 0) || depth == 0 ||
-        connection_count == 0 || key_count == 0 || key_count > 10000000 || value_bytes > READ_BYTES / 2)
+        connection_count == 0 || get_keys < 1 || get_keys > 1000 || key_count == 0 ||
+        key_count > 10000000 || value_bytes > READ_BYTES / 2)
         stop("need --port, --protocol resp or memcached, and sensible sizes");
     value = allocate((size_t)value_bytes + 1);
     memset(value, 'v', (size_t)value_bytes);
-    batch = allocate((size_t)depth * (size_t)(value_bytes + 128));
+    batch = allocate((size_t)depth * (size_t)(value_bytes + 128 + 32 * get_keys));
     make_templates();
     if (fill != 0) {
         fill_keys();
@@ -223,11 +277,9 @@ int main(int argc, char **argv)
     connections = allocate((size_t)connection_count * sizeof *connections);
     for (int64_t i = 0; i < connection_count; i++) {
         struct connection *connection = &connections[i];
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-        connection->fd = connect_to(port);
+        open_connection(connection, epoll);
         connection->is_set = allocate((size_t)depth);
         connection->unread = allocate(READ_BYTES);
-        epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
     }
     run_begin(&run, warm_up_ms, measure_ms, pids);
     for (int64_t i = 0; i < connection_count; i++)
@@ -240,7 +292,7 @@ int main(int argc, char **argv)
             struct connection *connection = events[i].data.ptr;
             receive(connection, &run);
             if (connection->waiting_count == 0)
-                send_batch(connection);
+                begin_again(connection, epoll);
         }
     }
     run_report(&run, "");
