@@ -59,3 +59,22 @@ bool int64_parse(struct bytes text, int64_t *value)
     *value = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
     return true;
 }
+
+bool thousandths_parse(struct bytes text, uint64_t highest, uint64_t *thousandths)
+{
+    const char *point = text.size > 0 ? memchr(text.data, '.', text.size) : NULL;
+    struct bytes whole = point != NULL ? bytes_first(text, (size_t)(point - text.data)) : text;
+    struct bytes decimals = bytes_after(text, point != NULL ? whole.size + 1 : whole.size);
+    uint64_t sum, fraction = 0;
+
+    if (!digits_parse(whole, UINT64_MAX / 1000 - 1, &sum) || decimals.size > 3 ||
+        (point != NULL && !digits_parse(decimals, 999, &fraction)))
+        return false;
+    for (size_t i = decimals.size; i < 3; i++)
+        fraction *= 10;
+    sum = sum * 1000 + fraction;
+    if (sum > highest)
+        return false;
+    *thousandths = sum;
+    return true;
+}

@@ -19,3 +19,7 @@ bool uint64_parse(struct bytes text, uint64_t *value);
 /* True if all of `text` is 1 or more digits (leading zeros allowed, as in RFC 9110's delta-seconds and
  * Content-Length) and the value is at most `highest`. */
 bool digits_parse(struct bytes text, uint64_t highest, uint64_t *value);
+
+/* True if all of `text` is 1 or more digits, with or without a point and 1 to 3 digits behind it ("0.25"),
+ * and the value, in thousandths, is at most `highest`. */
+bool thousandths_parse(struct bytes text, uint64_t highest, uint64_t *thousandths);
