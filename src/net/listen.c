@@ -95,6 +95,18 @@ uint16_t address_port(const struct address *address)
     }
 }
 
+bool address_is_loopback(const struct address *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address->storage;
+
+    switch (address->storage.ss_family) {
+    case AF_INET: return ntohl(four->sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+    default: return false;
+    }
+}
+
 void address_of_peer(int fd, char text[ADDRESS_TEXT_BYTES])
 {
     struct address address = {.size = sizeof address.storage};

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/err.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,9 @@ enum err address_parse(struct bytes text, struct address *address);
 
 /* Writes "127.0.0.1:6379" or "[::1]:6379", terminated. */
 void address_format(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
+
+/* True for 127.0.0.0/8 and ::1: nobody but this machine reaches it. */
+bool address_is_loopback(const struct address *address);
 
 uint16_t address_port(const struct address *address);
 

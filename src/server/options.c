@@ -187,6 +187,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_text:
     case OPTION_TYPE_listens: return;
     }
     UNREACHABLE();
@@ -212,6 +213,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_flag: return;
     case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
     case OPTION_TYPE_path: buffer_append_literal(out, "FILE"); return;
+    case OPTION_TYPE_text: buffer_append_literal(out, "TEXT"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
     }
     UNREACHABLE();
@@ -296,6 +298,7 @@ static enum err set_number(const struct option_row *row, void *base, struct byte
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_text:
     case OPTION_TYPE_listens: UNREACHABLE();
     }
     if (like != NULL) {
@@ -336,6 +339,14 @@ static char *text_copy(struct bytes text)
         copy[text.size] = '\0';
     }
     return copy;
+}
+
+static bool is_visible(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < '!' || text.data[i] > '~')
+            return false;
+    return text.size > 0;
 }
 
 static enum err set_text(const struct option_row *row, void *base, struct bytes text)
@@ -479,6 +490,12 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
             return ERR_SYNTAX;
         }
         return set_text(row, base, text);
+    case OPTION_TYPE_text:
+        if (!is_visible(text)) {
+            buffer_append_literal(why, "write one or more visible ASCII characters, no spaces");
+            return ERR_SYNTAX;
+        }
+        return set_text(row, base, text);
     case OPTION_TYPE_listens: return set_listen(row, base, text, where, why);
     }
     UNREACHABLE();
@@ -506,12 +523,17 @@ void options_init(struct options *options)
     set_defaults(options, false);
 }
 
+static bool is_owned_text(enum option_type type)
+{
+    return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_text;
+}
+
 void options_fini(struct options *options)
 {
     for (size_t i = 0; i < options->role_count; i++) {
         struct role_options *role = &options->roles[i];
         for (size_t j = 0; j < COUNT_OF(rows); j++)
-            if (rows[j].roles != 0 && option_is_operand(&rows[j]))
+            if (rows[j].roles != 0 && is_owned_text(rows[j].type))
                 free(*(char **)(void *)((char *)role + rows[j].offset));
         for (size_t j = 0; j < role->listens.count; j++)
             free(role->listens.items[j].address);

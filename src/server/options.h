@@ -67,6 +67,7 @@ struct listen_list {
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;
+#define OPTION_FIELD_text(field)     char *field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 
 /* One role of the process. The fields of other roles hold their defaults and mean nothing. */
@@ -129,6 +130,7 @@ enum option_type {
     OPTION_TYPE_flag,
     OPTION_TYPE_url,
     OPTION_TYPE_path,
+    OPTION_TYPE_text,
     OPTION_TYPE_listens,
 };
 

@@ -58,6 +58,7 @@ static const char *scheme(struct server_port port)
     case LISTEN_RESP: return "resp";
     case LISTEN_MEMCACHED: return "memcached";
     case LISTEN_HTTP: return "http";
+    case LISTEN_KV_HTTP: return "kv+http";
     case LISTEN_AUTO: return port.role == ROLE_CACHE ? "tcp" : "http";
     }
     UNREACHABLE();

@@ -75,7 +75,8 @@ static void read_facts(void *context, struct kv_facts *facts)
         for (int metric = 0; metric < METRIC_COUNT; metric++)
             facts->metrics[metric] += counters_read(&server->workers[i].counters, (enum metric)metric);
     for (size_t i = 0; i < server->port_count && facts->tcp_port == 0; i++)
-        if (server->options->roles[server->ports[i].role_index].role == ROLE_CACHE)
+        if (server->options->roles[server->ports[i].role_index].role == ROLE_CACHE &&
+            server->ports[i].protocol != LISTEN_KV_HTTP)
             facts->tcp_port = address_port(&server->ports[i].address);
 }
 
@@ -153,6 +154,14 @@ static enum err open_port(struct server *server, size_t role_index, const struct
                              err == ERR_MISSING ? "there is no such host" : err_text(err));
         return err;
     }
+    if (listen->protocol == LISTEN_KV_HTTP && !address_is_loopback(&port->address) &&
+        server->options->roles[role_index].http_token == NULL) {
+        buffer_append_format(message,
+                             "%s: kv+http beyond this machine's loopback needs http-token, or anybody "
+                             "could read and write the cache\n",
+                             listen->address);
+        return ERR_FORBIDDEN;
+    }
     port->role_index = role_index;
     port->protocol = listen->protocol;
     port->fds = malloc(server->worker_count * sizeof *port->fds);
@@ -205,6 +214,7 @@ static enum err create_store(struct server *server, struct buffer *message)
     nh_options store = {.size = sizeof store,
                         .memory_bytes = (uint64_t)options->memory_bytes,
                         .value_bytes_max = (uint64_t)options->value_bytes_max,
+                        .insight_spaces = (uint32_t)options->insight_spaces,
                         .huge_pages = 1};
     nh_result result;
 
@@ -214,8 +224,11 @@ static enum err create_store(struct server *server, struct buffer *message)
     result = nh_create(&store, &server->store);
     if (result == NH_OK)
         return OK;
-    buffer_append_format(message, "cannot make a store of %lld bytes: %s\n",
-                         (long long)options->memory_bytes, nh_result_text(result));
+    buffer_append_format(message, "cannot make a store of %lld bytes: %s%s\n",
+                         (long long)options->memory_bytes, nh_result_text(result),
+                         result == NH_RANGE && options->insight_spaces > 0
+                             ? "; insight leaves too little of it: lower the one or raise the other"
+                             : "");
     return result == NH_NO_MEMORY ? ERR_NO_MEMORY : ERR_RANGE;
 }
 
@@ -290,7 +303,8 @@ static enum wire wire_of(enum role role, enum listen_protocol protocol)
     switch (protocol) {
     case LISTEN_RESP: return WIRE_RESP;
     case LISTEN_MEMCACHED: return WIRE_MEMCACHED;
-    case LISTEN_HTTP: return WIRE_HTTP;
+    case LISTEN_HTTP:
+    case LISTEN_KV_HTTP: return WIRE_HTTP;
     case LISTEN_AUTO: return role == ROLE_CACHE ? WIRE_DETECT : WIRE_HTTP;
     }
     UNREACHABLE();
@@ -306,6 +320,24 @@ static void call_worker(void *context, unsigned number)
 {
     struct worker *worker = &((struct server *)context)->workers[number];
     loop_post(worker->loop, &worker->letters);
+}
+
+static struct now read_now(void *context) { return loop_now(((struct worker *)context)->loop); }
+
+static void init_kv_http(struct port *port, const struct shared_port *shared, const char *token)
+{
+    struct worker *worker = port->worker;
+
+    port->kv_http = (struct kv_http){
+        .kv = &worker->kv,
+        .token = token != NULL ? bytes_of_text(token) : (struct bytes){NULL, 0},
+        .value_bytes_max = (uint64_t)worker->server->options->value_bytes_max,
+        .is_local = address_is_loopback(&shared->address),
+        .read_now = read_now,
+        .now_context = worker,
+    };
+    port->engine = &kv_http_engine;
+    port->engine_worker = &port->kv_http;
 }
 
 static enum err create_worker(struct server *server, size_t index, struct buffer *message)
@@ -374,6 +406,8 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         } else if (role == ROLE_MOCK) {
             port->engine = &mock_engine;
             port->engine_worker = worker->mocks[shared->role_index];
+        } else if (shared->protocol == LISTEN_KV_HTTP) {
+            init_kv_http(port, shared, options->roles[shared->role_index].http_token);
         }
     }
     worker->port_count = server->port_count;

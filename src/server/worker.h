@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv.h"
+#include "engine/kv/kv_http.h"
 #include "engine/mock/mock.h"
 #include "message/http.h"
 #include "net/loop.h"
@@ -41,6 +42,7 @@ struct port {
     int fd;
     const struct exchange_engine *engine; /* of an HTTP port */
     void *engine_worker;                  /* its part for this worker */
+    struct kv_http kv_http;               /* that part, of a port of values over HTTP */
 };
 
 enum { WORKER_BATCH_COMMANDS = 16, WORKER_BATCH_ARGUMENTS = 8 };

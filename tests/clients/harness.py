@@ -101,7 +101,7 @@ class Nuthatch(Process):
         for one in listens:
             command += ["--listen", one]
         super().__init__(command, env={**os.environ, **(environment or {})})
-        found = self.wait_for(r"ready on \w+://[^ \n]*:(\d+)", len(listens) or 1)
+        found = self.wait_for(r"ready on [\w+]+://[^ \n]*:(\d+)", len(listens) or 1)
         self.ports = [int(port) for port in found]
         self.port = self.ports[0]
 

@@ -1,0 +1,302 @@
+#include "engine/kv/kv_http_request.h"
+#include "base/number.h"
+#include "engine/kv/kv_call.h"
+#include "message/http_syntax.h"
+
+static const struct kv_http_refusal good = {0, NULL};
+
+static struct kv_http_refusal refuse(int status, const char *detail)
+{
+    return (struct kv_http_refusal){status, detail};
+}
+
+static struct bytes field_value(const struct http_fields *fields, enum http_header header)
+{
+    const struct http_field *field = http_fields_find(fields, header);
+    return field != NULL ? field->value : (struct bytes){NULL, 0};
+}
+
+/* The first field called `name`, for which the table of headers has no row. Null if there is none. */
+static const struct http_field *find_by_name(const struct http_fields *fields, struct bytes name)
+{
+    for (size_t i = 0; i < fields->count; i++)
+        if (bytes_equal_nocase(fields->list[i].name, name))
+            return &fields->list[i];
+    return NULL;
+}
+
+/* ---- who may ask ------------------------------------------------------------------------------- */
+
+/* As long for one wrong byte as for another. */
+static bool is_same_token(struct bytes a, struct bytes b)
+{
+    unsigned char difference = 0;
+
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        difference |= (unsigned char)(a.data[i] ^ b.data[i]);
+    return difference == 0;
+}
+
+static bool bears_token(const struct http_request *request, struct bytes token)
+{
+    const struct bytes scheme = BYTES("Bearer ");
+    struct bytes value = field_value(&request->fields, HTTP_HEADER_AUTHORIZATION);
+
+    return value.size > scheme.size && bytes_equal_nocase(bytes_first(value, scheme.size), scheme) &&
+           is_same_token(bytes_trim(bytes_after(value, scheme.size)), token);
+}
+
+/* "127.0.0.1:8081" without its port. */
+static struct bytes host_of(struct bytes authority)
+{
+    size_t size = authority.size;
+
+    while (size > 0 && authority.data[size - 1] >= '0' && authority.data[size - 1] <= '9')
+        size--;
+    if (size > 0 && authority.data[size - 1] == ':')
+        return bytes_first(authority, size - 1);
+    return authority;
+}
+
+/* Four numbers, the first of them 127: a name that only begins so may be anybody's. */
+static bool is_loopback_number(struct bytes host)
+{
+    uint64_t number;
+    unsigned count = 0;
+
+    while (count < 4) {
+        const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
+        size_t size = dot != NULL ? (size_t)(dot - host.data) : host.size;
+        if (!digits_parse(bytes_first(host, size), 255, &number) || (count == 0 && number != 127))
+            return false;
+        count++;
+        host = bytes_after(host, size);
+        if (dot == NULL)
+            break;
+        host = bytes_after(host, 1);
+    }
+    return count == 4 && host.size == 0;
+}
+
+static bool is_loopback_host(struct bytes authority)
+{
+    struct bytes host = host_of(authority);
+
+    return bytes_equal_nocase(host, BYTES("localhost")) || bytes_equal(host, BYTES("[::1]")) ||
+           is_loopback_number(host);
+}
+
+/* Whether the page that sent it, if a page did, came from this server. */
+static bool is_from_here(const struct http_request *request)
+{
+    const struct http_field *origin = find_by_name(&request->fields, BYTES("Origin"));
+    const struct http_field *site = find_by_name(&request->fields, BYTES("Sec-Fetch-Site"));
+    const struct bytes scheme = BYTES("http://");
+
+    if (site != NULL && !bytes_equal(site->value, BYTES("same-origin")) &&
+        !bytes_equal(site->value, BYTES("none")))
+        return false;
+    return origin == NULL ||
+           (bytes_start_with(origin->value, scheme) &&
+            bytes_equal_nocase(bytes_after(origin->value, scheme.size), request->authority));
+}
+
+struct kv_http_refusal kv_http_may_pass(const struct http_request *request, struct bytes token,
+                                        bool is_local)
+{
+    if (!is_from_here(request))
+        return refuse(403, "a page of another origin may not use this server");
+    if (token.size > 0)
+        return bears_token(request, token)
+                   ? good
+                   : refuse(401, "this server wants its token: Authorization: Bearer");
+    if (is_local && request->authority.size > 0 && !is_loopback_host(request->authority))
+        return refuse(403, "this server is for its own machine: the Host must be localhost or a number");
+    return good;
+}
+
+/* ---- what is asked ----------------------------------------------------------------------------- */
+
+static int hex_digit_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = byte_to_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool append_decoded(struct buffer *out, struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (c == '%') {
+            int high = text.size - i > 2 ? hex_digit_value(text.data[i + 1]) : -1;
+            int low = text.size - i > 2 ? hex_digit_value(text.data[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return false;
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        buffer_append_byte(out, c);
+    }
+    return true;
+}
+
+struct kv_http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
+                                        uint32_t *space)
+{
+    const struct bytes keys = BYTES("/keys/"), db = BYTES("db=");
+    uint64_t number = 0;
+
+    if (!bytes_start_with(request->path, keys))
+        return refuse(404, "there is nothing but /keys/NAME here");
+    if (request->path.size == keys.size)
+        return refuse(400, "the name of the key is empty");
+    if (!append_decoded(name, bytes_after(request->path, keys.size)))
+        return refuse(400, "a % in the name must be followed by two hex digits");
+    if (name->failed)
+        return refuse(503, "no memory");
+    if (request->has_query && request->query.size > 0 &&
+        (!bytes_start_with(request->query, db) ||
+         !digits_parse(bytes_after(request->query, db.size), KV_SPACES - 1, &number)))
+        return refuse(400, "the query may be db=0 to db=15, and nothing else");
+    *space = (uint32_t)number;
+    return good;
+}
+
+/* The seconds of Cache-Control: max-age. False if there is no such directive. */
+static bool find_max_age(const struct http_fields *fields, struct bytes *seconds)
+{
+    const struct bytes directive = BYTES("max-age=");
+
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes list = fields->list[i].value, element;
+        if (fields->list[i].header != HTTP_HEADER_CACHE_CONTROL)
+            continue;
+        while (http_list_next(&list, &element))
+            if (element.size >= directive.size &&
+                bytes_equal_nocase(bytes_first(element, directive.size), directive)) {
+                *seconds = bytes_after(element, directive.size);
+                return true;
+            }
+    }
+    return false;
+}
+
+struct kv_http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options)
+{
+    const uint64_t ttl_ms_max = UINT64_C(1000) * 1000 * 365 * 24 * 60 * 60; /* a thousand years */
+    const struct http_field *ttl = find_by_name(&request->fields, BYTES("Nuthatch-TTL"));
+    const struct http_field *flags = find_by_name(&request->fields, BYTES("Nuthatch-Flags"));
+    struct bytes seconds = {NULL, 0};
+    uint64_t number;
+
+    if (find_by_name(&request->fields, BYTES("Content-Range")) != NULL)
+        return refuse(400, "a value is put whole, not in ranges");
+    if (ttl != NULL)
+        seconds = ttl->value;
+    if (ttl != NULL || find_max_age(&request->fields, &seconds)) {
+        if (!thousandths_parse(seconds, ttl_ms_max, &number) || number == 0)
+            return refuse(400, "the time to live must be seconds above 0, with at most three decimals");
+        options->ttl_ms = (int64_t)number;
+    }
+    if (flags != NULL) {
+        if (!digits_parse(flags->value, UINT32_MAX, &number))
+            return refuse(400, "Nuthatch-Flags must be a number of 32 bits");
+        options->flags = (uint32_t)number;
+    }
+    return good;
+}
+
+/* ---- conditions -------------------------------------------------------------------------------- */
+
+static bool is_etag_of(struct bytes etag, uint64_t version)
+{
+    char text[NUMBER_TEXT_BYTES + 2];
+    size_t size = 1 + uint64_format(text + 1, version);
+
+    text[0] = text[size++] = '"';
+    return bytes_equal(etag, bytes_of(text, size));
+}
+
+/* Whether a field called `header` names the value that is there; `is_weak`: a W/ before it does not
+ * matter. */
+static bool is_named(const struct http_fields *fields, enum http_header header, bool is_there,
+                     uint64_t version, bool is_weak)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes list = fields->list[i].value, element;
+        if (fields->list[i].header != header)
+            continue;
+        while (http_list_next(&list, &element)) {
+            if (is_weak && bytes_start_with(element, BYTES("W/")))
+                element = bytes_after(element, 2);
+            if (is_there && (bytes_equal(element, BYTES("*")) || is_etag_of(element, version)))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool kv_http_has_condition(const struct http_fields *fields)
+{
+    return http_fields_find(fields, HTTP_HEADER_IF_MATCH) != NULL ||
+           http_fields_find(fields, HTTP_HEADER_IF_NONE_MATCH) != NULL;
+}
+
+enum kv_http_condition kv_http_check(const struct http_fields *fields, bool is_there, uint64_t version)
+{
+    if (http_fields_find(fields, HTTP_HEADER_IF_MATCH) != NULL &&
+        !is_named(fields, HTTP_HEADER_IF_MATCH, is_there, version, false))
+        return KV_HTTP_FAILED;
+    if (is_named(fields, HTTP_HEADER_IF_NONE_MATCH, is_there, version, true))
+        return KV_HTTP_NOT_MODIFIED;
+    return KV_HTTP_HOLDS;
+}
+
+/* ---- ranges ------------------------------------------------------------------------------------ */
+
+/* One range of bytes, "5-9", "5-" or "-5"; any other is false. */
+static bool parse_range(struct bytes text, uint64_t value_bytes, struct kv_http_range *range)
+{
+    const char *dash = text.size > 0 ? memchr(text.data, '-', text.size) : NULL;
+    struct bytes first, last;
+    uint64_t number = UINT64_MAX;
+
+    if (dash == NULL)
+        return false;
+    first = bytes_first(text, (size_t)(dash - text.data));
+    last = bytes_after(text, first.size + 1);
+    if (last.size > 0 && !digits_parse(last, UINT64_MAX - 1, &number))
+        return false;
+    if (first.size == 0) {
+        if (last.size == 0)
+            return false;
+        range->first = number < value_bytes ? value_bytes - number : 0;
+        range->is_outside = number == 0 || value_bytes == 0;
+        return true;
+    }
+    if (!digits_parse(first, UINT64_MAX - 1, &range->first) || (last.size > 0 && number < range->first))
+        return false;
+    if (last.size > 0 && number < value_bytes)
+        range->end = number + 1;
+    range->is_outside = range->first >= value_bytes;
+    return true;
+}
+
+struct kv_http_range kv_http_read_range(const struct http_fields *fields, uint64_t value_bytes,
+                                        uint64_t version)
+{
+    const struct bytes unit = BYTES("bytes=");
+    const struct http_field *if_range = http_fields_find(fields, HTTP_HEADER_IF_RANGE);
+    struct bytes text = field_value(fields, HTTP_HEADER_RANGE);
+    struct kv_http_range whole = {.end = value_bytes}, range = whole;
+
+    if (!bytes_start_with(text, unit) || (if_range != NULL && !is_etag_of(if_range->value, version)) ||
+        !parse_range(bytes_trim(bytes_after(text, unit.size)), value_bytes, &range))
+        return whole;
+    range.is_part = !range.is_outside;
+    return range;
+}
