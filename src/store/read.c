@@ -220,11 +220,12 @@ ALWAYS_INLINE void count_read(nh_store *store, _Atomic uint32_t *inside, uint64_
                               uint64_t bytes, bool is_hit, bool is_stale)
 {
     struct epoch_stripe *stripe = epoch_stripe_of(inside);
+    _Atomic uint64_t *counter = is_hit ? &stripe->hits : &stripe->misses;
 
-    count_up(is_hit ? &stripe->hits : &stripe->misses, 1);
+    count_up(counter, 1);
     if (UNLIKELY(is_stale))
         count_up(&stripe->stale_served, 1);
-    insight_read(&store->insight, &stripe->hits, hash, key, bytes, is_hit);
+    insight_read(&store->insight, counter, hash, key, bytes, is_hit);
 }
 
 /* Counts a use of what was found, and lends it. As `lend`. */

@@ -166,6 +166,25 @@ TEST(the_most_read_keys_come_first)
     nh_destroy(store);
 }
 
+TEST(reads_of_a_key_that_is_always_missing_are_sampled_like_any_others)
+{
+    enum { READS = 64 * 1024 };
+    char names[][8] = {"a", "b", "c", "d"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        nh_store *store = make_insight(4 << 20, 1);
+        size_t count = 1;
+        nh_hot_key hot;
+
+        for (int j = 0; j < READS; j++)
+            EXPECT_EQ(nh_get(store, NOW, (nh_key){names[i], 1, 0}, NULL, 0, NULL), NH_MISSING);
+        EXPECT_EQ(nh_hot_keys_read(store, &hot, &count), NH_OK);
+        EXPECT_EQ(count, 1);
+        EXPECT(hot.reads > READS / 2 && hot.reads < READS * 2);
+        nh_destroy(store);
+    }
+}
+
 TEST(a_long_hot_key_is_told_by_its_beginning_and_its_length)
 {
     nh_store *store = make_insight(64 << 20, 1);
@@ -248,5 +267,6 @@ RUN_TESTS(TEST_ROW(without_insight_there_is_none), TEST_ROW(a_curve_falls_where_
           TEST_ROW(a_curve_is_kept_for_the_first_spaces_that_are_read),
           TEST_ROW(a_reader_of_a_curve_with_little_room_is_not_overrun),
           TEST_ROW(the_most_read_keys_come_first),
+          TEST_ROW(reads_of_a_key_that_is_always_missing_are_sampled_like_any_others),
           TEST_ROW(a_long_hot_key_is_told_by_its_beginning_and_its_length),
           TEST_ROW(all_calls_that_read_count_for_insight), TEST_ROW(insight_is_within_the_limit_of_memory))
