@@ -302,6 +302,7 @@ static const struct {
     {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0"},
     {"detect", ROLE_CACHE, "tcp://127.0.0.1:0"},
     {"http", ROLE_MOCK, "http://127.0.0.1:0"},
+    {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0"},
 };
 
 static struct CMUnitTest *tests;

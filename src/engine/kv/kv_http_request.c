@@ -1,7 +1,6 @@
 #include "engine/kv/kv_http_request.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
-#include "message/http_syntax.h"
 
 static const struct kv_http_refusal good = {0, NULL};
 
@@ -238,12 +237,6 @@ static bool is_named(const struct http_fields *fields, enum http_header header, 
         }
     }
     return false;
-}
-
-bool kv_http_has_condition(const struct http_fields *fields)
-{
-    return http_fields_find(fields, HTTP_HEADER_IF_MATCH) != NULL ||
-           http_fields_find(fields, HTTP_HEADER_IF_NONE_MATCH) != NULL;
 }
 
 enum kv_http_condition kv_http_check(const struct http_fields *fields, bool is_there, uint64_t version)

@@ -33,9 +33,6 @@ enum kv_http_condition {
 };
 enum kv_http_condition kv_http_check(const struct http_fields *fields, bool is_there, uint64_t version);
 
-/* Whether there is a condition at all. */
-bool kv_http_has_condition(const struct http_fields *fields);
-
 /* Which bytes of a value are asked for. A range that is not understood, or whose If-Range does not hold,
  * is no range (RFC 9110 §14.2). */
 struct kv_http_range {
