@@ -209,6 +209,8 @@ TEST(words_that_are_not_understood_change_nothing)
         {"nh.purge prefix ''", "-ERR syntax error\r\n"},
         {"nh.purge tag ''", "-ERR a tag must not be empty\r\n"},
         {"nh.purge all k", "-ERR syntax error\r\n"},
+        {"nh.purge key k soft", "-ERR SOFT goes with TAG only\r\n"},
+        {"nh.purge prefix k SOFT", "-ERR SOFT goes with TAG only\r\n"},
         {"exists k", ":0\r\n"},
     };
     struct fixture fixture;

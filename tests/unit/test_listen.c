@@ -57,6 +57,22 @@ TEST(a_long_host_or_one_with_a_zero_byte_is_refused)
     EXPECT_EQ(address_parse(BYTES("127.0.0.1\0x:1"), &address), ERR_SYNTAX);
 }
 
+TEST(loopback_is_told_from_the_rest)
+{
+    static const struct {
+        const char *text;
+        bool is_loopback;
+    } cases[] = {
+        {"127.0.0.1:1", true}, {"127.8.9.10:1", true}, {"[::1]:1", true},       {"0.0.0.0:1", false},
+        {"[::]:1", false},     {"128.0.0.1:1", false}, {"10.0.0.127:1", false}, {"[::2]:1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct address address;
+        EXPECT_EQ(address_parse(bytes_of_text(cases[i].text), &address), OK);
+        EXPECT_EQ(address_is_loopback(&address), cases[i].is_loopback);
+    }
+}
+
 TEST(localhost_is_looked_up)
 {
     struct address address;
@@ -147,7 +163,8 @@ TEST(a_port_that_another_process_shares_is_refused)
 }
 
 RUN_TESTS(TEST_ROW(an_address_is_read_strictly_and_written_back),
-          TEST_ROW(a_long_host_or_one_with_a_zero_byte_is_refused), TEST_ROW(localhost_is_looked_up),
+          TEST_ROW(a_long_host_or_one_with_a_zero_byte_is_refused),
+          TEST_ROW(loopback_is_told_from_the_rest), TEST_ROW(localhost_is_looked_up),
           TEST_ROW(port_0_becomes_a_free_port_and_connecting_works),
           TEST_ROW(a_port_in_use_is_refused_unless_both_share_it),
           TEST_ROW(a_port_that_another_process_shares_is_refused))

@@ -46,5 +46,38 @@ TEST(a_number_survives_the_way_to_text_and_back)
     }
 }
 
+TEST(up_to_three_decimals_are_read_as_thousandths)
+{
+    static const struct {
+        const char *text;
+        uint64_t thousandths; /* UINT64_MAX: refused */
+    } cases[] = {
+        {"0", 0},
+        {"1", 1000},
+        {"0.25", 250},
+        {"007.5", 7500},
+        {"1.001", 1001},
+        {"100", 100000},
+        {"100.001", UINT64_MAX},
+        {"1.0001", UINT64_MAX},
+        {"1.", UINT64_MAX},
+        {".5", UINT64_MAX},
+        {"", UINT64_MAX},
+        {"-1", UINT64_MAX},
+        {"1,5", UINT64_MAX},
+        {"1.5.5", UINT64_MAX},
+        {"1. 5", UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX},
+        {"18446744073709551", UINT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t read = 12345;
+        bool is_read = thousandths_parse(bytes_of_text(cases[i].text), 100000, &read);
+        EXPECT_EQ(is_read, cases[i].thousandths != UINT64_MAX);
+        EXPECT_EQ(read, is_read ? cases[i].thousandths : 12345);
+    }
+}
+
 RUN_TESTS(TEST_ROW(only_canonical_numbers_that_fit_are_read),
-          TEST_ROW(a_number_survives_the_way_to_text_and_back))
+          TEST_ROW(a_number_survives_the_way_to_text_and_back),
+          TEST_ROW(up_to_three_decimals_are_read_as_thousandths))

@@ -184,6 +184,13 @@ TEST(operands_and_role_flags_reach_their_fields)
     assert_string_equal(options.persist_path, "two/values");
     options_fini(&options);
 
+    EXPECT_PARSED(&options, "cache --insight 2 --http-token a-token --listen kv+http://127.0.0.1:0",
+                  &message);
+    EXPECT_EQ(options.insight_spaces, 2);
+    assert_string_equal(options.roles[0].http_token, "a-token");
+    EXPECT_EQ(options.roles[0].listens.items[0].protocol, LISTEN_KV_HTTP);
+    options_fini(&options);
+
     EXPECT_PARSED(&options, "demo --once", &message);
     EXPECT_EQ(options.verb, VERB_DEMO);
     EXPECT(options.demo_once);
@@ -282,6 +289,12 @@ TEST(only_listeners_and_origins_that_can_be_meant_are_taken)
         {"cache --listen tcp://127.0.0.1:0 --listen tcp://127.0.0.1:0", OK},
         {"cache --listen 127.0.0.1:6379", ERR_SYNTAX},
         {"cache --listen http://127.0.0.1:6379", ERR_SYNTAX},
+        {"cache --listen kv+http://127.0.0.1:8081", OK},
+        {"gateway http://a --listen kv+http://127.0.0.1:1", ERR_SYNTAX},
+        {"cache --http-token ~!", OK},
+        {"cache --http-token=", ERR_SYNTAX},
+        {"cache --http-token \x7f", ERR_SYNTAX},
+        {"cache --insight 9", ERR_SYNTAX},
         {"cache --listen udp://127.0.0.1:6379", ERR_SYNTAX},
         {"cache --listen TCP://127.0.0.1:6379", ERR_SYNTAX},
         {"cache --listen tcp://127.0.0.1", ERR_SYNTAX},

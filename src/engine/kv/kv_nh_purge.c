@@ -106,7 +106,9 @@ void kv_nh_purge(const struct kv_call *call)
     uint32_t last = call->argument_count - 1;
     bool is_soft = last > 2 && kv_argument_is(call, last, BYTES("soft"));
 
-    if (kv_argument_is(call, 1, BYTES("tag"))) {
+    if (is_soft && !kv_argument_is(call, 1, BYTES("tag"))) {
+        kv_error(call, "ERR SOFT goes with TAG only"); /* rather than drop what was to be served */
+    } else if (kv_argument_is(call, 1, BYTES("tag"))) {
         purge_tags(call, is_soft);
     } else if (kv_argument_is(call, 1, BYTES("key"))) {
         purge_keys(call);
