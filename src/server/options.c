@@ -643,6 +643,41 @@ static bool check_addresses(const struct options *options, struct buffer *messag
     return is_good;
 }
 
+/* True for a number that is not loopback's; what a name means is found out when it is looked up. */
+static bool is_beyond_loopback(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    bool is_bracketed = address[0] == '[';
+    struct in6_addr six;
+    struct in_addr four;
+    char host[256];
+
+    snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * is_bracketed, address + is_bracketed);
+    if (is_bracketed)
+        return inet_pton(AF_INET6, host, &six) == 1 && !IN6_IS_ADDR_LOOPBACK(&six);
+    return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 != 127;
+}
+
+static bool check_tokens(const struct options *options, struct buffer *message)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct role_options *role = &options->roles[i];
+        for (size_t j = 0; j < role->listens.count && role->http_token == NULL; j++) {
+            const struct listen_option *listen = &role->listens.items[j];
+            if (listen->protocol != LISTEN_KV_HTTP || !is_beyond_loopback(listen->address))
+                continue;
+            options_report(options, listen->where, message,
+                           "kv+http at %s can be reached from other machines; set http-token, or listen at "
+                           "127.0.0.1",
+                           listen->address);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
 static struct place place_of(const struct options *options, size_t offset)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -727,6 +762,7 @@ enum err options_complete(struct options *options, struct buffer *message)
             return err;
     }
     is_good &= check_addresses(options, message);
+    is_good &= check_tokens(options, message);
     return is_good ? OK : ERR_SYNTAX;
 }
 

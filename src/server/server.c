@@ -157,8 +157,8 @@ static enum err open_port(struct server *server, size_t role_index, const struct
     if (listen->protocol == LISTEN_KV_HTTP && !address_is_loopback(&port->address) &&
         server->options->roles[role_index].http_token == NULL) {
         buffer_append_format(message,
-                             "%s: kv+http beyond this machine's loopback needs http-token, or anybody "
-                             "could read and write the cache\n",
+                             "kv+http at %s can be reached from other machines; set http-token, or "
+                             "listen at 127.0.0.1\n",
                              listen->address);
         return ERR_FORBIDDEN;
     }

@@ -200,10 +200,11 @@ class KvHttp(unittest.TestCase):
 
 class Token(unittest.TestCase):
     def test_beyond_loopback_a_token_is_needed(self):
-        refused = subprocess.run([BINARY, "cache", "--listen", "kv+http://0.0.0.0:0"], stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, timeout=30)
-        self.assertNotEqual(refused.returncode, 0)
-        self.assertIn(b"needs http-token", refused.stdout)
+        for address in "0.0.0.0:0", "[::]:0", "0:0":
+            refused = subprocess.run([BINARY, "cache", "--listen", "kv+http://" + address], stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, timeout=30)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn(b"can be reached from other machines; set http-token", refused.stdout, address)
 
     def test_who_bears_the_token_may(self):
         with Nuthatch("cache", "--http-token", "s3cret", "--memory", "16M", listen="kv+http://0.0.0.0:0") as server:

@@ -290,6 +290,12 @@ TEST(only_listeners_and_origins_that_can_be_meant_are_taken)
         {"cache --listen 127.0.0.1:6379", ERR_SYNTAX},
         {"cache --listen http://127.0.0.1:6379", ERR_SYNTAX},
         {"cache --listen kv+http://127.0.0.1:8081", OK},
+        {"cache --listen kv+http://127.9.9.9:8081 --listen kv+http://[::1]:0", OK},
+        {"cache --listen kv+http://0.0.0.0:8081", ERR_SYNTAX},
+        {"cache --listen kv+http://[::]:8081", ERR_SYNTAX},
+        {"cache --listen kv+http://127.0.0.1:0 --listen kv+http://10.0.0.1:0", ERR_SYNTAX},
+        {"cache --listen kv+http://0.0.0.0:8081 --http-token a", OK},
+        {"cache --listen kv+http://a.name:8081", OK}, /* until it is looked up */
         {"gateway http://a --listen kv+http://127.0.0.1:1", ERR_SYNTAX},
         {"cache --http-token ~!", OK},
         {"cache --http-token=", ERR_SYNTAX},
