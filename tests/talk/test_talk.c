@@ -298,10 +298,8 @@ static const struct {
     enum role role;
     const char *listen;
 } folders[] = {
-    {"resp", ROLE_CACHE, "resp://127.0.0.1:0"},
-    {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0"},
-    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0"},
-    {"http", ROLE_MOCK, "http://127.0.0.1:0"},
+    {"resp", ROLE_CACHE, "resp://127.0.0.1:0"},       {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0"},
+    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0"},      {"http", ROLE_MOCK, "http://127.0.0.1:0"},
     {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0"},
 };
 
