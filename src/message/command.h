@@ -30,8 +30,10 @@ enum command_flags {
     COMMAND_DANGEROUS = 1 << 6,  /* in Redis's category @dangerous: loses or tells much */
     COMMAND_ALWAYS = 1 << 7,     /* Redis's "loading" and "stale": answered in any state of the server */
     COMMAND_HANDSHAKE =
-        1 << 8,             /* Redis's "noscript", "no_auth" and "allow_busy": opens or ends a session */
-    COMMAND_ALONE = 1 << 9, /* finds several keys as they are at one moment: no other runs meanwhile */
+        1 << 8,               /* Redis's "noscript", "no_auth" and "allow_busy": opens or ends a session */
+    COMMAND_PUBSUB = 1 << 10, /* about channels; its "keys" are channels, if it has any */
+    COMMAND_CONTAINER = 1 << 11, /* argument 1 names a subcommand */
+    COMMAND_ALONE = 1 << 9,      /* finds several keys as they are at one moment: no other runs meanwhile */
 };
 
 struct command {

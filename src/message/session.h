@@ -1,5 +1,6 @@
 /* session.h — what one cache connection has said about itself. Owned by its connection. */
 #pragma once
+#include "base/list.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -9,6 +10,7 @@ enum { SESSION_NAME_BYTES_MAX = 64 };
 enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
 
 struct reply;
+struct kv_subscriber; /* the engine's */
 
 struct session {
     uint64_t id;             /* unique in this process */
@@ -23,6 +25,12 @@ struct session {
      * holds so much that its client has not read that it is cut now. The connection's. */
     struct reply *(*push_begin)(struct session *session);
     void (*push_end)(struct session *session);
+    /* No further command is to be run until go_on, which is the connection's: what its commands have
+     * brought about is more than could be dealt with as yet. Both are told on the session's worker. */
+    bool must_wait;
+    struct list in_waiting;
+    void (*go_on)(struct session *session);
+    struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
     char peer[64], local[64]; /* "127.0.0.1:5000" */

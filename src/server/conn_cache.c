@@ -95,6 +95,11 @@ static void push_end(struct session *session)
         conn_update_deadline(cache->conn);
 }
 
+static void go_on(struct session *session)
+{
+    conn_release_input(CONTAINER_OF(session, struct cache_conn, session)->conn);
+}
+
 static struct cache_conn *begin(struct conn *conn, struct bytes input)
 {
     struct cache_conn *cache = calloc(1, sizeof *cache);
@@ -108,6 +113,7 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     cache->session.resp_version = 2;
     cache->session.push_begin = push_begin;
     cache->session.push_end = push_end;
+    cache->session.go_on = go_on;
     address_of_peer(conn->stream.fd, cache->session.peer);
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
@@ -182,6 +188,10 @@ static size_t received(struct conn *conn, struct bytes input)
         enum parse result = PARSE_DONE;
         size_t count = 0;
 
+        if (UNLIKELY(cache->session.must_wait)) {
+            conn_hold_input(conn);
+            break;
+        }
         if (stream_queued_bytes(&conn->stream) > worker->limits->output_bytes_max) {
             conn_hold_input(conn); /* the client does not read: its answers must not fill our memory */
             stream_want_drained(&conn->stream);
@@ -254,6 +264,7 @@ static void closed(struct conn *conn)
 
     if (cache == NULL)
         return;
+    kv_session_end(&conn->worker->kv, &cache->session);
     if (cache->wire == WIRE_RESP)
         resp_parser_fini(&cache->resp);
     else

@@ -117,6 +117,19 @@ void kv_run_subcommand(const struct kv_call *call, const struct kv_subcommand *r
     rows[i].run(call);
 }
 
+void kv_full_name(const struct kv_call *call, char name[KV_FULL_NAME_BYTES])
+{
+    const struct command_row *row = command_row(call->id);
+    int size = snprintf(name, KV_FULL_NAME_BYTES, "%s", row->name);
+
+    if (!(row->flags & COMMAND_CONTAINER) || call->argument_count < 2)
+        return;
+    name[size++] = '|';
+    for (size_t i = 0; i < call->arguments[1].size && size < KV_FULL_NAME_BYTES - 1; i++)
+        name[size++] = byte_to_lower(call->arguments[1].data[i]);
+    name[size] = '\0';
+}
+
 bool kv_copy_name(char *destination, struct bytes name)
 {
     if (name.size > SESSION_NAME_BYTES_MAX)
@@ -151,12 +164,6 @@ static void say_unknown(const struct kv_call *call)
     reply_error(call->reply, bytes_of(text, (size_t)size));
 }
 
-static void say_nothing(struct reply *reply, const struct outcome *outcome)
-{
-    (void)reply;
-    (void)outcome;
-}
-
 void kv_execute(const struct kv_call *call)
 {
     const struct dispatch *row = &dispatch[call->id];
@@ -185,11 +192,31 @@ static void run(const struct kv_call *call)
     }
 }
 
+/* Lets through what is no answer, such as what has become of a subscription: silence is about answers. */
+struct push_filter {
+    struct reply reply;
+    struct reply *to;
+    size_t left_count; /* of the present push */
+};
+
+static void say_pushes(struct reply *reply, const struct outcome *outcome)
+{
+    struct push_filter *filter = CONTAINER_OF(reply, struct push_filter, reply);
+
+    if (outcome->kind == OUTCOME_push)
+        filter->left_count = outcome->count + 1;
+    if (filter->left_count == 0)
+        return;
+    filter->left_count--;
+    reply_say(filter->to, outcome);
+}
+
 static void run_silently(struct kv_call *call, const struct command *command)
 {
-    struct reply silent = {say_nothing}, *reply = call->reply;
+    struct reply *reply = call->reply;
+    struct push_filter silent = {{say_pushes}, reply, 0};
 
-    call->reply = &silent;
+    call->reply = &silent.reply;
     if (call->session->silence == SILENCE_NEXT)
         call->session->silence = SILENCE_NONE;
     /* CLIENT REPLY ON ends the silence and is the first to be answered. */
@@ -219,6 +246,12 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
         run_silently(&call, command);
     if (UNLIKELY(kv->own_letters.first != NULL))
         kv_read_own_letters(kv);
+}
+
+void kv_session_end(struct kv *kv, struct session *session)
+{
+    kv_unsubscribe_from_all(kv, session);
+    kv_publisher_ends(session);
 }
 
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)

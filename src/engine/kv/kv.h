@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "base/now.h"
 #include "engine/kv/kv_hub.h"
+#include "engine/kv/kv_pubsub.h"
 #include "message/command.h"
 #include "message/outcome.h"
 #include "message/session.h"
@@ -34,6 +35,7 @@ struct kv {
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */
     struct kv_letters own_letters;
+    struct kv_subscriptions subscriptions; /* of this worker's sessions */
 };
 
 /* Around commands that arrived together. */
@@ -61,6 +63,9 @@ static inline void kv_go_together(struct kv *kv)
  * resp_version, names. */
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
             struct reply *reply);
+
+/* The session is gone: forgets what it has here. On its worker's thread, outside of commands. */
+void kv_session_end(struct kv *kv, struct session *session);
 
 /* Asks memory for what these commands will look up: a hint before running them one by one. */
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands,

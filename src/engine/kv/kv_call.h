@@ -72,6 +72,10 @@ void kv_integer_error(const struct kv_call *call);
 /* "ERR wrong number of arguments for '<name>' command". */
 void kv_arity_error(const struct kv_call *call, const char *name);
 
+/* The command's name as Redis's errors tell it, terminated: "get", or "client|id" of a subcommand. */
+enum { KV_FULL_NAME_BYTES = 96 };
+void kv_full_name(const struct kv_call *call, char name[KV_FULL_NAME_BYTES]);
+
 /* A subcommand of CLIENT or COMMAND; arity counts the container's name too. */
 struct kv_subcommand {
     const char *name; /* lower case */

@@ -32,11 +32,18 @@ static void say_words(const struct kv_call *call, const struct word_if *words, s
 static void say_flags(const struct kv_call *call, unsigned flags)
 {
     const struct word_if words[] = {
-        {"write", flags & COMMAND_WRITE},        {"readonly", flags & COMMAND_READONLY},
-        {"denyoom", flags & COMMAND_DENYOOM},    {"admin", flags & COMMAND_ADMIN},
-        {"noscript", flags & COMMAND_HANDSHAKE}, {"loading", flags & COMMAND_ALWAYS},
-        {"stale", flags & COMMAND_ALWAYS},       {"fast", flags & COMMAND_FAST},
-        {"no_auth", flags & COMMAND_HANDSHAKE},  {"allow_busy", flags & COMMAND_HANDSHAKE},
+        {"write", flags & COMMAND_WRITE},
+        {"readonly", flags & COMMAND_READONLY},
+        {"denyoom", flags & COMMAND_DENYOOM},
+        {"admin", flags & COMMAND_ADMIN},
+        {"pubsub", flags & COMMAND_PUBSUB},
+        {"noscript",
+         flags & COMMAND_HANDSHAKE || (flags & (COMMAND_PUBSUB | COMMAND_FAST)) == COMMAND_PUBSUB},
+        {"loading", flags & COMMAND_ALWAYS},
+        {"stale", flags & COMMAND_ALWAYS},
+        {"fast", flags & COMMAND_FAST},
+        {"no_auth", flags & COMMAND_HANDSHAKE},
+        {"allow_busy", flags & COMMAND_HANDSHAKE},
     };
     say_words(call, words, COUNT_OF(words));
 }
@@ -50,6 +57,7 @@ static void say_categories(const struct kv_call *call, const struct command_row 
         {"@read", row->flags & COMMAND_READONLY},
         {"@write", row->flags & COMMAND_WRITE},
         {"@string", is_string},
+        {"@pubsub", row->flags & COMMAND_PUBSUB},
         {"@admin", row->flags & COMMAND_ADMIN},
         {"@fast", row->flags & COMMAND_FAST},
         {"@slow", !(row->flags & COMMAND_FAST)},
@@ -62,10 +70,9 @@ static void say_categories(const struct kv_call *call, const struct command_row 
 static void say_key_specifications(const struct kv_call *call, const struct command_row *row)
 {
     const struct word_if flags[] = {
-        {"RO", row->flags & COMMAND_READONLY},
-        {"access", row->flags & COMMAND_READONLY},
-        {"RW", row->flags & COMMAND_WRITE},
-        {"update", row->flags & COMMAND_WRITE},
+        {"RO", row->flags & COMMAND_READONLY},    {"access", row->flags & COMMAND_READONLY},
+        {"RW", row->flags & COMMAND_WRITE},       {"update", row->flags & COMMAND_WRITE},
+        {"not_key", row->flags & COMMAND_PUBSUB},
     };
 
     reply_aggregate(call->reply, OUTCOME_set, row->first_key != 0);

@@ -13,6 +13,8 @@ void kv_ping(const struct kv_call *call)
 {
     if (call->argument_count > 2)
         kv_arity_error(call, "ping");
+    else if (UNLIKELY(call->session->subscriber != NULL) && kv_ping_subscriber(call))
+        return;
     else if (call->argument_count == 2)
         reply_value(call->reply, call->arguments[1]);
     else
@@ -31,6 +33,7 @@ void kv_reset(const struct kv_call *call)
 {
     struct session *session = call->session;
 
+    kv_unsubscribe_from_all(call->kv, session);
     session->space = 0;
     session->resp_version = 2;
     session->silence = SILENCE_NONE;

@@ -11,7 +11,9 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
         return ERR_NO_MEMORY;
     *hub = (struct kv_hub){.worker_count = worker_count, .call = call, .call_context = call_context};
     hub->mailboxes = aligned_alloc(alignof(struct kv_mailbox), worker_count * sizeof *hub->mailboxes);
-    if (hub->mailboxes == NULL || kv_gate_init(&hub->gate, worker_count) != OK) {
+    if (hub->mailboxes == NULL || kv_pubsub_table_create(worker_count, &hub->topics) != OK ||
+        kv_gate_init(&hub->gate, worker_count) != OK) {
+        kv_pubsub_table_destroy(hub->topics);
         free(hub->mailboxes);
         free(hub);
         return ERR_NO_MEMORY;
@@ -51,6 +53,7 @@ void kv_hub_destroy(struct kv_hub *hub)
         pthread_mutex_destroy(&hub->mailboxes[i].lock);
     }
     kv_gate_fini(&hub->gate);
+    kv_pubsub_table_destroy(hub->topics);
     free(hub->mailboxes);
     free(hub);
 }
@@ -73,6 +76,19 @@ void kv_send(struct kv_hub *hub, struct kv *from, unsigned worker, struct kv_let
         hub->call(hub->call_context, worker);
 }
 
+void kv_call_worker(struct kv_hub *hub, unsigned worker)
+{
+    struct kv_mailbox *mailbox = &hub->mailboxes[worker];
+    bool must_call;
+
+    pthread_mutex_lock(&mailbox->lock);
+    must_call = !mailbox->is_called;
+    mailbox->is_called = true;
+    pthread_mutex_unlock(&mailbox->lock);
+    if (must_call && hub->call != NULL)
+        hub->call(hub->call_context, worker);
+}
+
 void kv_read_letters(struct kv *kv)
 {
     struct kv_mailbox *mailbox = &kv->hub->mailboxes[kv->number];
@@ -85,6 +101,7 @@ void kv_read_letters(struct kv *kv)
     pthread_mutex_unlock(&mailbox->lock);
     read_all(kv, letters);
     kv_read_own_letters(kv); /* what reading them has brought about */
+    kv_publishers_go_on(kv);
 }
 
 void kv_read_own_letters(struct kv *kv)

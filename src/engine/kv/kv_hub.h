@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "engine/kv/kv_gate.h"
+#include "engine/kv/kv_pubsub_table.h"
 #include <stdint.h>
 
 struct kv;
@@ -27,12 +28,16 @@ struct kv_mailbox {
     alignas(64) pthread_mutex_t lock;
     struct kv_letters letters;
     bool is_called; /* the worker will look */
+    /* Messages of channels on their way to this worker, and whether somebody waits until they are told. */
+    _Atomic size_t untold_bytes;
+    _Atomic bool is_waited_for;
 };
 
 struct kv_hub {
     struct kv_gate gate;
     struct kv_mailbox *mailboxes; /* one per worker */
     unsigned worker_count;
+    struct kv_pubsub_table *topics;
     /* Has kv_read_letters called on that worker's thread. Any thread. */
     void (*call)(void *context, unsigned worker);
     void *call_context;
@@ -49,6 +54,9 @@ void kv_hub_destroy(struct kv_hub *hub);
 /* Sends a letter, which is the hub's from now on, to a worker. `from` is the sender's engine; null if the
  * sender is no worker. */
 void kv_send(struct kv_hub *hub, struct kv *from, unsigned worker, struct kv_letter *letter);
+
+/* Has the worker look, as if a letter had come. Any thread. */
+void kv_call_worker(struct kv_hub *hub, unsigned worker);
 
 /* Reads what has arrived for this worker; on its thread, outside of commands. */
 void kv_read_letters(struct kv *kv);
