@@ -82,6 +82,9 @@ NH_API uint32_t nh_abi_version(void);
 
 /* Set `size` to sizeof(nh_options); leave what you do not care about zero. (The same holds for the other
  * structs with a size: it lets a program and a library of different versions work together.) */
+#define NH_DROPPED_EXPIRED 1
+#define NH_DROPPED_EVICTED 2
+
 typedef struct nh_options {
     size_t size;
     uint64_t memory_bytes;    /* the limit, all included; 0: 64 MiB; 1 MiB to 16 TiB */
@@ -90,6 +93,11 @@ typedef struct nh_options {
     uint32_t insight_spaces;  /* keep a miss-ratio curve for the first so many spaces that are read, at most
                                * 8, in 256 KiB each, and the hot keys of all. 0: no insight */
     uint32_t huge_pages;      /* not 0: ask for transparent huge pages, but for the bookkeeping */
+    /* Told of each key that leaves by itself: `cause` says why. An expired key may be missing for a while
+     * before it leaves. Called on any thread, inside a call of the store's and with locks of the store
+     * held: it may copy the key, which is good during the call only, and must not call the store. */
+    void (*dropped)(void *context, nh_key key, int32_t cause);
+    void *dropped_context;
 } nh_options;
 
 /* Returns NH_OK with `*store`; NH_RANGE, also if insight leaves too little of so small a memory;

@@ -22,6 +22,7 @@ struct cache_conn {
     struct conn *conn;
     struct session session;
     struct rendering pushed; /* what is said beside answers */
+    int64_t behind_since_ms; /* when more than a little of it began to wait to be read; 0: none does */
     union {
         struct resp_parser resp;
         struct memcached_parser memcached;
@@ -85,12 +86,43 @@ static struct reply *push_begin(struct session *session)
     return &cache->pushed.reply;
 }
 
+/* Redis's two limits of a subscriber that does not read: much at any moment, less for long. */
+static bool is_too_far_behind(struct cache_conn *cache)
+{
+    enum { BEHIND_MS_MAX = 60 * 1000 };
+    size_t queued_bytes = stream_queued_bytes(&cache->conn->stream);
+    uint64_t bytes_max = cache->conn->worker->limits->pushed_bytes_max;
+    int64_t now_ms;
+
+    if (LIKELY(queued_bytes <= bytes_max / 4)) {
+        cache->behind_since_ms = 0;
+        return false;
+    }
+    now_ms = loop_now(cache->conn->worker->loop).mono_ms;
+    if (cache->behind_since_ms == 0)
+        cache->behind_since_ms = now_ms;
+    return queued_bytes > bytes_max || now_ms - cache->behind_since_ms > BEHIND_MS_MAX;
+}
+
+static void cut_subscriber(struct conn *conn)
+{
+    log_write_limited(conn->worker->log, LOG_WARNING, LOG_KIND_CAP,
+                      "a subscriber was cut: it has not read %zu bytes of what was published to it (see "
+                      "--pubsub-output-max)",
+                      stream_queued_bytes(&conn->stream));
+    counters_add(&conn->worker->counters, METRIC_subscribers_cut, 1);
+    conn->closing = true;
+    stream_abort(&conn->stream);
+}
+
 static void push_end(struct session *session)
 {
     struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
 
     if (cache->pushed.is_too_large)
         cut(cache->conn);
+    else if (UNLIKELY(is_too_far_behind(cache)))
+        cut_subscriber(cache->conn);
     else
         conn_update_deadline(cache->conn);
 }

@@ -1,5 +1,6 @@
 #include "server/options.h"
 #include "base/number.h"
+#include "engine/kv/kv_notify.h"
 #include "server/nearest.h"
 #include <arpa/inet.h>
 #include <assert.h>
@@ -184,6 +185,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
             if (choices[i].type == row->type && choices[i].value == value)
                 buffer_append(out, bytes_of_text(choices[i].word));
         return;
+    case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
@@ -210,6 +212,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
             between = "|";
         }
         return;
+    case OPTION_TYPE_events: buffer_append_literal(out, "LETTERS"); return;
     case OPTION_TYPE_flag: return;
     case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
     case OPTION_TYPE_path: buffer_append_literal(out, "FILE"); return;
@@ -295,6 +298,7 @@ static enum err set_number(const struct option_row *row, void *base, struct byte
         break;
     case OPTION_TYPE_loop:
     case OPTION_TYPE_level:
+    case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
@@ -465,6 +469,18 @@ static enum err set_listen(const struct option_row *row, void *base, struct byte
     return refuse_listen(role->role, text, "has an unknown scheme", why);
 }
 
+static enum err set_events(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+{
+    uint32_t *flags = (uint32_t *)(void *)((char *)base + row->offset);
+
+    if (kv_notify_parse(text, flags))
+        return OK;
+    buffer_append_format(
+        why, "\"%s\" names no events; write letters of \"A" KV_NOTIFY_LETTERS "\", such as KEA, or none",
+        shown_text(text).text);
+    return ERR_SYNTAX;
+}
+
 enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
                     struct buffer *why)
 {
@@ -474,6 +490,7 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
     case OPTION_TYPE_duration: return set_number(row, base, text, why);
     case OPTION_TYPE_loop:
     case OPTION_TYPE_level: return set_choice(row, base, text, why);
+    case OPTION_TYPE_events: return set_events(row, base, text, why);
     case OPTION_TYPE_flag: *(bool *)((char *)base + row->offset) = true; return OK;
     case OPTION_TYPE_url:
         if (!is_http_url(text)) {

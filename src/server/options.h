@@ -64,6 +64,7 @@ struct listen_list {
 #define OPTION_FIELD_duration(field) int64_t field;
 #define OPTION_FIELD_loop(field)     enum loop_kind field;
 #define OPTION_FIELD_level(field)    enum log_level field;
+#define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify.h */
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;
@@ -127,6 +128,7 @@ enum option_type {
     OPTION_TYPE_duration,
     OPTION_TYPE_loop,
     OPTION_TYPE_level,
+    OPTION_TYPE_events,
     OPTION_TYPE_flag,
     OPTION_TYPE_url,
     OPTION_TYPE_path,

@@ -1,4 +1,5 @@
 #include "server/server.h"
+#include "engine/kv/kv_notify.h"
 #include "net/listen.h"
 #include "server/file.h"
 #include "server/worker.h"
@@ -124,6 +125,7 @@ static void set_limits(struct server *server)
         .input_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .output_bytes_max = 1024 * 1024,
         .answer_bytes_max = (uint64_t)options->connection_buffer_bytes,
+        .pushed_bytes_max = (uint64_t)options->pubsub_output_bytes_max,
         .http_idle_ms = options->idle_timeout_ms,
         .cache_idle_ms = options->cache_idle_timeout_ms,
         .head_ms = options->header_timeout_ms,
@@ -208,6 +210,12 @@ static enum err open_ports(struct server *server, struct buffer *message)
     return OK;
 }
 
+/* The store's `dropped`: any thread, inside the store. */
+static void note_dropped(void *context, nh_key key, int32_t cause)
+{
+    kv_notify_dropped(context, key, cause == NH_DROPPED_EXPIRED ? KV_EVENT_expired : KV_EVENT_evicted);
+}
+
 static enum err create_store(struct server *server, struct buffer *message)
 {
     const struct options *options = server->options;
@@ -215,7 +223,9 @@ static enum err create_store(struct server *server, struct buffer *message)
                         .memory_bytes = (uint64_t)options->memory_bytes,
                         .value_bytes_max = (uint64_t)options->value_bytes_max,
                         .insight_spaces = (uint32_t)options->insight_spaces,
-                        .huge_pages = 1};
+                        .huge_pages = 1,
+                        .dropped = note_dropped,
+                        .dropped_context = server->hub};
     nh_result result;
 
     /* A small memory with the default largest value is no mistake of the operator's. */
@@ -449,10 +459,12 @@ enum err server_create(const struct options *options, struct log *log, const str
     err = check_persist(options, message);
     if (err == OK)
         err = open_ports(server, message);
-    if (err == OK && keeps_something(options))
-        err = create_store(server, message);
     if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
+    if (err == OK)
+        kv_notify_begin(server->hub, options->notify_events);
+    if (err == OK && keeps_something(options))
+        err = create_store(server, message);
     for (size_t i = 0; i < options->role_count && err == OK; i++)
         err = create_role(server, i, message);
     for (size_t i = 0; i < server->worker_count && err == OK; i++)

@@ -30,6 +30,7 @@ struct conn_limits {
     uint64_t input_bytes_max;  /* received and not yet dealt with */
     uint64_t output_bytes_max; /* queued: beyond it the connection reads no further requests */
     uint64_t answer_bytes_max; /* queued by one batch of commands: beyond it the connection is cut */
+    uint64_t pushed_bytes_max; /* queued of what subscribers are told: beyond it they are cut */
     int64_t http_idle_ms, cache_idle_ms; /* 0: never */
     int64_t head_ms, body_ms, write_ms;
 };

@@ -234,6 +234,7 @@ static void drop(struct pass *pass, struct bucket *head, struct place place, str
         lease_end_if_purged(pass->store, key_hash(pass->store->hash_seed, record_nh_key(record)), record,
                             fate == FATE_ALIVE);
     tally_fate(pass->tally, fate, &pass->tally->evicted);
+    tell_dropped(pass->store, record, fate, true);
     index_remove(&pass->store->index, head, place);
     record_forget(pass->store, pass->tally, record);
     pass->freed_count++;

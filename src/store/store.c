@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum {
-    ABI_VERSION = 2,
+    ABI_VERSION = 3,
     BYTES_PER_TAG_SLOT = 4096,
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
@@ -185,6 +185,8 @@ nh_result nh_create(const nh_options *options, nh_store **created)
     store->arena = (struct arena){mapping + layout.bookkeeping_bytes,
                                   (struct segment *)(void *)(mapping + layout.segments_at),
                                   layout.segment_count, layout.segment_shift};
+    store->dropped = wanted.dropped;
+    store->dropped_context = wanted.dropped_context;
     if (wanted.huge_pages != 0)
         want_huge_pages(&store->arena);
     store->inline_bytes_max = segment_bytes(&store->arena) / 2;

@@ -65,6 +65,8 @@ struct nh_store {
     _Atomic uint64_t copied_bytes; /* lent beyond the bound */
     alignas(64) _Atomic uint32_t pinned_segments;
     struct lock large_pins_lock;
+    void (*dropped)(void *context, nh_key key, int32_t cause); /* the caller's, or null */
+    void *dropped_context;
 };
 
 static inline void count_up(_Atomic uint64_t *counter, uint64_t more)
@@ -129,6 +131,18 @@ static inline void tally_fate(struct tally *tally, enum fate fate, _Atomic uint6
     case FATE_PURGED: tally_count(&tally->purged); return;
     case FATE_CLEARED: return; /* it counted as gone when its space was cleared */
     }
+}
+
+/* Tells the caller that a record leaves by itself, with its chain locked and its bytes still there. */
+static inline void tell_dropped(const nh_store *store, struct record *record, enum fate fate,
+                                bool is_evicted)
+{
+    if (LIKELY(store->dropped == NULL) || record_traits(record) & RECORD_NEGATIVE)
+        return;
+    if (fate == FATE_EXPIRED)
+        store->dropped(store->dropped_context, record_nh_key(record), NH_DROPPED_EXPIRED);
+    else if (fate == FATE_ALIVE && is_evicted)
+        store->dropped(store->dropped_context, record_nh_key(record), NH_DROPPED_EVICTED);
 }
 
 /* Takes a record into the counts when the index points at it, and out when it no longer does, with its

@@ -99,6 +99,7 @@ static void forget_old(struct write *write, _Atomic uint64_t *alive)
 
     if (alive != NULL || write->old_fate != FATE_ALIVE)
         tally_fate(tally, write->old_fate, alive);
+    tell_dropped(write->store, write->old, write->old_fate, false);
     record_forget(write->store, tally, write->old);
     if (record_traits(write->old) & RECORD_LARGE) {
         write->retired = large_first(&write->store->arena, write->old);

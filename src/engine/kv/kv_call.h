@@ -32,21 +32,27 @@ static inline nh_bytes kv_nh_bytes(struct bytes bytes) { return (nh_bytes){bytes
 
 static inline struct bytes kv_bytes(nh_bytes bytes) { return bytes_of(bytes.data, bytes.size); }
 
+/* Tells that a key was asked for and is not there. */
+void kv_tell_miss(const struct kv_call *call, nh_key key);
+
 /* A hit or a miss of this worker. */
-static inline nh_result kv_count_read(const struct kv_call *call, nh_result result)
+static inline nh_result kv_count_read(const struct kv_call *call, nh_key key, nh_result result)
 {
     counters_add(call->kv->counters, result == NH_OK ? METRIC_get_hits : METRIC_get_misses, 1);
+    if (UNLIKELY(result == NH_MISSING) &&
+        UNLIKELY(atomic_load_explicit(&call->kv->hub->listener_count, memory_order_relaxed) != 0))
+        kv_tell_miss(call, key);
     return result;
 }
 
 /* nh_borrow and nh_peek, counted. */
 static inline nh_result kv_borrow(const struct kv_call *call, nh_key key, nh_value *value)
 {
-    return kv_count_read(call, nh_borrow(call->kv->store, call->now.mono_ms, key, value));
+    return kv_count_read(call, key, nh_borrow(call->kv->store, call->now.mono_ms, key, value));
 }
 static inline nh_result kv_peek(const struct kv_call *call, nh_key key, nh_value *value)
 {
-    return kv_count_read(call, nh_peek(call->kv->store, call->now.mono_ms, key, value));
+    return kv_count_read(call, key, nh_peek(call->kv->store, call->now.mono_ms, key, value));
 }
 
 /* Runs a command that exists, has its arguments and has passed the guards. */

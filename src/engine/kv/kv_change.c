@@ -1,11 +1,12 @@
 #include "engine/kv/kv_change.h"
+#include "engine/kv/kv_notify.h"
 
 void kv_tell_change(const struct kv_call *call, nh_key key, enum kv_event event)
 {
-    (void)call;
-    (void)key;
-    (void)event;
+    kv_notify(call, key, event);
 }
+
+void kv_tell_miss(const struct kv_call *call, nh_key key) { kv_notify(call, key, KV_EVENT_keymiss); }
 
 void kv_tell_flush(const struct kv_call *call, uint32_t space)
 {

@@ -33,11 +33,19 @@ struct kv_mailbox {
     _Atomic bool is_waited_for;
 };
 
+/* Keyspace notifications: see kv_notify.h. */
+struct kv_notifications {
+    _Atomic uint32_t flags;
+    _Atomic size_t waiting_bytes; /* of keys that left by themselves and wait to be told */
+    _Atomic uint64_t lost_count;  /* of those that were too many, and are not counted by a worker yet */
+};
+
 struct kv_hub {
     struct kv_gate gate;
     struct kv_mailbox *mailboxes; /* one per worker */
     unsigned worker_count;
     struct kv_pubsub_table *topics;
+    struct kv_notifications notifications;
     /* Has kv_read_letters called on that worker's thread. Any thread. */
     void (*call)(void *context, unsigned worker);
     void *call_context;

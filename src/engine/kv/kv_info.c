@@ -98,6 +98,10 @@ static void write_stats(struct info *info)
     NUMBER(info, "stale_served", info->stats.stale_served);
     NUMBER(info, "keyspace_hits", metrics[METRIC_get_hits]);
     NUMBER(info, "keyspace_misses", metrics[METRIC_get_misses]);
+    NUMBER(info, "pubsub_channels", kv_pubsub_table_topics(info->call->kv->hub->topics, KV_TOPIC_CHANNEL));
+    NUMBER(info, "pubsub_patterns", kv_pubsub_table_topics(info->call->kv->hub->topics, KV_TOPIC_PATTERN));
+    NUMBER(info, "pubsubshard_channels",
+           kv_pubsub_table_topics(info->call->kv->hub->topics, KV_TOPIC_SHARD));
     NUMBER(info, "rejected_writes", info->stats.rejected);
     NUMBER(info, "protocol_errors", metrics[METRIC_protocol_errors]);
 }

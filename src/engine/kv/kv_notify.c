@@ -1,0 +1,180 @@
+#include "engine/kv/kv_notify.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DROPPED_BYTES_MAX = 4 << 20 };
+
+static const struct {
+    char letter; /* the class */
+    const char *name;
+} events[] = {
+#define EVENT(id, class, name) {class, name},
+#include "tables/kv_events.def"
+#undef EVENT
+};
+
+/* ---- the flags ------------------------------------------------------------------------------------ */
+
+static uint32_t flag_of(char letter)
+{
+    const char *at = letter != '\0' ? strchr(KV_NOTIFY_LETTERS, letter) : NULL;
+    return at != NULL ? UINT32_C(1) << (at - KV_NOTIFY_LETTERS) : 0;
+}
+
+static uint32_t flags_of(const char *letters)
+{
+    uint32_t flags = 0;
+
+    for (; *letters != '\0'; letters++)
+        flags |= flag_of(*letters);
+    return flags;
+}
+
+#define CLASSES "g$lshzxetd" /* what A stands for */
+
+bool kv_notify_parse(struct bytes text, uint32_t *flags)
+{
+    uint32_t all = 0;
+
+    for (size_t i = 0; i < text.size; i++) {
+        uint32_t flag = text.data[i] == 'A' ? flags_of(CLASSES) : flag_of(text.data[i]);
+        if (flag == 0)
+            return false;
+        all |= flag;
+    }
+    *flags = all;
+    return true;
+}
+
+size_t kv_notify_format(uint32_t flags, char text[KV_NOTIFY_TEXT_BYTES])
+{
+    uint32_t all = flags_of(CLASSES);
+    size_t size = 0;
+
+    /* Redis does not tell n behind A. */
+    if ((flags & all) == all) {
+        text[size++] = 'A';
+        flags &= ~(all | flag_of('n'));
+    }
+    for (const char *letter = KV_NOTIFY_LETTERS; *letter != '\0'; letter++)
+        if (flags & flag_of(*letter))
+            text[size++] = *letter;
+    return size;
+}
+
+/* Without a kind of channel nothing is told, whatever the classes. */
+static bool are_wanted(uint32_t flags)
+{
+    uint32_t kinds = flag_of('K') | flag_of('E');
+    return (flags & kinds) != 0 && (flags & ~kinds) != 0;
+}
+
+void kv_notify_begin(struct kv_hub *hub, uint32_t flags)
+{
+    atomic_store_explicit(&hub->notifications.flags, flags, memory_order_relaxed);
+    if (are_wanted(flags))
+        atomic_fetch_add_explicit(&hub->listener_count, 1, memory_order_relaxed);
+}
+
+void kv_notify_set(const struct kv_call *call, uint32_t flags)
+{
+    struct kv_hub *hub = call->kv->hub;
+    uint32_t before = atomic_exchange_explicit(&hub->notifications.flags, flags, memory_order_relaxed);
+
+    if (are_wanted(flags) && !are_wanted(before))
+        kv_listen(call);
+    else if (!are_wanted(flags) && are_wanted(before))
+        kv_unlisten(hub);
+}
+
+/* ---- telling -------------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct kv_hub *hub, uint32_t flags, enum kv_event event)
+{
+    return are_wanted(flags) && (flags & flag_of(events[event].letter)) != 0 &&
+           (kv_pubsub_table_topics(hub->topics, KV_TOPIC_CHANNEL) > 0 ||
+            kv_pubsub_table_topics(hub->topics, KV_TOPIC_PATTERN) > 0);
+}
+
+/* Publishes `text` to "__<kind>@<space>__:<name>". A notification that there is no memory for is none. */
+static void publish(struct kv *kv, struct session *session, const char *kind, uint32_t space,
+                    struct bytes name, struct bytes text)
+{
+    struct buffer channel = {0};
+    uint64_t subscription_count;
+
+    buffer_append_format(&channel, "__%s@%u__:", kind, (unsigned)space);
+    buffer_append(&channel, name);
+    if (!channel.failed)
+        (void)kv_publish_message(kv, session, KV_TOPIC_CHANNEL, buffer_bytes(&channel), text,
+                                 &subscription_count);
+    buffer_fini(&channel);
+}
+
+static void tell(struct kv *kv, struct session *session, uint32_t flags, uint32_t space, struct bytes key,
+                 enum kv_event event)
+{
+    struct bytes name = bytes_of_text(events[event].name);
+
+    if (flags & flag_of('K'))
+        publish(kv, session, "keyspace", space, key, name);
+    if (flags & flag_of('E'))
+        publish(kv, session, "keyevent", space, name, key);
+}
+
+void kv_notify(const struct kv_call *call, nh_key key, enum kv_event event)
+{
+    uint32_t flags = kv_notify_flags(call->kv->hub);
+
+    if (is_wanted(call->kv->hub, flags, event))
+        tell(call->kv, call->session, flags, key.space, bytes_of(key.data, key.size), event);
+}
+
+/* ---- keys that leave by themselves ---------------------------------------------------------------- */
+
+struct dropped {
+    struct kv_letter letter;
+    enum kv_event event;
+    uint32_t space;
+    size_t key_bytes;
+    char key[];
+};
+
+static void read_dropped(struct kv *kv, struct kv_letter *letter)
+{
+    struct dropped *dropped = CONTAINER_OF(letter, struct dropped, letter);
+
+    if (kv != NULL) {
+        struct kv_notifications *notifications = &kv->hub->notifications;
+        uint64_t lost_count = atomic_exchange(&notifications->lost_count, 0);
+        uint32_t flags = kv_notify_flags(kv->hub);
+
+        atomic_fetch_sub(&notifications->waiting_bytes, sizeof *dropped + dropped->key_bytes);
+        if (is_wanted(kv->hub, flags, dropped->event))
+            tell(kv, NULL, flags, dropped->space, bytes_of(dropped->key, dropped->key_bytes),
+                 dropped->event);
+        if (lost_count > 0)
+            counters_add(kv->counters, METRIC_notifications_lost, lost_count);
+    }
+    free(dropped);
+}
+
+void kv_notify_dropped(struct kv_hub *hub, nh_key key, enum kv_event event)
+{
+    struct kv_notifications *notifications = &hub->notifications;
+    size_t bytes = sizeof(struct dropped) + key.size;
+    struct dropped *dropped = NULL;
+
+    if (key.space >= KV_SPACES || !is_wanted(hub, kv_notify_flags(hub), event))
+        return;
+    if (atomic_fetch_add(&notifications->waiting_bytes, bytes) + bytes <= DROPPED_BYTES_MAX)
+        dropped = malloc(bytes);
+    if (dropped == NULL) {
+        atomic_fetch_sub(&notifications->waiting_bytes, bytes);
+        atomic_fetch_add(&notifications->lost_count, 1);
+        return;
+    }
+    *dropped = (struct dropped){{NULL, read_dropped}, event, key.space, key.size};
+    memcpy(dropped->key, key.data, key.size);
+    kv_send(hub, NULL, 0, &dropped->letter);
+}
