@@ -130,15 +130,22 @@ static nh_result exchange_if(const struct kv_call *call, const struct set_option
     }
 }
 
+static void tell_set(const struct kv_call *call, const struct set_options *options)
+{
+    kv_changed(call, kv_key(call, 1), KV_EVENT_set);
+    if (options->put.ttl_ms != 0)
+        kv_changed(call, kv_key(call, 1), KV_EVENT_expire);
+}
+
 static void set_and_get(const struct kv_call *call, const struct set_options *options)
 {
     nh_value before;
     int32_t had_before = 0;
     nh_result result = exchange_if(call, options, &before, &had_before);
 
+    (void)kv_count_read(call, kv_key(call, 1), had_before ? NH_OK : NH_MISSING);
     if (result == NH_OK)
-        kv_changed(call, kv_key(call, 1), KV_EVENT_set);
-    counters_add(call->kv->counters, had_before ? METRIC_get_hits : METRIC_get_misses, 1);
+        tell_set(call, options);
     if (result != NH_OK && result != NH_EXISTS && result != NH_MISSING) {
         kv_refused(call, result);
         if (had_before)
@@ -175,7 +182,7 @@ void kv_set(const struct kv_call *call)
         break;
     }
     if (LIKELY(result == NH_OK)) {
-        kv_changed(call, kv_key(call, 1), KV_EVENT_set);
+        tell_set(call, &options);
         reply_kind(call->reply, OUTCOME_ok);
     } else if (result == NH_EXISTS || result == NH_MISSING)
         reply_kind(call->reply, OUTCOME_nothing);
@@ -252,7 +259,7 @@ static void increment(const struct kv_call *call, int64_t delta)
     } while (result == NH_CHANGED);
 
     if (LIKELY(result == NH_OK)) {
-        kv_changed(call, kv_key(call, 1), delta < 0 ? KV_EVENT_decrby : KV_EVENT_incrby);
+        kv_changed(call, kv_key(call, 1), KV_EVENT_incrby); /* Redis's name for decrements, too */
         reply_integer(call->reply, sum);
     } else if (result == NH_TYPE)
         kv_integer_error(call);
