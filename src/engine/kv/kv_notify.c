@@ -148,9 +148,12 @@ static void read_dropped(struct kv *kv, struct kv_letter *letter)
         struct kv_notifications *notifications = &kv->hub->notifications;
         uint64_t lost_count = atomic_exchange(&notifications->lost_count, 0);
         uint32_t flags = kv_notify_flags(kv->hub);
+        bool is_told = is_wanted(kv->hub, flags, dropped->event);
 
         atomic_fetch_sub(&notifications->waiting_bytes, sizeof *dropped + dropped->key_bytes);
-        if (is_wanted(kv->hub, flags, dropped->event))
+        if (is_told && kv_publishing_is_ahead(kv)) /* no client is there to wait */
+            lost_count++;
+        else if (is_told)
             tell(kv, NULL, flags, dropped->space, bytes_of(dropped->key, dropped->key_bytes),
                  dropped->event);
         if (lost_count > 0)

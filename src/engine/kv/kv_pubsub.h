@@ -26,6 +26,9 @@ struct kv_subscriptions {
 enum err kv_publish_message(struct kv *kv, struct session *publisher, enum kv_topic_kind kind,
                             struct bytes channel, struct bytes text, uint64_t *subscription_count);
 
+/* Whether another worker has more to tell than anybody should add to. */
+bool kv_publishing_is_ahead(const struct kv *kv);
+
 /* Lets sessions of this worker that wait go on, unless there is still much to tell. */
 void kv_publishers_go_on(struct kv *kv);
 

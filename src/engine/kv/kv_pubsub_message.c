@@ -72,6 +72,14 @@ static void tell(const struct kv *kv, const struct message *message)
 
 /* ---- waiting -------------------------------------------------------------------------------------- */
 
+bool kv_publishing_is_ahead(const struct kv *kv)
+{
+    for (unsigned i = 0; i < kv->hub->worker_count; i++)
+        if (i != kv->number && atomic_load(&kv->hub->mailboxes[i].untold_bytes) > UNTOLD_BYTES_MAX)
+            return true;
+    return false;
+}
+
 /* Whether another worker has more to tell than is good. If so, who empties its mailbox will call. */
 static bool others_are_behind(const struct kv *kv)
 {
