@@ -86,8 +86,8 @@ static void setup(struct fixture *fixture)
     fixture->options.write_timeout_ms = 3600 * 1000; /* it is not what cuts here */
     fixture->options.pubsub_output_bytes_max = (int64_t)LIMIT_MIB * MIB;
     role = options_add_role(&fixture->options, ROLE_CACHE, (struct place){0});
-    EXPECT_EQ(option_set(option_find_key(ROLES_CACHE, BYTES("listen")), role,
-                         BYTES("resp://127.0.0.1:0"), (struct place){0}, &message),
+    EXPECT_EQ(option_set(option_find_key(ROLES_CACHE, BYTES("listen")), role, BYTES("resp://127.0.0.1:0"),
+                         (struct place){0}, &message),
               OK);
     EXPECT_EQ(server_create(&fixture->options, NULL, &fixture->clock, &message, &fixture->server), OK);
     EXPECT_EQ(server_start(fixture->server), OK);
