@@ -1,6 +1,6 @@
 #include "server/options.h"
 #include "base/number.h"
-#include "engine/kv/kv_notify.h"
+#include "engine/kv/kv_notify_flags.h"
 #include "server/nearest.h"
 #include <arpa/inet.h>
 #include <assert.h>

@@ -64,7 +64,7 @@ struct listen_list {
 #define OPTION_FIELD_duration(field) int64_t field;
 #define OPTION_FIELD_loop(field)     enum loop_kind field;
 #define OPTION_FIELD_level(field)    enum log_level field;
-#define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify.h */
+#define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;

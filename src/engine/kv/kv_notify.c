@@ -13,59 +13,10 @@ static const struct {
 #undef EVENT
 };
 
-/* ---- the flags ------------------------------------------------------------------------------------ */
-
-static uint32_t flag_of(char letter)
-{
-    const char *at = letter != '\0' ? strchr(KV_NOTIFY_LETTERS, letter) : NULL;
-    return at != NULL ? UINT32_C(1) << (at - KV_NOTIFY_LETTERS) : 0;
-}
-
-static uint32_t flags_of(const char *letters)
-{
-    uint32_t flags = 0;
-
-    for (; *letters != '\0'; letters++)
-        flags |= flag_of(*letters);
-    return flags;
-}
-
-#define CLASSES "g$lshzxetd" /* what A stands for */
-
-bool kv_notify_parse(struct bytes text, uint32_t *flags)
-{
-    uint32_t all = 0;
-
-    for (size_t i = 0; i < text.size; i++) {
-        uint32_t flag = text.data[i] == 'A' ? flags_of(CLASSES) : flag_of(text.data[i]);
-        if (flag == 0)
-            return false;
-        all |= flag;
-    }
-    *flags = all;
-    return true;
-}
-
-size_t kv_notify_format(uint32_t flags, char text[KV_NOTIFY_TEXT_BYTES])
-{
-    uint32_t all = flags_of(CLASSES);
-    size_t size = 0;
-
-    /* Redis does not tell n behind A. */
-    if ((flags & all) == all) {
-        text[size++] = 'A';
-        flags &= ~(all | flag_of('n'));
-    }
-    for (const char *letter = KV_NOTIFY_LETTERS; *letter != '\0'; letter++)
-        if (flags & flag_of(*letter))
-            text[size++] = *letter;
-    return size;
-}
-
 /* Without a kind of channel nothing is told, whatever the classes. */
 static bool are_wanted(uint32_t flags)
 {
-    uint32_t kinds = flag_of('K') | flag_of('E');
+    uint32_t kinds = kv_notify_flag('K') | kv_notify_flag('E');
     return (flags & kinds) != 0 && (flags & ~kinds) != 0;
 }
 
@@ -91,7 +42,7 @@ void kv_notify_set(const struct kv_call *call, uint32_t flags)
 
 static bool is_wanted(const struct kv_hub *hub, uint32_t flags, enum kv_event event)
 {
-    return are_wanted(flags) && (flags & flag_of(events[event].letter)) != 0 &&
+    return are_wanted(flags) && (flags & kv_notify_flag(events[event].letter)) != 0 &&
            (kv_pubsub_table_topics(hub->topics, KV_TOPIC_CHANNEL) > 0 ||
             kv_pubsub_table_topics(hub->topics, KV_TOPIC_PATTERN) > 0);
 }
@@ -116,9 +67,9 @@ static void tell(struct kv *kv, struct session *session, uint32_t flags, uint32_
 {
     struct bytes name = bytes_of_text(events[event].name);
 
-    if (flags & flag_of('K'))
+    if (flags & kv_notify_flag('K'))
         publish(kv, session, "keyspace", space, key, name);
-    if (flags & flag_of('E'))
+    if (flags & kv_notify_flag('E'))
         publish(kv, session, "keyevent", space, name, key);
 }
 

@@ -1,18 +1,8 @@
 /* kv_notify.h — keyspace notifications: what happened to keys, published to channels named after the key
  * and after the event, as far as the operator's flags ask for it. */
 #pragma once
-#include "base/bytes.h"
 #include "engine/kv/kv_change.h"
-
-/* A bit for each letter of Redis's notify-keyspace-events. */
-#define KV_NOTIFY_LETTERS "g$lshzxetdnKEm"
-
-/* Reads letters, `A` for all classes but n and m. False, with `*flags` as it was, if one is none. */
-bool kv_notify_parse(struct bytes text, uint32_t *flags);
-
-/* Writes the letters as Redis's CONFIG GET tells them; returns how many bytes. */
-enum { KV_NOTIFY_TEXT_BYTES = sizeof KV_NOTIFY_LETTERS };
-size_t kv_notify_format(uint32_t flags, char text[KV_NOTIFY_TEXT_BYTES]);
+#include "engine/kv/kv_notify_flags.h"
 
 /* Before any worker runs. */
 void kv_notify_begin(struct kv_hub *hub, uint32_t flags);
