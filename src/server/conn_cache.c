@@ -313,9 +313,12 @@ static void drain(struct conn *conn)
 static int64_t due_ms(const struct conn *conn)
 {
     const struct conn_limits *limits = conn->worker->limits;
+    const struct cache_conn *cache = conn->kind_state;
 
     if (conn->input.size > 0 && !conn->held)
         return conn->active_ms + limits->body_ms; /* in the midst of a command */
+    if (cache != NULL && cache->session.subscriber != NULL)
+        return INT64_MAX; /* it listens */
     return limits->cache_idle_ms > 0 ? conn->active_ms + limits->cache_idle_ms : INT64_MAX;
 }
 

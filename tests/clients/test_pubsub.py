@@ -206,6 +206,21 @@ class PubSub(unittest.TestCase):
         subscriber.close()
 
 
+class Idle(unittest.TestCase):
+    def test_a_subscriber_may_be_silent_for_longer_than_others(self):
+        with Nuthatch("cache", "--memory", "16M", "--cache-idle-timeout", "300ms") as server:
+            silent, subscriber = Wire(server.port, ("PING",)), Wire(server.port, ("SUBSCRIBE", "a"))
+            with self.assertRaises(EOFError):
+                silent.read()
+            time.sleep(0.5)
+            self.assertEqual(subscriber.ask("PING"), [b"pong", b""])
+            self.assertEqual(subscriber.ask("UNSUBSCRIBE"), [b"unsubscribe", b"a", 0])
+            with self.assertRaises(EOFError):
+                subscriber.read()
+            silent.close()
+            subscriber.close()
+
+
 class Slow(unittest.TestCase):
     def test_a_subscriber_that_never_reads_is_cut_and_others_are_not_hurt(self):
         with Nuthatch("cache", "--memory", "16M", "--threads", "2", "--pubsub-output-max", "4M",
