@@ -35,6 +35,29 @@ test("a thousand commands pipelined by themselves", async () => {
   assert.deepStrictEqual(sums, Array.from({ length: 1000 }, (_, i) => i + 1));
 });
 
+test("a subscriber gets what is published, and is one again once its connection broke", async () => {
+  const subscriber = new Redis(port, "127.0.0.1");
+  const messages = [];
+  subscriber.on("message", (channel, text) => messages.push([channel, text]));
+  subscriber.on("pmessage", (pattern, channel, text) => messages.push([pattern, channel, text]));
+  assert.strictEqual(await subscriber.subscribe("news", "sport"), 2);
+  assert.strictEqual(await subscriber.psubscribe("n*"), 3);
+  assert.strictEqual(await client.publish("news", "1"), 2);
+  assert.strictEqual(await client.publish("sport", "2"), 1);
+  assert.deepStrictEqual(await subscriber.ping(), ["pong", ""]); // the answer of a subscriber
+  assert.deepStrictEqual(messages, [["news", "1"], ["n*", "news", "1"], ["sport", "2"]]);
+  const back = new Promise((resolve) => subscriber.once("ready", resolve));
+  subscriber.disconnect(true);
+  await back;
+  while ((await client.publish("news", "4")) !== 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  await subscriber.ping();
+  assert.deepStrictEqual(messages.slice(-2), [["news", "4"], ["n*", "news", "4"]]);
+  assert.strictEqual(await subscriber.unsubscribe("news", "sport"), 1);
+  assert.strictEqual(await subscriber.punsubscribe("n*"), 0);
+  assert.strictEqual(await subscriber.get("none"), null);
+  subscriber.disconnect();
+});
+
 test("binary values", async () => {
   const value = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   await client.set("binary", value);

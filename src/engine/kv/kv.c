@@ -224,6 +224,7 @@ static void run_silently(struct kv_call *call, const struct command *command)
         kv_argument_is(call, 1, BYTES("reply")) && kv_argument_is(call, 2, BYTES("on")))
         call->reply = reply;
     run(call);
+    call->reply = reply;
 }
 
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,

@@ -165,13 +165,15 @@ void kv_subscription_end(struct kv *kv, struct session *session, enum kv_topic_k
 
 void kv_unsubscribe_from_all(struct kv *kv, struct session *session)
 {
-    struct kv_subscription *subscription;
-
     if (session->subscriber == NULL)
         return;
-    for (int kind = 0; kind < KV_TOPIC_KINDS; kind++)
-        while ((subscription = kv_subscription_first(session, kind)) != NULL)
-            end_subscription(kv, subscription);
+    for (int kind = 0; kind < KV_TOPIC_KINDS; kind++) {
+        struct list *in_order = &session->subscriber->kinds[kind].in_order;
+        for (struct list *node = in_order->next, *next; node != in_order; node = next) {
+            next = node->next;
+            end_subscription(kv, CONTAINER_OF(node, struct kv_subscription, in_order));
+        }
+    }
     remove_subscriber_if_unused(session);
 }
 
