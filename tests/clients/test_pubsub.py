@@ -184,6 +184,15 @@ class PubSub(unittest.TestCase):
         self.assertLessEqual(sum(got), sum(told))
         wait_until(lambda: self.client().pubsub_numsub("brief") == [("brief", 0)])
 
+    def test_client_info_counts_subscriptions(self):
+        wire = Wire(self.server.port, ("HELLO", "3"), ("SUBSCRIBE", "counted"), ("PSUBSCRIBE", "coun*"))
+        wire.ask("SSUBSCRIBE", "counted")
+        wire.send("CLIENT", "INFO")
+        line = wire.file.readline()
+        text = wire.file.read(int(line[1:]) + 2)
+        self.assertIn(b" flags=P db=0 sub=1 psub=1 ssub=1 ", text)
+        wire.close()
+
     def test_a_client_that_leaves_is_no_subscriber(self):
         client = self.client()
         for _ in range(20):

@@ -249,12 +249,6 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
         kv_read_own_letters(kv);
 }
 
-void kv_session_end(struct kv *kv, struct session *session)
-{
-    kv_unsubscribe_from_all(kv, session);
-    kv_publisher_ends(session);
-}
-
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)
 {
     enum { BATCH = 64 }; /* more at a time than a core can keep in flight, less than its cache forgets */

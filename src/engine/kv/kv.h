@@ -64,6 +64,8 @@ static inline void kv_go_together(struct kv *kv)
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
             struct reply *reply);
 
+/* Takes back what the session has asked for: RESET. */
+void kv_session_reset(struct kv *kv, struct session *session);
 /* The session is gone: forgets what it has here. On its worker's thread, outside of commands. */
 void kv_session_end(struct kv *kv, struct session *session);
 

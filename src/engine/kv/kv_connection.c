@@ -33,7 +33,7 @@ void kv_reset(const struct kv_call *call)
 {
     struct session *session = call->session;
 
-    kv_unsubscribe_from_all(call->kv, session);
+    kv_session_reset(call->kv, session);
     session->space = 0;
     session->resp_version = 2;
     session->silence = SILENCE_NONE;
@@ -194,12 +194,15 @@ static void client_info(const struct kv_call *call)
     /* Libraries insist on Redis's fields of memory, too; an idle connection holds none. */
     buffer_append_format(
         &text,
-        "id=%llu addr=%s laddr=%s fd=0 name=%s age=%lld idle=0 flags=N db=%u sub=0 psub=0 ssub=0 "
+        "id=%llu addr=%s laddr=%s fd=0 name=%s age=%lld idle=0 flags=%c db=%u sub=%zu psub=%zu ssub=%zu "
         "multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
         "tot-mem=0 events=r cmd=client|info user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
         (unsigned long long)session->id, session->peer, session->local, session->name,
-        (long long)(call->now.mono_ms - session->connected_at_ms) / 1000, session->space,
-        session->resp_version, session->library_name, session->library_version);
+        (long long)(call->now.mono_ms - session->connected_at_ms) / 1000,
+        session->subscriber != NULL ? 'P' : 'N', session->space,
+        kv_subscription_count(session, KV_TOPIC_CHANNEL), kv_subscription_count(session, KV_TOPIC_PATTERN),
+        kv_subscription_count(session, KV_TOPIC_SHARD), session->resp_version, session->library_name,
+        session->library_version);
     if (text.failed)
         kv_refused(call, NH_NO_MEMORY);
     else
