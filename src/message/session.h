@@ -29,8 +29,8 @@ struct session {
      * brought about is more than could be dealt with as yet. Both are told on the session's worker. */
     bool must_wait;
     struct list in_waiting;
-    void (*go_on)(struct session *session);
-    struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
+    void (*go_on)(struct session *session); /* null: it is never made to wait */
+    struct kv_subscriber *subscriber;       /* the engine's: what it subscribes to; null if to nothing */
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
     char peer[64], local[64]; /* "127.0.0.1:5000" */

@@ -96,9 +96,10 @@ static bool others_are_behind(const struct kv *kv)
     return false;
 }
 
+/* A request over HTTP has no further commands that could wait: each is a session of its own. */
 static void make_wait(struct kv *kv, struct session *session)
 {
-    if (session->must_wait || !others_are_behind(kv))
+    if (session->must_wait || session->go_on == NULL || !others_are_behind(kv))
         return;
     if (kv->subscriptions.waiting.next == NULL)
         list_init(&kv->subscriptions.waiting);
