@@ -10,6 +10,10 @@ enum { SESSION_NAME_BYTES_MAX = 64 };
 enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
 
 struct reply;
+struct kv_resident;
+struct kv_tracker;
+struct kv_transaction;
+struct kv_watch;
 struct kv_subscriber; /* the engine's */
 
 struct session {
@@ -31,6 +35,11 @@ struct session {
     struct list in_waiting;
     void (*go_on)(struct session *session); /* null: it is never made to wait */
     struct kv_subscriber *subscriber;       /* the engine's: what it subscribes to; null if to nothing */
+    /* The engine's, null at first. */
+    struct kv_transaction *transaction; /* between MULTI and EXEC */
+    struct kv_watch *watch;             /* keys that it watches */
+    struct kv_tracker *tracker;         /* how it tracks what it reads */
+    struct kv_resident *resident;       /* by which others find it */
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
     char peer[64], local[64]; /* "127.0.0.1:5000" */

@@ -149,6 +149,7 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     address_of_peer(conn->stream.fd, cache->session.peer);
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
+    kv_session_begin(&conn->worker->kv, &cache->session);
     return cache;
 }
 

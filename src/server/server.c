@@ -372,7 +372,8 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
                              .number = (unsigned)index,
                              .counters = &worker->counters,
                              .read_facts = read_facts,
-                             .facts_context = server};
+                             .facts_context = server,
+                             .kept_bytes_max = server->limits.input_bytes_max};
     worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
@@ -463,6 +464,8 @@ enum err server_create(const struct options *options, struct log *log, const str
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
         kv_notify_begin(server->hub, options->notify_events);
+    if (err == OK)
+        server->hub->tracking_keys_max = (uint64_t)options->tracking_table_keys_max;
     if (err == OK && keeps_something(options))
         err = create_store(server, message);
     for (size_t i = 0; i < options->role_count && err == OK; i++)

@@ -1,6 +1,8 @@
 /* kv.c — from a command to its function. */
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_guard.h"
+#include "engine/kv/kv_tracking.h"
+#include "engine/kv/kv_transaction.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -177,19 +179,47 @@ void kv_execute(const struct kv_call *call)
     kv_go_together(call->kv);
 }
 
-static void run(const struct kv_call *call)
+static void refuse_arity(const struct kv_call *call)
 {
-    const struct dispatch *row = &dispatch[call->id];
+    if (call->id == COMMAND_exec)
+        kv_transaction_refuse(call);
+    else
+        kv_arity_error(call, command_row(call->id)->name);
+}
+
+static enum kv_pass may_run(const struct kv_call *call)
+{
     unsigned guards = call->session->guards | call->kv->guards;
 
     if (UNLIKELY(call->id == COMMAND_UNKNOWN)) {
         if (call->argument_count > 0)
             say_unknown(call);
-    } else if (UNLIKELY(!command_arity_fits(row->arity, call->argument_count))) {
-        kv_arity_error(call, command_row(call->id)->name);
-    } else if (LIKELY(guards == 0) || kv_guards_ask(call, guards) == KV_PASS) {
-        kv_execute(call);
+        return KV_REFUSED;
     }
+    if (UNLIKELY(!command_arity_fits(dispatch[call->id].arity, call->argument_count))) {
+        refuse_arity(call);
+        return KV_REFUSED;
+    }
+    return LIKELY(guards == 0) ? KV_PASS : kv_guards_ask(call, guards);
+}
+
+/* A refused command was the one that CLIENT CACHING was said for, or spoils the transaction it is in. */
+static void note_refused(const struct kv_call *call)
+{
+    if (call->session->transaction != NULL)
+        kv_transaction_spoil(call->session);
+    else
+        kv_tracking_end_caching(call->session);
+}
+
+static void run(const struct kv_call *call)
+{
+    enum kv_pass pass = may_run(call);
+
+    if (LIKELY(pass == KV_PASS))
+        kv_execute(call);
+    else if (pass == KV_REFUSED)
+        note_refused(call);
 }
 
 /* Lets through what is no answer, such as what has become of a subscription: silence is about answers. */

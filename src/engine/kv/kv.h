@@ -3,7 +3,10 @@
  * One kv_<id>() per row of tables/commands.def, in a file per family. It never waits: every command is
  * finished when kv_run returns. */
 #pragma once
+#include "base/buffer.h"
+#include "base/compiler.h"
 #include "base/counters.h"
+#include "base/list.h"
 #include "base/now.h"
 #include "engine/kv/kv_hub.h"
 #include "engine/kv/kv_pubsub.h"
@@ -31,12 +34,19 @@ struct kv {
     struct counters *counters; /* this worker's */
     void (*read_facts)(void *context, struct kv_facts *facts);
     void *facts_context;
+    uint64_t kept_bytes_max; /* for one session between MULTI and EXEC; 0: a default */
     /* the engine's own; zero at first */
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */
     struct kv_letters own_letters;
     struct kv_subscriptions subscriptions; /* of this worker's sessions */
+    struct list trackers;       /* of this worker's sessions; zeroed until there is one */
+    struct buffer changed_keys; /* in this batch, for who tracks by broadcast: kv_tracking_broadcast.c */
+    size_t changed_key_count;
 };
+
+/* Sends what was collected in the batch that has ended: see kv_tracking_broadcast.c. */
+void kv_tracking_broadcast(struct kv *kv);
 
 /* Around commands that arrived together. */
 static inline void kv_begin(struct kv *kv)
@@ -44,7 +54,12 @@ static inline void kv_begin(struct kv *kv)
     kv_gate_enter(&kv->hub->gate, kv->number);
     kv->guards = atomic_load_explicit(&kv->hub->guards, memory_order_relaxed);
 }
-static inline void kv_end(struct kv *kv) { kv_gate_leave(&kv->hub->gate, kv->number); }
+static inline void kv_end(struct kv *kv)
+{
+    kv_gate_leave(&kv->hub->gate, kv->number);
+    if (UNLIKELY(kv->changed_key_count > 0))
+        kv_tracking_broadcast(kv);
+}
 
 /* For a command that must find several keys as they are at one moment: see kv_gate.h. May be nested. */
 static inline bool kv_is_alone(const struct kv *kv) { return kv->alone_depth > 0; }
@@ -59,15 +74,18 @@ static inline void kv_go_together(struct kv *kv)
         kv_gate_go_together(&kv->hub->gate, kv->number);
 }
 
+/* A session, with its id, has come to this worker; its connection has ended. On the worker's thread, outside
+ * of commands. */
+void kv_session_begin(struct kv *kv, struct session *session);
+void kv_session_end(struct kv *kv, struct session *session);
+
+/* RESET: the session keeps nothing of what it began. */
+void kv_session_reset(struct kv *kv, struct session *session);
+
 /* Runs `command`, between kv_begin and kv_end, and says its outcomes. May set session->closing,
  * resp_version, names. */
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,
             struct reply *reply);
-
-/* Takes back what the session has asked for: RESET. */
-void kv_session_reset(struct kv *kv, struct session *session);
-/* The session is gone: forgets what it has here. On its worker's thread, outside of commands. */
-void kv_session_end(struct kv *kv, struct session *session);
 
 /* Asks memory for what these commands will look up: a hint before running them one by one. */
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands,

@@ -63,6 +63,7 @@ static void say_categories(const struct kv_call *call, const struct command_row 
         {"@slow", !(row->flags & COMMAND_FAST)},
         {"@dangerous", row->flags & (COMMAND_DANGEROUS | COMMAND_ADMIN)},
         {"@connection", row->flags & COMMAND_CONNECTION},
+        {"@transaction", strcmp(row->group, "transactions") == 0},
     };
     say_words(call, words, COUNT_OF(words));
 }

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_version.h"
 
 static void say_text(const struct kv_call *call, struct bytes text)
@@ -238,8 +239,12 @@ static void client_help(const struct kv_call *call)
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
         "GETNAME",
         "    Return the name of the current connection.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "ID",
         "    Return the ID of the current connection.",
         "INFO",
@@ -254,6 +259,11 @@ static void client_help(const struct kv_call *call)
         "    Tell which client library this is.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
         "HELP",
         "    Print this help.",
     };
@@ -266,6 +276,10 @@ void kv_client(const struct kv_call *call)
         {"setinfo", 4, client_setinfo}, {"setname", 3, client_setname}, {"getname", 2, client_getname},
         {"id", 2, client_id},           {"info", 2, client_info},       {"no-evict", 3, client_on_off},
         {"no-touch", 3, client_on_off}, {"reply", 3, client_reply},     {"help", 2, client_help},
+        {"tracking", -3, kv_client_tracking},
+        {"trackinginfo", 2, kv_client_trackinginfo},
+        {"caching", 3, kv_client_caching},
+        {"getredir", 2, kv_client_getredir},
     };
     kv_run_subcommand(call, rows, COUNT_OF(rows));
 }

@@ -1,5 +1,8 @@
 #include "engine/kv/kv_hub.h"
 #include "engine/kv/kv.h"
+#include "engine/kv/kv_directory.h"
+#include "engine/kv/kv_tracking.h"
+#include "engine/kv/kv_watch.h"
 #include <stdlib.h>
 
 enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),
@@ -21,6 +24,15 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
     for (unsigned i = 0; i < worker_count; i++) {
         hub->mailboxes[i] = (struct kv_mailbox){.is_called = false};
         pthread_mutex_init(&hub->mailboxes[i].lock, NULL);
+    }
+    hub->tracking_keys_max = KV_TRACKING_KEYS_MAX;
+    hub->watches = kv_watch_table_create();
+    hub->tracking = kv_tracking_table_create();
+    hub->alarms = kv_tracking_alarms_create(worker_count);
+    hub->directory = kv_directory_create();
+    if (hub->watches == NULL || hub->tracking == NULL || hub->alarms == NULL || hub->directory == NULL) {
+        kv_hub_destroy(hub);
+        return ERR_NO_MEMORY;
     }
     *created = hub;
     return OK;
@@ -52,6 +64,10 @@ void kv_hub_destroy(struct kv_hub *hub)
         read_all(NULL, hub->mailboxes[i].letters);
         pthread_mutex_destroy(&hub->mailboxes[i].lock);
     }
+    kv_watch_table_destroy(hub->watches);
+    kv_tracking_table_destroy(hub->tracking);
+    kv_directory_destroy(hub->directory);
+    free(hub->alarms);
     kv_gate_fini(&hub->gate);
     kv_pubsub_table_destroy(hub->topics);
     free(hub->mailboxes);

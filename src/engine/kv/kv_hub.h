@@ -11,6 +11,10 @@
 #include <stdint.h>
 
 struct kv;
+struct kv_directory;
+struct kv_tracking_alarm;
+struct kv_tracking_table;
+struct kv_watch_table;
 
 /* What is told, at the beginning of a struct of its own. */
 struct kv_letter {
@@ -52,7 +56,15 @@ struct kv_hub {
     _Atomic uint32_t guards; /* of all sessions: see kv_guard.h */
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
+    _Atomic uint32_t tracker_count, broadcast_count; /* sessions that track, and those of them by BCAST */
+    uint64_t tracking_keys_max;                      /* that the table of tracking may hold */
+    struct kv_watch_table *watches;
+    struct kv_tracking_table *tracking;
+    struct kv_tracking_alarm *alarms;
+    struct kv_directory *directory;
 };
+
+enum { KV_TRACKING_KEYS_MAX = 1000000 }; /* unless whoever made the hub says otherwise */
 
 /* ERR_NO_MEMORY. A null `call`: whoever made the hub looks into the mailboxes by himself. */
 enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),
