@@ -202,7 +202,8 @@ static void run(struct conn *conn, struct cache_conn *cache, size_t count, struc
     kv_end(&worker->kv);
 }
 
-static size_t received(struct conn *conn, struct bytes input)
+/* Runs the commands in `input`, and says how much of it that was. */
+static size_t run_input(struct conn *conn, struct bytes input)
 {
     struct worker *worker = conn->worker;
     struct cache_conn *cache = conn->kind_state != NULL ? conn->kind_state : begin(conn, input);
@@ -281,6 +282,13 @@ static size_t received(struct conn *conn, struct bytes input)
     else if (worker->draining && offset == input.size)
         conn_close(conn);
     return offset;
+}
+
+static size_t received(struct conn *conn, struct bytes input)
+{
+    size_t consumed = run_input(conn, input);
+    kv_end_turn(&conn->worker->kv);
+    return consumed;
 }
 
 static void ended(struct conn *conn)

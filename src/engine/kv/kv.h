@@ -41,11 +41,11 @@ struct kv {
     struct kv_letters own_letters;
     struct kv_subscriptions subscriptions; /* of this worker's sessions */
     struct list trackers;       /* of this worker's sessions; zeroed until there is one */
-    struct buffer changed_keys; /* in this batch, for who tracks by broadcast: kv_tracking_broadcast.c */
+    struct buffer changed_keys; /* in this turn, for who tracks by broadcast: kv_tracking_broadcast.c */
     size_t changed_key_count;
 };
 
-/* Sends what was collected in the batch that has ended: see kv_tracking_broadcast.c. */
+/* Sends what was collected in the turn that ends: see kv_tracking_broadcast.c. */
 void kv_tracking_broadcast(struct kv *kv);
 
 /* Around commands that arrived together. */
@@ -54,9 +54,12 @@ static inline void kv_begin(struct kv *kv)
     kv_gate_enter(&kv->hub->gate, kv->number);
     kv->guards = atomic_load_explicit(&kv->hub->guards, memory_order_relaxed);
 }
-static inline void kv_end(struct kv *kv)
+static inline void kv_end(struct kv *kv) { kv_gate_leave(&kv->hub->gate, kv->number); }
+
+/* All that a connection had to say has been run, in however many batches: tells who wants to hear of it
+ * only now. */
+static inline void kv_end_turn(struct kv *kv)
 {
-    kv_gate_leave(&kv->hub->gate, kv->number);
     if (UNLIKELY(kv->changed_key_count > 0))
         kv_tracking_broadcast(kv);
 }
@@ -74,8 +77,8 @@ static inline void kv_go_together(struct kv *kv)
         kv_gate_go_together(&kv->hub->gate, kv->number);
 }
 
-/* A session, with its id, has come to this worker; its connection has ended. On the worker's thread, outside
- * of commands. */
+/* A session, with its id, has come to this worker; its connection has ended. On the worker's thread,
+ * outside of commands. */
 void kv_session_begin(struct kv *kv, struct session *session);
 void kv_session_end(struct kv *kv, struct session *session);
 

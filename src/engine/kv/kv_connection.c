@@ -273,9 +273,15 @@ static void client_help(const struct kv_call *call)
 void kv_client(const struct kv_call *call)
 {
     static const struct kv_subcommand rows[] = {
-        {"setinfo", 4, client_setinfo}, {"setname", 3, client_setname}, {"getname", 2, client_getname},
-        {"id", 2, client_id},           {"info", 2, client_info},       {"no-evict", 3, client_on_off},
-        {"no-touch", 3, client_on_off}, {"reply", 3, client_reply},     {"help", 2, client_help},
+        {"setinfo", 4, client_setinfo},
+        {"setname", 3, client_setname},
+        {"getname", 2, client_getname},
+        {"id", 2, client_id},
+        {"info", 2, client_info},
+        {"no-evict", 3, client_on_off},
+        {"no-touch", 3, client_on_off},
+        {"reply", 3, client_reply},
+        {"help", 2, client_help},
         {"tracking", -3, kv_client_tracking},
         {"trackinginfo", 2, kv_client_trackinginfo},
         {"caching", 3, kv_client_caching},

@@ -1,6 +1,6 @@
 #include "engine/kv/kv_directory.h"
-#include "engine/kv/kv_key_table.h"
 #include "base/compiler.h"
+#include "engine/kv/kv_key_table.h"
 #include <stdlib.h>
 
 enum { STRIPES = 16 };

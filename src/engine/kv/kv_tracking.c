@@ -311,17 +311,15 @@ void kv_client_caching(const struct kv_call *call)
     struct kv_tracker *tracker = call->session->tracker;
     bool is_yes = kv_argument_is(call, 2, BYTES("yes"));
 
-    if (tracker == NULL || !(tracker->is_optin || tracker->is_optout)) {
+    if (tracker == NULL) {
         kv_error(call, "ERR CLIENT CACHING can be called only when the client is in tracking mode with "
                        "OPTIN or OPTOUT mode enabled");
     } else if (!is_yes && !kv_argument_is(call, 2, BYTES("no"))) {
         kv_syntax_error(call);
     } else if (is_yes && !tracker->is_optin) {
-        kv_error(call,
-                 "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
+        kv_error(call, "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
     } else if (!is_yes && !tracker->is_optout) {
-        kv_error(call,
-                 "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
+        kv_error(call, "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
     } else {
         tracker->is_marked = true;
         reply_kind(call->reply, OUTCOME_ok);

@@ -1,11 +1,11 @@
 /* kv_tracking.h — clients that keep values of their own and are told when those have changed (CLIENT
  * TRACKING).
  *
- * What a tracking session reads is remembered in a table of the hub before it is read: key -> sessions. So a
- * change is told, or was seen; a client is told too often rather than not at all. Who changes a key takes it
- * out of the table and writes a letter to the workers of those sessions. Broadcasts (BCAST) need no table:
- * keys changed in a batch are collected and told at its end. Keys of the same name in several databases are
- * one, as in Redis. */
+ * What a tracking session reads is remembered in a table of the hub before it is read: key -> sessions. So
+ * a change is told, or was seen; a client is told too often rather than not at all. Who changes a key takes
+ * it out of the table and writes a letter to the workers of those sessions. Broadcasts (BCAST) need no
+ * table: keys changed in a turn are collected and told at its end. Keys of the same name in several
+ * databases are one, as in Redis. */
 #pragma once
 #include "base/list.h"
 #include "engine/kv/kv_call.h"
@@ -73,7 +73,10 @@ static inline uint64_t kv_reader(unsigned worker, uint64_t id)
 {
     return (uint64_t)worker << KV_READER_WORKER_SHIFT | id;
 }
-static inline unsigned kv_reader_worker(uint64_t reader) { return (unsigned)(reader >> KV_READER_WORKER_SHIFT); }
+static inline unsigned kv_reader_worker(uint64_t reader)
+{
+    return (unsigned)(reader >> KV_READER_WORKER_SHIFT);
+}
 static inline uint64_t kv_reader_id(uint64_t reader)
 {
     return reader & ((UINT64_C(1) << KV_READER_WORKER_SHIFT) - 1);
@@ -90,9 +93,12 @@ struct kv_told {
 void kv_tracking_write(struct kv *kv, uint64_t writer_id, struct bytes key, const uint64_t *readers,
                        size_t count);
 
-/* Has all tracking sessions of a worker told that everything has gone. Needs no memory, so it also stands in
- * for what could not be told or remembered for want of it. */
+/* Has all tracking sessions of a worker told that everything has gone. Needs no memory, so it also stands
+ * in for what could not be told or remembered for want of it. */
 void kv_tracking_alarm(struct kv *kv, unsigned worker);
+
+/* Has all workers told so, once the present command has answered. */
+void kv_tracking_write_flush(struct kv *kv);
 
 /* A letter for each worker, made in advance: hub->alarms, to be freed with free. Null without memory. */
 struct kv_tracking_alarm *kv_tracking_alarms_create(unsigned worker_count);
@@ -102,5 +108,5 @@ void kv_tracking_say(struct kv *kv, struct kv_tracker *tracker, const struct kv_
 
 /* ---- kv_tracking_broadcast.c ----------------------------------------------------------------------- */
 
-/* Collects a changed key until the batch has ended; then kv_tracking_broadcast, which kv_end calls. */
+/* Collects a changed key until the turn ends; then kv_tracking_broadcast, which kv_end_turn calls. */
 void kv_tracking_collect(const struct kv_call *call, nh_key key);

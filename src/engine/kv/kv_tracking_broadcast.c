@@ -1,5 +1,5 @@
 /* kv_tracking_broadcast.c — changed keys told to who asked for all keys with a prefix: collected while a
- * batch of commands runs, then sent to all workers, each of which looks whom it concerns. */
+ * connection's commands run, then sent to all workers, each of which looks whom it concerns. */
 #include "engine/kv/kv_tracking.h"
 #include <stdlib.h>
 
@@ -41,7 +41,7 @@ struct change {
 
 struct broadcast {
     struct kv_letter letter;
-    struct bytes *keys;             /* room for as many as there are changes, for who reads */
+    struct bytes *keys; /* room for as many as there are changes, for who reads */
     size_t count;
     struct change changes[]; /* by key; the keys' bytes lie behind */
 };

@@ -2,9 +2,8 @@
  *
  *   a worker that changed a key ── invalidation ──► the readers' worker ──► the client
  *                                                        │ the client redirects to another
- *                                                        └── redirected ──► the other's worker ──► the other
- *                                                                              │ it is gone
- *                                       the reader's worker ◄── broken ────────┘ */
+ *                                                        └── redirected ──► the other's worker ──► the
+ * other │ it is gone the reader's worker ◄── broken ────────┘ */
 #include "engine/kv/kv_directory.h"
 #include "engine/kv/kv_tracking.h"
 #include <stdlib.h>
@@ -198,8 +197,7 @@ static void read_invalidation(struct kv *kv, struct kv_letter *letter)
 static void write_to(struct kv *kv, unsigned worker, uint64_t writer_id, struct bytes key,
                      const uint64_t *readers, size_t count)
 {
-    struct invalidation *invalidation =
-        malloc(sizeof *invalidation + count * sizeof *readers + key.size);
+    struct invalidation *invalidation = malloc(sizeof *invalidation + count * sizeof *readers + key.size);
 
     if (invalidation == NULL) {
         kv_tracking_alarm(kv, worker);
@@ -234,18 +232,48 @@ void kv_tracking_write(struct kv *kv, uint64_t writer_id, struct bytes key, cons
 struct kv_tracking_alarm {
     struct kv_letter letter;
     _Atomic bool is_sent; /* and not read yet: one more would say the same */
+    /* To oneself: a command may clear many spaces, and all are told once, when it has answered. */
+    struct kv_letter flush;
+    bool flush_is_sent;
 };
 
-/* The letter may be sent again as soon as it is being read. */
+static void tell_all(struct kv *kv)
+{
+    if (kv->trackers.next == NULL)
+        return;
+    for (struct list *link = kv->trackers.next; link != &kv->trackers; link = link->next)
+        kv_tracking_say(kv, CONTAINER_OF(link, struct kv_tracker, in_worker), &(struct kv_told){NULL, 0});
+}
+
+/* A letter may be sent again as soon as it is being read. */
 static void read_alarm(struct kv *kv, struct kv_letter *letter)
 {
     struct kv_tracking_alarm *alarm = CONTAINER_OF(letter, struct kv_tracking_alarm, letter);
 
     atomic_store_explicit(&alarm->is_sent, false, memory_order_seq_cst);
-    if (kv == NULL || kv->trackers.next == NULL)
+    if (kv != NULL)
+        tell_all(kv);
+}
+
+static void read_flush(struct kv *kv, struct kv_letter *letter)
+{
+    if (kv == NULL)
         return;
-    for (struct list *link = kv->trackers.next; link != &kv->trackers; link = link->next)
-        kv_tracking_say(kv, CONTAINER_OF(link, struct kv_tracker, in_worker), &(struct kv_told){NULL, 0});
+    CONTAINER_OF(letter, struct kv_tracking_alarm, flush)->flush_is_sent = false;
+    tell_all(kv);
+    for (unsigned worker = 0; worker < kv->hub->worker_count; worker++)
+        if (worker != kv->number)
+            kv_tracking_alarm(kv, worker);
+}
+
+void kv_tracking_write_flush(struct kv *kv)
+{
+    struct kv_tracking_alarm *alarm = &kv->hub->alarms[kv->number];
+
+    if (!alarm->flush_is_sent) {
+        alarm->flush_is_sent = true;
+        kv_send(kv->hub, kv, kv->number, &alarm->flush);
+    }
 }
 
 void kv_tracking_alarm(struct kv *kv, unsigned worker)
@@ -260,7 +288,9 @@ struct kv_tracking_alarm *kv_tracking_alarms_create(unsigned worker_count)
 {
     struct kv_tracking_alarm *alarms = calloc(worker_count, sizeof *alarms);
 
-    for (unsigned i = 0; i < worker_count && alarms != NULL; i++)
+    for (unsigned i = 0; i < worker_count && alarms != NULL; i++) {
         alarms[i].letter.read = read_alarm;
+        alarms[i].flush.read = read_flush;
+    }
     return alarms;
 }

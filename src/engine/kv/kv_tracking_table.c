@@ -186,8 +186,8 @@ void kv_tracking_remember(const struct kv_call *call, nh_key key)
     key.space = 0;
     pthread_mutex_lock(&stripe->lock);
     interest = find_or_make(table, stripe, hash, key);
-    is_remembered = interest != NULL &&
-                    add_reader(table, interest, kv_reader(call->kv->number, call->session->id));
+    is_remembered =
+        interest != NULL && add_reader(table, interest, kv_reader(call->kv->number, call->session->id));
     pthread_mutex_unlock(&stripe->lock);
     if (!is_remembered)
         kv_tracking_alarm(call->kv, call->kv->number);
@@ -219,8 +219,7 @@ void kv_tracking_tell(const struct kv_call *call, nh_key key)
 void kv_tracking_tell_flush(const struct kv_call *call)
 {
     kv_tracking_clear(call->kv->hub->tracking);
-    for (unsigned worker = 0; worker < call->kv->hub->worker_count; worker++)
-        kv_tracking_alarm(call->kv, worker);
+    kv_tracking_write_flush(call->kv);
 }
 
 void kv_tracking_clear(struct kv_tracking_table *table)

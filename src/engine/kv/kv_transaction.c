@@ -171,7 +171,8 @@ void kv_discard(const struct kv_call *call)
 
 void kv_transaction_refuse(const struct kv_call *call)
 {
-    kv_error(call, "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+    kv_error(call,
+             "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
     if (call->session->transaction != NULL)
         kv_transaction_end(call->kv->hub, call->session);
 }

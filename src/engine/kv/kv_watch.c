@@ -103,8 +103,7 @@ static struct watched *find_or_make(struct stripe *stripe, uint64_t hash, nh_key
         return NULL;
     if (key.size > 0)
         memcpy(watched->bytes, key.data, key.size);
-    watched->node =
-        (struct kv_key_node){.hash = hash, .key = {watched->bytes, key.size, key.space}};
+    watched->node = (struct kv_key_node){.hash = hash, .key = {watched->bytes, key.size, key.space}};
     list_init(&watched->watchers);
     if (kv_key_table_put(&stripe->keys, &watched->node))
         return watched;
@@ -124,10 +123,10 @@ static bool is_watching(const struct watched *watched, const struct kv_watch *wa
 static bool look_up(const struct kv_call *call, const struct watcher *watcher, uint64_t *version)
 {
     nh_value value;
-    nh_result result =
-        nh_borrow(call->kv->store, call->now.mono_ms, watcher->watched->node.key, &value);
+    nh_result result = nh_borrow(call->kv->store, call->now.mono_ms, watcher->watched->node.key, &value);
 
-    *version = 0; /* a key that is there but cannot be lent: no version is 0, so the transaction will fail */
+    *version =
+        0; /* a key that is there but cannot be lent: no version is 0, so the transaction will fail */
     if (result == NH_OK) {
         *version = value.version;
         nh_release(call->kv->store, &value);
