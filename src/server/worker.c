@@ -22,6 +22,7 @@ static void sweep(struct timer *timer)
     int64_t now_ms = loop_now(worker->loop).mono_ms;
 
     nh_sweep(worker->store, now_ms, SWEEP_ENTRIES);
+    kv_sweep(&worker->kv, now_ms);
     timer_set(worker->loop, timer, now_ms + SWEEP_EVERY_MS);
 }
 

@@ -82,6 +82,9 @@ static inline void kv_go_together(struct kv *kv)
 void kv_session_begin(struct kv *kv, struct session *session);
 void kv_session_end(struct kv *kv, struct session *session);
 
+/* What is to be done now and then, on every worker; outside of commands. */
+void kv_sweep(struct kv *kv, int64_t now_ms);
+
 /* RESET: the session keeps nothing of what it began. */
 void kv_session_reset(struct kv *kv, struct session *session);
 

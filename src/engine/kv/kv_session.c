@@ -18,3 +18,5 @@ void kv_session_end(struct kv *kv, struct session *session)
     kv_publisher_ends(session);
     kv_directory_leave(kv, session);
 }
+
+void kv_sweep(struct kv *kv, int64_t now_ms) { kv_tracking_sweep(kv, now_ms); }

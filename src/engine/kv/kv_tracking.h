@@ -58,6 +58,9 @@ void kv_tracking_remember(const struct kv_call *call, nh_key key);
 void kv_tracking_tell(const struct kv_call *call, nh_key key);
 void kv_tracking_tell_flush(const struct kv_call *call);
 
+/* Tells of keys that have expired: now and then, outside of commands. */
+void kv_tracking_sweep(struct kv *kv, int64_t now_ms);
+
 /* Forgets everything and tells nobody; alone. */
 void kv_tracking_clear(struct kv_tracking_table *table);
 

@@ -8,12 +8,13 @@
 #include "engine/kv/kv_tracking.h"
 #include <stdlib.h>
 
-enum { STRIPES = 256, BYTES_PER_KEY = 512, READERS_MIN = 2 };
+enum { STRIPES = 256, BYTES_PER_KEY = 512, READERS_MIN = 2, SWEPT_KEYS = 20000 };
 
 struct stripe {
     alignas(64) pthread_mutex_t lock;
     struct kv_key_table keys; /* of struct interest */
     size_t cursor;            /* where the next one to leave is looked for */
+    int64_t due_ms;           /* when the first may expire, or earlier */
 };
 
 struct kv_tracking_table {
@@ -22,12 +23,14 @@ struct kv_tracking_table {
     _Atomic uint64_t reader_count;
     _Atomic uint64_t bytes;
     _Atomic unsigned next_stripe; /* to take a key out of */
+    _Atomic unsigned next_swept;
     struct stripe stripes[STRIPES];
 };
 
 struct interest {
     struct kv_key_node node;
-    uint64_t *readers; /* kv_reader, in order */
+    uint64_t *readers;     /* kv_reader, in order */
+    int64_t expires_at_ms; /* of the values that were read, the first to; INT64_MAX: none does */
     uint32_t count, capacity;
     char key[];
 };
@@ -39,6 +42,8 @@ struct kv_tracking_table *kv_tracking_table_create(void)
     if (table == NULL)
         return NULL;
     *table = (struct kv_tracking_table){.seed = hash_seed_random()};
+    for (size_t i = 0; i < STRIPES; i++)
+        table->stripes[i].due_ms = INT64_MAX;
     for (size_t i = 0; i < STRIPES; i++)
         pthread_mutex_init(&table->stripes[i].lock, NULL);
     return table;
@@ -99,7 +104,8 @@ static struct interest *find_or_make(struct kv_tracking_table *table, struct str
     interest = malloc(sizeof *interest + key.size);
     if (interest == NULL)
         return NULL;
-    *interest = (struct interest){.node = {.hash = hash, .key = {interest->key, key.size, key.space}}};
+    *interest = (struct interest){.node = {.hash = hash, .key = {interest->key, key.size, key.space}},
+                                  .expires_at_ms = INT64_MAX};
     if (key.size > 0)
         memcpy(interest->key, key.data, key.size);
     if (!kv_key_table_put(&stripe->keys, &interest->node)) {
@@ -175,6 +181,32 @@ static void drop_one(struct kv *kv)
         tell_and_free(kv, 0, interest);
 }
 
+/* A value that is about to be read will expire: remembered, too, as nothing changes then. */
+static void remember_expiry(const struct kv_call *call, struct stripe *stripe, uint64_t hash, nh_key key)
+{
+    struct kv_key_node *node;
+    int64_t expires_at_ms;
+    nh_value value;
+
+    if (nh_peek(call->kv->store, call->now.mono_ms, key, &value) != NH_OK)
+        return;
+    expires_at_ms = value.expires_at_ms;
+    nh_release(call->kv->store, &value);
+    if (expires_at_ms == 0)
+        return;
+    key.space = 0;
+    pthread_mutex_lock(&stripe->lock);
+    node = kv_key_table_find(&stripe->keys, hash, key);
+    if (node != NULL) { /* else it has been changed meanwhile, and told */
+        struct interest *interest = CONTAINER_OF(node, struct interest, node);
+        if (expires_at_ms < interest->expires_at_ms)
+            interest->expires_at_ms = expires_at_ms;
+        if (expires_at_ms < stripe->due_ms)
+            stripe->due_ms = expires_at_ms;
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
 void kv_tracking_remember(const struct kv_call *call, nh_key key)
 {
     struct kv_tracking_table *table = call->kv->hub->tracking;
@@ -183,14 +215,15 @@ void kv_tracking_remember(const struct kv_call *call, nh_key key)
     struct interest *interest;
     bool is_remembered;
 
-    key.space = 0;
     pthread_mutex_lock(&stripe->lock);
-    interest = find_or_make(table, stripe, hash, key);
+    interest = find_or_make(table, stripe, hash, (nh_key){key.data, key.size, 0});
     is_remembered =
         interest != NULL && add_reader(table, interest, kv_reader(call->kv->number, call->session->id));
     pthread_mutex_unlock(&stripe->lock);
     if (!is_remembered)
         kv_tracking_alarm(call->kv, call->kv->number);
+    else
+        remember_expiry(call, stripe, hash, key);
     while (UNLIKELY(is_too_large(call->kv->hub)))
         drop_one(call->kv);
 }
@@ -214,6 +247,53 @@ void kv_tracking_tell(const struct kv_call *call, nh_key key)
     pthread_mutex_unlock(&stripe->lock);
     if (interest != NULL)
         tell_and_free(call->kv, call->session->id, interest);
+}
+
+/* Takes out of a stripe what has expired: a list by node.next, the caller's. */
+static struct kv_key_node *take_expired(struct kv_tracking_table *table, struct stripe *stripe,
+                                        int64_t now_ms, size_t *seen_count)
+{
+    struct kv_key_node *expired = NULL;
+
+    pthread_mutex_lock(&stripe->lock);
+    if (now_ms >= stripe->due_ms) {
+        stripe->due_ms = INT64_MAX;
+        *seen_count += stripe->keys.count;
+        for (size_t i = 0; i < stripe->keys.bucket_count; i++) {
+            for (struct kv_key_node *node = stripe->keys.buckets[i], *next; node != NULL; node = next) {
+                struct interest *interest = CONTAINER_OF(node, struct interest, node);
+                next = node->next;
+                if (interest->expires_at_ms <= now_ms) {
+                    take_out(table, stripe, node);
+                    node->next = expired;
+                    expired = node;
+                } else if (interest->expires_at_ms < stripe->due_ms) {
+                    stripe->due_ms = interest->expires_at_ms;
+                }
+            }
+        }
+    }
+    pthread_mutex_unlock(&stripe->lock);
+    return expired;
+}
+
+void kv_tracking_sweep(struct kv *kv, int64_t now_ms)
+{
+    struct kv_tracking_table *table = kv->hub->tracking;
+    size_t seen_count = 0;
+
+    if (atomic_load_explicit(&table->key_count, memory_order_relaxed) == 0)
+        return;
+    for (size_t i = 0; i < STRIPES && seen_count < SWEPT_KEYS; i++) {
+        unsigned number = atomic_fetch_add_explicit(&table->next_swept, 1, memory_order_relaxed);
+        struct kv_key_node *expired =
+            take_expired(table, &table->stripes[number % STRIPES], now_ms, &seen_count);
+        for (struct kv_key_node *next; expired != NULL; expired = next) {
+            next = expired->next;
+            tell_and_free(kv, 0, CONTAINER_OF(expired, struct interest, node));
+        }
+    }
+    kv_read_own_letters(kv);
 }
 
 void kv_tracking_tell_flush(const struct kv_call *call)
