@@ -1,6 +1,6 @@
 """Client-side caching: scripted conversations of several connections, compared byte for byte with a real Redis, on
 one worker and on two; and what a comparison cannot say: nobody keeps a stale value, and memory is bounded."""
-import random, re, select, shutil, socket, threading, time, unittest
+import re, select, socket, time, unittest
 
 from harness import Nuthatch, PATIENCE_S, Process, free_port
 
@@ -327,6 +327,49 @@ class LikeRedis(unittest.TestCase):
 
     def test_on_two_workers(self):
         self.compare(2, 4)  # connections fall to either worker
+
+
+class Bounds(unittest.TestCase):
+    def test_beyond_the_bound_keys_are_told_as_if_they_had_changed(self):
+        with Nuthatch("cache", "--memory", "64M", "--tracking-table-max-keys", "1000") as server:
+            one = Connection(server.port)
+            one.socket.sendall(b"CLIENT TRACKING ON\r\nHELLO 3\r\n" + b"".join(b"GET key%d\r\n" % i for i in range(5000)))
+            told = self.keys_told(one, b"_\r\n", 5000)
+            self.assertEqual(len(told), 4000)
+            self.assertEqual(len(set(told)), 4000)
+            other = Connection(server.port)  # the others are told once they have changed
+            other.socket.sendall(b"".join(b"SET key%d 1\r\n" % i for i in range(5000)))
+            told += self.keys_told(one, b">2\r\n", 1000)
+            self.assertEqual(sorted(told), sorted(b"key%d" % i for i in range(5000)))
+            one.close()
+            other.close()
+
+    def keys_told(self, connection, mark, count):
+        received = b""
+        while received.count(mark) < count or not received.endswith(b"\r\n"):
+            received += connection.socket.recv(1 << 20)
+        time.sleep(QUIET_S)
+        while select.select([connection.socket], [], [], 0)[0]:
+            received += connection.socket.recv(1 << 20)
+        return re.findall(rb"invalidate\r\n\*1\r\n\$\d+\r\n(\w+)", received)
+
+    def test_readers_that_end_are_forgotten(self):
+        with Nuthatch("cache", "--memory", "64M", "--threads", "2") as server:
+            def read(i):
+                one = Connection(server.port)
+                one.send("HELLO 3\r\nCLIENT TRACKING ON")
+                one.socket.sendall(b"".join(b"GET %d-%d-%s\r\n" % (i, j, b"x" * 100) for j in range(1000)))
+                received = b""
+                while received.count(b"_\r\n") < 1000:
+                    received += one.socket.recv(1 << 20)
+                one.close()
+
+            for i in range(20):
+                read(i)
+            before = server.allocated_kib()
+            for i in range(100):
+                read(i)
+            self.assertLess(server.allocated_kib() - before, 10000)  # not 25 MB
 
 
 if __name__ == "__main__":
