@@ -4,7 +4,7 @@ import multiprocessing, random, threading, unittest
 
 import redis
 
-from harness import Nuthatch
+from harness import FREED_IS_GONE, Nuthatch
 
 ACCOUNTS, EACH = 5, 100
 
@@ -115,21 +115,22 @@ class Transactions(unittest.TestCase):
             one.join()
 
     def test_connections_that_end_keep_nothing(self):
-        def begin(i):
-            one = redis.Connection(port=self.server.port)
-            one.send_command("WATCH", *[f"w{i}-{j}" for j in range(100)])
-            one.read_response()
-            for words in (["MULTI"], *[["SET", "k", "x" * 10000]] * 20):
-                one.send_command(*words)
+        with Nuthatch("cache", "--memory", "64M", environment=FREED_IS_GONE) as server:
+            def begin(i):
+                one = redis.Connection(port=server.port)
+                one.send_command("WATCH", *[f"w{i}-{j}" for j in range(100)])
                 one.read_response()
-            one.disconnect()
+                for words in (["MULTI"], *[["SET", "k", "x" * 10000]] * 20):
+                    one.send_command(*words)
+                    one.read_response()
+                one.disconnect()
 
-        for i in range(50):
-            begin(i)
-        before = self.server.allocated_kib()
-        for i in range(400):
-            begin(i)
-        self.assertLess(self.server.allocated_kib() - before, 20000)  # not 80 MB
+            for i in range(50):
+                begin(i)
+            before = server.resident_kib()
+            for i in range(400):
+                begin(i)
+            self.assertLess(server.resident_kib() - before, 20000)  # not 80 MB
 
 
 if __name__ == "__main__":
