@@ -14,7 +14,7 @@ struct kv_resident {
 
 struct stripe {
     alignas(64) pthread_mutex_t lock;
-    struct kv_key_table residents;
+    struct hash_table residents;
 };
 
 struct kv_directory {
@@ -28,7 +28,7 @@ struct kv_directory *kv_directory_create(void)
     if (directory == NULL)
         return NULL;
     for (size_t i = 0; i < STRIPES; i++) {
-        directory->stripes[i].residents = (struct kv_key_table){0};
+        directory->stripes[i].residents = (struct hash_table){0};
         pthread_mutex_init(&directory->stripes[i].lock, NULL);
     }
     return directory;
@@ -39,7 +39,6 @@ void kv_directory_destroy(struct kv_directory *directory)
     if (directory == NULL)
         return;
     for (size_t i = 0; i < STRIPES; i++) {
-        kv_key_table_fini(&directory->stripes[i].residents);
         pthread_mutex_destroy(&directory->stripes[i].lock);
     }
     free(directory);

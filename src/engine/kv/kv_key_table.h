@@ -1,36 +1,53 @@
-/* kv_key_table.h — a hash table of things that have a key of the store, linked through themselves.
- *
- * A zeroed table is empty and holds no memory. It owns its buckets, never what is in them. One thread at a
- * time: whoever shares one has a lock for it. */
+/* kv_key_table.h — things that have a key of the store, in a hash table (base/hash_table.h). Who shares a
+ * table has a lock for it. */
 #pragma once
+#include "base/bytes.h"
+#include "base/compiler.h"
+#include "base/hash_table.h"
 #include "nuthatch.h"
-#include <stdbool.h>
 
 /* Lies in what is kept, which keeps the bytes of the key, too. */
 struct kv_key_node {
-    struct kv_key_node *next;
+    struct hash_node in_table;
     uint64_t hash; /* keyed: see base/hash.h */
     nh_key key;
 };
 
-struct kv_key_table {
-    struct kv_key_node **buckets;
-    size_t bucket_count; /* 0 or a power of two */
-    size_t count;
-};
+/* The table's own hash: the low bits have chosen the table already. */
+static inline uint64_t kv_key_spread(uint64_t hash) { return hash >> 16; }
 
 /* The one of `key`, or null. */
-struct kv_key_node *kv_key_table_find(const struct kv_key_table *table, uint64_t hash, nh_key key);
+static inline struct kv_key_node *kv_key_table_find(const struct hash_table *table, uint64_t hash,
+                                                    nh_key key)
+{
+    for (struct hash_node *link = hash_table_first(table, kv_key_spread(hash)); link != NULL;
+         link = hash_table_next(link)) {
+        struct kv_key_node *node = CONTAINER_OF(link, struct kv_key_node, in_table);
+        if (node->key.space == key.space &&
+            bytes_equal(bytes_of(node->key.data, node->key.size), bytes_of(key.data, key.size)))
+            return node;
+    }
+    return NULL;
+}
 
 /* Puts `node`, with hash and key filled in and not in the table yet. False without memory. */
-bool kv_key_table_put(struct kv_key_table *table, struct kv_key_node *node);
+static inline bool kv_key_table_put(struct hash_table *table, struct kv_key_node *node)
+{
+    return hash_table_insert(table, &node->in_table, kv_key_spread(node->hash));
+}
 
-/* Takes out a node that is in the table. */
-void kv_key_table_remove(struct kv_key_table *table, struct kv_key_node *node);
+static inline void kv_key_table_remove(struct hash_table *table, struct kv_key_node *node)
+{
+    hash_table_remove(table, &node->in_table);
+}
 
-/* Some node at the place of `*cursor` or behind it, for who takes them out one after the other; null at the
+/* Some node in the chain of `*cursor` or behind it, for who takes them out one after the other; null at the
  * end, where the cursor begins anew. */
-struct kv_key_node *kv_key_table_next(const struct kv_key_table *table, size_t *cursor);
-
-/* Gives the buckets back. */
-void kv_key_table_fini(struct kv_key_table *table);
+static inline struct kv_key_node *kv_key_table_next(const struct hash_table *table, size_t *cursor)
+{
+    for (; *cursor < table->chain_count; ++*cursor)
+        if (table->chains[*cursor] != NULL)
+            return CONTAINER_OF(table->chains[*cursor], struct kv_key_node, in_table);
+    *cursor = 0;
+    return NULL;
+}

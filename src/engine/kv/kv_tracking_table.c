@@ -12,9 +12,9 @@ enum { STRIPES = 256, BYTES_PER_KEY = 512, READERS_MIN = 2, SWEPT_KEYS = 20000 }
 
 struct stripe {
     alignas(64) pthread_mutex_t lock;
-    struct kv_key_table keys; /* of struct interest */
-    size_t cursor;            /* where the next one to leave is looked for */
-    int64_t due_ms;           /* when the first may expire, or earlier */
+    struct hash_table keys; /* of struct interest */
+    size_t cursor;          /* where the next one to leave is looked for */
+    int64_t due_ms;         /* when the first may expire, or earlier */
 };
 
 struct kv_tracking_table {
@@ -32,6 +32,7 @@ struct interest {
     uint64_t *readers;     /* kv_reader, in order */
     int64_t expires_at_ms; /* of the values that were read, the first to; INT64_MAX: none does */
     uint32_t count, capacity;
+    struct interest *next_expired; /* once it has been taken out for that */
     char key[];
 };
 
@@ -169,7 +170,7 @@ static void drop_one(struct kv *kv)
         struct stripe *stripe = &table->stripes[number % STRIPES];
 
         pthread_mutex_lock(&stripe->lock);
-        if (stripe->keys.count > 0) {
+        if (stripe->keys.node_count > 0) {
             struct kv_key_node *node = kv_key_table_next(&stripe->keys, &stripe->cursor);
             if (node == NULL) /* the cursor was behind the last */
                 node = kv_key_table_next(&stripe->keys, &stripe->cursor);
@@ -249,29 +250,30 @@ void kv_tracking_tell(const struct kv_call *call, nh_key key)
         tell_and_free(call->kv, call->session->id, interest);
 }
 
-/* Takes out of a stripe what has expired: a list by node.next, the caller's. */
-static struct kv_key_node *take_expired(struct kv_tracking_table *table, struct stripe *stripe,
-                                        int64_t now_ms, size_t *seen_count)
+/* Takes out of a stripe what has expired: a list by next_expired, the caller's. */
+static struct interest *take_expired(struct kv_tracking_table *table, struct stripe *stripe, int64_t now_ms,
+                                     size_t *seen_count)
 {
-    struct kv_key_node *expired = NULL;
+    struct interest *expired = NULL;
 
     pthread_mutex_lock(&stripe->lock);
     if (now_ms >= stripe->due_ms) {
         stripe->due_ms = INT64_MAX;
-        *seen_count += stripe->keys.count;
-        for (size_t i = 0; i < stripe->keys.bucket_count; i++) {
-            for (struct kv_key_node *node = stripe->keys.buckets[i], *next; node != NULL; node = next) {
-                struct interest *interest = CONTAINER_OF(node, struct interest, node);
-                next = node->next;
+        *seen_count += stripe->keys.node_count;
+        for (size_t i = 0; i < stripe->keys.chain_count; i++) {
+            for (struct hash_node *link = stripe->keys.chains[i]; link != NULL; link = link->next) {
+                struct interest *interest = CONTAINER_OF(link, struct interest, node.in_table);
                 if (interest->expires_at_ms <= now_ms) {
-                    take_out(table, stripe, node);
-                    node->next = expired;
-                    expired = node;
+                    interest->next_expired = expired;
+                    expired = interest;
                 } else if (interest->expires_at_ms < stripe->due_ms) {
                     stripe->due_ms = interest->expires_at_ms;
                 }
             }
         }
+        /* Only now: the table may move its chains when something is taken out. */
+        for (struct interest *interest = expired; interest != NULL; interest = interest->next_expired)
+            take_out(table, stripe, &interest->node);
     }
     pthread_mutex_unlock(&stripe->lock);
     return expired;
@@ -286,11 +288,11 @@ void kv_tracking_sweep(struct kv *kv, int64_t now_ms)
         return;
     for (size_t i = 0; i < STRIPES && seen_count < SWEPT_KEYS; i++) {
         unsigned number = atomic_fetch_add_explicit(&table->next_swept, 1, memory_order_relaxed);
-        struct kv_key_node *expired =
+        struct interest *expired =
             take_expired(table, &table->stripes[number % STRIPES], now_ms, &seen_count);
-        for (struct kv_key_node *next; expired != NULL; expired = next) {
-            next = expired->next;
-            tell_and_free(kv, 0, CONTAINER_OF(expired, struct interest, node));
+        for (struct interest *next; expired != NULL; expired = next) {
+            next = expired->next_expired;
+            tell_and_free(kv, 0, expired);
         }
     }
     kv_read_own_letters(kv);
@@ -310,10 +312,9 @@ void kv_tracking_clear(struct kv_tracking_table *table)
 
         pthread_mutex_lock(&stripe->lock);
         stripe->cursor = 0;
-        while (stripe->keys.count > 0)
+        while (stripe->keys.node_count > 0)
             if ((node = kv_key_table_next(&stripe->keys, &stripe->cursor)) != NULL)
                 interest_free(take_out(table, stripe, node));
-        kv_key_table_fini(&stripe->keys);
         pthread_mutex_unlock(&stripe->lock);
     }
 }

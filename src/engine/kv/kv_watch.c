@@ -10,7 +10,7 @@ enum { STRIPES = 64 };
 
 struct stripe {
     alignas(64) pthread_mutex_t lock;
-    struct kv_key_table keys; /* of struct watched */
+    struct hash_table keys; /* of struct watched */
 };
 
 struct kv_watch_table {
@@ -49,7 +49,7 @@ struct kv_watch_table *kv_watch_table_create(void)
         return NULL;
     table->seed = hash_seed_random();
     for (size_t i = 0; i < STRIPES; i++) {
-        table->stripes[i].keys = (struct kv_key_table){0};
+        table->stripes[i].keys = (struct hash_table){0};
         pthread_mutex_init(&table->stripes[i].lock, NULL);
     }
     return table;
@@ -61,7 +61,6 @@ void kv_watch_table_destroy(struct kv_watch_table *table)
     if (table == NULL)
         return;
     for (size_t i = 0; i < STRIPES; i++) {
-        kv_key_table_fini(&table->stripes[i].keys);
         pthread_mutex_destroy(&table->stripes[i].lock);
     }
     free(table);
