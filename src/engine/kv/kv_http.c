@@ -279,6 +279,7 @@ static nh_result write_value(struct kv_http *http, const struct http_fields *fie
     kv_end(http->kv);
     if (UNLIKELY(http->kv->own_letters.first != NULL))
         kv_read_own_letters(http->kv);
+    kv_end_turn(http->kv);
     return result;
 }
 
