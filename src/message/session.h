@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SESSION_NAME_BYTES_MAX = 64 };
+enum {
+    SESSION_NAME_BYTES_MAX = 64,
+    SESSION_ADDRESS_BYTES = 112, /* has room for a Unix socket's path */
+};
 
 /* What of a connection's answers is left out (CLIENT REPLY). */
 enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
@@ -42,5 +45,5 @@ struct session {
     struct kv_resident *resident;       /* by which others find it */
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
-    char peer[64], local[64]; /* "127.0.0.1:5000" */
+    char peer[SESSION_ADDRESS_BYTES], local[SESSION_ADDRESS_BYTES]; /* "127.0.0.1:5000" */
 };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG_COUNT = 4096, HOST_BYTES_MAX = 253 };
@@ -82,6 +83,9 @@ void address_format(const struct address *address, char text[ADDRESS_TEXT_BYTES]
                   sizeof host);
         snprintf(text, ADDRESS_TEXT_BYTES, "[%s]:%u", host, address_port(address));
         break;
+    case AF_UNIX:
+        snprintf(text, ADDRESS_TEXT_BYTES, "%s", ((const struct sockaddr_un *)&address->storage)->sun_path);
+        break;
     default: text[0] = '\0';
     }
 }
@@ -103,17 +107,9 @@ bool address_is_loopback(const struct address *address)
     switch (address->storage.ss_family) {
     case AF_INET: return ntohl(four->sin_addr.s_addr) >> 24 == 127;
     case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+    case AF_UNIX: return true;
     default: return false;
     }
-}
-
-void address_of_peer(int fd, char text[ADDRESS_TEXT_BYTES])
-{
-    struct address address = {.size = sizeof address.storage};
-
-    text[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&address.storage, &address.size) == 0)
-        address_format(&address, text);
 }
 
 void address_of_self(int fd, char text[ADDRESS_TEXT_BYTES])
@@ -121,7 +117,23 @@ void address_of_self(int fd, char text[ADDRESS_TEXT_BYTES])
     struct address address = {.size = sizeof address.storage};
 
     text[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&address.storage, &address.size) == 0)
+    if (getsockname(fd, (struct sockaddr *)&address.storage, &address.size) != 0)
+        return;
+    address_format(&address, text);
+    if (address.storage.ss_family == AF_UNIX)
+        strcat(text, ":0"); /* NOLINT: the text has room for the longest path and this */
+}
+
+void address_of_peer(int fd, char text[ADDRESS_TEXT_BYTES])
+{
+    struct address address = {.size = sizeof address.storage};
+
+    text[0] = '\0';
+    if (getpeername(fd, (struct sockaddr *)&address.storage, &address.size) != 0)
+        return;
+    if (address.storage.ss_family == AF_UNIX)
+        address_of_self(fd, text); /* a client of one has no name */
+    else
         address_format(&address, text);
 }
 

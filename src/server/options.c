@@ -19,7 +19,7 @@
 /* What connection-buffer adds to value-max when it is left to us: room for the command around the value. */
 #define AROUND_A_VALUE_BYTES (64 * KIB)
 
-enum { EVERY_VERB = (1 << VERB_COUNT) - 1 };
+enum { EVERY_VERB = (1 << VERB_COUNT) - 1, UNIX_PATH_BYTES_MAX = 107 };
 
 static const struct place on_command_line = {-1, 0};
 
@@ -94,9 +94,10 @@ static const struct role_row roles[] = {
 static const struct {
     const char *name;
     enum listen_protocol protocol;
+    enum listen_transport transport;
     unsigned roles;
 } schemes[] = {
-#define SCHEME(name, protocol, roles) {name, LISTEN_##protocol, roles},
+#define SCHEME(name, protocol, transport, roles) {name, LISTEN_##protocol, LISTEN_##transport, roles},
 #include "tables/roles.def"
 #undef SCHEME
 };
@@ -141,6 +142,14 @@ void role_append_schemes(struct buffer *out, enum role role)
         buffer_append_format(out, "%s%s", between, schemes[i].name);
         between = ", ";
     }
+}
+
+const char *listen_scheme(enum listen_protocol protocol, enum listen_transport transport)
+{
+    for (size_t i = 0; i < COUNT_OF(schemes); i++)
+        if (schemes[i].protocol == protocol && schemes[i].transport == transport)
+            return schemes[i].name;
+    UNREACHABLE();
 }
 
 const struct option_row *option_find_key(unsigned wanted_roles, struct bytes name)
@@ -419,6 +428,32 @@ static bool is_address(struct bytes text)
     return host.size > 0 && host.size <= 253;
 }
 
+/* Splits "/run/cache.sock?mode=0660"; `*mode` is -1 if none is written. What is wrong, or null. */
+static const char *split_path(struct bytes text, struct bytes *path, int *mode)
+{
+    const char *question = text.size > 0 ? memchr(text.data, '?', text.size) : NULL;
+    struct bytes rest;
+
+    *path = question != NULL ? bytes_first(text, (size_t)(question - text.data)) : text;
+    *mode = -1;
+    if (path->size < 2 || path->data[0] != '/' || memchr(path->data, '\0', path->size) != NULL)
+        return "does not end in an absolute path, as in unix:///run/nuthatch.sock";
+    if (path->size > UNIX_PATH_BYTES_MAX)
+        return "is longer than the path of a Unix socket may be, 107 bytes";
+    if (question == NULL)
+        return NULL;
+    rest = bytes_after(text, path->size + 1);
+    if (!bytes_start_with(rest, BYTES("mode=")) || rest.size < 5 + 3 || rest.size > 5 + 4)
+        return "has something else than ?mode=0660 behind its path";
+    *mode = 0;
+    for (size_t i = 5; i < rest.size; i++) {
+        if (rest.data[i] < '0' || rest.data[i] > '7')
+            return "has a mode that is no octal number from 000 to 777";
+        *mode = *mode * 8 + (rest.data[i] - '0');
+    }
+    return *mode <= 0777 ? NULL : "has a mode that is no octal number from 000 to 777";
+}
+
 static enum err refuse_listen(enum role role, struct bytes text, const char *what, struct buffer *why)
 {
     buffer_append_format(why, "\"%s\" %s; write one like %s (", shown_text(text).text, what,
@@ -450,7 +485,9 @@ static enum err set_listen(const struct option_row *row, void *base, struct byte
     struct role_options *role = base;
     struct listen_list *list = (struct listen_list *)(void *)((char *)base + row->offset);
     const char *slashes = text.size > 0 ? memmem(text.data, text.size, "://", 3) : NULL;
+    const char *what = NULL;
     struct bytes scheme, address;
+    int mode = -1;
 
     if (slashes == NULL)
         return refuse_listen(role->role, text, "has no scheme", why);
@@ -461,10 +498,14 @@ static enum err set_listen(const struct option_row *row, void *base, struct byte
             continue;
         if ((schemes[i].roles & 1u << role->role) == 0)
             return refuse_listen(role->role, text, "is not spoken by this role", why);
-        if (!is_address(address))
-            return refuse_listen(role->role, text, "does not end in HOST:PORT, a port from 0 to 65535",
-                                 why);
-        return append_listen(list, (struct listen_option){schemes[i].protocol, text_copy(address), where});
+        if (schemes[i].transport == LISTEN_UNIX)
+            what = split_path(address, &address, &mode);
+        else if (!is_address(address))
+            what = "does not end in HOST:PORT, a port from 0 to 65535";
+        if (what != NULL)
+            return refuse_listen(role->role, text, what, why);
+        return append_listen(list, (struct listen_option){schemes[i].protocol, schemes[i].transport,
+                                                          text_copy(address), mode, where});
     }
     return refuse_listen(role->role, text, "has an unknown scheme", why);
 }
@@ -600,6 +641,8 @@ static bool is_same_address(const char *a, const char *b)
     char hosts[2][256];
     const char *ports[2];
 
+    if (a[0] == '/' || b[0] == '/') /* a path: one is named by its text */
+        return strcmp(a, b) == 0;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct in6_addr parsed;
         size_t size;
@@ -683,7 +726,8 @@ static bool check_tokens(const struct options *options, struct buffer *message)
         const struct role_options *role = &options->roles[i];
         for (size_t j = 0; j < role->listens.count && role->http_token == NULL; j++) {
             const struct listen_option *listen = &role->listens.items[j];
-            if (listen->protocol != LISTEN_KV_HTTP || !is_beyond_loopback(listen->address))
+            if (listen->protocol != LISTEN_KV_HTTP || listen->transport == LISTEN_UNIX ||
+                !is_beyond_loopback(listen->address))
                 continue;
             options_report(options, listen->where, message,
                            "kv+http at %s can be reached from other machines; set http-token, or listen at "

@@ -41,15 +41,16 @@ enum {
 };
 
 /* What is spoken where clients connect. AUTO: what the role speaks; on a cache, the first bytes decide. */
-enum listen_protocol {
-#define SCHEME(name, protocol, roles) LISTEN_##protocol,
-#include "tables/roles.def"
-#undef SCHEME
-};
+enum listen_protocol { LISTEN_AUTO, LISTEN_RESP, LISTEN_MEMCACHED, LISTEN_HTTP, LISTEN_KV_HTTP };
+
+enum listen_transport { LISTEN_TCP, LISTEN_UNIX };
 
 struct listen_option {
     enum listen_protocol protocol;
-    char *address; /* "HOST:PORT", for address_parse of net/listen.h; well-formed, not looked up */
+    enum listen_transport transport;
+    char *address; /* "HOST:PORT", for address_parse of net/listen.h; well-formed, not looked up. Of a Unix
+                    * socket its absolute path */
+    int mode;      /* of a Unix socket: its permissions, or -1 */
     struct place where;
 };
 
@@ -180,6 +181,9 @@ const struct role_row *role_row(enum role role);
 
 /* Appends the schemes that listeners of `role` may name: "tcp, resp, memcached". */
 void role_append_schemes(struct buffer *out, enum role role);
+
+/* What goes before the :// of such a listener: "resp+unix". */
+const char *listen_scheme(enum listen_protocol protocol, enum listen_transport transport);
 
 /* Appends one line about something asked for at `where`: of the file, or of the command line. */
 void options_report(const struct options *options, struct place where, struct buffer *message,

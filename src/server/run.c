@@ -54,14 +54,8 @@ static void *leave_on_signal(void *log)
 
 static const char *scheme(struct server_port port)
 {
-    switch (port.protocol) {
-    case LISTEN_RESP: return "resp";
-    case LISTEN_MEMCACHED: return "memcached";
-    case LISTEN_HTTP: return "http";
-    case LISTEN_KV_HTTP: return "kv+http";
-    case LISTEN_AUTO: return port.role == ROLE_CACHE ? "tcp" : "http";
-    }
-    UNREACHABLE();
+    bool is_http = port.protocol == LISTEN_AUTO && port.role != ROLE_CACHE;
+    return listen_scheme(is_http ? LISTEN_HTTP : port.protocol, port.transport);
 }
 
 static void report_start(const struct options *options, const struct server *server, struct log *log)

@@ -10,13 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A port of the whole server: each worker listens on a socket of its own, all on the same address. */
+/* A port of the whole server: each worker listens on a socket of its own, all on the same address; on a
+ * Unix socket the first listens for all. */
 struct shared_port {
     size_t role_index;
     enum listen_protocol protocol;
+    enum listen_transport transport;
     struct address address;
+    struct socket_file file; /* of a Unix socket */
     char text[ADDRESS_TEXT_BYTES];
-    int *fds; /* one per worker */
+    int *fds; /* one per worker; -1 for none */
 };
 
 struct shared_role {
@@ -86,8 +89,8 @@ size_t server_port_count(const struct server *server) { return server->port_coun
 struct server_port server_port(const struct server *server, size_t index)
 {
     const struct shared_port *port = &server->ports[index];
-    return (struct server_port){server->options->roles[port->role_index].role, port->protocol, port->text,
-                                address_port(&port->address)};
+    return (struct server_port){server->options->roles[port->role_index].role, port->protocol,
+                                port->transport, port->text, address_port(&port->address)};
 }
 
 const char *server_loop_name(const struct server *server)
@@ -108,6 +111,11 @@ uint64_t server_mock_request_count(const struct server *server, struct bytes pat
 uint64_t server_next_connection_id(struct server *server)
 {
     return atomic_fetch_add(&server->last_connection_id, 1) + 1;
+}
+
+struct worker *server_next_worker(struct server *server, size_t *turn)
+{
+    return &server->workers[(*turn)++ % server->worker_count];
 }
 
 /* ---- making ------------------------------------------------------------------------------------ */
@@ -145,11 +153,44 @@ static size_t thread_count(const struct options *options)
     return 1;
 }
 
+static void refuse_to_listen(const struct listen_option *listen, enum err err, struct buffer *message)
+{
+    bool is_unix = listen->transport == LISTEN_UNIX;
+    const char *hint = "";
+
+    if (err == ERR_ADDRESS_IN_USE)
+        hint = is_unix ? "; stop what listens there, or choose another with --listen"
+                       : "; stop what listens there, or choose another with --listen (port 0 takes any "
+                         "free one)";
+    else if (err == ERR_FORBIDDEN)
+        hint = is_unix ? "; this user must be allowed to write in its folder"
+                       : "; ports below 1024 need root, or choose a higher one with --listen";
+    else if (err == ERR_EXISTS)
+        hint = ", and it is no socket; move it away, or choose another path with --listen";
+    else if (err == ERR_MISSING)
+        hint = "; its folder must be there";
+    buffer_append_format(message, "cannot listen on %s: %s%s\n", listen->address, err_text(err), hint);
+}
+
+static enum err open_sockets(struct server *server, struct shared_port *port,
+                             const struct listen_option *listen)
+{
+    enum err err = OK;
+
+    if (listen->transport == LISTEN_UNIX)
+        return listen_open_unix(&port->address, listen->mode, &port->file, &port->fds[0]);
+    for (size_t i = 0; i < server->worker_count && err == OK; i++)
+        err = listen_open(&port->address, server->worker_count > 1, &port->fds[i]);
+    return err;
+}
+
 static enum err open_port(struct server *server, size_t role_index, const struct listen_option *listen,
                           struct buffer *message)
 {
     struct shared_port *port = &server->ports[server->port_count];
-    enum err err = address_parse(bytes_of_text(listen->address), &port->address);
+    struct bytes text = bytes_of_text(listen->address);
+    enum err err = listen->transport == LISTEN_UNIX ? address_of_path(text, &port->address)
+                                                    : address_parse(text, &port->address);
 
     if (err != OK) {
         buffer_append_format(message, "%s: %s\n", listen->address,
@@ -166,29 +207,28 @@ static enum err open_port(struct server *server, size_t role_index, const struct
     }
     port->role_index = role_index;
     port->protocol = listen->protocol;
+    port->transport = listen->transport;
     port->fds = malloc(server->worker_count * sizeof *port->fds);
     if (port->fds == NULL)
         return ERR_NO_MEMORY;
     for (size_t i = 0; i < server->worker_count; i++)
         port->fds[i] = -1;
     server->port_count++;
-    for (size_t i = 0; i < server->worker_count; i++) {
-        err = listen_open(&port->address, server->worker_count > 1, &port->fds[i]);
-        if (err != OK) {
-            buffer_append_format(message, "cannot listen on %s: %s", listen->address, err_text(err));
-            if (err == ERR_ADDRESS_IN_USE)
-                buffer_append_format(message,
-                                     "; stop what listens there, or choose another with --listen (port "
-                                     "0 takes any free one)");
-            else if (err == ERR_FORBIDDEN)
-                buffer_append_format(message,
-                                     "; ports below 1024 need root, or choose a higher one with --listen");
-            buffer_append_literal(message, "\n");
-            return err;
-        }
+    err = open_sockets(server, port, listen);
+    if (err != OK) {
+        refuse_to_listen(listen, err, message);
+        return err;
     }
     address_format(&port->address, port->text);
     return OK;
+}
+
+/* A successor may have the Unix sockets' paths. Repeated, it does nothing. */
+static void remove_socket_files(struct server *server)
+{
+    for (size_t i = 0; i < server->port_count; i++)
+        if (server->ports[i].transport == LISTEN_UNIX && server->ports[i].fds[0] >= 0)
+            socket_file_remove(&server->ports[i].address, &server->ports[i].file);
 }
 
 static enum err open_ports(struct server *server, struct buffer *message)
@@ -342,7 +382,8 @@ static void init_kv_http(struct port *port, const struct shared_port *shared, co
         .kv = &worker->kv,
         .token = token != NULL ? bytes_of_text(token) : (struct bytes){NULL, 0},
         .value_bytes_max = (uint64_t)worker->server->options->value_bytes_max,
-        .is_local = address_is_loopback(&shared->address),
+        /* No browser reaches a Unix socket. */
+        .is_local = shared->transport != LISTEN_UNIX && address_is_loopback(&shared->address),
         .read_now = read_now,
         .now_context = worker,
     };
@@ -366,6 +407,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
     worker->role_count = options->role_count;
     worker->date_second = -1;
     list_init(&worker->connections);
+    intake_init(&worker->intake);
     worker->letters.run = read_letters;
     worker->kv = (struct kv){.store = server->store,
                              .hub = server->hub,
@@ -411,6 +453,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         port->worker = worker;
         port->wire = wire_of(role, shared->protocol);
         port->fd = shared->fds[index];
+        port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
             port->engine = &gateway_engine;
             port->engine_worker = worker->gateways[shared->role_index];
@@ -526,6 +569,7 @@ static void run_drain(struct task *task)
 
 void server_drain(struct server *server, int64_t drain_ms)
 {
+    remove_socket_files(server);
     for (size_t i = 0; i < server->worker_count; i++) {
         struct drain_task *drain = malloc(sizeof *drain);
         if (drain == NULL)
@@ -569,6 +613,8 @@ static void destroy_worker(struct worker *worker)
     }
     if (worker->loop != NULL)
         loop_destroy(worker->loop);
+    if (worker->server != NULL) /* its making had begun */
+        intake_fini(&worker->intake);
     free(worker->gateways);
     free(worker->mocks);
     free(worker->ports);
@@ -592,6 +638,7 @@ void server_destroy(struct server *server)
         if (server->roles[i].mock != NULL)
             mock_destroy(server->roles[i].mock);
     }
+    remove_socket_files(server); /* of a start that failed; else they are gone */
     for (size_t i = 0; i < server->port_count; i++) {
         for (size_t j = 0; j < server->worker_count; j++)
             if (server->ports[i].fds[j] >= 0)

@@ -12,14 +12,15 @@
 #include "server/options.h"
 
 struct server;
+struct worker;
 
 /* Opens the ports and makes the store and the engines; no thread runs yet. Whether the values could be
  * saved in the end is looked at now. `options` is complete (see
  * options_parse_arguments) and, with `log` and `clock`, is kept by reference. On an error a sentence that
  * says what to do is appended to `message`.
- * Returns OK; ERR_ADDRESS_IN_USE, ERR_FORBIDDEN, ERR_UNREACHABLE, ERR_MISSING (host, file or folder),
- * ERR_TYPE (where a file should be), ERR_SYNTAX (the mock's file, the origin's URL), ERR_UNSUPPORTED (the
- * loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
+ * Returns OK; ERR_ADDRESS_IN_USE, ERR_EXISTS (where a Unix socket should be), ERR_FORBIDDEN,
+ * ERR_UNREACHABLE, ERR_MISSING (host, file or folder), ERR_TYPE (where a file should be), ERR_SYNTAX (the
+ * mock's file, the origin's URL), ERR_UNSUPPORTED (the loop asked for), ERR_NO_MEMORY, ERR_SYSTEM. */
 enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
                        struct buffer *message, struct server **server);
 
@@ -48,8 +49,9 @@ void server_destroy(struct server *server);
 struct server_port {
     enum role role;
     enum listen_protocol protocol;
-    const char *address; /* "127.0.0.1:6379" */
-    uint16_t port;
+    enum listen_transport transport;
+    const char *address; /* "127.0.0.1:6379" or "/run/cache.sock" */
+    uint16_t port;       /* 0 of a Unix socket */
 };
 size_t server_port_count(const struct server *server);
 struct server_port server_port(const struct server *server, size_t index);
@@ -68,3 +70,6 @@ void server_wake(struct server *server);
 
 /* A number no other connection of this server has had. Any thread. */
 uint64_t server_next_connection_id(struct server *server);
+
+/* The worker whose turn it is to take a connection; `*turn` is the caller's, 0 at first. */
+struct worker *server_next_worker(struct server *server, size_t *turn);

@@ -28,8 +28,12 @@ static void sweep(struct timer *timer)
 
 void worker_listen(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->port_count; i++)
-        listener_start(worker->loop, &worker->ports[i].listener, worker->ports[i].fd, conn_accept);
+    for (size_t i = 0; i < worker->port_count; i++) {
+        struct port *port = &worker->ports[i];
+        if (port->fd >= 0)
+            listener_start(worker->loop, &port->listener, port->fd,
+                           port->is_for_all ? intake_accept : conn_accept);
+    }
     if (worker->store != NULL) {
         timer_init(&worker->sweep, sweep);
         timer_set(worker->loop, &worker->sweep, clock_read(worker->clock).mono_ms + SWEEP_EVERY_MS);
@@ -94,6 +98,8 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
     worker->draining = true;
     worker->drain_deadline_ms = deadline_ms;
     for (size_t i = 0; i < worker->port_count; i++) {
+        if (worker->ports[i].fd < 0)
+            continue;
         listener_stop(&worker->ports[i].listener);
         /* Newcomers are refused from now on, and a successor may have the port. */
         shutdown(worker->ports[i].fd, SHUT_RDWR);

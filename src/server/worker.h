@@ -14,6 +14,7 @@
 #include "protocol/http/http1.h"
 #include "protocol/memcached/memcached.h"
 #include "protocol/resp/resp.h"
+#include "server/intake.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -40,7 +41,9 @@ struct port {
     struct listener listener;
     struct worker *worker;
     enum wire wire;
-    int fd;
+    int fd;                               /* -1: another worker accepts for this one (see intake.h) */
+    bool is_for_all;                      /* this worker accepts for all */
+    size_t turn;                          /* then: whose turn it is */
     const struct exchange_engine *engine; /* of an HTTP port */
     void *engine_worker;                  /* its part for this worker */
     struct kv_http kv_http;               /* that part, of a port of values over HTTP */
@@ -68,6 +71,7 @@ struct worker {
     int connections_max;
     bool draining;
     struct timer sweep, drain_check;
+    struct intake intake;
     struct task letters; /* another worker has something for the sessions of this one */
     int64_t drain_deadline_ms;
     pthread_t thread;

@@ -101,8 +101,8 @@ class Nuthatch(Process):
         for one in listens:
             command += ["--listen", one]
         super().__init__(command, env={**os.environ, **(environment or {})})
-        found = self.wait_for(r"ready on [\w+]+://[^ \n]*:(\d+)", len(listens) or 1)
-        self.ports = [int(port) for port in found]
+        found = self.wait_for(r"ready on [\w+]+://(\S+)\n", len(listens) or 1)
+        self.ports = [None if at[0] == "/" else int(at.rsplit(":", 1)[1]) for at in found]  # None: a Unix socket
         self.port = self.ports[0]
 
     def status_kib(self, name):

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,9 +164,96 @@ TEST(a_port_that_another_process_shares_is_refused)
     close(pipe_fds[0]);
 }
 
+/* A folder of the test's own, with room for names in it. */
+struct folder {
+    char path[64], socket[80];
+};
+
+static struct folder make_folder(void)
+{
+    struct folder folder = {.path = "/tmp/nuthatch-listen-XXXXXX"};
+    EXPECT(mkdtemp(folder.path) != NULL);
+    snprintf(folder.socket, sizeof folder.socket, "%s/s", folder.path);
+    return folder;
+}
+
+TEST(a_path_is_absolute_and_no_longer_than_the_kernel_takes)
+{
+    char long_path[LISTEN_PATH_BYTES_MAX + 1];
+    struct address address;
+
+    memset(long_path, 'a', sizeof long_path);
+    long_path[0] = '/';
+    EXPECT_EQ(address_of_path(BYTES(""), &address), ERR_SYNTAX);
+    EXPECT_EQ(address_of_path(BYTES("a"), &address), ERR_SYNTAX);
+    EXPECT_EQ(address_of_path(BYTES("/a\0b"), &address), ERR_SYNTAX);
+    EXPECT_EQ(address_of_path(bytes_of(long_path, LISTEN_PATH_BYTES_MAX + 1), &address), ERR_TOO_LARGE);
+    EXPECT_EQ(address_of_path(bytes_of(long_path, LISTEN_PATH_BYTES_MAX), &address), OK);
+}
+
+TEST(a_unix_socket_has_the_mode_asked_for_and_both_ends_are_called_by_its_path)
+{
+    struct folder folder = make_folder();
+    struct address address;
+    struct socket_file file;
+    struct stat status;
+    int fd, client, accepted;
+    char of_peer[ADDRESS_TEXT_BYTES], of_self[ADDRESS_TEXT_BYTES], wanted[ADDRESS_TEXT_BYTES];
+
+    EXPECT_EQ(address_of_path(bytes_of_text(folder.socket), &address), OK);
+    EXPECT_EQ(listen_open_unix(&address, 0640, &file, &fd), OK);
+    EXPECT_EQ(stat(folder.socket, &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0640);
+    client = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT_EQ(connect(client, (struct sockaddr *)&address.storage, address.size), 0);
+    accepted = accept(fd, NULL, NULL);
+    EXPECT(accepted >= 0);
+    address_of_peer(accepted, of_peer);
+    address_of_self(accepted, of_self);
+    snprintf(wanted, sizeof wanted, "%s:0", folder.socket);
+    EXPECT_TEXT(bytes_of_text(of_peer), bytes_of_text(wanted));
+    EXPECT_TEXT(bytes_of_text(of_self), bytes_of_text(wanted));
+    socket_file_remove(&address, &file);
+    EXPECT(access(folder.socket, F_OK) != 0);
+    close(client);
+    close(accepted);
+    close(fd);
+    rmdir(folder.path);
+}
+
+TEST(a_unix_socket_is_replaced_only_if_nobody_listens_on_it)
+{
+    struct folder folder = make_folder();
+    struct address address;
+    struct socket_file first_file, file;
+    int first, fd;
+
+    EXPECT_EQ(address_of_path(bytes_of_text(folder.socket), &address), OK);
+    EXPECT_EQ(listen_open_unix(&address, -1, &first_file, &first), OK);
+    EXPECT_EQ(listen_open_unix(&address, -1, &file, &fd), ERR_ADDRESS_IN_USE);
+    close(first); /* as after a crash: the file stays */
+    EXPECT_EQ(access(folder.socket, F_OK), 0);
+    EXPECT_EQ(listen_open_unix(&address, -1, &file, &fd), OK);
+    close(fd);
+    unlink(folder.socket);
+
+    fd = open(folder.socket, O_CREAT | O_WRONLY, 0600);
+    EXPECT(fd >= 0);
+    close(fd);
+    EXPECT_EQ(listen_open_unix(&address, -1, &file, &fd), ERR_EXISTS);
+    socket_file_remove(&address, &file); /* it is another's */
+    EXPECT_EQ(access(folder.socket, F_OK), 0);
+    unlink(folder.socket);
+    rmdir(folder.path);
+    EXPECT_EQ(listen_open_unix(&address, -1, &file, &fd), ERR_MISSING);
+}
+
 RUN_TESTS(TEST_ROW(an_address_is_read_strictly_and_written_back),
           TEST_ROW(a_long_host_or_one_with_a_zero_byte_is_refused),
           TEST_ROW(loopback_is_told_from_the_rest), TEST_ROW(localhost_is_looked_up),
           TEST_ROW(port_0_becomes_a_free_port_and_connecting_works),
           TEST_ROW(a_port_in_use_is_refused_unless_both_share_it),
-          TEST_ROW(a_port_that_another_process_shares_is_refused))
+          TEST_ROW(a_port_that_another_process_shares_is_refused),
+          TEST_ROW(a_path_is_absolute_and_no_longer_than_the_kernel_takes),
+          TEST_ROW(a_unix_socket_has_the_mode_asked_for_and_both_ends_are_called_by_its_path),
+          TEST_ROW(a_unix_socket_is_replaced_only_if_nobody_listens_on_it))
