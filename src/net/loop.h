@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 struct loop; /* opaque: loop_common.h */
+struct tls;
 
 enum loop_kind { LOOP_AUTO, LOOP_URING, LOOP_EPOLL };
 
@@ -100,6 +101,7 @@ struct stream {
     struct buffer *output;  /* filled by the owner this turn; null when there is none */
     struct buffer *sending; /* being handed to the kernel */
     struct buffer *stash;   /* received while paused */
+    struct tls *tls;        /* null: what the owner says goes out as it is (see tls.h) */
     size_t sending_offset;  /* of `sending`: how much the kernel has taken */
     struct list in_touched; /* the loop's list of streams to look at when the turn ends, or to close */
     struct list in_ready;   /* the loop's list of streams with input that no event will announce */

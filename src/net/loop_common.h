@@ -106,9 +106,16 @@ static inline void stream_make_ready(struct stream *stream)
 /* The kernel has taken `count` more bytes of `sending`. */
 void stream_sent(struct stream *stream, size_t count);
 
-/* Input arrived, or its end. Both call the owner, hold it back, or drop it. */
+/* Input arrived, or its end. */
 void stream_input(struct stream *stream, struct bytes bytes);
 void stream_input_end(struct stream *stream);
+
+/* Input as the owner sees it, or its end. Both call the owner, hold it back, or drop it. */
+void stream_deliver(struct stream *stream, struct bytes bytes);
+void stream_deliver_end(struct stream *stream);
+
+/* Gives the buffer, if there is one, back to the pool and makes it null. */
+void stream_give_buffer(struct loop *loop, struct buffer **buffer);
 
 /* Cuts the stream; only the first `why` counts. */
 void stream_break(struct stream *stream, enum err why);

@@ -1,9 +1,10 @@
 #include "net/loop_common.h"
+#include "net/tls_common.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static void give_buffer(struct loop *loop, struct buffer **buffer)
+void stream_give_buffer(struct loop *loop, struct buffer **buffer)
 {
     if (*buffer == NULL)
         return;
@@ -53,7 +54,8 @@ struct buffer *stream_output(struct stream *stream)
 size_t stream_queued_bytes(const struct stream *stream)
 {
     return (stream->output != NULL ? stream->output->size : 0) +
-           (stream->sending != NULL ? stream->sending->size - stream->sending_offset : 0);
+           (stream->sending != NULL ? stream->sending->size - stream->sending_offset : 0) +
+           (UNLIKELY(stream->tls != NULL) ? tls_queued_bytes(stream) : 0);
 }
 
 void stream_want_drained(struct stream *stream)
@@ -97,10 +99,10 @@ void stream_sent(struct stream *stream, size_t count)
     }
     if (stream->sending_offset < stream->sending->size)
         return;
-    give_buffer(stream->loop, &stream->sending);
+    stream_give_buffer(stream->loop, &stream->sending);
     if (UNLIKELY(stream->dead))
         return;
-    if (UNLIKELY(stream->output != NULL || stream->closing || stream->wants_drained))
+    if (UNLIKELY(stream->output != NULL || stream->tls != NULL || stream->closing || stream->wants_drained))
         stream_touch(stream);
 }
 
@@ -108,20 +110,21 @@ void stream_sent(struct stream *stream, size_t count)
 static void flush(struct stream *stream)
 {
     struct loop *loop = stream->loop;
+    struct buffer **next = UNLIKELY(stream->tls != NULL) ? tls_seal(stream) : &stream->output;
 
     loop->back_end->receive(stream);
-    if (stream->output != NULL && stream->sending == NULL && !stream->dead) {
-        if (UNLIKELY(stream->output->failed)) {
+    if (*next != NULL && stream->sending == NULL && !stream->dead) {
+        if (UNLIKELY((*next)->failed)) {
             log_write_limited(loop->log, LOG_WARNING, LOG_KIND_MEMORY,
                               "no memory for output: connection cut");
             stream_break(stream, ERR_NO_MEMORY);
             return;
         }
-        if (UNLIKELY(stream->output->size == 0)) {
-            give_buffer(loop, &stream->output);
+        if (UNLIKELY((*next)->size == 0)) {
+            stream_give_buffer(loop, next);
         } else {
-            stream->sending = stream->output;
-            stream->output = NULL;
+            stream->sending = *next;
+            *next = NULL;
             stream->sending_offset = 0;
             stream->progress_ms = loop->now.mono_ms;
             loop->back_end->send(stream);
@@ -146,7 +149,7 @@ static void hold_back(struct stream *stream, struct bytes bytes)
         stream_break(stream, ERR_NO_MEMORY);
 }
 
-void stream_input(struct stream *stream, struct bytes bytes)
+void stream_deliver(struct stream *stream, struct bytes bytes)
 {
     if (LIKELY(!stream->dead && !stream->closing && !stream->paused && stream->stash == NULL)) {
         stream->callbacks->received(stream, bytes);
@@ -159,7 +162,7 @@ void stream_input(struct stream *stream, struct bytes bytes)
     }
 }
 
-void stream_input_end(struct stream *stream)
+void stream_deliver_end(struct stream *stream)
 {
     if (stream->dead || stream->ended)
         return;
@@ -172,6 +175,22 @@ void stream_input_end(struct stream *stream)
         stream->callbacks->ended(stream);
 }
 
+void stream_input(struct stream *stream, struct bytes bytes)
+{
+    if (UNLIKELY(stream->tls != NULL))
+        tls_input(stream, bytes);
+    else
+        stream_deliver(stream, bytes);
+}
+
+void stream_input_end(struct stream *stream)
+{
+    if (UNLIKELY(stream->tls != NULL))
+        tls_input_end(stream);
+    else
+        stream_deliver_end(stream);
+}
+
 static void deliver_held(struct stream *stream)
 {
     struct buffer *stash = stream->stash;
@@ -181,7 +200,7 @@ static void deliver_held(struct stream *stream)
     if (stash != NULL) {
         stream->stash = NULL;
         stream->callbacks->received(stream, buffer_bytes(stash));
-        give_buffer(stream->loop, &stash);
+        stream_give_buffer(stream->loop, &stash);
     }
     if (stream->end_held && !stream->paused && !stream->closing && !stream->dead) {
         stream->end_held = false;
@@ -276,9 +295,11 @@ void stream_flush_all(struct loop *loop)
         struct stream *stream = CONTAINER_OF(loop->closing.next, struct stream, in_touched);
         list_remove(&stream->in_touched);
         close(stream->fd);
-        give_buffer(loop, &stream->output);
-        give_buffer(loop, &stream->sending);
-        give_buffer(loop, &stream->stash);
+        if (UNLIKELY(stream->tls != NULL))
+            tls_close(stream);
+        stream_give_buffer(loop, &stream->output);
+        stream_give_buffer(loop, &stream->sending);
+        stream_give_buffer(loop, &stream->stash);
         stream->callbacks->closed(stream, stream->why);
     }
     if (UNLIKELY(loop->scrap.size > 0 || loop->scrap.failed))

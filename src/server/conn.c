@@ -267,8 +267,10 @@ static void refuse(struct port *port, int fd)
                        "max number of clients reached\n"),
     };
     struct worker *worker = port->worker;
-    ssize_t sent = send(fd, words[port->wire].data, words[port->wire].size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = 0;
 
+    if (port->tls == NULL) /* a handshake only to say no would be dear */
+        sent = send(fd, words[port->wire].data, words[port->wire].size, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent; /* a courtesy; the kernel's empty buffer takes it */
     close(fd);
     counters_add(&worker->counters, METRIC_connections_refused, 1);
@@ -298,6 +300,10 @@ void conn_accept(struct listener *listener, int fd)
     list_append(&worker->connections, &conn->in_worker);
     worker->connection_count++;
     counters_add(&worker->counters, METRIC_connections_accepted, 1);
-    stream_open(worker->loop, &conn->stream, fd, &callbacks);
+    if (port->tls != NULL)
+        tls_stream_open(worker->loop, &conn->stream, fd, &callbacks, port->tls, port->wire == WIRE_HTTP,
+                        worker->limits->head_ms);
+    else
+        stream_open(worker->loop, &conn->stream, fd, &callbacks);
     conn_update_deadline(conn);
 }

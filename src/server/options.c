@@ -75,7 +75,8 @@ static const struct {
 #include "tables/options.def"
 #undef CHOICE
 };
-static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int),
+static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int) &&
+                  sizeof(enum tls_client_auth) == sizeof(int),
               "choices are written as int");
 
 static const struct verb_row verbs[] = {
@@ -167,7 +168,7 @@ const struct option_row *option_find_key(unsigned wanted_roles, struct bytes nam
 
 static bool has_choices(enum option_type type)
 {
-    return type == OPTION_TYPE_loop || type == OPTION_TYPE_level;
+    return type == OPTION_TYPE_loop || type == OPTION_TYPE_auth || type == OPTION_TYPE_level;
 }
 
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value)
@@ -189,6 +190,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
         }
         return;
     case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++)
             if (choices[i].type == row->type && choices[i].value == value)
@@ -213,6 +215,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_size: buffer_append_literal(out, "SIZE"); return;
     case OPTION_TYPE_duration: buffer_append_literal(out, "TIME"); return;
     case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++) {
             if (choices[i].type != row->type)
@@ -306,6 +309,7 @@ static enum err set_number(const struct option_row *row, void *base, struct byte
             like = "a time with its unit, such as 300ms, 5s, 2m or 1h";
         break;
     case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
     case OPTION_TYPE_level:
     case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
@@ -530,6 +534,7 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
     case OPTION_TYPE_size:
     case OPTION_TYPE_duration: return set_number(row, base, text, why);
     case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
     case OPTION_TYPE_level: return set_choice(row, base, text, why);
     case OPTION_TYPE_events: return set_events(row, base, text, why);
     case OPTION_TYPE_flag: *(bool *)((char *)base + row->offset) = true; return OK;
@@ -789,6 +794,30 @@ static bool check_sizes(struct options *options, struct buffer *message)
     return is_good;
 }
 
+/* A TLS listener needs a certificate and its key; who asks for clients' needs their authorities. */
+static bool check_tls(const struct options *options, struct buffer *message)
+{
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct listen_list *list = &options->roles[i].listens;
+        for (size_t j = 0; j < list->count; j++) {
+            if (list->items[j].transport != LISTEN_TLS)
+                continue;
+            if (options->tls_certificate_path != NULL && options->tls_key_path != NULL)
+                break;
+            options_report(options, list->items[j].where, message,
+                           "%s: a TLS listener needs tls-cert and tls-key, the names of two PEM files",
+                           list->items[j].address);
+            return false;
+        }
+    }
+    if (options->tls_client_auth != TLS_CLIENT_AUTH_NONE && options->tls_authorities_path == NULL) {
+        options_report(options, place_of(options, offsetof(struct options, tls_client_auth)), message,
+                       "tls-client-auth needs tls-ca, the PEM file of the authorities to trust");
+        return false;
+    }
+    return true;
+}
+
 static bool check_required(const struct options *options, struct buffer *message)
 {
     bool is_good = true;
@@ -824,6 +853,7 @@ enum err options_complete(struct options *options, struct buffer *message)
     }
     is_good &= check_addresses(options, message);
     is_good &= check_tokens(options, message);
+    is_good &= check_tls(options, message);
     return is_good ? OK : ERR_SYNTAX;
 }
 

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,7 +44,7 @@ enum {
 /* What is spoken where clients connect. AUTO: what the role speaks; on a cache, the first bytes decide. */
 enum listen_protocol { LISTEN_AUTO, LISTEN_RESP, LISTEN_MEMCACHED, LISTEN_HTTP, LISTEN_KV_HTTP };
 
-enum listen_transport { LISTEN_TCP, LISTEN_UNIX };
+enum listen_transport { LISTEN_TCP, LISTEN_UNIX, LISTEN_TLS };
 
 struct listen_option {
     enum listen_protocol protocol;
@@ -64,6 +65,7 @@ struct listen_list {
 #define OPTION_FIELD_size(field)     int64_t field;
 #define OPTION_FIELD_duration(field) int64_t field;
 #define OPTION_FIELD_loop(field)     enum loop_kind field;
+#define OPTION_FIELD_auth(field)     enum tls_client_auth field;
 #define OPTION_FIELD_level(field)    enum log_level field;
 #define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
@@ -128,6 +130,7 @@ enum option_type {
     OPTION_TYPE_size,
     OPTION_TYPE_duration,
     OPTION_TYPE_loop,
+    OPTION_TYPE_auth,
     OPTION_TYPE_level,
     OPTION_TYPE_events,
     OPTION_TYPE_flag,

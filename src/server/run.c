@@ -17,6 +17,13 @@ static sigset_t ending_signals(void)
     return set;
 }
 
+static sigset_t all_signals(void)
+{
+    sigset_t set = ending_signals();
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
 void run_prepare(void)
 {
     sigset_t set = ending_signals();
@@ -30,17 +37,19 @@ void run_prepare(void)
     }
 }
 
-bool run_wait(int64_t timeout_ms)
+/* The number of the signal that came, or a negative number. */
+static int wait_for(sigset_t set, int64_t timeout_ms)
 {
-    sigset_t set = ending_signals();
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
     int signal_number;
 
     do
         signal_number = timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &timeout);
     while (signal_number < 0 && errno == EINTR);
-    return signal_number > 0;
+    return signal_number;
 }
+
+bool run_wait(int64_t timeout_ms) { return wait_for(ending_signals(), timeout_ms) > 0; }
 
 /* A second signal while the server drains: leave at once. */
 static void *leave_on_signal(void *log)
@@ -74,12 +83,14 @@ int run_roles(const struct options *options)
 {
     struct log *log = log_create(stderr, options->log_level, &clock_system);
     struct buffer message = {0};
+    sigset_t signals = all_signals();
     struct server *server;
     pthread_t leaver;
     bool is_saved;
     enum err err;
 
     run_prepare();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     err = server_create(options, log, &clock_system, &message, &server);
     if (err != OK) {
         fprintf(stderr, "nuthatch: %.*s", BYTES_PRINTF(buffer_bytes(&message)));
@@ -96,7 +107,8 @@ int run_roles(const struct options *options)
         _exit(1);
     }
     report_start(options, server, log);
-    run_wait(-1);
+    while (wait_for(signals, -1) == SIGHUP)
+        server_reload(server);
     log_write(log, LOG_INFO, "stopping: answers in hand have %lld ms; a second signal ends them",
               (long long)options->drain_timeout_ms);
     if (pthread_create(&leaver, NULL, leave_on_signal, log) == 0)

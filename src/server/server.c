@@ -33,6 +33,7 @@ struct server {
     const struct clock *clock;
     struct conn_limits limits;
     nh_store *store;
+    struct tls_server *tls; /* null if no port has TLS */
     struct kv_hub *hub;
     struct shared_role *roles;
     struct shared_port *ports;
@@ -256,6 +257,26 @@ static void note_dropped(void *context, nh_key key, int32_t cause)
     kv_notify_dropped(context, key, cause == NH_DROPPED_EXPIRED ? KV_EVENT_expired : KV_EVENT_evicted);
 }
 
+static enum err create_tls(struct server *server, struct buffer *message)
+{
+    const struct options *options = server->options;
+    struct buffer why = {0};
+    bool is_needed = false;
+    enum err err;
+
+    for (size_t i = 0; i < server->port_count; i++)
+        is_needed |= server->ports[i].transport == LISTEN_TLS;
+    if (!is_needed)
+        return OK;
+    err = tls_server_create(&(struct tls_files){options->tls_certificate_path, options->tls_key_path,
+                                                options->tls_authorities_path, options->tls_client_auth},
+                            &why, &server->tls);
+    if (why.size > 0)
+        buffer_append_format(message, "TLS: %.*s\n", BYTES_PRINTF(buffer_bytes(&why)));
+    buffer_fini(&why);
+    return err;
+}
+
 static enum err create_store(struct server *server, struct buffer *message)
 {
     const struct options *options = server->options;
@@ -453,6 +474,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         port->worker = worker;
         port->wire = wire_of(role, shared->protocol);
         port->fd = shared->fds[index];
+        port->tls = shared->transport == LISTEN_TLS ? server->tls : NULL;
         port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
             port->engine = &gateway_engine;
@@ -503,6 +525,12 @@ enum err server_create(const struct options *options, struct log *log, const str
     err = check_persist(options, message);
     if (err == OK)
         err = open_ports(server, message);
+}
+
+    if (err == OK)
+        err = create_tls(server, message);
+    if (err == OK && keeps_something(options))
+        err = create_store(server, message);
     if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
@@ -552,6 +580,25 @@ enum err server_start(struct server *server)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err;
+}
+
+void server_reload(struct server *server)
+{
+    struct buffer why = {0};
+    enum err err;
+
+    if (server->tls == NULL) {
+        log_write(server->log, LOG_INFO, "nothing to reload: there is no TLS listener");
+        return;
+    }
+    err = tls_server_reload(server->tls, &why);
+    if (err == OK)
+        log_write(server->log, LOG_INFO, "TLS: %s is in use for new connections",
+                  server->options->tls_certificate_path);
+    else
+        log_write(server->log, LOG_ERROR, "TLS: nothing changes: %.*s",
+                  BYTES_PRINTF(why.size > 0 ? buffer_bytes(&why) : bytes_of_text(err_text(err))));
+    buffer_fini(&why);
 }
 
 struct drain_task {
@@ -645,6 +692,8 @@ void server_destroy(struct server *server)
                 close(server->ports[i].fds[j]);
         free(server->ports[i].fds);
     }
+    if (server->tls != NULL)
+        tls_server_destroy(server->tls);
     if (server->store != NULL)
         nh_destroy(server->store);
     kv_hub_destroy(server->hub);

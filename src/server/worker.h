@@ -11,6 +11,7 @@
 #include "engine/mock/mock.h"
 #include "message/http.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "protocol/http/http1.h"
 #include "protocol/memcached/memcached.h"
 #include "protocol/resp/resp.h"
@@ -41,6 +42,7 @@ struct port {
     struct listener listener;
     struct worker *worker;
     enum wire wire;
+    struct tls_server *tls;               /* null: plain text */
     int fd;                               /* -1: another worker accepts for this one (see intake.h) */
     bool is_for_all;                      /* this worker accepts for all */
     size_t turn;                          /* then: whose turn it is */

@@ -1,0 +1,47 @@
+/* tls_common.h — what tls_server.c, tls_stream.c and stream.c share.
+ *
+ *      socket ──► stream_input ──► tls_input ──► stream_deliver ──► owner
+ *      socket ◄── `sending` ◄── `sealed` ◄── tls_seal ◄── `unsealed` ◄── stream_output ◄── owner */
+#pragma once
+#include "net/tls.h"
+#include <openssl/ssl.h>
+
+enum {
+    TLS_SEALED_BYTES_MAX = 256 * 1024, /* about so much is sealed ahead of the socket */
+    TLS_UNASKED_BYTES_MAX = 64 * 1024, /* what a peer's bytes alone may have us say before it reads */
+};
+
+/* The TLS of one stream. */
+struct tls {
+    SSL *ssl;
+    struct bytes arrived;    /* what OpenSSL may read now; borrowed for the length of tls_input */
+    struct buffer *unsealed; /* the owner's output that is being sealed */
+    size_t unsealed_offset;
+    struct buffer *sealed; /* what goes to the socket next; null when there is none */
+    struct stream *stream;
+    struct timer handshake_timer;
+    uint8_t is_open : 1, has_failed : 1, has_said_goodbye : 1, speaks_http : 1;
+};
+
+/* A new connection as of the newest files; null without memory. Any thread. */
+SSL *tls_server_connect(struct tls_server *server);
+
+/* Bytes have come from the socket. */
+void tls_input(struct stream *stream, struct bytes bytes);
+
+/* The socket's end has come. */
+void tls_input_end(struct stream *stream);
+
+/* Seals output, unless some is being sent, and returns where the buffer is that goes to the socket next;
+ * there may be none. May break the stream. */
+struct buffer **tls_seal(struct stream *stream);
+
+/* Bytes of output that `output` and `sending` do not hold. */
+size_t tls_queued_bytes(const struct stream *stream);
+
+/* The stream is closed: frees its TLS. */
+void tls_close(struct stream *stream);
+
+/* Reads and writes of OpenSSL's on a stream's behalf: what BIO_set_data was given is its struct tls. */
+int tls_read(BIO *bio, char *bytes, int size);
+int tls_write(BIO *bio, const char *bytes, int size);
