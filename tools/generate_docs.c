@@ -102,10 +102,11 @@ static void print_options(void)
                BYTES_PRINTF(buffer_bytes(&schemes)));
         buffer_fini(&schemes);
     }
-    printf("\nOn a cache's `tcp` port the first bytes of a client decide between the Redis and the "
-           "memcached protocol;\n"
-           "`resp` and `memcached` pin one. Port 0 asks for any free port. A Unix socket has a path instead,\n"
-           "`unix:///run/nuthatch.sock`, perhaps with `?mode=0660` behind it.\n");
+    printf(
+        "\nOn a cache's `tcp` port the first bytes of a client decide between the Redis and the "
+        "memcached protocol;\n"
+        "`resp` and `memcached` pin one. Port 0 asks for any free port. A Unix socket has a path instead,\n"
+        "`unix:///run/nuthatch.sock`, perhaps with `?mode=0660` behind it.\n");
     for (int i = 0; i < ROLE_COUNT; i++) {
         bool has_own = false;
         for (size_t j = 0; j < option_row_count(); j++)
