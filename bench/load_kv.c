@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { KEY_BYTES = 11, READ_BYTES = 1 << 18 };
+enum { KEY_BYTES = 11, READ_BYTES = 1 << 21 };
 
 static int64_t port, connection_count = 50, depth = 1, set_percent, key_count = 100000, value_bytes = 100,
                      measure_ms = 2000, warm_up_ms = 200, fill, get_keys = 1, life;

@@ -5,6 +5,8 @@
  * own. Bytes are borrowed for the duration of reply_say. */
 #pragma once
 #include "base/bytes.h"
+#include "base/loan.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +38,10 @@ struct outcome {
 /* Where an engine says its outcomes: implemented by whoever renders them. */
 struct reply {
     void (*say)(struct reply *reply, const struct outcome *outcome);
+    /* May be null, and then nothing can be lent. Else as `say`, of an outcome with a value, the bytes of
+     * which are those of `loan` and not the outcome's own; takes the loan over if it returns true. False:
+     * nothing was said, and the value has to be said with its bytes. */
+    bool (*lend)(struct reply *reply, const struct outcome *outcome, struct loan *loan);
 };
 
 static inline void reply_say(struct reply *reply, const struct outcome *outcome)

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/loan.h"
 #include "base/log.h"
 #include "base/now.h"
 #include <stdatomic.h>
@@ -101,15 +102,20 @@ struct stream {
     struct buffer *output;  /* filled by the owner this turn; null when there is none */
     struct buffer *sending; /* being handed to the kernel */
     struct buffer *stash;   /* received while paused */
+    struct lent *output_lent, *sending_lent; /* what lies between their bytes; null if nothing does */
+    struct list in_lenders;                  /* the loop's list of streams with something lent */
+    int64_t lent_since_ms;
     struct tls *tls;        /* null: what the owner says goes out as it is (see tls.h) */
     size_t sending_offset;  /* of `sending`: how much the kernel has taken */
+    size_t send_now_bytes;  /* a back end's own: what its latest request to send holds */
     struct list in_touched; /* the loop's list of streams to look at when the turn ends, or to close */
     struct list in_ready;   /* the loop's list of streams with input that no event will announce */
     struct timer linger_timer;
     int fd;
     enum err why;
     uint32_t lingered_bytes;
-    uint16_t paused : 1, ended : 1, end_held : 1, wants_drained : 1, closing : 1, lingering : 1, dead : 1;
+    uint16_t paused : 1, ended : 1, end_held : 1, wants_drained : 1, closing : 1, lingering : 1, dead : 1,
+        recalled : 1;
     /* the back ends' own */
     uint16_t armed : 1, cancelling : 1, send_in_flight : 1, send_now : 1, readable : 1, hung_up : 1,
         waits_writable : 1;
@@ -124,7 +130,16 @@ void stream_open(struct loop *loop, struct stream *stream, int fd,
  * dropped. */
 struct buffer *stream_output(struct stream *stream);
 
-/* Bytes of output not yet taken by the kernel. */
+/* Whether a loan would be sent from where it lies: with TLS, or after stream_close, it would not. */
+bool stream_may_lend(const struct stream *stream);
+
+/* Has `loan` follow what was appended to stream_output so far, without a copy, and takes it over: it is
+ * released on the loop's thread, once its bytes have left or the stream is closed. It also is if its bytes
+ * have not left within LOAN_MS, or if there is no memory to note it down: then they are copied. */
+enum { LOAN_MS = 1000 };
+void stream_lend(struct stream *stream, struct loan *loan);
+
+/* Bytes of output not yet taken by the kernel, lent ones included. */
 size_t stream_queued_bytes(const struct stream *stream);
 
 /* True if output of an earlier turn still waits for the kernel to take it. */

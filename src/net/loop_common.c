@@ -49,6 +49,8 @@ enum err loop_create(const struct loop_options *options, struct loop **result)
     list_init(&loop->touched);
     list_init(&loop->ready);
     list_init(&loop->closing);
+    list_init(&loop->lenders);
+    timer_init(&loop->loan_timer, stream_loan_timer_fired);
     list_init(&loop->listeners);
     for (size_t i = 0; i < WATCH_BUCKETS; i++)
         list_init(&loop->watches[i]);

@@ -8,6 +8,7 @@
  * A dead stream is `closed` once the kernel holds no request that refers to it: the back end says so by
  * stream_settle. */
 #pragma once
+#include "net/lent.h"
 #include "net/loop.h"
 #include "net/pool.h"
 #include "net/timers.h"
@@ -35,6 +36,8 @@ struct back_end {
     void (*receive)(struct stream *stream);
     /* Sends `sending`, reporting to stream_sent now or later. */
     void (*send)(struct stream *stream);
+    /* Takes back what is being sent, so that stream_recalled can be called, now or later. */
+    void (*recall)(struct stream *stream);
     /* The stream has died: takes back what the kernel was asked for. stream_settle is called after it. */
     void (*cut)(struct stream *stream);
     /* The stream is in the ready list: goes on with its input. */
@@ -53,6 +56,8 @@ struct loop {
     struct list touched, ready, closing;
     struct pool pool;
     struct timer pool_timer;
+    struct list lenders; /* streams with something lent, longest first */
+    struct timer loan_timer;
     struct buffer scrap; /* takes the output that nobody will get */
     uint64_t last_number;
     struct list listeners;
@@ -105,6 +110,20 @@ static inline void stream_make_ready(struct stream *stream)
 
 /* The kernel has taken `count` more bytes of `sending`. */
 void stream_sent(struct stream *stream, size_t count);
+
+/* How much of what is being sent the kernel has not taken. */
+static inline size_t stream_unsent_bytes(const struct stream *stream)
+{
+    return stream->sending->size +
+           (UNLIKELY(stream->sending_lent != NULL) ? stream->sending_lent->bytes : 0) -
+           stream->sending_offset;
+}
+
+/* Nothing that is being sent is with the kernel any more: what of it is lent is copied. */
+void stream_recalled(struct stream *stream);
+
+/* The loans of some stream have been out for LOAN_MS. */
+void stream_loan_timer_fired(struct timer *timer);
 
 /* Input arrived, or its end. */
 void stream_input(struct stream *stream, struct bytes bytes);

@@ -54,12 +54,15 @@ static void on_receive(struct stream *stream)
 
 static void on_send(struct stream *stream)
 {
-    size_t size = stream->sending->size - stream->sending_offset;
+    struct lent *lent = stream->sending_lent;
+    size_t size = LIKELY(lent == NULL) ? stream->sending->size - stream->sending_offset
+                                       : lent_gather(lent, stream->sending, stream->sending_offset);
     ssize_t count;
 
     do
-        count = send(stream->fd, stream->sending->data + stream->sending_offset, size,
-                     MSG_NOSIGNAL | MSG_DONTWAIT);
+        count = LIKELY(lent == NULL) ? send(stream->fd, stream->sending->data + stream->sending_offset,
+                                            size, MSG_NOSIGNAL | MSG_DONTWAIT)
+                                     : sendmsg(stream->fd, &lent->message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (count < 0 && errno == EINTR);
     if (count < 0 && errno != EAGAIN) {
         stream_break(stream, err_from_errno(errno));
@@ -68,6 +71,8 @@ static void on_send(struct stream *stream)
     stream->waits_writable = count < (ssize_t)size;
     stream_sent(stream, count > 0 ? (size_t)count : 0);
 }
+
+static void on_recall(struct stream *stream) { stream_recalled(stream); }
 
 static void on_cut(struct stream *stream) { stream->waits_writable = false; }
 
@@ -231,6 +236,7 @@ static const struct back_end back_end = {
     .open = on_open,
     .receive = on_receive,
     .send = on_send,
+    .recall = on_recall,
     .cut = on_cut,
     .ready = on_ready,
     .listener_arm = on_listener_arm,

@@ -141,13 +141,29 @@ static void on_ready(struct stream *stream) { (void)stream; /* what was held bac
 
 /* ---- sending ----------------------------------------------------------------------------------- */
 
+/* All that is being sent from its offset on; of what is lent, perhaps only a part. */
+static size_t prepare_send(struct io_uring_sqe *request, struct stream *stream, unsigned flags)
+{
+    struct lent *lent = stream->sending_lent;
+    size_t size;
+
+    if (LIKELY(lent == NULL)) {
+        size = stream->sending->size - stream->sending_offset;
+        io_uring_prep_send(request, stream->fd, stream->sending->data + stream->sending_offset, size,
+                           (int)flags);
+    } else {
+        size = lent_gather(lent, stream->sending, stream->sending_offset);
+        io_uring_prep_sendmsg(request, stream->fd, &lent->message, flags);
+    }
+    return size;
+}
+
 static void send_later(struct stream *stream)
 {
     struct io_uring_sqe *request = next_request(stream->loop);
 
     /* Without MSG_WAITALL, so that each bit of progress is seen. */
-    io_uring_prep_send(request, stream->fd, stream->sending->data + stream->sending_offset,
-                       stream->sending->size - stream->sending_offset, MSG_NOSIGNAL);
+    prepare_send(request, stream, MSG_NOSIGNAL);
     io_uring_sqe_set_data64(request, data_of_stream(stream, SUBJECT_send_later));
     stream->send_in_flight = true;
 }
@@ -176,8 +192,7 @@ static void on_send(struct stream *stream)
         return;
     }
     request = next_request(stream->loop);
-    io_uring_prep_send(request, stream->fd, stream->sending->data, stream->sending->size,
-                       MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
+    stream->send_now_bytes = prepare_send(request, stream, MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL);
     request->flags |= IOSQE_CQE_SKIP_SUCCESS;
     io_uring_sqe_set_data64(request, data_of_stream(stream, SUBJECT_send_now));
     stream->send_in_flight = true;
@@ -193,8 +208,11 @@ static void send_ended(struct stream *stream, int result)
     stream->send_now = false;
     if (result >= 0)
         stream_sent(stream, (size_t)result);
-    else if (result != -EAGAIN && result != -EINTR && !stream->dead)
+    else if (result != -EAGAIN && result != -EINTR && !stream->dead &&
+             !(stream->recalled && result == -ECANCELED))
         stream_break(stream, err_from_errno(-result));
+    if (UNLIKELY(stream->recalled))
+        stream_recalled(stream);
     if (UNLIKELY(stream->dead))
         stream_settle(stream);
     else if (stream->sending != NULL)
@@ -222,9 +240,17 @@ static void finish_sends(struct loop_uring *uring)
     for (size_t i = 0; i < uring->sent_count; i++) {
         struct stream *stream = uring->sent[i];
         if (LIKELY(stream->send_now))
-            send_ended(stream, (int)(stream->sending->size - stream->sending_offset));
+            send_ended(stream, (int)stream->send_now_bytes);
     }
     uring->sent_count = 0;
+}
+
+static void on_recall(struct stream *stream)
+{
+    if (!stream->send_in_flight)
+        stream_recalled(stream);
+    else if (!stream->send_now) /* else send_ended is about to be called */
+        cancel(stream->loop, data_of_stream(stream, SUBJECT_send_later));
 }
 
 static void on_cut(struct stream *stream)
@@ -440,6 +466,7 @@ static const struct back_end back_end = {
     .open = on_open,
     .receive = on_receive,
     .send = on_send,
+    .recall = on_recall,
     .cut = on_cut,
     .ready = on_ready,
     .listener_arm = on_listener_arm,

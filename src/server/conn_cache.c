@@ -14,7 +14,8 @@ struct rendering {
     struct conn *conn;
     struct buffer *output;
     const struct session *session;
-    bool is_too_large; /* more was said than one connection may hold */
+    uint64_t lent_bytes; /* said beside `output`, without a copy */
+    bool is_too_large;   /* more was said than one connection may hold */
 };
 
 struct cache_conn {
@@ -33,7 +34,8 @@ struct cache_conn {
  * not fill our memory. Beyond the limit nothing more is said, and the connection will be cut. */
 static bool has_room(struct rendering *rendering)
 {
-    if (LIKELY(rendering->output->size <= rendering->conn->worker->limits->answer_bytes_max))
+    if (LIKELY(rendering->output->size + rendering->lent_bytes <=
+               rendering->conn->worker->limits->answer_bytes_max))
         return true;
     rendering->is_too_large = true;
     return false;
@@ -53,11 +55,48 @@ static void say_memcached(struct reply *reply, const struct outcome *outcome)
         memcached_render(rendering->output, outcome);
 }
 
+/* The bytes between what was rendered before and the end of the line. */
+static void send_loan(struct rendering *rendering, struct loan *loan)
+{
+    rendering->lent_bytes += loan->size;
+    stream_lend(&rendering->conn->stream, loan);
+    buffer_append_literal(rendering->output, "\r\n");
+}
+
+static bool lend_resp(struct reply *reply, const struct outcome *outcome, struct loan *loan)
+{
+    struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
+
+    (void)outcome; /* always a value: RESP has no items */
+    if (!stream_may_lend(&rendering->conn->stream) || !has_room(rendering))
+        return false;
+    resp_render_value_head(rendering->output, loan->size);
+    send_loan(rendering, loan);
+    return true;
+}
+
+static bool lend_memcached(struct reply *reply, const struct outcome *outcome, struct loan *loan)
+{
+    struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
+
+    if (!stream_may_lend(&rendering->conn->stream) || !has_room(rendering))
+        return false;
+    memcached_render_item_head(rendering->output, &outcome->item, outcome->kind == OUTCOME_item_version,
+                               loan->size);
+    send_loan(rendering, loan);
+    return true;
+}
+
+static const struct reply resp_reply = {say_resp, lend_resp},
+                          memcached_reply = {say_memcached, lend_memcached};
+
 static void say_nothing(struct reply *reply, const struct outcome *outcome)
 {
     (void)reply;
     (void)outcome;
 }
+
+static const struct reply quiet_reply = {say_nothing, NULL};
 
 /* Cuts a connection whose answers its client does not read, or asks for more of at once than is good. */
 static void cut(struct conn *conn)
@@ -79,7 +118,7 @@ static struct reply *push_begin(struct session *session)
         cut(conn);
         return NULL;
     }
-    cache->pushed = (struct rendering){.reply = {cache->wire == WIRE_RESP ? say_resp : say_memcached},
+    cache->pushed = (struct rendering){.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply,
                                        .conn = conn,
                                        .output = stream_output(&conn->stream),
                                        .session = session};
@@ -188,15 +227,14 @@ static void run(struct conn *conn, struct cache_conn *cache, size_t count, struc
 {
     struct worker *worker = conn->worker;
     struct now now = loop_now(worker->loop);
-    void (*say)(struct reply *, const struct outcome *) =
-        cache->wire == WIRE_RESP ? say_resp : say_memcached;
+    const struct reply *reply = cache->wire == WIRE_RESP ? &resp_reply : &memcached_reply;
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
     kv_begin(&worker->kv);
     for (size_t i = 0; i < count && !cache->session.closing && !conn->closing && !rendering->is_too_large;
          i++) {
-        rendering->reply.say = worker->commands[i].quiet ? say_nothing : say;
+        rendering->reply = worker->commands[i].quiet ? quiet_reply : *reply;
         kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
     }
     kv_end(&worker->kv);
@@ -264,7 +302,7 @@ static size_t run_input(struct conn *conn, struct bytes input)
             conn_close(conn);
             return input.size;
         }
-        rendering.reply.say = cache->wire == WIRE_RESP ? say_resp : say_memcached;
+        rendering.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply;
         if (result == PARSE_MORE)
             break;
         if (result == PARSE_REFUSED || result == PARSE_FATAL) {

@@ -52,8 +52,8 @@ static void setup(struct fixture *fixture)
         .now = {.mono_ms = 61000, .wall_ms = INT64_C(1700000000000)},
         .resp_session = {.id = 7, .connected_at_ms = 1000, .resp_version = 2},
         .memcached_session = {.id = 8},
-        .resp_reply = {say_resp},
-        .memcached_reply = {say_memcached},
+        .resp_reply = {say_resp, NULL},
+        .memcached_reply = {say_memcached, NULL},
     };
     fixture->kv.counters = &fixture->counters;
     fixture->kv.read_facts = read_facts;

@@ -244,7 +244,7 @@ static void say_pushes(struct reply *reply, const struct outcome *outcome)
 static void run_silently(struct kv_call *call, const struct command *command)
 {
     struct reply *reply = call->reply;
-    struct push_filter silent = {{say_pushes}, reply, 0};
+    struct push_filter silent = {{say_pushes, NULL}, reply, 0};
 
     call->reply = &silent.reply;
     if (call->session->silence == SILENCE_NEXT)

@@ -60,17 +60,17 @@ static void get(const struct kv_call *call, enum outcome_kind kind)
 
     for (uint32_t i = 1; i < call->argument_count; i++) {
         nh_key key = kv_key(call, i);
-        struct bytes bytes;
+        struct outcome outcome = {.kind = kind, .item = {.key = call->arguments[i]}};
         /* Only one who is told a version makes the store keep it. */
         if ((kind == OUTCOME_item ? kv_peek(call, key, &value) : kv_borrow(call, key, &value)) != NH_OK)
             continue;
-        bytes = kv_value_bytes(call, &value, &copy);
+        if (UNLIKELY(value.size >= KV_LENT_BYTES_MIN) && kv_lend(call, key, &value, &outcome))
+            continue;
+        outcome.item.value = kv_value_bytes(call, &value, &copy);
+        outcome.item.version = value.version;
+        outcome.item.flags = value.flags;
         if (LIKELY(!copy.failed))
-            reply_say(call->reply, &(struct outcome){.kind = kind,
-                                                     .item = {.key = call->arguments[i],
-                                                              .value = bytes,
-                                                              .version = value.version,
-                                                              .flags = value.flags}});
+            reply_say(call->reply, &outcome);
         nh_release(call->kv->store, &value);
         buffer_clear(&copy);
     }

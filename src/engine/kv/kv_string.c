@@ -2,27 +2,26 @@
 #include "base/number.h"
 #include "engine/kv/kv_change.h"
 
-void kv_get(const struct kv_call *call)
+/* Says the value of the key at argument `index`, or that there is none. */
+static inline void reply_key(const struct kv_call *call, uint32_t index)
 {
+    nh_key key = kv_key(call, index);
     nh_value value;
 
-    if (kv_peek(call, kv_key(call, 1), &value) == NH_OK)
-        kv_reply_value(call, &value);
-    else
+    if (kv_peek(call, key, &value) != NH_OK)
         reply_kind(call->reply, OUTCOME_nothing);
+    else if (LIKELY(value.size < KV_LENT_BYTES_MIN) ||
+             !kv_lend(call, key, &value, &(struct outcome){.kind = OUTCOME_value}))
+        kv_reply_value(call, &value);
 }
+
+void kv_get(const struct kv_call *call) { reply_key(call, 1); }
 
 void kv_mget(const struct kv_call *call)
 {
-    nh_value value;
-
     reply_aggregate(call->reply, OUTCOME_array, call->argument_count - 1);
-    for (uint32_t i = 1; i < call->argument_count; i++) {
-        if (kv_peek(call, kv_key(call, i), &value) == NH_OK)
-            kv_reply_value(call, &value);
-        else
-            reply_kind(call->reply, OUTCOME_nothing);
-    }
+    for (uint32_t i = 1; i < call->argument_count; i++)
+        reply_key(call, i);
 }
 
 /* ---- SET ----------------------------------------------------------------------------------------------

@@ -44,3 +44,7 @@ void memcached_parser_fini(struct memcached_parser *parser);
 bool memcached_is_command_word(struct bytes word);
 
 void memcached_render(struct buffer *output, const struct outcome *outcome);
+
+/* Appends what goes before the bytes of an item's value, which has `size` of them; CRLF follows them. */
+void memcached_render_item_head(struct buffer *output, const struct item *item, bool with_version,
+                                uint64_t size);

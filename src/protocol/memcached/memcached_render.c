@@ -10,29 +10,46 @@ static inline char *put(char *end, struct bytes bytes)
     return end + bytes.size;
 }
 
-/* "VALUE <key> <flags> <bytes>[ <version>]\r\n<value>\r\n" */
-static void render_item(struct buffer *output, const struct item *item, bool with_version)
+/* "VALUE <key> <flags> <bytes>[ <version>]\r\n" */
+static inline char *put_head(char *end, const struct item *item, bool with_version, uint64_t size)
 {
-    char *begin = buffer_reserve(output, sizeof "VALUE    \r\n\r\n" + item->key.size + item->value.size +
-                                             3 * (size_t)NUMBER_TEXT_BYTES);
-    char *end;
-
-    if (UNLIKELY(begin == NULL))
-        return;
-    end = put(begin, BYTES("VALUE "));
+    end = put(end, BYTES("VALUE "));
     end = put(end, item->key);
     *end++ = ' ';
     end += uint64_format(end, item->flags);
     *end++ = ' ';
-    end += uint64_format(end, item->value.size);
+    end += uint64_format(end, size);
     if (with_version) {
         *end++ = ' ';
         end += uint64_format(end, item->version);
     }
-    end = put(end, BYTES("\r\n"));
+    return put(end, BYTES("\r\n"));
+}
+
+static size_t head_bytes_max(const struct item *item)
+{
+    return sizeof "VALUE    \r\n" + item->key.size + 3 * (size_t)NUMBER_TEXT_BYTES;
+}
+
+static void render_item(struct buffer *output, const struct item *item, bool with_version)
+{
+    char *begin = buffer_reserve(output, head_bytes_max(item) + item->value.size + 2), *end;
+
+    if (UNLIKELY(begin == NULL))
+        return;
+    end = put_head(begin, item, with_version, item->value.size);
     end = put(end, item->value);
     end = put(end, BYTES("\r\n"));
     buffer_commit(output, (size_t)(end - begin));
+}
+
+void memcached_render_item_head(struct buffer *output, const struct item *item, bool with_version,
+                                uint64_t size)
+{
+    char *begin = buffer_reserve(output, head_bytes_max(item));
+
+    if (LIKELY(begin != NULL))
+        buffer_commit(output, (size_t)(put_head(begin, item, with_version, size) - begin));
 }
 
 /* `start` and a text that may be a peer's: it must not be able to end the line. */

@@ -49,3 +49,6 @@ void resp_parser_fini(struct resp_parser *parser);
 
 /* Appends `outcome` in RESP `version`, 2 or 3. */
 void resp_render(struct buffer *output, int version, const struct outcome *outcome);
+
+/* Appends what goes before the bytes of a value of `size` bytes; CRLF follows them. */
+void resp_render_value_head(struct buffer *output, uint64_t size);

@@ -103,6 +103,8 @@ static void render_nil(struct buffer *output, int version, struct bytes before_3
     buffer_append(output, version == 3 ? BYTES("_\r\n") : before_3);
 }
 
+void resp_render_value_head(struct buffer *output, uint64_t size) { render_header(output, '$', size); }
+
 void resp_render(struct buffer *output, int version, const struct outcome *outcome)
 {
     bool is_3 = version == 3;
