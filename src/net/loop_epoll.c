@@ -52,7 +52,8 @@ static void on_receive(struct stream *stream)
         stream_make_ready(stream);
 }
 
-static void on_send(struct stream *stream)
+/* Sends what one system call takes. True if the socket has room for more, and more there is. */
+static bool send_some(struct stream *stream)
 {
     struct lent *lent = stream->sending_lent;
     size_t size = LIKELY(lent == NULL) ? stream->sending->size - stream->sending_offset
@@ -66,10 +67,17 @@ static void on_send(struct stream *stream)
     while (count < 0 && errno == EINTR);
     if (count < 0 && errno != EAGAIN) {
         stream_break(stream, err_from_errno(errno));
-        return;
+        return false;
     }
     stream->waits_writable = count < (ssize_t)size;
     stream_sent(stream, count > 0 ? (size_t)count : 0);
+    return UNLIKELY(stream->sending != NULL) && !stream->waits_writable;
+}
+
+static void on_send(struct stream *stream)
+{
+    while (UNLIKELY(send_some(stream))) /* what is lent may lie in more runs than go at once */
+        continue;
 }
 
 static void on_recall(struct stream *stream) { stream_recalled(stream); }
