@@ -119,6 +119,9 @@ static inline size_t stream_unsent_bytes(const struct stream *stream)
            stream->sending_offset;
 }
 
+/* What was being sent has left: it was the last to need sending_lent. */
+void stream_forget_lent(struct stream *stream);
+
 /* Nothing that is being sent is with the kernel any more: what of it is lent is copied. */
 void stream_recalled(struct stream *stream);
 

@@ -525,12 +525,8 @@ enum err server_create(const struct options *options, struct log *log, const str
     err = check_persist(options, message);
     if (err == OK)
         err = open_ports(server, message);
-}
-
     if (err == OK)
         err = create_tls(server, message);
-    if (err == OK && keeps_something(options))
-        err = create_store(server, message);
     if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
