@@ -114,7 +114,8 @@ class UnixSockets(unittest.TestCase):
     def test_a_successor_may_have_the_path_while_the_first_still_stops(self):
         first = Nuthatch("cache", listen=f"unix://{self.path}")
         busy = connect(self.path)
-        busy.sendall(b"*2\r\n$3\r\nGET\r\n$1\r\n")  # in the midst of a command: it is waited for
+        busy.sendall(b"PING\r\n*2\r\n$3\r\nGET\r\n$1\r\n")  # in the midst of a command: it is waited for
+        self.assertEqual(busy.recv(100), b"+PONG\r\n")
         first.wait_for("ready")
         os.kill(first.pid, signal.SIGTERM)
         first.wait_for("stopping")
