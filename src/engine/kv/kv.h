@@ -40,7 +40,7 @@ struct kv {
     unsigned alone_depth; /* how many that are running have asked to be alone */
     struct kv_letters own_letters;
     struct kv_subscriptions subscriptions; /* of this worker's sessions */
-    struct list trackers;       /* of this worker's sessions; zeroed until there is one */
+    struct list trackers;                  /* of this worker's sessions; zeroed until there is one */
     struct buffer changed_keys; /* in this turn, for who tracks by broadcast: kv_tracking_broadcast.c */
     size_t changed_key_count;
 };
