@@ -121,6 +121,8 @@ typedef struct nh_value {
     int64_t stale_at_ms;   /* 0: no soft expiry; the value is stale from here on */
     uint32_t flags;        /* the caller's, as it was put */
     uint32_t traits;       /* NH_VALUE_… */
+    uint32_t
+        *note; /* where its note is: see nh_put_options.note; null if it has none, or is lent as a copy */
     void *pin; /* the store's, as is the next; null once released: a second release does nothing */
     uint64_t pin_place;
 } nh_value;
@@ -217,6 +219,12 @@ typedef struct nh_put_options {
     uint32_t cost_ms;  /* what it took to compute the value: for nh_fetch_options.early_percent */
     uint32_t negative; /* not 0: remember that the key is missing where the values come from. To all but
                         * nh_fetch, cursors and counts it is missing here; the value says what you like */
+    uint32_t note;     /* not 0: 32 bits beside the value that whoever has borrowed it may change where they
+                        * are (nh_value.note), by atomic operations and without a new version. A change may
+                        * be lost while the store moves the value */
+    uint32_t reserved;
+    uint64_t version; /* not 0: the value's version is this, not one of the store's making. It is for the
+                       * caller to see that a version never comes back */
 } nh_put_options;
 
 /* Stores copies of `key` and `value`. `options` may be null. `version`, if not null, receives the new
@@ -260,6 +268,10 @@ NH_API nh_result nh_delete(nh_store *store, int64_t now_ms, nh_key key);
 /* Sets the key's expiry to `ttl_ms` from now: 0 removes it, negative deletes the key at once. Version and
  * soft expiry stay. NH_OK; NH_MISSING; NH_FULL if that wants a copy for which there is no room. */
 NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms);
+
+/* Gives the value a note if it has none; version and expiry stay. NH_OK; NH_EXISTS: it has one; NH_MISSING;
+ * NH_FULL if that wants a copy for which there is no room. */
+NH_API nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note);
 
 /* Reads the value as a decimal number, adds `delta` and writes the sum back as text, in one step.
  * Flags, expiry, soft expiry and tags are kept. `mode` chooses the arithmetic:

@@ -90,6 +90,69 @@ nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t 
     return result;
 }
 
+/* Makes the room for a copy of the record, or another value in its place. */
+static nh_result make_room(struct write *write, size_t bytes)
+{
+    int64_t expires_at_ms = 0;
+
+    if (write->is_there)
+        expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
+                                             record_segment(&write->store->arena, write->old));
+    write_unlock(write);
+    return write_room(write, expires_at_ms, bytes);
+}
+
+/* ---- a note ---- */
+
+/* With the chain locked and the key there. As touch_locked; NH_EXISTS. */
+static nh_result annotate_locked(struct write *write, uint32_t note, size_t *bytes)
+{
+    nh_store *store = write->store;
+    uint32_t traits = record_traits(write->old), hashes[NH_TAGS_MAX], none = 0;
+    struct record_plan plan;
+    struct bytes value;
+
+    if (traits & RECORD_NOTE)
+        return __atomic_compare_exchange_n(record_note(write->old, traits), &none, note, false,
+                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+                   ? NH_OK
+                   : NH_EXISTS;
+    plan = record_plan_of(&store->arena, write->old, hashes);
+    plan.note = note;
+    plan.traits |= RECORD_VERSION;
+    record_plan_traits(&plan, write->now_ms);
+    if (write->tail == NULL || record_plan_bytes(&plan) > *bytes) {
+        *bytes = record_plan_bytes(&plan);
+        return NH_GROWING;
+    }
+    value = bytes_of(record_value(write->old, traits), plan.value_bytes);
+    return write_link(write, write_inline(write, &plan, value, (struct bytes){NULL, 0}), true) ? NH_OK
+                                                                                               : NH_GROWING;
+}
+
+nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note)
+{
+    nh_result result = key_check(store, key);
+    struct write write;
+    size_t bytes = 0;
+
+    if (result != NH_OK || note == 0)
+        return result != NH_OK ? result : NH_INVALID;
+    write_begin(&write, store, now_ms, key);
+    write.keeps_lease = true;
+    do {
+        if (write.head != NULL) {
+            result = make_room(&write, bytes);
+            if (result != NH_OK)
+                break;
+        }
+        write_lock(&write);
+        result = write.is_there ? annotate_locked(&write, note, &bytes) : NH_MISSING;
+    } while (result == NH_GROWING);
+    write_end(&write);
+    return write_refused(store, result);
+}
+
 /* ---- another value, with all else as it was ---- */
 
 /* With the chain locked: writes `first` and then `second` as the value of the key, with what else the old
@@ -117,18 +180,6 @@ static nh_result replace_locked(struct write *write, struct bytes first, struct 
     if (version != NULL)
         *version = record_version(&store->arena, record);
     return NH_OK;
-}
-
-/* Makes the room that replace_locked wanted. */
-static nh_result make_room(struct write *write, size_t bytes)
-{
-    int64_t expires_at_ms = 0;
-
-    if (write->is_there)
-        expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
-                                             record_segment(&write->store->arena, write->old));
-    write_unlock(write);
-    return write_room(write, expires_at_ms, bytes);
 }
 
 /* The sum of the old value's number and `delta`, as text and as bits. */

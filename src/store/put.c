@@ -36,9 +36,11 @@ nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes v
     *plan = (struct record_plan){
         .key = key,
         .value_bytes = value.size,
-        .traits = options->negative ? RECORD_NEGATIVE : 0,
+        .traits = (options->negative ? RECORD_NEGATIVE : 0) | (options->version != 0 ? RECORD_VERSION : 0),
         .flags = options->flags,
         .cost_ms = options->cost_ms,
+        .note = options->note,
+        .version = options->version,
         .expires_at_ms = options->ttl_ms != 0 ? moment_after(now_ms, options->ttl_ms) : 0,
         .stale_at_ms = options->soft_ttl_ms != 0 ? moment_after(now_ms, options->soft_ttl_ms) : 0,
         .birth = tags_now(&store->tags),

@@ -38,6 +38,7 @@ void value_describe(nh_store *store, int64_t now_ms, const struct record *record
         .expires_at_ms = record_expires_at_ms(record, traits, segment),
         .stale_at_ms = record_stale_at_ms(record, traits),
         .flags = record_flags(record, traits),
+        .note = record_note(record, traits),
         .traits = (record_is_stale(store, record, traits, now_ms) ? NH_VALUE_STALE : 0) |
                   (traits & RECORD_NEGATIVE ? NH_VALUE_NEGATIVE : 0),
     };
@@ -113,6 +114,7 @@ static bool copy_out(nh_store *store, nh_value *value)
     if (copy->bytes > 0)
         memcpy(copy->data, value->bytes.data, copy->bytes);
     value->bytes.data = copy->data;
+    value->note = NULL; /* the segment may be reused */
     value->pin = copy;
     value->pin_place = PIN_COPY;
     count_up(&store->copied_bytes, copy->bytes);

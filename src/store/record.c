@@ -9,14 +9,16 @@ enum { VERSION_OFFSET_BITS = 20 };
 #define BYTES_OF(traits)                                                                                   \
     (((traits)&RECORD_EXPIRES ? 4 : 0) + ((traits)&RECORD_FLAGS ? 4 : 0) +                                 \
      ((traits)&RECORD_COST ? 4 : 0) + ((traits)&RECORD_EXPIRES_WIDE ? 8 : 0) +                             \
-     ((traits)&RECORD_STALE ? 8 : 0) + ((traits)&RECORD_VERSION ? 8 : 0))
+     ((traits)&RECORD_STALE ? 8 : 0) + ((traits)&RECORD_VERSION ? 8 : 0) + ((traits)&RECORD_NOTE ? 4 : 0))
 #define BYTES_OF_4(traits)                                                                                 \
     BYTES_OF(traits), BYTES_OF((traits) + 1), BYTES_OF((traits) + 2), BYTES_OF((traits) + 3)
 #define BYTES_OF_16(traits)                                                                                \
     BYTES_OF_4(traits), BYTES_OF_4((traits) + 4), BYTES_OF_4((traits) + 8), BYTES_OF_4((traits) + 12)
-const uint8_t record_field_bytes[1 << 7] = {BYTES_OF_16(0),  BYTES_OF_16(16), BYTES_OF_16(32),
-                                            BYTES_OF_16(48), BYTES_OF_16(64), BYTES_OF_16(80),
-                                            BYTES_OF_16(96), BYTES_OF_16(112)};
+const uint8_t record_field_bytes[1 << 8] = {
+    BYTES_OF_16(0),   BYTES_OF_16(16),  BYTES_OF_16(32),  BYTES_OF_16(48),
+    BYTES_OF_16(64),  BYTES_OF_16(80),  BYTES_OF_16(96),  BYTES_OF_16(112),
+    BYTES_OF_16(128), BYTES_OF_16(144), BYTES_OF_16(160), BYTES_OF_16(176),
+    BYTES_OF_16(192), BYTES_OF_16(208), BYTES_OF_16(224), BYTES_OF_16(240)};
 
 uint64_t key_hash(uint64_t seed, nh_key key)
 {
@@ -54,6 +56,8 @@ void record_plan_traits(struct record_plan *plan, int64_t now_ms)
                       : RECORD_EXPIRES_WIDE;
     if (plan->stale_at_ms != 0 || plan->has_stale_field)
         traits |= RECORD_STALE;
+    if (plan->note != 0 || traits & RECORD_LARGE)
+        traits |= RECORD_NOTE;
     if (plan->tag_count > 0)
         traits |= RECORD_TAGS;
     plan->traits = traits;
@@ -74,6 +78,8 @@ struct record_plan record_plan_of(const struct arena *arena, const struct record
         .version = record_version(arena, record),
     };
 
+    if (traits & RECORD_NOTE)
+        plan.note = __atomic_load_n(record_note(record, traits), __ATOMIC_RELAXED);
     if (traits & RECORD_TAGS) {
         uint32_t offset = record_offset(traits, RECORD_TAGS);
         plan.tag_count = record_u32(record, offset);
@@ -124,6 +130,8 @@ unsigned char *record_write(const struct record_plan *plan, void *at, const stru
         field = write_bytes(field, &plan->stale_at_ms, sizeof plan->stale_at_ms);
     if (plan->traits & RECORD_VERSION)
         field = write_bytes(field, &plan->version, sizeof plan->version);
+    if (plan->traits & RECORD_NOTE)
+        field = write_bytes(field, &plan->note, sizeof plan->note);
     if (plan->traits & RECORD_TAGS) {
         field = write_bytes(field, &plan->tag_count, sizeof plan->tag_count);
         field = write_bytes(field, &plan->birth, sizeof plan->birth);

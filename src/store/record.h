@@ -2,9 +2,9 @@
  *
  *     head, 8 bytes │ what its traits name, in this order │ key │ value │ to a multiple of LOCATION_UNIT
  *
- * A record stays as it was written but for two fields, which are atomic: the dead bit of its head, set when
- * the index no longer points at it, and its expiry. A value that is alone in its segments (RECORD_LARGE)
- * begins here and goes on in the next segment; large.h says how long it is. */
+ * A record stays as it was written but for three fields, which are atomic: the dead bit of its head, set
+ * when the index no longer points at it, its expiry, and its note. A value that is alone in its segments
+ * (RECORD_LARGE) begins here and goes on in the next segment; large.h says how long it is. */
 #pragma once
 #include "nuthatch.h"
 #include "store/arena.h"
@@ -18,9 +18,10 @@ enum record_trait {
     RECORD_EXPIRES_WIDE = 1 << 4, /* i64, a moment; 0: never */
     RECORD_STALE = 1 << 5,        /* i64, a moment */
     RECORD_VERSION = 1 << 6,      /* u64; else the version follows from where the record is */
-    RECORD_TAGS = 1 << 7,         /* u32 count, u64 birth, u32 hashes: see tags.h */
-    RECORD_NEGATIVE = 1 << 8,
-    RECORD_LARGE = 1 << 9, /* has FLAGS, COST and EXPIRES_WIDE, so that its expiry can change in place */
+    RECORD_NOTE = 1 << 7,         /* u32, its borrowers' */
+    RECORD_TAGS = 1 << 8,         /* u32 count, u64 birth, u32 hashes: see tags.h */
+    RECORD_NEGATIVE = 1 << 9,
+    RECORD_LARGE = 1 << 10, /* has FLAGS, COST, EXPIRES_WIDE and NOTE: they can change in place */
     RECORD_TRAITS = (1 << 12) - 1,
 };
 
@@ -48,6 +49,7 @@ struct record_plan {
     uint64_t value_bytes; /* of a large record: of the piece in its first segment */
     uint32_t traits;
     uint32_t flags, cost_ms;
+    uint32_t note;         /* 0: none */
     int64_t expires_at_ms; /* 0: never */
     int64_t stale_at_ms;
     uint64_t version;
@@ -90,13 +92,13 @@ static inline uint32_t record_space(const struct record *record)
     return record->key_and_space >> RECORD_SPACE_SHIFT;
 }
 
-/* Bytes of the fields that the lowest seven traits name, by those traits. */
-extern const uint8_t record_field_bytes[1 << 7];
+/* Bytes of the fields that the lowest eight traits name, by those traits. */
+extern const uint8_t record_field_bytes[1 << 8];
 
 /* Where a trait's field is, counted from `data`, for one that the record has. */
 static inline uint32_t record_offset(uint32_t traits, uint32_t trait)
 {
-    return record_field_bytes[traits & (trait - 1) & ((1 << 7) - 1)];
+    return record_field_bytes[traits & (trait - 1) & ((1 << 8) - 1)];
 }
 
 static inline uint32_t record_u32(const struct record *record, uint32_t offset)
@@ -184,6 +186,13 @@ static inline uint32_t record_flags(const struct record *record, uint32_t traits
 static inline uint32_t record_cost_ms(const struct record *record, uint32_t traits)
 {
     return traits & RECORD_COST ? record_u32(record, record_offset(traits, RECORD_COST)) : 0;
+}
+
+/* Where the note is; null if there is none. */
+static inline uint32_t *record_note(const struct record *record, uint32_t traits)
+{
+    return traits & RECORD_NOTE ? (uint32_t *)(uintptr_t)(record->data + record_offset(traits, RECORD_NOTE))
+                                : NULL;
 }
 
 /* What the record has as its version, or what follows from its place. */

@@ -113,9 +113,9 @@ static bool parse(struct bytes *rest, struct parsed *parsed)
     memcpy(head, rest->data, sizeof *head);
     *rest = bytes_after(*rest, sizeof *head);
     tag_bytes = head->tag_count * sizeof(uint32_t);
-    if (head->traits & ~SAVED_TRAITS || head->reserved != 0 || head->tag_count > NH_TAGS_MAX ||
-        head->queue >= QUEUES || head->uses > SLOT_USES_MAX || head->space >= NH_SPACES ||
-        head->key_bytes == 0 || head->key_bytes > NH_KEY_BYTES_MAX ||
+    if (head->traits & ~SAVED_TRAITS || head->tag_count > NH_TAGS_MAX || head->queue >= QUEUES ||
+        head->uses > SLOT_USES_MAX || head->space >= NH_SPACES || head->key_bytes == 0 ||
+        head->key_bytes > NH_KEY_BYTES_MAX ||
         (!(head->traits & SAVED_EXPIRES) && head->expires_at_ms != 0) ||
         (!(head->traits & SAVED_STALE) && head->stale_at_ms != 0))
         return false;
@@ -161,6 +161,7 @@ static void put_parsed(struct restoring *restoring, const struct parsed *parsed)
         .traits = head->traits & SAVED_NEGATIVE ? RECORD_NEGATIVE : 0,
         .flags = head->flags,
         .cost_ms = head->cost_ms,
+        .note = head->note,
         .tag_count = head->tag_count,
         .tag_hashes = tag_hashes,
         .birth = tags_now(&restoring->store->tags),

@@ -93,6 +93,7 @@ static bool save_record(struct saving *saving, const struct record *record, uint
         .stale_at_ms = plan.stale_at_ms,
         .flags = plan.flags,
         .cost_ms = plan.cost_ms,
+        .note = plan.note,
         .space = plan.key.space,
         .key_bytes = (uint32_t)plan.key.size,
         .traits = (uint8_t)((plan.expires_at_ms != 0 ? SAVED_EXPIRES : 0) |

@@ -39,5 +39,5 @@ struct saved_record {
     uint32_t flags, cost_ms;
     uint32_t space, key_bytes;
     uint8_t traits, tag_count, queue, uses;
-    uint32_t reserved; /* 0 */
+    uint32_t note; /* 0: none */
 };
