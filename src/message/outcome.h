@@ -21,6 +21,7 @@ struct item {
     struct bytes key, value;
     uint64_t version;
     uint32_t flags;
+    char code[2]; /* of a meta answer, such as "HD" */
 };
 
 struct outcome {

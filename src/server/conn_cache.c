@@ -282,6 +282,9 @@ static size_t run_input(struct conn *conn, struct bytes input)
                 break;
             }
             result = parse(conn, cache, rest, worker->arguments[count], command, &consumed, &error);
+            if (UNLIKELY(result == PARSE_FATAL && (unsigned char)rest.data[0] == MEMCACHED_BINARY_BYTE &&
+                         cache->wire == WIRE_MEMCACHED))
+                conn_note_refusal(conn, BYTES("memcached's binary protocol, which is not supported"));
             offset += consumed;
             if (result != PARSE_DONE)
                 break;

@@ -38,6 +38,8 @@ enum wire detect_wire(struct bytes input)
         return WIRE_DETECT;
     if (input.data[0] == '*')
         return WIRE_RESP;
+    if ((unsigned char)input.data[0] == MEMCACHED_BINARY_BYTE)
+        return WIRE_MEMCACHED; /* which refuses it with a word in the log */
     word = first_word(input);
     if (word.size == input.size && input.size < DETECT_BYTES_MAX)
         return WIRE_DETECT;

@@ -121,6 +121,12 @@ struct worker *server_next_worker(struct server *server, size_t *turn)
 
 /* ---- making ------------------------------------------------------------------------------------ */
 
+static uint64_t memcached_value_bytes_max(const struct options *options)
+{
+    return (uint64_t)(options->max_item_bytes < options->value_bytes_max ? options->max_item_bytes
+                                                                         : options->value_bytes_max);
+}
+
 static void set_limits(struct server *server)
 {
     const struct options *options = server->options;
@@ -130,7 +136,7 @@ static void set_limits(struct server *server)
         .resp = {.arguments_max = 1024 * 1024,
                  .bulk_bytes_max = (uint64_t)options->value_bytes_max,
                  .inline_bytes_max = 64 * 1024},
-        .memcached = {.line_bytes_max = 64 * 1024, .value_bytes_max = (uint64_t)options->value_bytes_max},
+        .memcached = {.line_bytes_max = 64 * 1024, .value_bytes_max = memcached_value_bytes_max(options)},
         .input_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .output_bytes_max = 1024 * 1024,
         .answer_bytes_max = (uint64_t)options->connection_buffer_bytes,
@@ -436,7 +442,8 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
                              .counters = &worker->counters,
                              .read_facts = read_facts,
                              .facts_context = server,
-                             .kept_bytes_max = server->limits.input_bytes_max};
+                             .kept_bytes_max = server->limits.input_bytes_max,
+                             .memcached_value_bytes_max = memcached_value_bytes_max(server->options)};
     worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);

@@ -35,6 +35,7 @@ struct kv {
     void (*read_facts)(void *context, struct kv_facts *facts);
     void *facts_context;
     uint64_t kept_bytes_max; /* for one session between MULTI and EXEC; 0: a default */
+    uint64_t memcached_value_bytes_max; /* the largest that memcached's clients may make; 0: any */
     /* the engine's own; zero at first */
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */

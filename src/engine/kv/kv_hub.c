@@ -21,6 +21,7 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
         free(hub);
         return ERR_NO_MEMORY;
     }
+    pthread_mutex_init(&hub->flush_lock, NULL);
     for (unsigned i = 0; i < worker_count; i++) {
         hub->mailboxes[i] = (struct kv_mailbox){.is_called = false};
         pthread_mutex_init(&hub->mailboxes[i].lock, NULL);
@@ -68,6 +69,7 @@ void kv_hub_destroy(struct kv_hub *hub)
     kv_tracking_table_destroy(hub->tracking);
     kv_directory_destroy(hub->directory);
     free(hub->alarms);
+    pthread_mutex_destroy(&hub->flush_lock);
     kv_gate_fini(&hub->gate);
     kv_pubsub_table_destroy(hub->topics);
     free(hub->mailboxes);

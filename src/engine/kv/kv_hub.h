@@ -54,6 +54,9 @@ struct kv_hub {
     void (*call)(void *context, unsigned worker);
     void *call_context;
     _Atomic uint32_t guards; /* of all sessions: see kv_guard.h */
+    /* When a flush_all with a delay clears, on the monotonic clock: see kv_memcached_flush.c. */
+    _Atomic int64_t flush_at_ms; /* 0: none is pending */
+    pthread_mutex_t flush_lock;
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
     _Atomic uint32_t tracker_count, broadcast_count; /* sessions that track, and those of them by BCAST */

@@ -3,6 +3,7 @@
  *            line ends                      data has arrived
  *   line ─────────────────► data block ────────────────────────► DONE, or REFUSED: bad data chunk
  *    │  └── no data ──────► DONE
+ *    ├── too large ─────► DONE, without its data; skip that as it comes
  *    └── refused ─────────► skip the data block, if any, as it comes
  *
  * While a line has no end only new bytes are searched (`scanned`); while a data block is incomplete a call
@@ -112,21 +113,60 @@ static bool keys_are_good(const struct command_row *row, const struct words *wor
         return true;
     if (words->has_control)
         return false;
-    for (size_t i = (size_t)row->first_key; i <= last; i++)
+    for (size_t i = (size_t)row->first_key; i <= last && i < words->count; i++)
         if (words->at[i].size > MEMCACHED_KEY_BYTES_MAX)
             return false;
     return true;
 }
 
-static bool has_data(enum command_id id)
+/* The word that says how long the data block is; 0 for a command without one. */
+static size_t data_word(enum command_id id)
 {
-    return id == COMMAND_memcached_set || id == COMMAND_memcached_add || id == COMMAND_memcached_replace ||
-           id == COMMAND_memcached_append || id == COMMAND_memcached_prepend || id == COMMAND_memcached_cas;
+    switch (id) {
+    case COMMAND_memcached_set:
+    case COMMAND_memcached_add:
+    case COMMAND_memcached_replace:
+    case COMMAND_memcached_append:
+    case COMMAND_memcached_prepend:
+    case COMMAND_memcached_cas: return 4;
+    case COMMAND_memcached_ms: return 2;
+    default: return 0;
+    }
 }
 
-static bool takes_noreply(enum command_id id, const struct command_row *row)
+/* Meta commands have a flag for it, and what gat ends with is a key. */
+static bool takes_noreply(enum command_id id)
 {
-    return (row->flags & COMMAND_WRITE) != 0 || id == COMMAND_memcached_verbosity;
+    switch (id) {
+    case COMMAND_memcached_delete:
+    case COMMAND_memcached_incr:
+    case COMMAND_memcached_decr:
+    case COMMAND_memcached_touch:
+    case COMMAND_memcached_flush_all:
+    case COMMAND_memcached_verbosity: return true;
+    default: return data_word(id) == 4;
+    }
+}
+
+/* Takes a last word that is "noreply" off the line, or one too many, which memcached passes over. */
+static bool take_noreply(const struct command_row *row, size_t least, struct words *words)
+{
+    bool is_quiet;
+
+    if (words->count <= least)
+        return false;
+    is_quiet = bytes_equal(words->at[words->count - 1], BYTES("noreply"));
+    if (is_quiet || (row->arity > 0 && words->count == least + 1))
+        words->count--;
+    return is_quiet;
+}
+
+/* A length as C's strtol reads it. */
+static bool length_parse(struct bytes text, uint64_t *length)
+{
+    if (text.size > 0 && text.data[0] == '+')
+        text = bytes_after(text, 1);
+    return digits_parse(text, INT32_MAX - 2, length);
 }
 
 /* Understands a whole line of `line_size` bytes with its end. */
@@ -136,7 +176,7 @@ static enum parse parse_line(struct memcached_parser *parser, const struct memca
 {
     const struct command_row *row;
     uint64_t data_bytes;
-    bool with_data;
+    size_t length_at, least;
 
     if (UNLIKELY(!split(parser, bytes_of(input.data, line_size - 2), words)))
         return fatal(BYTES("SERVER_ERROR out of memory"), error);
@@ -147,16 +187,16 @@ static enum parse parse_line(struct memcached_parser *parser, const struct memca
     }
     command->id = command_find(DIALECT_memcached, words->at[0]);
     row = command_row(command->id);
-    with_data = has_data(command->id);
+    length_at = data_word(command->id);
+    least = (size_t)abs(row->arity) - (length_at > 0); /* words of the line */
 
-    if (words->count > (size_t)abs(row->arity) - with_data && takes_noreply(command->id, row) &&
-        bytes_equal(words->at[words->count - 1], BYTES("noreply"))) {
-        command->quiet = true;
-        words->count--;
-    }
-    if (UNLIKELY(!command_arity_fits(row->arity, (uint32_t)(words->count + with_data))))
-        return refuse(parser, line_size, BYTES("ERROR"), consumed, error);
-    if (!with_data) {
+    if (takes_noreply(command->id))
+        command->quiet = take_noreply(row, least, words);
+    if (UNLIKELY(!command_arity_fits(row->arity, (uint32_t)(words->count + (length_at > 0)))))
+        return refuse(parser, line_size,
+                      command->id == COMMAND_memcached_ms && words->count > 1 ? BAD_FORMAT : BYTES("ERROR"),
+                      consumed, error);
+    if (length_at == 0) {
         if (UNLIKELY(!keys_are_good(row, words)))
             return refuse(parser, line_size, command->quiet ? BYTES("") : BAD_FORMAT, consumed, error);
         parser->scanned = 0;
@@ -164,16 +204,21 @@ static enum parse parse_line(struct memcached_parser *parser, const struct memca
         return PARSE_DONE;
     }
 
-    /* Word 4 is there: the arity of every command with data asks for it. */
-    if (UNLIKELY(!digits_parse(words->at[4], INT32_MAX - 2, &data_bytes))) /* NOLINT(*CallAndMessage) */
+    /* The word is there: the arity of every command with data asks for it. */
+    if (UNLIKELY(!length_parse(words->at[length_at], &data_bytes))) /* NOLINT(*CallAndMessage) */
         return refuse(parser, line_size, command->quiet ? BYTES("") : BAD_FORMAT, consumed, error);
     if (UNLIKELY(!keys_are_good(row, words)))
         return refuse_data(parser, line_size, data_bytes, command->quiet ? BYTES("") : BAD_FORMAT, consumed,
                            error);
-    if (UNLIKELY(data_bytes > limits->value_bytes_max))
-        return refuse_data(parser, line_size, data_bytes,
-                           command->quiet ? BYTES("") : BYTES("SERVER_ERROR object too large for cache"),
-                           consumed, error);
+    if (UNLIKELY(data_bytes > limits->value_bytes_max)) {
+        /* Whoever runs the command says so; what the data block would be is dropped as it comes. */
+        if (!push(parser, words, bytes_of(NULL, data_bytes)))
+            return fatal(BYTES("SERVER_ERROR out of memory"), error);
+        parser->skip_bytes = data_bytes + 2;
+        parser->scanned = parser->line_size = 0;
+        *consumed = line_size;
+        return PARSE_DONE;
+    }
     if (input.size - line_size < data_bytes + 2) {
         parser->line_size = line_size;
         parser->data_bytes = data_bytes;
@@ -202,6 +247,9 @@ enum parse memcached_parse(struct memcached_parser *parser, const struct memcach
     *command = (struct command){.id = COMMAND_UNKNOWN};
     if (UNLIKELY(input.size == 0))
         return PARSE_MORE;
+    if (UNLIKELY((unsigned char)input.data[0] == MEMCACHED_BINARY_BYTE && parser->scanned == 0 &&
+                 line_size == 0 && parser->skip_bytes == 0))
+        return fatal(BYTES(""), error);
     if (UNLIKELY(parser->skip_bytes > 0)) {
         *consumed = input.size < parser->skip_bytes ? input.size : (size_t)parser->skip_bytes;
         parser->skip_bytes -= *consumed;

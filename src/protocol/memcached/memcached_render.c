@@ -52,6 +52,38 @@ void memcached_render_item_head(struct buffer *output, const struct item *item, 
         buffer_commit(output, (size_t)(put_head(begin, item, with_version, size) - begin));
 }
 
+/* "<code><flags>\r\n" */
+static void render_meta(struct buffer *output, const struct item *item)
+{
+    char *begin = buffer_reserve(output, sizeof item->code + item->key.size + 2), *end;
+
+    if (UNLIKELY(begin == NULL))
+        return;
+    end = put(begin, bytes_of(item->code, sizeof item->code));
+    end = put(end, item->key);
+    end = put(end, BYTES("\r\n"));
+    buffer_commit(output, (size_t)(end - begin));
+}
+
+/* "<code> <bytes><flags>\r\n<value>\r\n" */
+static void render_meta_item(struct buffer *output, const struct item *item)
+{
+    char *begin = buffer_reserve(output, sizeof item->code + 1 + NUMBER_TEXT_BYTES + item->key.size +
+                                             item->value.size + 4);
+    char *end;
+
+    if (UNLIKELY(begin == NULL))
+        return;
+    end = put(begin, bytes_of(item->code, sizeof item->code));
+    *end++ = ' ';
+    end += uint64_format(end, item->value.size);
+    end = put(end, item->key);
+    end = put(end, BYTES("\r\n"));
+    end = put(end, item->value);
+    end = put(end, BYTES("\r\n"));
+    buffer_commit(output, (size_t)(end - begin));
+}
+
 /* `start` and a text that may be a peer's: it must not be able to end the line. */
 static void render_line(struct buffer *output, struct bytes start, struct bytes text)
 {
@@ -88,6 +120,8 @@ void memcached_render(struct buffer *output, const struct outcome *outcome)
     case OUTCOME_deleted: buffer_append_literal(output, "DELETED\r\n"); return;
     case OUTCOME_touched: buffer_append_literal(output, "TOUCHED\r\n"); return;
     case OUTCOME_ok: buffer_append_literal(output, "OK\r\n"); return;
+    case OUTCOME_meta: render_meta(output, &outcome->item); return;
+    case OUTCOME_meta_item: render_meta_item(output, &outcome->item); return;
     case OUTCOME_version: render_line(output, BYTES("VERSION "), outcome->bytes); return;
     case OUTCOME_stat: render_stat(output, &outcome->item); return;
     case OUTCOME_unknown: buffer_append_literal(output, "ERROR\r\n"); return;

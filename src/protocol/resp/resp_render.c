@@ -134,6 +134,7 @@ void resp_render(struct buffer *output, int version, const struct outcome *outco
     case OUTCOME_unsigned_integer: render_header(output, ':', outcome->unsigned_integer); return;
     case OUTCOME_item:
     case OUTCOME_item_version:
+    case OUTCOME_meta_item:
     case OUTCOME_stat: render_bulk(output, outcome->item.value); return;
     case OUTCOME_end:
     case OUTCOME_stored:
@@ -142,6 +143,9 @@ void resp_render(struct buffer *output, int version, const struct outcome *outco
     case OUTCOME_not_stored:
     case OUTCOME_exists:
     case OUTCOME_not_found: render_nil(output, version, BYTES("$-1\r\n")); return;
+    case OUTCOME_meta:
+        render_line(output, '+', bytes_of(outcome->item.code, sizeof outcome->item.code));
+        return;
     case OUTCOME_unknown: buffer_append_literal(output, "-ERR unknown command\r\n"); return;
     }
     UNREACHABLE();
