@@ -22,7 +22,8 @@ static inline void log_command(struct buffer *log, const struct command *command
     buffer_append_format(log, "%d%s", (int)command->id, command->quiet ? "q" : "");
     for (uint32_t i = 0; i < command->argument_count; i++) {
         buffer_append_format(log, " %zu:", command->arguments[i].size);
-        buffer_append(log, command->arguments[i]);
+        if (command->arguments[i].data != NULL || command->arguments[i].size == 0)
+            buffer_append(log, command->arguments[i]);
     }
     buffer_append_literal(log, "\n");
 }

@@ -486,7 +486,7 @@ TEST(memcached_stores_by_its_conditions)
         {"set k 0 x 1\r\na", "CLIENT_ERROR bad command line format\r\n"},
         {"cas k 0 0 1 -1\r\na", "CLIENT_ERROR bad command line format\r\n"},
         {"get k", "END\r\n"},
-        {"flush_all 10", "CLIENT_ERROR flush_all with a delay is not supported\r\n"},
+        {"flush_all 10", "OK\r\n"},
         {"flush_all x", "CLIENT_ERROR invalid exptime argument\r\n"},
         {"touch k x", "CLIENT_ERROR invalid exptime argument\r\n"},
         {"verbosity 1", "OK\r\n"},

@@ -65,6 +65,15 @@ TEST(a_line_is_a_command_and_its_data_block_the_last_argument)
         {BYTES_INIT("delete noreply\r\n"), COMMAND_memcached_delete, " 6:delete 7:noreply"},
         {BYTES_INIT("flush_all noreply\r\n"), COMMAND_memcached_flush_all, "q 9:flush_all"},
         {BYTES_INIT("version\r\n"), COMMAND_memcached_version, " 7:version"},
+        {BYTES_INIT("set k 0 0 1 word\r\nx\r\n"), COMMAND_memcached_set, " 3:set 1:k 1:0 1:0 1:1 1:x"},
+        {BYTES_INIT("touch k 1 word\r\n"), COMMAND_memcached_touch, " 5:touch 1:k 1:1"},
+        {BYTES_INIT("verbosity noreply\r\n"), COMMAND_memcached_verbosity, "q 9:verbosity"},
+        {BYTES_INIT("gat 1 k noreply\r\n"), COMMAND_memcached_gat, " 3:gat 1:1 1:k 7:noreply"},
+        {BYTES_INIT("ms k 1\r\nx\r\n"), COMMAND_memcached_ms, " 2:ms 1:k 1:1 1:x"},
+        {BYTES_INIT("ms k +1 T0 q noreply\r\nx\r\n"), COMMAND_memcached_ms,
+         " 2:ms 1:k 2:+1 2:T0 1:q 7:noreply 1:x"},
+        {BYTES_INIT("mg k v\r\n"), COMMAND_memcached_mg, " 2:mg 1:k 1:v"},
+        {BYTES_INIT("me\r\n"), COMMAND_memcached_me, " 2:me"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buffer wanted = {0};
@@ -90,7 +99,13 @@ TEST(what_is_refused_leaves_the_connection_in_step)
         {BYTES_INIT("get\r\n"), "ERROR"},
         {BYTES_INIT("set k\r\n"), "ERROR"},
         {BYTES_INIT("incr k\r\n"), "ERROR"},
-        {BYTES_INIT("incr k 1 2\r\n"), "ERROR"},
+        {BYTES_INIT("incr k 1 2 3\r\n"), "ERROR"},
+        {BYTES_INIT("ms\r\n"), "ERROR"},
+        {BYTES_INIT("ms k\r\n"), "CLIENT_ERROR bad command line format"},
+        {BYTES_INIT("ms k -1\r\n"), "CLIENT_ERROR bad command line format"},
+        {BYTES_INIT("ms k" KEY_250 " 7\r\nversion\r\n"), "CLIENT_ERROR bad command line format"},
+        {BYTES_INIT("ms k 5\r\nhelloXX"), "CLIENT_ERROR bad data chunk"},
+        {BYTES_INIT("mg k" KEY_250 "\r\n"), "CLIENT_ERROR bad command line format"},
         {BYTES_INIT("get k" KEY_250 "\r\n"), "CLIENT_ERROR bad command line format"},
         {BYTES_INIT("get a\x01z\r\n"), "CLIENT_ERROR bad command line format"},
         {BYTES_INIT("get a\tz\r\n"), "CLIENT_ERROR bad command line format"},
@@ -104,8 +119,6 @@ TEST(what_is_refused_leaves_the_connection_in_step)
         {BYTES_INIT("set a\x01z 0 0 7\r\nversion\r\n"), "CLIENT_ERROR bad command line format"},
         {BYTES_INIT("set k 0 0 5\r\nhelloXX"), "CLIENT_ERROR bad data chunk"},
         {BYTES_INIT("set k 0 0 5 noreply\r\nhelloXX"), NULL},
-        {BYTES_INIT("set k 0 0 101\r\n" KEY_50 KEY_50 "k\r\n"), "SERVER_ERROR object too large for cache"},
-        {BYTES_INIT("set k 0 0 101 noreply\r\n" KEY_50 KEY_50 "k\r\n"), NULL},
         {BYTES_INIT("delete k" KEY_250 " noreply\r\n"), NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -119,6 +132,34 @@ TEST(what_is_refused_leaves_the_connection_in_step)
         buffer_fini(&input);
         buffer_fini(&wanted);
     }
+}
+
+TEST(a_data_block_that_is_too_large_is_told_by_its_size_and_dropped)
+{
+    static const struct {
+        struct bytes input;
+        enum command_id id;
+        const char *rest;
+    } cases[] = {
+        {BYTES_INIT("set k 0 0 101\r\n"), COMMAND_memcached_set, " 3:set 1:k 1:0 1:0 3:101 101:"},
+        {BYTES_INIT("set k 0 0 101 noreply\r\n"), COMMAND_memcached_set, "q 3:set 1:k 1:0 1:0 3:101 101:"},
+        {BYTES_INIT("ms k 101 c\r\n"), COMMAND_memcached_ms, " 2:ms 1:k 3:101 1:c 101:"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer input = {0}, wanted = {0};
+        buffer_append(&input, cases[i].input);
+        buffer_append_literal(&input, KEY_50 KEY_50 "k\r\nversion\r\n");
+        buffer_append_format(&wanted, "%d%s\n%d 7:version\nleft 0\n", (int)cases[i].id, cases[i].rest,
+                             COMMAND_memcached_version);
+        expect_log(buffer_bytes(&input), buffer_bytes(&wanted));
+        buffer_fini(&input);
+        buffer_fini(&wanted);
+    }
+}
+
+TEST(the_binary_protocol_ends_the_connection_without_a_word)
+{
+    expect_log(BYTES("\x80\x0b\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), BYTES("fatal \n"));
 }
 
 TEST(a_key_of_250_bytes_is_a_key)
@@ -201,7 +242,10 @@ TEST(only_a_lower_case_name_is_a_command_word)
 }
 
 RUN_TESTS(TEST_ROW(a_line_is_a_command_and_its_data_block_the_last_argument),
-          TEST_ROW(what_is_refused_leaves_the_connection_in_step), TEST_ROW(a_key_of_250_bytes_is_a_key),
+          TEST_ROW(what_is_refused_leaves_the_connection_in_step),
+          TEST_ROW(a_data_block_that_is_too_large_is_told_by_its_size_and_dropped),
+          TEST_ROW(the_binary_protocol_ends_the_connection_without_a_word),
+          TEST_ROW(a_key_of_250_bytes_is_a_key),
           TEST_ROW(a_data_block_that_is_too_long_is_answered_as_memcached_does),
           TEST_ROW(a_line_that_ends_in_a_lone_line_feed_ends_the_connection),
           TEST_ROW(what_a_browser_sends_ends_the_connection_without_a_word),

@@ -87,6 +87,7 @@ static nh_result store(const struct kv_call *call, const struct meta *meta, enum
     case MODE_ADD: result = nh_add(store, now_ms, meta->key, value, &options, version); break;
     case MODE_APPEND:
     case MODE_PREPEND:
+        options.note &= ~(uint32_t)ITEM_BINARY; /* as memcached makes the longer item */
         result =
             memcached_extend(call, meta->key, value, mode == MODE_APPEND,
                              meta_has(meta, 'C') && meta->if_version == 0 ? UINT64_MAX : meta->if_version,
