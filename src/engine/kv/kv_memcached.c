@@ -1,22 +1,24 @@
 /* kv_memcached.c — memcached's text commands over the same keys: memcached 1.6's answers. */
 #include "engine/kv/kv_memcached.h"
 #include "base/number.h"
+#include "engine/kv/kv_version.h"
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
 /* Says a lent value, and releases it. */
 static void say_item(const struct kv_call *call, enum outcome_kind kind, uint32_t index, nh_value *value)
 {
+    struct outcome outcome = {
+        .kind = kind,
+        .item = {.key = call->arguments[index], .version = value->version, .flags = value->flags}};
     struct buffer copy = {0};
-    struct bytes bytes = kv_value_bytes(call, value, &copy);
 
     memcached_note_use(call, value);
+    if (UNLIKELY(value->size >= KV_LENT_BYTES_MIN) && kv_lend(call, kv_key(call, index), value, &outcome))
+        return;
+    outcome.item.value = kv_value_bytes(call, value, &copy);
     if (LIKELY(!copy.failed))
-        reply_say(call->reply, &(struct outcome){.kind = kind,
-                                                 .item = {.key = call->arguments[index],
-                                                          .value = bytes,
-                                                          .version = value->version,
-                                                          .flags = value->flags}});
+        reply_say(call->reply, &outcome);
     nh_release(call->kv->store, value);
     buffer_fini(&copy);
 }
@@ -260,7 +262,8 @@ void kv_memcached_decr(const struct kv_call *call) { change(call, true); }
 
 void kv_memcached_version(const struct kv_call *call)
 {
-    reply_say(call->reply, &(struct outcome){.kind = OUTCOME_version, .bytes = BYTES(NUTHATCH_VERSION)});
+    reply_say(call->reply,
+              &(struct outcome){.kind = OUTCOME_version, .bytes = BYTES(KV_MEMCACHED_VERSION)});
 }
 
 void kv_memcached_verbosity(const struct kv_call *call)

@@ -1,6 +1,7 @@
 /* kv_memcached_stats.c — what stats tells, by memcached's names where there is such a thing here. */
 #include "base/number.h"
 #include "engine/kv/kv_memcached.h"
+#include "engine/kv/kv_version.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -37,7 +38,8 @@ static void stats_general(const struct kv_call *call, const struct kv_facts *fac
     stat_number(call, "pid", (uint64_t)getpid());
     stat_number(call, "uptime", (uint64_t)(call->now.mono_ms - facts->started_mono_ms) / 1000);
     stat_number(call, "time", (uint64_t)call->now.wall_ms / 1000);
-    stat_text(call, "version", NUTHATCH_VERSION);
+    stat_text(call, "version", KV_MEMCACHED_VERSION);
+    stat_text(call, "nuthatch_version", NUTHATCH_VERSION);
     stat_number(call, "pointer_size", 8 * sizeof(void *));
     stat_number(call, "max_connections", facts->connections_max);
     stat_number(call, "curr_connections", facts->connections_now);
