@@ -76,7 +76,7 @@ static void get_and_touch(const struct kv_call *call, enum outcome_kind kind)
         nh_key key = kv_key(call, i);
         nh_result result = nh_get_and_touch(call->kv->store, call->now.mono_ms, key, ttl_ms, &value);
 
-        if (kv_count_read(call, result) != NH_OK)
+        if (kv_count_read(call, key, result) != NH_OK)
             continue;
         touched(call, key, ttl_ms);
         say_item(call, kind, i, &value);
@@ -242,7 +242,7 @@ static void change(const struct kv_call *call, bool is_decrement)
     }
     result = memcached_add_to(call, kv_key(call, 1), &sum);
     if (result == NH_OK) {
-        kv_changed(call, kv_key(call, 1), is_decrement ? KV_EVENT_decrby : KV_EVENT_incrby);
+        kv_changed(call, kv_key(call, 1), KV_EVENT_incrby);
         reply_say(call->reply,
                   &(struct outcome){.kind = OUTCOME_unsigned_integer, .unsigned_integer = sum.number});
     } else if (result == NH_MISSING) {

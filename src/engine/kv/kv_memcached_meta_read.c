@@ -122,8 +122,9 @@ static nh_result find(const struct kv_call *call, const struct meta *meta, nh_va
         *old_expires_at_ms = value->expires_at_ms;
         nh_release(call->kv->store, value);
     }
-    result = kv_count_read(
-        call, nh_get_and_touch(call->kv->store, call->now.mono_ms, meta->key, meta->ttl_ms, value));
+    result =
+        kv_count_read(call, meta->key,
+                      nh_get_and_touch(call->kv->store, call->now.mono_ms, meta->key, meta->ttl_ms, value));
     if (result == NH_OK)
         kv_changed(call, meta->key,
                    meta->ttl_ms < 0    ? KV_EVENT_del

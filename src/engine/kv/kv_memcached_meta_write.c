@@ -326,10 +326,7 @@ void kv_memcached_ma(const struct kv_call *call)
     }
     result = count(call, &meta, &sum, &life);
     if (result == NH_OK) {
-        kv_changed(call, meta.key,
-                   life.is_new        ? KV_EVENT_set
-                   : sum.is_decrement ? KV_EVENT_decrby
-                                      : KV_EVENT_incrby);
+        kv_changed(call, meta.key, life.is_new ? KV_EVENT_set : KV_EVENT_incrby);
         say_sum(call, &meta, &sum, &life);
     } else if (result == NH_TYPE) {
         memcached_client_error(call, BYTES("cannot increment or decrement non-numeric value"));
