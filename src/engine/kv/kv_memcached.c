@@ -242,7 +242,7 @@ static void change(const struct kv_call *call, bool is_decrement)
     }
     result = memcached_add_to(call, kv_key(call, 1), &sum);
     if (result == NH_OK) {
-        kv_changed(call, kv_key(call, 1), KV_EVENT_incrby);
+        kv_changed(call, kv_key(call, 1), KV_EVENT_incrby); /* Redis has this name for decrements, too */
         reply_say(call->reply,
                   &(struct outcome){.kind = OUTCOME_unsigned_integer, .unsigned_integer = sum.number});
     } else if (result == NH_MISSING) {
