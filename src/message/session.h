@@ -43,6 +43,22 @@ struct session {
     struct kv_watch *watch;             /* keys that it watches */
     struct kv_tracker *tracker;         /* how it tracks what it reads */
     struct kv_resident *resident;       /* by which others find it */
+    /* The engine's: what the administrator is told of it. */
+    struct list in_clients, in_monitors; /* zeroed while it is in none */
+    int64_t active_ms;                   /* monotonic: when its last batch of commands began */
+    uint32_t worker;
+    uint16_t last_command, subcommand_of; /* enum command_id */
+    const char *last_subcommand;          /* of the container subcommand_of; static, or null */
+    bool is_killed;
+    bool is_monitor;
+    bool is_never_evicted; /* CLIENT NO-EVICT */
+    /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on. */
+    bool is_held;
+    int64_t held_until_ms;
+    /* The connection's; on the session's worker. */
+    void (*cut)(struct session *session); /* closes at once; the session ends in a later turn */
+    int fd;
+    bool is_memcached;
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];
     char peer[SESSION_ADDRESS_BYTES], local[SESSION_ADDRESS_BYTES]; /* "127.0.0.1:5000" */

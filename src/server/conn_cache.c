@@ -2,6 +2,7 @@
  *
  * Commands that arrived together are parsed first, their keys prefetched, then run one by one: the memory
  * of the next look-up is on its way while the present one is answered. */
+#include "engine/kv/kv_admin.h"
 #include "net/listen.h"
 #include "server/conn.h"
 #include "server/detect.h"
@@ -24,6 +25,7 @@ struct cache_conn {
     struct session session;
     struct rendering pushed; /* what is said beside answers */
     int64_t behind_since_ms; /* when more than a little of it began to wait to be read; 0: none does */
+    struct timer held;       /* until the session's commands are offered again */
     union {
         struct resp_parser resp;
         struct memcached_parser memcached;
@@ -44,6 +46,8 @@ static bool has_room(struct rendering *rendering)
 static void say_resp(struct reply *reply, const struct outcome *outcome)
 {
     struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
+    if (UNLIKELY(outcome->kind == OUTCOME_error))
+        kv_note_error(&rendering->conn->worker->kv, outcome->bytes);
     if (has_room(rendering))
         resp_render(rendering->output, rendering->session->resp_version, outcome);
 }
@@ -168,7 +172,45 @@ static void push_end(struct session *session)
 
 static void go_on(struct session *session)
 {
-    conn_release_input(CONTAINER_OF(session, struct cache_conn, session)->conn);
+    struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
+
+    session->is_held = false;
+    timer_cancel(cache->conn->worker->loop, &cache->held);
+    cache->conn->active_ms =
+        loop_now(cache->conn->worker->loop).mono_ms; /* it was not the client that idled */
+    conn_release_input(cache->conn);
+}
+
+static void held_long_enough(struct timer *timer)
+{
+    go_on(&CONTAINER_OF(timer, struct cache_conn, held)->session);
+}
+
+/* The session is held: its input waits, from the held command on. */
+static void hold(struct conn *conn, struct cache_conn *cache)
+{
+    /* Where the parser was lies behind it. */
+    if (cache->wire == WIRE_RESP) {
+        resp_parser_fini(&cache->resp);
+        cache->resp = (struct resp_parser){0};
+    } else {
+        memcached_parser_fini(&cache->memcached);
+        cache->memcached = (struct memcached_parser){0};
+    }
+    if (conn->worker->draining) { /* it will not come to run */
+        conn_close(conn);
+        return;
+    }
+    conn_hold_input(conn);
+    timer_set(conn->worker->loop, &cache->held, cache->session.held_until_ms);
+}
+
+static void cut_session(struct session *session)
+{
+    struct conn *conn = CONTAINER_OF(session, struct cache_conn, session)->conn;
+
+    conn->closing = true;
+    stream_abort(&conn->stream);
 }
 
 static struct cache_conn *begin(struct conn *conn, struct bytes input)
@@ -185,6 +227,10 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     cache->session.push_begin = push_begin;
     cache->session.push_end = push_end;
     cache->session.go_on = go_on;
+    cache->session.cut = cut_session;
+    cache->session.fd = conn->stream.fd;
+    cache->session.is_memcached = cache->wire == WIRE_MEMCACHED;
+    timer_init(&cache->held, held_long_enough);
     address_of_peer(conn->stream.fd, cache->session.peer);
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
@@ -223,21 +269,27 @@ static void say_error(struct rendering *rendering, struct cache_conn *cache, str
     }
 }
 
-static void run(struct conn *conn, struct cache_conn *cache, size_t count, struct rendering *rendering)
+/* Runs the worker's commands, `count` of them; returns how many have run. */
+static size_t run(struct conn *conn, struct cache_conn *cache, size_t count, struct rendering *rendering)
 {
     struct worker *worker = conn->worker;
     struct now now = loop_now(worker->loop);
     const struct reply *reply = cache->wire == WIRE_RESP ? &resp_reply : &memcached_reply;
+    size_t i;
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
     kv_begin(&worker->kv);
-    for (size_t i = 0; i < count && !cache->session.closing && !conn->closing && !rendering->is_too_large;
-         i++) {
+    cache->session.active_ms = now.mono_ms;
+    for (i = 0; i < count && !cache->session.closing && !conn->closing && !rendering->is_too_large; i++) {
         rendering->reply = worker->commands[i].quiet ? quiet_reply : *reply;
         kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
+        if (UNLIKELY(cache->session.is_held))
+            break;
+        cache->session.last_command = (uint16_t)worker->commands[i].id;
     }
     kv_end(&worker->kv);
+    return i;
 }
 
 /* Runs the commands in `input`, and says how much of it that was. */
@@ -258,7 +310,8 @@ static size_t run_input(struct conn *conn, struct bytes input)
     while (offset < input.size) {
         struct bytes error = {NULL, 0};
         enum parse result = PARSE_DONE;
-        size_t count = 0;
+        size_t count = 0, run_count;
+        size_t starts[WORKER_BATCH_COMMANDS]; /* of the commands in `input` */
 
         if (UNLIKELY(cache->session.must_wait)) {
             conn_hold_input(conn);
@@ -285,6 +338,7 @@ static size_t run_input(struct conn *conn, struct bytes input)
             if (UNLIKELY(result == PARSE_FATAL && (unsigned char)rest.data[0] == MEMCACHED_BINARY_BYTE &&
                          cache->wire == WIRE_MEMCACHED))
                 conn_note_refusal(conn, BYTES("memcached's binary protocol, which is not supported"));
+            starts[count] = offset;
             offset += consumed;
             if (result != PARSE_DONE)
                 break;
@@ -296,7 +350,7 @@ static size_t run_input(struct conn *conn, struct bytes input)
             if ((cache->wire == WIRE_RESP ? cache->resp.many : cache->memcached.many) != NULL)
                 break;
         }
-        run(conn, cache, count, &rendering);
+        run_count = run(conn, cache, count, &rendering);
         if (UNLIKELY(rendering.is_too_large))
             cut(conn);
         if (UNLIKELY(conn->closing))
@@ -305,6 +359,12 @@ static size_t run_input(struct conn *conn, struct bytes input)
             conn_close(conn);
             return input.size;
         }
+        if (UNLIKELY(cache->session.is_held)) {
+            offset = starts[run_count];
+            hold(conn, cache);
+            break;
+        }
+        worker->kv.running = COMMAND_UNKNOWN; /* what is said below, no command has said */
         rendering.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply;
         if (result == PARSE_MORE)
             break;
@@ -346,6 +406,7 @@ static void closed(struct conn *conn)
 
     if (cache == NULL)
         return;
+    timer_cancel(conn->worker->loop, &cache->held);
     kv_session_end(&conn->worker->kv, &cache->session);
     if (cache->wire == WIRE_RESP)
         resp_parser_fini(&cache->resp);
@@ -356,7 +417,9 @@ static void closed(struct conn *conn)
 
 static void drain(struct conn *conn)
 {
-    if (conn->input.size == 0)
+    const struct cache_conn *cache = conn->kind_state;
+
+    if (conn->input.size == 0 || (cache != NULL && cache->session.is_held))
         conn_close(conn);
 }
 

@@ -1,4 +1,5 @@
 #include "server/server.h"
+#include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_notify.h"
 #include "net/listen.h"
 #include "server/file.h"
@@ -418,6 +419,13 @@ static void init_kv_http(struct port *port, const struct shared_port *shared, co
     port->engine_worker = &port->kv_http;
 }
 
+/* SHUTDOWN: whoever waits for the signal that ends the process does what is to be done (see run.c). */
+static void stop(void *context)
+{
+    (void)context;
+    kill(getpid(), SIGTERM);
+}
+
 static enum err create_worker(struct server *server, size_t index, struct buffer *message)
 {
     const struct options *options = server->options;
@@ -443,7 +451,9 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
                              .read_facts = read_facts,
                              .facts_context = server,
                              .kept_bytes_max = server->limits.input_bytes_max,
-                             .memcached_value_bytes_max = memcached_value_bytes_max(server->options)};
+                             .memcached_value_bytes_max = memcached_value_bytes_max(server->options),
+                             .stop = stop};
+    kv_join(&worker->kv);
     worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
@@ -538,8 +548,12 @@ enum err server_create(const struct options *options, struct log *log, const str
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
         kv_notify_begin(server->hub, options->notify_events);
-    if (err == OK)
+    if (err == OK) {
         server->hub->tracking_keys_max = (uint64_t)options->tracking_table_keys_max;
+        kv_slowlog_set(server->hub, options->slowlog_slower_than_us,
+                       (uint64_t)options->slowlog_entries_max);
+        kv_latency_set(server->hub, options->latency_threshold_ms);
+    }
     if (err == OK && keeps_something(options))
         err = create_store(server, message);
     for (size_t i = 0; i < options->role_count && err == OK; i++)

@@ -1,4 +1,5 @@
 #include "server/worker.h"
+#include "engine/kv/kv_admin.h"
 #include "message/http_date.h"
 #include "server/conn.h"
 #include "server/server.h"
@@ -23,6 +24,8 @@ static void sweep(struct timer *timer)
 
     nh_sweep(worker->store, now_ms, SWEEP_ENTRIES);
     kv_sweep(&worker->kv, now_ms);
+    if (worker->kv.number == 0)
+        kv_tick(&worker->kv, loop_now(worker->loop));
     timer_set(worker->loop, timer, now_ms + SWEEP_EVERY_MS);
 }
 

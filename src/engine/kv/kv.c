@@ -1,20 +1,30 @@
 /* kv.c — from a command to its function. */
+#include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_care.h"
 #include "engine/kv/kv_guard.h"
 #include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_transaction.h"
+#include "engine/kv/kv_monitor.h"
 #include <stdarg.h>
 #include <stdio.h>
 
 struct dispatch {
     void (*run)(const struct kv_call *call);
     int arity;
-    bool is_alone;
+    unsigned care; /* enum kv_care */
 };
+
+/* SET is as quick as what Redis calls fast, and as frequent. */
+#define CARE(id, flags)                                                                                    \
+    ((((flags)&COMMAND_ALONE) ? KV_CARE_ALONE : 0u) | (((flags)&COMMAND_ADMIN) ? 0u : KV_CARE_SHOWN) |     \
+     (((flags)&COMMAND_FAST) || COMMAND_##id == COMMAND_set || COMMAND_##id == COMMAND_memcached_set       \
+          ? KV_CARE_FAST                                                                                   \
+          : KV_CARE_SLOW))
 
 static const struct dispatch dispatch[COMMAND_COUNT] = {
 #define COMMAND(dialect, id, name, arity, flags, first_key, last_key, key_step, group, since, summary)     \
-    [COMMAND_##id] = {kv_##id, arity, ((flags)&COMMAND_ALONE) != 0},
+    [COMMAND_##id] = {kv_##id, arity, CARE(id, flags)},
 #include "tables/commands.def"
 #undef COMMAND
 };
@@ -116,6 +126,8 @@ void kv_run_subcommand(const struct kv_call *call, const struct kv_subcommand *r
         kv_arity_error(call, name);
         return;
     }
+    call->session->subcommand_of = (uint16_t)call->id;
+    call->session->last_subcommand = rows[i].name;
     rows[i].run(call);
 }
 
@@ -166,17 +178,52 @@ static void say_unknown(const struct kv_call *call)
     reply_error(call->reply, bytes_of(text, (size_t)size));
 }
 
+static void note_time(const struct kv_call *call, uint64_t time_ns)
+{
+    struct kv_counts *counts = &call->kv->counts;
+    uint64_t time_us = (time_ns + 999) / 1000;
+    int bucket = time_us > 1 ? 64 - __builtin_clzll(time_us - 1) : 0;
+    _Atomic uint32_t *times =
+        &counts->times[call->id][bucket < KV_TIME_BUCKETS ? bucket : KV_TIME_BUCKETS - 1];
+
+    kv_count(&counts->timed[call->id], 1);
+    kv_count(&counts->timed_ns[call->id], time_ns);
+    atomic_store_explicit(times, atomic_load_explicit(times, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    kv_slowlog_note(call, time_ns / 1000);
+    kv_latency_note(call, time_ns / 1000);
+}
+
+static void execute_with_care(const struct kv_call *call, const struct dispatch *row, unsigned care)
+{
+    bool is_timed = (care & (KV_CARE_SLOW | KV_CARE_FAST)) != 0;
+    uint64_t start_ns = 0;
+
+    if (care & KV_CARE_ALONE)
+        kv_go_alone(call->kv);
+    if (is_timed)
+        start_ns = kv_stopwatch_ns();
+    row->run(call);
+    if (is_timed)
+        note_time(call, kv_stopwatch_ns() - start_ns);
+    if (care & KV_CARE_ALONE)
+        kv_go_together(call->kv);
+    if (care & KV_CARE_SHOWN &&
+        (atomic_load_explicit(&call->kv->hub->care, memory_order_relaxed) & KV_CARE_SHOWN))
+        kv_monitor_show(call);
+}
+
 void kv_execute(const struct kv_call *call)
 {
     const struct dispatch *row = &dispatch[call->id];
+    unsigned care = row->care & (call->kv->care | KV_CARE_ALONE);
 
-    if (LIKELY(!row->is_alone)) {
+    call->kv->running = call->id;
+    kv_count(&call->kv->counts.calls[call->id], 1);
+    if (LIKELY(care == 0))
         row->run(call);
-        return;
-    }
-    kv_go_alone(call->kv);
-    row->run(call);
-    kv_go_together(call->kv);
+    else
+        execute_with_care(call, row, care);
 }
 
 static void refuse_arity(const struct kv_call *call)
@@ -191,6 +238,7 @@ static enum kv_pass may_run(const struct kv_call *call)
 {
     unsigned guards = call->session->guards | call->kv->guards;
 
+    call->kv->running = COMMAND_UNKNOWN; /* an error said now is no failure of a command that ran */
     if (UNLIKELY(call->id == COMMAND_UNKNOWN)) {
         if (call->argument_count > 0)
             say_unknown(call);
@@ -206,6 +254,7 @@ static enum kv_pass may_run(const struct kv_call *call)
 /* A refused command was the one that CLIENT CACHING was said for, or spoils the transaction it is in. */
 static void note_refused(const struct kv_call *call)
 {
+    kv_count(&call->kv->counts.rejected[call->id], 1);
     if (call->session->transaction != NULL)
         kv_transaction_spoil(call->session);
     else
@@ -245,6 +294,7 @@ static void run_silently(struct kv_call *call, const struct command *command)
 {
     struct reply *reply = call->reply;
     struct push_filter silent = {{say_pushes, NULL}, reply, 0};
+    uint8_t silence = call->session->silence;
 
     call->reply = &silent.reply;
     if (call->session->silence == SILENCE_NEXT)
@@ -255,6 +305,8 @@ static void run_silently(struct kv_call *call, const struct command *command)
         call->reply = reply;
     run(call);
     call->reply = reply;
+    if (UNLIKELY(call->session->is_held))
+        call->session->silence = silence; /* it will come again */
 }
 
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,

@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/list.h"
 #include "base/now.h"
+#include "engine/kv/kv_counts.h"
 #include "engine/kv/kv_hub.h"
 #include "engine/kv/kv_pubsub.h"
 #include "message/command.h"
@@ -36,6 +37,7 @@ struct kv {
     void *facts_context;
     uint64_t kept_bytes_max; /* for one session between MULTI and EXEC; 0: a default */
     uint64_t memcached_value_bytes_max; /* the largest that memcached's clients may make; 0: any */
+    void (*stop)(void *context); /* has the process end in good order; null: it cannot be asked for */
     /* the engine's own; zero at first */
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */
@@ -44,6 +46,11 @@ struct kv {
     struct list trackers;                  /* of this worker's sessions; zeroed until there is one */
     struct buffer changed_keys; /* in this turn, for who tracks by broadcast: kv_tracking_broadcast.c */
     size_t changed_key_count;
+    unsigned care;                         /* of the present batch: see kv_care.h */
+    unsigned batch_count;                  /* runs freely */
+    enum command_id running;               /* that errors are counted for; COMMAND_UNKNOWN: none */
+    struct list monitors; /* of this worker's sessions, by in_monitors; zeroed until there is one */
+    struct kv_counts counts;
 };
 
 /* Sends what was collected in the turn that ends: see kv_tracking_broadcast.c. */
@@ -54,6 +61,9 @@ static inline void kv_begin(struct kv *kv)
 {
     kv_gate_enter(&kv->hub->gate, kv->number);
     kv->guards = atomic_load_explicit(&kv->hub->guards, memory_order_relaxed);
+    kv->care = atomic_load_explicit(&kv->hub->care, memory_order_relaxed);
+    if (UNLIKELY(++kv->batch_count % KV_TIMED_BATCHES == 0))
+        kv->care = ~0u;
 }
 static inline void kv_end(struct kv *kv) { kv_gate_leave(&kv->hub->gate, kv->number); }
 

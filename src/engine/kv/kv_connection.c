@@ -1,8 +1,8 @@
 /* kv_connection.c — commands about the connection itself. */
-#include "base/buffer.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_tracking.h"
+#include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_version.h"
 
 static void say_text(const struct kv_call *call, struct bytes text)
@@ -79,7 +79,7 @@ void kv_auth(const struct kv_call *call)
         reply_kind(call->reply, OUTCOME_ok);
 }
 
-static bool set_name(const struct kv_call *call, struct bytes name)
+bool kv_set_name(const struct kv_call *call, struct bytes name)
 {
     if (kv_copy_name(call->session->name, name))
         return true;
@@ -134,7 +134,7 @@ void kv_hello(const struct kv_call *call)
             i += 2;
         } else if (left >= 1 && kv_argument_is(call, i, BYTES("setname"))) {
             name = call->arguments[++i];
-            if (!set_name(call, name))
+            if (!kv_set_name(call, name))
                 return;
         } else {
             size_t size = call->arguments[i].size;
@@ -145,147 +145,4 @@ void kv_hello(const struct kv_call *call)
     }
     call->session->resp_version = (uint8_t)version;
     say_hello(call);
-}
-
-/* ---- CLIENT -------------------------------------------------------------------------------------------
- */
-
-static void client_id(const struct kv_call *call)
-{
-    reply_integer(call->reply, (int64_t)call->session->id);
-}
-
-static void client_setname(const struct kv_call *call)
-{
-    if (set_name(call, call->arguments[2]))
-        reply_kind(call->reply, OUTCOME_ok);
-}
-
-static void client_getname(const struct kv_call *call)
-{
-    if (call->session->name[0] == '\0')
-        reply_kind(call->reply, OUTCOME_nothing);
-    else
-        reply_value(call->reply, bytes_of_text(call->session->name));
-}
-
-static void client_setinfo(const struct kv_call *call)
-{
-    struct session *session = call->session;
-    bool is_name = kv_argument_is(call, 2, BYTES("lib-name"));
-
-    if (!is_name && !kv_argument_is(call, 2, BYTES("lib-ver"))) {
-        size_t size = call->arguments[2].size;
-        kv_error(call, "ERR Unrecognized option '%.*s'", (int)(size < 128 ? size : 128),
-                 call->arguments[2].data);
-    } else if (!kv_copy_name(is_name ? session->library_name : session->library_version,
-                             call->arguments[3])) {
-        kv_error(call, "ERR %s cannot contain spaces, newlines or special characters.",
-                 is_name ? "lib-name" : "lib-ver");
-    } else {
-        reply_kind(call->reply, OUTCOME_ok);
-    }
-}
-
-static void client_info(const struct kv_call *call)
-{
-    const struct session *session = call->session;
-    struct buffer text = {0};
-
-    /* Libraries insist on Redis's fields of memory, too; an idle connection holds none. */
-    buffer_append_format(
-        &text,
-        "id=%llu addr=%s laddr=%s fd=0 name=%s age=%lld idle=0 flags=%c db=%u sub=%zu psub=%zu ssub=%zu "
-        "multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
-        "tot-mem=0 events=r cmd=client|info user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-        (unsigned long long)session->id, session->peer, session->local, session->name,
-        (long long)(call->now.mono_ms - session->connected_at_ms) / 1000,
-        session->subscriber != NULL ? 'P' : 'N', session->space,
-        kv_subscription_count(session, KV_TOPIC_CHANNEL), kv_subscription_count(session, KV_TOPIC_PATTERN),
-        kv_subscription_count(session, KV_TOPIC_SHARD), session->resp_version, session->library_name,
-        session->library_version);
-    if (text.failed)
-        kv_refused(call, NH_NO_MEMORY);
-    else
-        reply_say(call->reply, &(struct outcome){.kind = OUTCOME_verbatim, .bytes = buffer_bytes(&text)});
-    buffer_fini(&text);
-}
-
-/* NO-EVICT and NO-TOUCH: accepted, as libraries send them; connections are not evicted here. */
-static void client_on_off(const struct kv_call *call)
-{
-    if (kv_argument_is(call, 2, BYTES("on")) || kv_argument_is(call, 2, BYTES("off")))
-        reply_kind(call->reply, OUTCOME_ok);
-    else
-        kv_syntax_error(call);
-}
-
-static void client_reply(const struct kv_call *call)
-{
-    if (kv_argument_is(call, 2, BYTES("on"))) {
-        call->session->silence = SILENCE_NONE;
-        reply_kind(call->reply, OUTCOME_ok);
-    } else if (kv_argument_is(call, 2, BYTES("off"))) {
-        call->session->silence = SILENCE_ALL;
-    } else if (kv_argument_is(call, 2, BYTES("skip"))) {
-        if (call->session->silence != SILENCE_ALL)
-            call->session->silence = SILENCE_NEXT;
-    } else {
-        kv_syntax_error(call);
-    }
-}
-
-static void client_help(const struct kv_call *call)
-{
-    static const char *const lines[] = {
-        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "CACHING (YES|NO)",
-        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
-        "GETNAME",
-        "    Return the name of the current connection.",
-        "GETREDIR",
-        "    Return the client ID we are redirecting to when tracking is enabled.",
-        "ID",
-        "    Return the ID of the current connection.",
-        "INFO",
-        "    Return information about the current client connection.",
-        "NO-EVICT (ON|OFF)",
-        "    Accepted; connections are not evicted.",
-        "NO-TOUCH (ON|OFF)",
-        "    Accepted; reading a key counts as a use.",
-        "REPLY (ON|OFF|SKIP)",
-        "    Control the replies sent to the current connection.",
-        "SETINFO (LIB-NAME|LIB-VER) <value>",
-        "    Tell which client library this is.",
-        "SETNAME <name>",
-        "    Assign the name <name> to the current connection.",
-        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
-        "         [OPTIN] [OPTOUT] [NOLOOP]",
-        "    Control server assisted client side caching.",
-        "TRACKINGINFO",
-        "    Report tracking status for the current connection.",
-        "HELP",
-        "    Print this help.",
-    };
-    kv_help(call, lines, COUNT_OF(lines));
-}
-
-void kv_client(const struct kv_call *call)
-{
-    static const struct kv_subcommand rows[] = {
-        {"setinfo", 4, client_setinfo},
-        {"setname", 3, client_setname},
-        {"getname", 2, client_getname},
-        {"id", 2, client_id},
-        {"info", 2, client_info},
-        {"no-evict", 3, client_on_off},
-        {"no-touch", 3, client_on_off},
-        {"reply", 3, client_reply},
-        {"help", 2, client_help},
-        {"tracking", -3, kv_client_tracking},
-        {"trackinginfo", 2, kv_client_trackinginfo},
-        {"caching", 3, kv_client_caching},
-        {"getredir", 2, kv_client_getredir},
-    };
-    kv_run_subcommand(call, rows, COUNT_OF(rows));
 }

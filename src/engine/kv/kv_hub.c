@@ -3,6 +3,8 @@
 #include "engine/kv/kv_directory.h"
 #include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_watch.h"
+#include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_care.h"
 #include <stdlib.h>
 
 enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),
@@ -35,6 +37,12 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
         kv_hub_destroy(hub);
         return ERR_NO_MEMORY;
     }
+    hub->admin = kv_admin_create(worker_count);
+    if (hub->admin == NULL) {
+        kv_hub_destroy(hub);
+        return ERR_NO_MEMORY;
+    }
+    kv_care_update(hub);
     *created = hub;
     return OK;
 }
@@ -70,6 +78,7 @@ void kv_hub_destroy(struct kv_hub *hub)
     kv_directory_destroy(hub->directory);
     free(hub->alarms);
     pthread_mutex_destroy(&hub->flush_lock);
+    kv_admin_destroy(hub->admin);
     kv_gate_fini(&hub->gate);
     kv_pubsub_table_destroy(hub->topics);
     free(hub->mailboxes);

@@ -15,6 +15,7 @@ struct kv_directory;
 struct kv_tracking_alarm;
 struct kv_tracking_table;
 struct kv_watch_table;
+struct kv_admin;
 
 /* What is told, at the beginning of a struct of its own. */
 struct kv_letter {
@@ -57,6 +58,8 @@ struct kv_hub {
     /* When a flush_all with a delay clears, on the monotonic clock: see kv_memcached_flush.c. */
     _Atomic int64_t flush_at_ms; /* 0: none is pending */
     pthread_mutex_t flush_lock;
+    _Atomic uint32_t care;   /* of all commands: see kv_care.h */
+    struct kv_admin *admin;
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
     _Atomic uint32_t tracker_count, broadcast_count; /* sessions that track, and those of them by BCAST */

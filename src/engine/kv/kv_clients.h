@@ -1,0 +1,20 @@
+/* kv_clients.h — the sessions of all workers: CLIENT LIST, INFO, KILL. */
+#pragma once
+#include "engine/kv/kv_call.h"
+
+void kv_clients_enter(struct kv *kv, struct session *session);
+void kv_clients_leave(struct kv *kv, struct session *session);
+
+/* Has `tell` called on every worker's thread for those of its sessions that `concerns` holds for; it is
+ * asked there. Without memory for the letter a worker is not told: false. */
+bool kv_clients_tell(struct kv *kv, bool (*concerns)(const struct session *session),
+                     void (*tell)(struct session *session));
+
+void kv_client_list(const struct kv_call *call);
+void kv_client_info(const struct kv_call *call);
+void kv_client_kill(const struct kv_call *call);
+void kv_client_pause(const struct kv_call *call);
+void kv_client_unpause(const struct kv_call *call);
+
+/* CLIENT SETNAME and HELLO's; false if an error was said. */
+bool kv_set_name(const struct kv_call *call, struct bytes name);

@@ -1,0 +1,157 @@
+/* kv_monitor.c — MONITOR: each command, once it has run, as one line for every session that asked.
+ *
+ * The line is written once for each worker that has monitors, and goes there as a letter. */
+#include "engine/kv/kv_monitor.h"
+#include "base/buffer.h"
+#include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_care.h"
+#include <stdlib.h>
+
+struct sight {
+    struct kv_letter letter;
+    size_t size;
+    char text[];
+};
+
+static void read_sight(struct kv *kv, struct kv_letter *letter)
+{
+    struct sight *sight = (struct sight *)letter;
+
+    if (kv != NULL && kv->monitors.next != NULL)
+        for (struct list *at = kv->monitors.next, *next; at != &kv->monitors; at = next) {
+            struct session *session = CONTAINER_OF(at, struct session, in_monitors);
+            struct reply *reply = session->push_begin(session);
+
+            next = at->next;
+            if (reply == NULL)
+                continue;
+            reply_say(reply,
+                      &(struct outcome){.kind = OUTCOME_text, .bytes = bytes_of(sight->text, sight->size)});
+            session->push_end(session);
+        }
+    free(sight);
+}
+
+/* ---- the line ---------------------------------------------------------------------------------- */
+
+static void append_quoted(struct buffer *line, struct bytes bytes)
+{
+    buffer_append_literal(line, " \"");
+    for (size_t i = 0; i < bytes.size; i++) {
+        char byte = bytes.data[i];
+        switch (byte) {
+        case '\\':
+        case '"':
+            buffer_append_byte(line, '\\');
+            buffer_append_byte(line, byte);
+            break;
+        case '\n': buffer_append_literal(line, "\\n"); break;
+        case '\r': buffer_append_literal(line, "\\r"); break;
+        case '\t': buffer_append_literal(line, "\\t"); break;
+        case '\a': buffer_append_literal(line, "\\a"); break;
+        case '\b': buffer_append_literal(line, "\\b"); break;
+        default:
+            if (byte >= ' ' && byte <= '~')
+                buffer_append_byte(line, byte);
+            else
+                buffer_append_format(line, "\\x%02x", (unsigned char)byte);
+        }
+    }
+    buffer_append_byte(line, '"');
+}
+
+/* Whether argument `index` is a password, or tells whose. */
+static bool is_secret(const struct kv_call *call, uint32_t index)
+{
+    if (call->id == COMMAND_auth)
+        return index > 0;
+    if (call->id == COMMAND_hello)
+        return index >= 3 && (kv_argument_is(call, index - 1, BYTES("auth")) ||
+                              (index >= 4 && kv_argument_is(call, index - 2, BYTES("auth"))));
+    return false;
+}
+
+static void append_line(struct buffer *line, const struct kv_call *call)
+{
+    /* The moment is that of the loop's turn: its last three digits are 0. */
+    buffer_append_format(line, "%lld.%06d [%u %s]", (long long)call->now.wall_ms / 1000,
+                         (int)(call->now.wall_ms % 1000) * 1000, call->session->space, call->session->peer);
+    for (uint32_t i = 0; i < call->argument_count; i++) {
+        if (is_secret(call, i))
+            buffer_append_literal(line, " \"(redacted)\"");
+        else
+            append_quoted(line, call->arguments[i]);
+    }
+}
+
+/* What only administrators do is not for everybody's eyes, as in Redis. */
+static bool is_of_administration(const struct kv_call *call)
+{
+    static const struct {
+        enum command_id id;
+        struct bytes word;
+    } kinds[] = {
+        {COMMAND_client, BYTES_INIT("list")},     {COMMAND_client, BYTES_INIT("kill")},
+        {COMMAND_client, BYTES_INIT("pause")},    {COMMAND_client, BYTES_INIT("unpause")},
+        {COMMAND_client, BYTES_INIT("no-evict")}, {COMMAND_client, BYTES_INIT("unblock")},
+    };
+
+    if (call->id != COMMAND_client || call->argument_count < 2)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++)
+        if (kinds[i].id == call->id && kv_argument_is(call, 1, kinds[i].word))
+            return true;
+    return false;
+}
+
+void kv_monitor_show(const struct kv_call *call)
+{
+    struct kv_hub *hub = call->kv->hub;
+    struct buffer line = {0};
+
+    if (is_of_administration(call))
+        return;
+    append_line(&line, call);
+    for (unsigned i = 0; i < hub->worker_count && !line.failed; i++) {
+        struct sight *sight;
+        if (atomic_load_explicit(&hub->admin->monitor_counts[i], memory_order_relaxed) == 0)
+            continue;
+        sight = malloc(sizeof *sight + line.size);
+        if (sight == NULL)
+            continue;
+        sight->letter.read = read_sight;
+        sight->size = line.size;
+        memcpy(sight->text, line.data, line.size);
+        kv_send(hub, call->kv, i, &sight->letter);
+    }
+    buffer_fini(&line);
+}
+
+/* ---- who watches ------------------------------------------------------------------------------- */
+
+void kv_monitor(const struct kv_call *call)
+{
+    struct kv *kv = call->kv;
+    struct session *session = call->session;
+
+    reply_kind(call->reply, OUTCOME_ok);
+    if (session->is_monitor)
+        return;
+    if (kv->monitors.next == NULL)
+        list_init(&kv->monitors);
+    session->is_monitor = true;
+    list_append(&kv->monitors, &session->in_monitors);
+    atomic_fetch_add(&kv->hub->admin->monitor_counts[kv->number], 1);
+    kv_care_update(kv->hub);
+    kv->care |= KV_CARE_SHOWN; /* what follows in this batch is shown, too */
+}
+
+void kv_monitor_end(struct kv *kv, struct session *session)
+{
+    if (!session->is_monitor)
+        return;
+    session->is_monitor = false;
+    list_remove(&session->in_monitors);
+    atomic_fetch_sub(&kv->hub->admin->monitor_counts[kv->number], 1);
+    kv_care_update(kv->hub);
+}
