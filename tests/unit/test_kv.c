@@ -50,7 +50,7 @@ static void setup(struct fixture *fixture)
 
     *fixture = (struct fixture){
         .now = {.mono_ms = 61000, .wall_ms = INT64_C(1700000000000)},
-        .resp_session = {.id = 7, .connected_at_ms = 1000, .resp_version = 2},
+        .resp_session = {.id = 7, .connected_at_ms = 1000, .active_ms = 61000, .resp_version = 2},
         .memcached_session = {.id = 8},
         .resp_reply = {say_resp, NULL},
         .memcached_reply = {say_memcached, NULL},
@@ -605,9 +605,8 @@ TEST(info_and_stats_tell_what_dashboards_read)
     for (size_t i = 0; i < COUNT_OF(info_parts); i++)
         expect_contains(resp(&fixture, "info"), info_parts[i]);
     EXPECT_TEXT(resp(&fixture, "info nothing"), BYTES("$0\r\n\r\n"));
-    text = resp(&fixture, "info CLUSTER replication");
-    EXPECT_TEXT(text, BYTES("$80\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n# Cluster\r\n"
-                            "cluster_enabled:0\r\n\r\n"));
+    text = resp(&fixture, "info CLUSTER modules");
+    EXPECT_TEXT(text, BYTES("$43\r\n# Modules\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n\r\n"));
     for (size_t i = 0; i < COUNT_OF(stats_parts); i++)
         expect_contains(memcached(&fixture, "stats"), stats_parts[i]);
     teardown(&fixture);

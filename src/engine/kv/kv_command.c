@@ -1,5 +1,7 @@
 /* kv_command.c — COMMAND: the table of commands told to those who ask. */
+#include "base/glob.h"
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_command_keys.h"
 
 static void say_text(const struct kv_call *call, const char *text)
 {
@@ -48,11 +50,13 @@ static void say_flags(const struct kv_call *call, unsigned flags)
     say_words(call, words, COUNT_OF(words));
 }
 
-static void say_categories(const struct kv_call *call, const struct command_row *row)
+enum { CATEGORIES = 10 };
+
+static void fill_categories(struct word_if words[CATEGORIES], const struct command_row *row)
 {
     bool is_string = strcmp(row->group, "string") == 0;
     bool about_keys = (row->flags & (COMMAND_READONLY | COMMAND_WRITE)) != 0;
-    const struct word_if words[] = {
+    const struct word_if all[CATEGORIES] = {
         {"@keyspace", about_keys && !is_string},
         {"@read", row->flags & COMMAND_READONLY},
         {"@write", row->flags & COMMAND_WRITE},
@@ -65,23 +69,37 @@ static void say_categories(const struct kv_call *call, const struct command_row 
         {"@connection", row->flags & COMMAND_CONNECTION},
         {"@transaction", strcmp(row->group, "transactions") == 0},
     };
-    say_words(call, words, COUNT_OF(words));
+
+    memcpy(words, all, sizeof all);
+}
+
+static void say_categories(const struct kv_call *call, const struct command_row *row)
+{
+    struct word_if words[CATEGORIES];
+
+    fill_categories(words, row);
+    say_words(call, words, CATEGORIES);
+}
+
+static bool is_in_category(const struct command_row *row, struct bytes name)
+{
+    struct word_if words[CATEGORIES];
+
+    fill_categories(words, row);
+    for (size_t i = 0; i < CATEGORIES; i++)
+        if (words[i].holds && bytes_equal_nocase(bytes_of_text(words[i].word + 1), name))
+            return true;
+    return false;
 }
 
 static void say_key_specifications(const struct kv_call *call, const struct command_row *row)
 {
-    const struct word_if flags[] = {
-        {"RO", row->flags & COMMAND_READONLY},    {"access", row->flags & COMMAND_READONLY},
-        {"RW", row->flags & COMMAND_WRITE},       {"update", row->flags & COMMAND_WRITE},
-        {"not_key", row->flags & COMMAND_PUBSUB},
-    };
-
     reply_aggregate(call->reply, OUTCOME_set, row->first_key != 0);
     if (row->first_key == 0)
         return;
     reply_aggregate(call->reply, OUTCOME_map, 3);
     say_value(call, "flags");
-    say_words(call, flags, COUNT_OF(flags));
+    kv_say_key_flags(call, kv_key_flags(row));
     say_value(call, "begin_search");
     reply_aggregate(call->reply, OUTCOME_map, 2);
     say_value(call, "type");
@@ -199,15 +217,36 @@ static void command_docs(const struct kv_call *call)
     }
 }
 
+/* COMMAND LIST FILTERBY MODULE | ACLCAT | PATTERN; nothing is of a module. */
+static bool is_listed(const struct kv_call *call, enum command_id id)
+{
+    if (!is_resp(id))
+        return false;
+    if (call->argument_count == 2)
+        return true;
+    if (kv_argument_is(call, 3, BYTES("aclcat")))
+        return is_in_category(command_row(id), call->arguments[4]);
+    if (kv_argument_is(call, 3, BYTES("pattern")))
+        return glob_fits_nocase(call->arguments[4], bytes_of_text(command_row(id)->name));
+    return false;
+}
+
 static void command_list(const struct kv_call *call)
 {
-    if (call->argument_count > 2) {
+    size_t count = 0;
+
+    if (call->argument_count != 2 &&
+        (call->argument_count != 5 || !kv_argument_is(call, 2, BYTES("filterby")) ||
+         (!kv_argument_is(call, 3, BYTES("module")) && !kv_argument_is(call, 3, BYTES("aclcat")) &&
+          !kv_argument_is(call, 3, BYTES("pattern"))))) {
         kv_syntax_error(call);
         return;
     }
-    reply_aggregate(call->reply, OUTCOME_array, count_of_commands());
     for (enum command_id id = COMMAND_UNKNOWN + 1; id < COMMAND_COUNT; id++)
-        if (is_resp(id))
+        count += is_listed(call, id);
+    reply_aggregate(call->reply, OUTCOME_array, count);
+    for (enum command_id id = COMMAND_UNKNOWN + 1; id < COMMAND_COUNT; id++)
+        if (is_listed(call, id))
             say_value(call, command_row(id)->name);
 }
 
@@ -219,8 +258,12 @@ static void command_help(const struct kv_call *call)
         "    Return details about all commands.",
         "COUNT",
         "    Return the number of commands.",
-        "LIST",
-        "    Return the names of all commands.",
+        "LIST [FILTERBY (MODULE|ACLCAT|PATTERN) <value>]",
+        "    Return the names of all commands, or of some.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys and the access flags from a full command.",
         "INFO [<command-name> ...]",
         "    Return details about some commands, or all.",
         "DOCS [<command-name> ...]",
@@ -234,8 +277,13 @@ static void command_help(const struct kv_call *call)
 void kv_command(const struct kv_call *call)
 {
     static const struct kv_subcommand rows[] = {
-        {"docs", -2, command_docs}, {"info", -2, command_info}, {"count", 2, command_count},
-        {"list", -2, command_list}, {"help", 2, command_help},
+        {"docs", -2, command_docs},
+        {"info", -2, command_info},
+        {"count", 2, command_count},
+        {"list", -2, command_list},
+        {"help", 2, command_help},
+        {"getkeys", -4, kv_command_getkeys},
+        {"getkeysandflags", -4, kv_command_getkeysandflags},
     };
     if (call->argument_count == 1)
         command_all(call);
