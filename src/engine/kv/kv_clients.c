@@ -20,10 +20,9 @@ void kv_clients_leave(struct kv *kv, struct session *session)
 {
     struct kv_clients *clients = &kv->hub->admin->clients;
 
-    if (session->in_clients.next == NULL)
-        return;
     pthread_mutex_lock(&clients->lock);
-    list_remove(&session->in_clients);
+    if (session->in_clients.next != NULL)
+        list_remove(&session->in_clients);
     pthread_mutex_unlock(&clients->lock);
 }
 
