@@ -2,6 +2,7 @@
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_clients.h"
+#include "engine/kv/kv_tracking.h"
 
 static void client_id(const struct kv_call *call)
 {
@@ -100,6 +101,10 @@ static void client_help(const struct kv_call *call)
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "GETNAME",
         "    Return the name of the current connection.",
         "ID",
@@ -140,6 +145,11 @@ static void client_help(const struct kv_call *call)
         "    Tell which client library this is.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
         "UNBLOCK <clientid> [TIMEOUT|ERROR]",
         "    Unblock the specified blocked client: there is never one.",
         "HELP",
@@ -151,13 +161,15 @@ static void client_help(const struct kv_call *call)
 void kv_client(const struct kv_call *call)
 {
     static const struct kv_subcommand rows[] = {
-        {"setinfo", 4, client_setinfo},    {"setname", 3, client_setname},
-        {"getname", 2, client_getname},    {"id", 2, client_id},
-        {"info", 2, kv_client_info},       {"list", -2, kv_client_list},
-        {"kill", -3, kv_client_kill},      {"pause", -3, kv_client_pause},
-        {"unpause", 2, kv_client_unpause}, {"unblock", -3, client_unblock},
-        {"no-evict", 3, client_no_evict},  {"no-touch", 3, client_no_touch},
-        {"reply", 3, client_reply},        {"help", 2, client_help},
+        {"setinfo", 4, client_setinfo},       {"setname", 3, client_setname},
+        {"getname", 2, client_getname},       {"id", 2, client_id},
+        {"info", 2, kv_client_info},          {"list", -2, kv_client_list},
+        {"kill", -3, kv_client_kill},         {"pause", -3, kv_client_pause},
+        {"unpause", 2, kv_client_unpause},    {"unblock", -3, client_unblock},
+        {"no-evict", 3, client_no_evict},     {"no-touch", 3, client_no_touch},
+        {"tracking", -3, kv_client_tracking}, {"trackinginfo", 2, kv_client_trackinginfo},
+        {"caching", 3, kv_client_caching},    {"getredir", 2, kv_client_getredir},
+        {"reply", 3, client_reply},           {"help", 2, client_help},
     };
     kv_run_subcommand(call, rows, COUNT_OF(rows));
 }

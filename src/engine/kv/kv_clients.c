@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/number.h"
 #include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_tracking.h"
 #include <stdlib.h>
 
 void kv_clients_enter(struct kv *kv, struct session *session)
@@ -127,6 +128,10 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
         flags[flag_count++] = 'O';
     if (session->subscriber != NULL)
         flags[flag_count++] = 'P';
+    if (session->transaction != NULL)
+        flags[flag_count++] = 'x';
+    if (session->tracker != NULL)
+        flags[flag_count++] = 't';
     if (session->is_never_evicted)
         flags[flag_count++] = 'e';
     if (flag_count == 0)
@@ -144,7 +149,8 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
                                 "tot-mem=0 events=r cmd=");
     append_command(text, call, session);
     buffer_append_format(text, " user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s\n", user_of(session),
-                         -1LL, session->is_memcached ? 0 : session->resp_version, session->library_name,
+                         (long long)kv_tracking_redirect(session),
+                         session->is_memcached ? 0 : session->resp_version, session->library_name,
                          session->library_version);
 }
 

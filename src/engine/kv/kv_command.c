@@ -50,7 +50,7 @@ static void say_flags(const struct kv_call *call, unsigned flags)
     say_words(call, words, COUNT_OF(words));
 }
 
-enum { CATEGORIES = 10 };
+enum { CATEGORIES = 11 };
 
 static void fill_categories(struct word_if words[CATEGORIES], const struct command_row *row)
 {

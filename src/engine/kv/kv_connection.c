@@ -1,7 +1,6 @@
 /* kv_connection.c — commands about the connection itself. */
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
-#include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_version.h"
 
