@@ -3,9 +3,9 @@
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_care.h"
 #include "engine/kv/kv_guard.h"
+#include "engine/kv/kv_monitor.h"
 #include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_transaction.h"
-#include "engine/kv/kv_monitor.h"
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -35,7 +35,7 @@ struct kv {
     struct counters *counters; /* this worker's */
     void (*read_facts)(void *context, struct kv_facts *facts);
     void *facts_context;
-    uint64_t kept_bytes_max; /* for one session between MULTI and EXEC; 0: a default */
+    uint64_t kept_bytes_max;            /* for one session between MULTI and EXEC; 0: a default */
     uint64_t memcached_value_bytes_max; /* the largest that memcached's clients may make; 0: any */
     void (*stop)(void *context); /* has the process end in good order; null: it cannot be asked for */
     /* the engine's own; zero at first */
@@ -46,10 +46,10 @@ struct kv {
     struct list trackers;                  /* of this worker's sessions; zeroed until there is one */
     struct buffer changed_keys; /* in this turn, for who tracks by broadcast: kv_tracking_broadcast.c */
     size_t changed_key_count;
-    unsigned care;                         /* of the present batch: see kv_care.h */
-    unsigned batch_count;                  /* runs freely */
-    enum command_id running;               /* that errors are counted for; COMMAND_UNKNOWN: none */
-    struct list monitors; /* of this worker's sessions, by in_monitors; zeroed until there is one */
+    unsigned care;           /* of the present batch: see kv_care.h */
+    unsigned batch_count;    /* runs freely */
+    enum command_id running; /* that errors are counted for; COMMAND_UNKNOWN: none */
+    struct list monitors;    /* of this worker's sessions, by in_monitors; zeroed until there is one */
     struct kv_counts counts;
 };
 

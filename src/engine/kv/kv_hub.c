@@ -1,10 +1,10 @@
 #include "engine/kv/kv_hub.h"
 #include "engine/kv/kv.h"
+#include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_care.h"
 #include "engine/kv/kv_directory.h"
 #include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_watch.h"
-#include "engine/kv/kv_admin.h"
-#include "engine/kv/kv_care.h"
 #include <stdlib.h>
 
 enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsigned worker),

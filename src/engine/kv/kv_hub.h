@@ -58,7 +58,7 @@ struct kv_hub {
     /* When a flush_all with a delay clears, on the monotonic clock: see kv_memcached_flush.c. */
     _Atomic int64_t flush_at_ms; /* 0: none is pending */
     pthread_mutex_t flush_lock;
-    _Atomic uint32_t care;   /* of all commands: see kv_care.h */
+    _Atomic uint32_t care; /* of all commands: see kv_care.h */
     struct kv_admin *admin;
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
