@@ -18,6 +18,7 @@ struct kv_tracker;
 struct kv_transaction;
 struct kv_watch;
 struct kv_subscriber; /* the engine's */
+struct kv_user;
 
 struct session {
     uint64_t id;             /* unique in this process */
@@ -27,6 +28,13 @@ struct session {
     bool closing;            /* set by an engine: close once the answers so far have left */
     uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */
     uint32_t guards;         /* the engine's: what looks at its commands before they run */
+    struct list in_worker;   /* the engine's list of this worker's sessions */
+    struct kv_user *user;    /* the engine's: who it is, held; null before kv_session_begin */
+    uint64_t users_age;      /* the engine's: when it last looked who that is */
+    bool is_stranger;        /* must say who it is before it may do anything */
+    /* Has the connection closed, on the session's worker: behind the answers so far if they can leave now,
+     * else at once. The session ends in a later turn. The connection's; may be null. */
+    void (*cut)(struct session *session);
     /* For what is said beside answers, such as a message of a channel; on the session's worker, and not
      * while one of its commands is being answered. push_begin returns null if the connection is ending, or
      * holds so much that its client has not read that it is cut now. The connection's. */
@@ -55,9 +63,7 @@ struct session {
     /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on. */
     bool is_held;
     int64_t held_until_ms;
-    /* The connection's; on the session's worker. */
-    void (*cut)(struct session *session); /* closes at once; the session ends in a later turn */
-    int fd;
+    int fd; /* the connection's */
     bool is_memcached;
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];

@@ -101,12 +101,16 @@ uint16_t address_port(const struct address *address)
 
 bool address_is_loopback(const struct address *address)
 {
-    const struct sockaddr_in *four = (const struct sockaddr_in *)&address->storage;
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address->storage;
+    const struct in6_addr *six;
 
     switch (address->storage.ss_family) {
-    case AF_INET: return ntohl(four->sin_addr.s_addr) >> 24 == 127;
-    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+    case AF_INET:
+        return ntohl(((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr) >> 24 ==
+               IN_LOOPBACKNET;
+    case AF_INET6:
+        six = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(six) ||
+               (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == IN_LOOPBACKNET);
     case AF_UNIX: return true;
     default: return false;
     }

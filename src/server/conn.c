@@ -21,6 +21,13 @@ static int64_t write_due_ms(const struct conn *conn)
            write_ms;
 }
 
+int64_t conn_cache_idle_due_ms(const struct conn *conn, int64_t since_ms)
+{
+    int64_t idle_ms = kv_setting(&conn->worker->kv.hub->settings, KV_SETTING_idle_timeout_ms);
+
+    return idle_ms > 0 ? since_ms + idle_ms : INT64_MAX;
+}
+
 /* Until the protocol is known. A cache client that opens connections before it needs them is merely idle.
  */
 static int64_t first_bytes_due_ms(const struct conn *conn)
@@ -29,7 +36,7 @@ static int64_t first_bytes_due_ms(const struct conn *conn)
 
     if (conn->input.size > 0)
         return conn->opened_ms + limits->head_ms;
-    return limits->cache_idle_ms > 0 ? conn->opened_ms + limits->cache_idle_ms : INT64_MAX;
+    return conn_cache_idle_due_ms(conn, conn->opened_ms);
 }
 
 static int64_t due_ms(const struct conn *conn)
@@ -255,6 +262,11 @@ static void on_closed(struct stream *stream, enum err why)
 static const struct stream_callbacks callbacks = {on_received, on_ended, on_drained, on_closed};
 
 /* Over the cap: one plain sentence in the port's protocol, then the door. */
+static int64_t connections_max(const struct worker *worker)
+{
+    return kv_setting(&worker->kv.hub->settings, KV_SETTING_connections_max);
+}
+
 static void refuse(struct port *port, int fd)
 {
     static const struct bytes words[] = {
@@ -275,8 +287,8 @@ static void refuse(struct port *port, int fd)
     close(fd);
     counters_add(&worker->counters, METRIC_connections_refused, 1);
     log_write_limited(worker->log, LOG_WARNING, LOG_KIND_CAP,
-                      "a client was refused: there are %d connections already (see --max-connections)",
-                      worker->connections_max);
+                      "a client was refused: there are %lld connections already (see --max-connections)",
+                      (long long)connections_max(worker));
 }
 
 void conn_accept(struct listener *listener, int fd)
@@ -285,7 +297,7 @@ void conn_accept(struct listener *listener, int fd)
     struct worker *worker = port->worker;
     struct conn *conn;
 
-    if (atomic_fetch_add(worker->server_connection_count, 1) >= worker->connections_max ||
+    if (atomic_fetch_add(worker->server_connection_count, 1) >= connections_max(worker) ||
         (conn = calloc(1, sizeof *conn)) == NULL) {
         atomic_fetch_sub(worker->server_connection_count, 1);
         refuse(port, fd);

@@ -61,6 +61,9 @@ void conn_release_input(struct conn *conn);
 /* Closes once what is queued has left; no more input is looked at. */
 void conn_close(struct conn *conn);
 
+/* When a cache connection that has been silent since `since_ms` is closed. */
+int64_t conn_cache_idle_due_ms(const struct conn *conn, int64_t since_ms);
+
 /* The deadline may have come nearer: has the timer set anew if so. */
 void conn_update_deadline(struct conn *conn);
 

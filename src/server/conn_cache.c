@@ -16,6 +16,7 @@ struct rendering {
     struct buffer *output;
     const struct session *session;
     uint64_t lent_bytes; /* said beside `output`, without a copy */
+    uint64_t bytes_max;  /* of both */
     bool is_too_large;   /* more was said than one connection may hold */
 };
 
@@ -36,11 +37,17 @@ struct cache_conn {
  * not fill our memory. Beyond the limit nothing more is said, and the connection will be cut. */
 static bool has_room(struct rendering *rendering)
 {
-    if (LIKELY(rendering->output->size + rendering->lent_bytes <=
-               rendering->conn->worker->limits->answer_bytes_max))
+    if (LIKELY(rendering->output->size + rendering->lent_bytes <= rendering->bytes_max))
         return true;
     rendering->is_too_large = true;
     return false;
+}
+
+static uint64_t answer_bytes_max(const struct cache_conn *cache)
+{
+    const struct conn_limits *limits = cache->conn->worker->limits;
+
+    return cache->session.is_stranger ? limits->stranger_answer_bytes_max : limits->answer_bytes_max;
 }
 
 static void say_resp(struct reply *reply, const struct outcome *outcome)
@@ -118,14 +125,15 @@ static struct reply *push_begin(struct session *session)
 
     if (conn->closing)
         return NULL;
-    if (stream_queued_bytes(&conn->stream) > conn->worker->limits->answer_bytes_max) {
+    if (stream_queued_bytes(&conn->stream) > answer_bytes_max(cache)) {
         cut(conn);
         return NULL;
     }
     cache->pushed = (struct rendering){.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply,
                                        .conn = conn,
                                        .output = stream_output(&conn->stream),
-                                       .session = session};
+                                       .session = session,
+                                       .bytes_max = answer_bytes_max(cache)};
     return &cache->pushed.reply;
 }
 
@@ -209,6 +217,10 @@ static void cut_session(struct session *session)
 {
     struct conn *conn = CONTAINER_OF(session, struct cache_conn, session)->conn;
 
+    if (!stream_is_blocked(&conn->stream)) {
+        conn_close(conn);
+        return;
+    }
     conn->closing = true;
     stream_abort(&conn->stream);
 }
@@ -249,12 +261,14 @@ static enum parse parse(struct conn *conn, struct cache_conn *cache, struct byte
                         struct bytes *error)
 {
     const struct conn_limits *limits = conn->worker->limits;
+    bool is_stranger = cache->session.is_stranger;
 
     if (cache->wire == WIRE_RESP)
-        return resp_parse(&cache->resp, &limits->resp, input, arguments, WORKER_BATCH_ARGUMENTS, command,
-                          consumed, error);
-    return memcached_parse(&cache->memcached, &limits->memcached, input, arguments, WORKER_BATCH_ARGUMENTS,
-                           command, consumed, error);
+        return resp_parse(&cache->resp, is_stranger ? &limits->stranger_resp : &limits->resp, input,
+                          arguments, WORKER_BATCH_ARGUMENTS, command, consumed, error);
+    return memcached_parse(&cache->memcached,
+                           is_stranger ? &limits->stranger_memcached : &limits->memcached, input, arguments,
+                           WORKER_BATCH_ARGUMENTS, command, consumed, error);
 }
 
 static void say_error(struct rendering *rendering, struct cache_conn *cache, struct bytes error)
@@ -349,7 +363,10 @@ static size_t run_input(struct conn *conn, struct bytes input)
              * call only. */
             if ((cache->wire == WIRE_RESP ? cache->resp.many : cache->memcached.many) != NULL)
                 break;
+            if (UNLIKELY(cache->session.is_stranger)) /* it may be none behind this command */
+                break;
         }
+        rendering.bytes_max = answer_bytes_max(cache);
         run_count = run(conn, cache, count, &rendering);
         if (UNLIKELY(rendering.is_too_large))
             cut(conn);
@@ -432,7 +449,7 @@ static int64_t due_ms(const struct conn *conn)
         return conn->active_ms + limits->body_ms; /* in the midst of a command */
     if (cache != NULL && cache->session.subscriber != NULL)
         return INT64_MAX; /* it listens */
-    return limits->cache_idle_ms > 0 ? conn->active_ms + limits->cache_idle_ms : INT64_MAX;
+    return conn_cache_idle_due_ms(conn, conn->active_ms);
 }
 
 static void too_slow(struct conn *conn)

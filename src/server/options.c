@@ -76,7 +76,7 @@ static const struct {
 #undef CHOICE
 };
 static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int) &&
-                  sizeof(enum tls_client_auth) == sizeof(int),
+                  sizeof(enum tls_client_auth) == sizeof(int) && sizeof(enum answer) == sizeof(int),
               "choices are written as int");
 
 static const struct verb_row verbs[] = {
@@ -168,7 +168,8 @@ const struct option_row *option_find_key(unsigned wanted_roles, struct bytes nam
 
 static bool has_choices(enum option_type type)
 {
-    return type == OPTION_TYPE_loop || type == OPTION_TYPE_auth || type == OPTION_TYPE_level;
+    return type == OPTION_TYPE_loop || type == OPTION_TYPE_auth || type == OPTION_TYPE_answer ||
+           type == OPTION_TYPE_level;
 }
 
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value)
@@ -191,6 +192,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
         return;
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++)
             if (choices[i].type == row->type && choices[i].value == value)
@@ -201,6 +203,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
     case OPTION_TYPE_text:
+    case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: return;
     }
     UNREACHABLE();
@@ -216,6 +219,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_duration: buffer_append_literal(out, "TIME"); return;
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++) {
             if (choices[i].type != row->type)
@@ -229,6 +233,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
     case OPTION_TYPE_path: buffer_append_literal(out, "FILE"); return;
     case OPTION_TYPE_text: buffer_append_literal(out, "TEXT"); return;
+    case OPTION_TYPE_secret: buffer_append_literal(out, "SECRET"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
     }
     UNREACHABLE();
@@ -310,12 +315,14 @@ static enum err set_number(const struct option_row *row, void *base, struct byte
         break;
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
     case OPTION_TYPE_level:
     case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
     case OPTION_TYPE_text:
+    case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: UNREACHABLE();
     }
     if (like != NULL) {
@@ -535,6 +542,7 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
     case OPTION_TYPE_duration: return set_number(row, base, text, why);
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
     case OPTION_TYPE_level: return set_choice(row, base, text, why);
     case OPTION_TYPE_events: return set_events(row, base, text, why);
     case OPTION_TYPE_flag: *(bool *)((char *)base + row->offset) = true; return OK;
@@ -544,6 +552,12 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
                                  "\"%s\" is not an origin; write one like https://api.example.com or "
                                  "http://127.0.0.1:3000/base",
                                  shown_text(text).text);
+            return ERR_SYNTAX;
+        }
+        return set_text(row, base, text);
+    case OPTION_TYPE_secret:
+        if (text.size == 0) {
+            buffer_append_literal(why, "the password is empty; leave the option out for none");
             return ERR_SYNTAX;
         }
         return set_text(row, base, text);
@@ -588,7 +602,8 @@ void options_init(struct options *options)
 
 static bool is_owned_text(enum option_type type)
 {
-    return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_text;
+    return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_text ||
+           type == OPTION_TYPE_secret;
 }
 
 void options_fini(struct options *options)
@@ -603,7 +618,7 @@ void options_fini(struct options *options)
         free(role->listens.items);
     }
     for (size_t j = 0; j < COUNT_OF(rows); j++)
-        if (rows[j].roles == 0 && rows[j].type == OPTION_TYPE_path)
+        if (rows[j].roles == 0 && is_owned_text(rows[j].type))
             free(*(char **)(void *)((char *)options + rows[j].offset));
     free(options->roles);
     free(options->file);
@@ -974,6 +989,7 @@ static enum err take_flag(struct command_line *line, const char *argument)
                          equals != NULL ? (size_t)(equals - argument - 2) : strlen(argument + 2)};
     const struct option_row *row = find_flag(line->options->verb, name);
     struct bytes value = BYTES("");
+    enum err err;
     char written[OPTION_COUNT_MAX];
 
     if (row == NULL)
@@ -996,7 +1012,11 @@ static enum err take_flag(struct command_line *line, const char *argument)
         buffer_fini(&placeholder);
         return ERR_SYNTAX;
     }
-    return take_value(line, row, written, value);
+    err = take_value(line, row, written, value);
+    /* So that it is not seen for as long as the process runs. The bytes are argv's, and may be written. */
+    if (row->type == OPTION_TYPE_secret)
+        memset((char *)(uintptr_t)value.data, '*', value.size);
+    return err;
 }
 
 static enum err take_operand(struct command_line *line, const char *argument)

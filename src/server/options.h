@@ -60,18 +60,23 @@ struct listen_list {
     size_t count;
 };
 
+/* Of an option that is answered. */
+enum answer { ANSWER_NO, ANSWER_YES };
+
 /* The C type of a field by the type of its row. */
 #define OPTION_FIELD_integer(field)  int64_t field;
 #define OPTION_FIELD_size(field)     int64_t field;
 #define OPTION_FIELD_duration(field) int64_t field;
 #define OPTION_FIELD_loop(field)     enum loop_kind field;
 #define OPTION_FIELD_auth(field)     enum tls_client_auth field;
+#define OPTION_FIELD_answer(field)   enum answer field;
 #define OPTION_FIELD_level(field)    enum log_level field;
 #define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;
 #define OPTION_FIELD_text(field)     char *field;
+#define OPTION_FIELD_secret(field)   char *field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 
 /* One role of the process. The fields of other roles hold their defaults and mean nothing. */
@@ -131,12 +136,14 @@ enum option_type {
     OPTION_TYPE_duration,
     OPTION_TYPE_loop,
     OPTION_TYPE_auth,
+    OPTION_TYPE_answer,
     OPTION_TYPE_level,
     OPTION_TYPE_events,
     OPTION_TYPE_flag,
     OPTION_TYPE_url,
     OPTION_TYPE_path,
     OPTION_TYPE_text,
+    OPTION_TYPE_secret, /* a text that is never shown again */
     OPTION_TYPE_listens,
 };
 

@@ -3,6 +3,7 @@
 #include "engine/kv/kv_notify.h"
 #include "net/listen.h"
 #include "server/file.h"
+#include "server/users.h"
 #include "server/worker.h"
 #include <errno.h>
 #include <sched.h>
@@ -45,6 +46,8 @@ struct server {
     atomic_int connection_count;
     _Atomic uint64_t last_connection_id;
     struct now started;
+    _Atomic uint64_t metrics_forgotten[METRIC_COUNT]; /* by CONFIG RESETSTAT */
+    struct buffer bind_text;
 };
 
 enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
@@ -73,17 +76,30 @@ static void read_facts(void *context, struct kv_facts *facts)
         .started_mono_ms = server->started.mono_ms,
         .thread_count = (unsigned)server->worker_count,
         .connections_now = (uint64_t)atomic_load(&server->connection_count),
-        .connections_max = (uint64_t)server->options->connections_max,
+        .connections_max = (uint64_t)kv_setting(&server->hub->settings, KV_SETTING_connections_max),
         .resident_bytes = resident_bytes(),
         .loop_name = server_loop_name(server),
     };
     for (size_t i = 0; i < server->worker_count; i++)
         for (int metric = 0; metric < METRIC_COUNT; metric++)
             facts->metrics[metric] += counters_read(&server->workers[i].counters, (enum metric)metric);
+    for (int metric = 0; metric < METRIC_COUNT; metric++)
+        facts->metrics[metric] -= atomic_load(&server->metrics_forgotten[metric]);
     for (size_t i = 0; i < server->port_count && facts->tcp_port == 0; i++)
         if (server->options->roles[server->ports[i].role_index].role == ROLE_CACHE &&
             server->ports[i].protocol != LISTEN_KV_HTTP)
             facts->tcp_port = address_port(&server->ports[i].address);
+}
+
+/* Counters are their workers' own: what they were at is taken off from now on. */
+static void reset_facts(void *context)
+{
+    struct server *server = context;
+    struct kv_facts facts;
+
+    read_facts(server, &facts);
+    for (int metric = 0; metric < METRIC_COUNT; metric++)
+        atomic_fetch_add(&server->metrics_forgotten[metric], facts.metrics[metric]);
 }
 
 size_t server_port_count(const struct server *server) { return server->port_count; }
@@ -138,12 +154,17 @@ static void set_limits(struct server *server)
                  .bulk_bytes_max = (uint64_t)options->value_bytes_max,
                  .inline_bytes_max = 64 * 1024},
         .memcached = {.line_bytes_max = 64 * 1024, .value_bytes_max = memcached_value_bytes_max(options)},
+        .stranger_resp = {.are_for_strangers = true,
+                          .arguments_max = 10, /* as Redis has it */
+                          .bulk_bytes_max = 16 * 1024,
+                          .inline_bytes_max = 16 * 1024},
+        .stranger_memcached = {.line_bytes_max = 2 * 1024, .value_bytes_max = 2 * 1024},
+        .stranger_answer_bytes_max = 16 * 1024,
         .input_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .output_bytes_max = 1024 * 1024,
         .answer_bytes_max = (uint64_t)options->connection_buffer_bytes,
         .pushed_bytes_max = (uint64_t)options->pubsub_output_bytes_max,
         .http_idle_ms = options->idle_timeout_ms,
-        .cache_idle_ms = options->cache_idle_timeout_ms,
         .head_ms = options->header_timeout_ms,
         .body_ms = options->body_timeout_ms,
         .write_ms = options->write_timeout_ms,
@@ -213,6 +234,10 @@ static enum err open_port(struct server *server, size_t role_index, const struct
                              listen->address);
         return ERR_FORBIDDEN;
     }
+    if (listen->protocol != LISTEN_KV_HTTP && /* which has a token of its own */
+        !users_allow_listening(server->options, server->hub, role_index, &port->address, listen->address,
+                               message))
+        return ERR_FORBIDDEN;
     port->role_index = role_index;
     port->protocol = listen->protocol;
     port->transport = listen->transport;
@@ -438,7 +463,6 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
     worker->clock = server->clock;
     worker->store = server->store;
     worker->server_connection_count = &server->connection_count;
-    worker->connections_max = (int)options->connections_max;
     worker->role_count = options->role_count;
     worker->date_second = -1;
     list_init(&worker->connections);
@@ -449,6 +473,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
                              .number = (unsigned)index,
                              .counters = &worker->counters,
                              .read_facts = read_facts,
+                             .reset_facts = reset_facts,
                              .facts_context = server,
                              .kept_bytes_max = server->limits.input_bytes_max,
                              .memcached_value_bytes_max = memcached_value_bytes_max(server->options),
@@ -521,6 +546,33 @@ static enum err check_persist(const struct options *options, struct buffer *mess
     return err;
 }
 
+/* What CONFIG shows; some of it is read from there, since it can be set. */
+static void set_settings(struct server *server)
+{
+    const struct options *options = server->options;
+    struct kv_settings *settings = &server->hub->settings;
+
+    kv_set_setting(settings, KV_SETTING_memory_bytes, options->memory_bytes);
+    kv_set_setting(settings, KV_SETTING_connections_max, options->connections_max);
+    kv_set_setting(settings, KV_SETTING_idle_timeout_ms, options->cache_idle_timeout_ms);
+    kv_set_setting(settings, KV_SETTING_value_bytes_max, options->value_bytes_max);
+    kv_set_setting(settings, KV_SETTING_thread_count, (int64_t)server->worker_count);
+    settings->is_protected = options->is_protected == ANSWER_YES;
+    for (size_t i = 0; i < server->port_count; i++) {
+        const struct shared_port *port = &server->ports[i];
+        const char *colon = strrchr(port->text, ':');
+        if (options->roles[port->role_index].role != ROLE_CACHE || colon == NULL)
+            continue;
+        if (server->bind_text.size == 0)
+            kv_set_setting(settings, KV_SETTING_port, address_port(&port->address));
+        else
+            buffer_append_byte(&server->bind_text, ' ');
+        buffer_append(&server->bind_text, bytes_of(port->text, (size_t)(colon - port->text)));
+    }
+    buffer_append_byte(&server->bind_text, '\0');
+    settings->bind = server->bind_text.failed ? NULL : server->bind_text.data;
+}
+
 enum err server_create(const struct options *options, struct log *log, const struct clock *clock,
                        struct buffer *message, struct server **result)
 {
@@ -541,11 +593,13 @@ enum err server_create(const struct options *options, struct log *log, const str
     set_limits(server);
     err = check_persist(options, message);
     if (err == OK)
-        err = open_ports(server, message);
-    if (err == OK)
         err = create_tls(server, message);
     if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
+    if (err == OK)
+        err = users_take(options, server->hub->acl, message);
+    if (err == OK)
+        err = open_ports(server, message);
     if (err == OK)
         kv_notify_begin(server->hub, options->notify_events);
     if (err == OK) {
@@ -556,6 +610,8 @@ enum err server_create(const struct options *options, struct log *log, const str
     }
     if (err == OK && keeps_something(options))
         err = create_store(server, message);
+    if (err == OK)
+        set_settings(server);
     for (size_t i = 0; i < options->role_count && err == OK; i++)
         err = create_role(server, i, message);
     for (size_t i = 0; i < server->worker_count && err == OK; i++)
@@ -714,6 +770,7 @@ void server_destroy(struct server *server)
     if (server->store != NULL)
         nh_destroy(server->store);
     kv_hub_destroy(server->hub);
+    buffer_fini(&server->bind_text);
     free(server->ports);
     free(server->roles);
     free(server);

@@ -27,13 +27,14 @@ enum wire { WIRE_DETECT, WIRE_RESP, WIRE_MEMCACHED, WIRE_HTTP };
 /* What a connection may take, in plain numbers; one copy for the whole server. */
 struct conn_limits {
     struct http1_limits http;
-    struct resp_limits resp;
-    struct memcached_limits memcached;
+    struct resp_limits resp, stranger_resp; /* of who has not said who it is, if it must */
+    struct memcached_limits memcached, stranger_memcached;
     uint64_t input_bytes_max;  /* received and not yet dealt with */
     uint64_t output_bytes_max; /* queued: beyond it the connection reads no further requests */
     uint64_t answer_bytes_max; /* queued by one batch of commands: beyond it the connection is cut */
     uint64_t pushed_bytes_max; /* queued of what subscribers are told: beyond it they are cut */
-    int64_t http_idle_ms, cache_idle_ms; /* 0: never */
+    uint64_t stranger_answer_bytes_max;
+    int64_t http_idle_ms; /* 0: never */
     int64_t head_ms, body_ms, write_ms;
 };
 
@@ -70,7 +71,6 @@ struct worker {
     struct list connections;
     size_t connection_count;
     atomic_int *server_connection_count; /* of all workers, for the cap */
-    int connections_max;
     bool draining;
     struct timer sweep, drain_check;
     struct intake intake;

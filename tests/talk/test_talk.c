@@ -32,6 +32,7 @@ struct play {
     bool byte_by_byte;
     enum role role;
     const char *listen;
+    const char *password; /* of the server, or null */
 };
 
 /* ---- the clock --------------------------------------------------------------------------------- */
@@ -256,6 +257,7 @@ static void play_file(void **state)
     options.memory_bytes = 16 * 1024 * 1024;
     options.loop = play->loop;
     options.connection_buffer_bytes = 64 * 1024 * 1024;
+    options.password = play->password != NULL ? strdup(play->password) : NULL;
     role = options_add_role(&options, play->role, (struct place){0});
     assert_non_null(role);
     assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("listen")), role,
@@ -296,17 +298,20 @@ static void play_file(void **state)
 static const struct {
     const char *folder;
     enum role role;
-    const char *listen;
+    const char *listen, *password;
 } folders[] = {
-    {"resp", ROLE_CACHE, "resp://127.0.0.1:0"},       {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0"},
-    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0"},      {"http", ROLE_MOCK, "http://127.0.0.1:0"},
-    {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0"},
+    {"resp", ROLE_CACHE, "resp://127.0.0.1:0", NULL},
+    {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0", NULL},
+    {"memcached_auth", ROLE_CACHE, "memcached://127.0.0.1:0", "wren house"},
+    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0", NULL},
+    {"http", ROLE_MOCK, "http://127.0.0.1:0", NULL},
+    {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0", NULL},
 };
 
 static struct CMUnitTest *tests;
 static size_t test_count;
 
-static void add_plays(const char *path, enum role role, const char *listen)
+static void add_plays(const char *path, enum role role, const char *listen, const char *password)
 {
     for (int way = 0; way < 4; way++) {
         struct play *play = calloc(1, sizeof *play);
@@ -317,6 +322,7 @@ static void add_plays(const char *path, enum role role, const char *listen)
         play->byte_by_byte = way % 2 == 1;
         play->role = role;
         play->listen = listen;
+        play->password = password;
         tests = realloc(tests, (test_count + 1) * sizeof *tests);
         if (asprintf(&name, "%s, %s, %s", path + sizeof TALK_FOLDER, way < 2 ? "io_uring" : "epoll",
                      way % 2 == 1 ? "byte by byte" : "whole") < 0)
@@ -353,7 +359,7 @@ int main(int argc, char **argv)
             const char *ending = strrchr(files[j]->d_name, '.');
             snprintf(path, sizeof path, TALK_FOLDER "/%s/%s", folders[i].folder, files[j]->d_name);
             if (ending != NULL && strcmp(ending, ".talk") == 0 && is_chosen(path, argc, argv))
-                add_plays(path, folders[i].role, folders[i].listen);
+                add_plays(path, folders[i].role, folders[i].listen, folders[i].password);
             free(files[j]);
         }
         free(files);

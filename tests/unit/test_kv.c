@@ -50,7 +50,7 @@ static void setup(struct fixture *fixture)
 
     *fixture = (struct fixture){
         .now = {.mono_ms = 61000, .wall_ms = INT64_C(1700000000000)},
-        .resp_session = {.id = 7, .connected_at_ms = 1000, .active_ms = 61000, .resp_version = 2},
+        .resp_session = {.id = 7, .connected_at_ms = 1000, .resp_version = 2},
         .memcached_session = {.id = 8},
         .resp_reply = {say_resp, NULL},
         .memcached_reply = {say_memcached, NULL},
@@ -59,6 +59,9 @@ static void setup(struct fixture *fixture)
     fixture->kv.read_facts = read_facts;
     EXPECT_EQ(nh_create(&options, &fixture->kv.store), NH_OK);
     EXPECT_EQ(kv_hub_create(1, NULL, NULL, &fixture->kv.hub), OK);
+    kv_session_begin(&fixture->kv, &fixture->resp_session);
+    kv_session_begin(&fixture->kv, &fixture->memcached_session);
+    fixture->resp_session.active_ms = fixture->now.mono_ms;
     kv_begin(&fixture->kv);
 }
 
@@ -69,6 +72,8 @@ static void teardown(struct fixture *fixture)
     EXPECT_EQ(stats.pinned_bytes, 0);
     nh_destroy(fixture->kv.store);
     kv_end(&fixture->kv);
+    kv_session_end(&fixture->kv, &fixture->resp_session);
+    kv_session_end(&fixture->kv, &fixture->memcached_session);
     kv_hub_destroy(fixture->kv.hub);
     buffer_fini(&fixture->output);
 }
@@ -82,7 +87,8 @@ static void pass(struct fixture *fixture, int64_t ms)
 /* The answer in RESP to an inline command; readable until the next. */
 static struct bytes resp(struct fixture *fixture, const char *line)
 {
-    static const struct resp_limits limits = {1000, 1 << 20, 65536};
+    static const struct resp_limits limits = {
+        .arguments_max = 1000, .bulk_bytes_max = 1 << 20, .inline_bytes_max = 65536};
     struct resp_parser parser = {0};
     struct buffer input = {0};
     struct bytes arguments[ARGUMENTS], error;

@@ -44,6 +44,34 @@ TEST(every_default_lies_in_its_own_range_and_reads_back_as_it_is_written)
     }
 }
 
+TEST(a_password_is_taken_and_wiped_off_the_command_line)
+{
+    char with_space[] = "secret", with_equals[] = "--requirepass=secret";
+    char *lines[][4] = {{(char[]){"nuthatch"}, (char[]){"cache"}, (char[]){"--requirepass"}, with_space},
+                        {(char[]){"nuthatch"}, (char[]){"cache"}, with_equals, NULL}};
+    struct buffer message = {0};
+    struct options options;
+
+    for (int i = 0; i < 2; i++) {
+        options_init(&options);
+        EXPECT_EQ(options_parse_arguments(&options, i == 0 ? 4 : 3, lines[i], &message), OK);
+        assert_string_equal(options.password, "secret");
+        options_fini(&options);
+    }
+    assert_string_equal(with_space, "******");
+    assert_string_equal(with_equals, "--requirepass=******");
+    EXPECT_EQ(parse(&options, "cache --requirepass=", &message), ERR_SYNTAX);
+    options_fini(&options);
+    EXPECT_EQ(parse(&options, "cache --protected-mode maybe", &message), ERR_SYNTAX);
+    EXPECT_TEXT(buffer_bytes(&message),
+                BYTES("nuthatch: --protected-mode: \"maybe\" is not one of the choices; write yes|no\n"));
+    options_fini(&options);
+    EXPECT_PARSED(&options, "cache --protected-mode no", &message);
+    EXPECT_EQ(options.is_protected, ANSWER_NO);
+    options_fini(&options);
+    buffer_fini(&message);
+}
+
 TEST(a_value_is_read_with_its_unit_or_refused_and_the_field_keeps_what_it_had)
 {
     static const struct {
@@ -403,7 +431,8 @@ TEST(a_name_is_suggested_only_if_it_is_near)
     }
 }
 
-RUN_TESTS(TEST_ROW(every_default_lies_in_its_own_range_and_reads_back_as_it_is_written),
+RUN_TESTS(TEST_ROW(a_password_is_taken_and_wiped_off_the_command_line),
+          TEST_ROW(every_default_lies_in_its_own_range_and_reads_back_as_it_is_written),
           TEST_ROW(a_value_is_read_with_its_unit_or_refused_and_the_field_keeps_what_it_had),
           TEST_ROW(the_same_flags_go_with_every_command),
           TEST_ROW(a_role_command_leaves_that_role_complete),

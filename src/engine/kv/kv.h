@@ -34,6 +34,7 @@ struct kv {
     unsigned number;           /* of the worker, below hub->worker_count */
     struct counters *counters; /* this worker's */
     void (*read_facts)(void *context, struct kv_facts *facts);
+    void (*reset_facts)(void *context); /* metrics begin at 0 again */
     void *facts_context;
     uint64_t kept_bytes_max;            /* for one session between MULTI and EXEC; 0: a default */
     uint64_t memcached_value_bytes_max; /* the largest that memcached's clients may make; 0: any */
@@ -50,6 +51,7 @@ struct kv {
     unsigned batch_count;    /* runs freely */
     enum command_id running; /* that errors are counted for; COMMAND_UNKNOWN: none */
     struct list monitors;    /* of this worker's sessions, by in_monitors; zeroed until there is one */
+    struct list sessions;    /* of this worker; zeroed until there is one */
     struct kv_counts counts;
 };
 

@@ -2,8 +2,11 @@
 #include "engine/kv/kv_clients.h"
 #include "base/buffer.h"
 #include "base/number.h"
+#include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_session.h"
 #include "engine/kv/kv_tracking.h"
+#include "engine/kv/kv_transaction.h"
 #include <stdlib.h>
 
 void kv_clients_enter(struct kv *kv, struct session *session)
@@ -98,12 +101,6 @@ static enum client_type type_of(const struct session *session)
     return session->subscriber != NULL ? CLIENT_PUBSUB : CLIENT_NORMAL;
 }
 
-static const char *user_of(const struct session *session)
-{
-    (void)session;
-    return "default";
-}
-
 static void append_command(struct buffer *text, const struct kv_call *call, const struct session *session)
 {
     unsigned id = session == call->session ? (unsigned)call->id : session->last_command;
@@ -117,8 +114,8 @@ static void append_command(struct buffer *text, const struct kv_call *call, cons
         buffer_append_format(text, "|%s", session->last_subcommand);
 }
 
-/* Readers insist on Redis's fields of memory, too; an idle connection holds none. A memcached connection
- * has `resp` 0. */
+/* What CLIENT LIST says of a session, without the end of the line. Readers insist on Redis's fields of
+ * memory, too; an idle connection holds none. A memcached connection has `resp` 0. */
 static void append_line(struct buffer *text, const struct kv_call *call, const struct session *session)
 {
     char flags[8];
@@ -130,8 +127,13 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
         flags[flag_count++] = 'P';
     if (session->transaction != NULL)
         flags[flag_count++] = 'x';
-    if (session->tracker != NULL)
+    if (session->tracker != NULL) {
         flags[flag_count++] = 't';
+        if (session->tracker->redirect_is_broken)
+            flags[flag_count++] = 'R';
+        if (session->tracker->is_broadcast)
+            flags[flag_count++] = 'B';
+    }
     if (session->is_never_evicted)
         flags[flag_count++] = 'e';
     if (flag_count == 0)
@@ -144,14 +146,19 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
     buffer_append_format(text, " sub=%zu psub=%zu ssub=%zu multi=%d",
                          kv_subscription_count(session, KV_TOPIC_CHANNEL),
                          kv_subscription_count(session, KV_TOPIC_PATTERN),
-                         kv_subscription_count(session, KV_TOPIC_SHARD), -1);
+                         kv_subscription_count(session, KV_TOPIC_SHARD), kv_transaction_length(session));
     buffer_append_literal(text, " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 "
                                 "tot-mem=0 events=r cmd=");
     append_command(text, call, session);
-    buffer_append_format(text, " user=%s redir=%lld resp=%d lib-name=%s lib-ver=%s\n", user_of(session),
-                         (long long)kv_tracking_redirect(session),
+    buffer_append_format(text, " user=%.*s redir=%lld resp=%d lib-name=%s lib-ver=%s",
+                         BYTES_PRINTF(kv_user_name(session)), (long long)kv_tracking_redirect(session),
                          session->is_memcached ? 0 : session->resp_version, session->library_name,
                          session->library_version);
+}
+
+void kv_session_describe(const struct kv_call *call, struct buffer *text)
+{
+    append_line(text, call, call->session);
 }
 
 static void say_and_free(const struct kv_call *call, struct buffer *text)
@@ -168,6 +175,7 @@ void kv_client_info(const struct kv_call *call)
     struct buffer text = {0};
 
     append_line(&text, call, call->session);
+    buffer_append_byte(&text, '\n');
     say_and_free(call, &text);
 }
 
@@ -193,7 +201,7 @@ static bool fits(const struct filter *filter, const struct kv_call *call, const 
         return false;
     if (filter->local.data != NULL && !bytes_equal(filter->local, bytes_of_text(session->local)))
         return false;
-    return filter->user.data == NULL || bytes_equal(filter->user, bytes_of_text(user_of(session)));
+    return filter->user.data == NULL || bytes_equal(filter->user, kv_user_name(session));
 }
 
 /* All sessions at rest, until release. */
@@ -217,8 +225,10 @@ static void append_lines(struct buffer *text, const struct kv_call *call, const 
 
     for (struct list *at = sessions->next; at != sessions; at = at->next) {
         const struct session *session = CONTAINER_OF(at, struct session, in_clients);
-        if (fits(filter, call, session))
-            append_line(text, call, session);
+        if (!fits(filter, call, session))
+            continue;
+        append_line(text, call, session);
+        buffer_append_byte(text, '\n');
     }
     release_sessions(call);
 }

@@ -1,7 +1,9 @@
 /* kv_command.c — COMMAND: the table of commands told to those who ask. */
 #include "base/glob.h"
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_category.h"
 #include "engine/kv/kv_command_keys.h"
+#include <stdio.h>
 
 static void say_text(const struct kv_call *call, const char *text)
 {
@@ -50,44 +52,24 @@ static void say_flags(const struct kv_call *call, unsigned flags)
     say_words(call, words, COUNT_OF(words));
 }
 
-enum { CATEGORIES = 11 };
-
-static void fill_categories(struct word_if words[CATEGORIES], const struct command_row *row)
+static void say_categories(const struct kv_call *call, enum command_id id)
 {
-    bool is_string = strcmp(row->group, "string") == 0;
-    bool about_keys = (row->flags & (COMMAND_READONLY | COMMAND_WRITE)) != 0;
-    const struct word_if all[CATEGORIES] = {
-        {"@keyspace", about_keys && !is_string},
-        {"@read", row->flags & COMMAND_READONLY},
-        {"@write", row->flags & COMMAND_WRITE},
-        {"@string", is_string},
-        {"@pubsub", row->flags & COMMAND_PUBSUB},
-        {"@admin", row->flags & COMMAND_ADMIN},
-        {"@fast", row->flags & COMMAND_FAST},
-        {"@slow", !(row->flags & COMMAND_FAST)},
-        {"@dangerous", row->flags & (COMMAND_DANGEROUS | COMMAND_ADMIN)},
-        {"@connection", row->flags & COMMAND_CONNECTION},
-        {"@transaction", strcmp(row->group, "transactions") == 0},
-    };
+    uint32_t categories = kv_categories(id);
+    struct word_if words[KV_CATEGORY_COUNT];
+    char names[KV_CATEGORY_COUNT][32];
 
-    memcpy(words, all, sizeof all);
+    for (int i = 0; i < KV_CATEGORY_COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "@%s", kv_category_name((enum kv_category)i));
+        words[i] = (struct word_if){names[i], categories >> i & 1};
+    }
+    say_words(call, words, COUNT_OF(words));
 }
 
-static void say_categories(const struct kv_call *call, const struct command_row *row)
+static bool is_in_category(enum command_id id, struct bytes name)
 {
-    struct word_if words[CATEGORIES];
-
-    fill_categories(words, row);
-    say_words(call, words, CATEGORIES);
-}
-
-static bool is_in_category(const struct command_row *row, struct bytes name)
-{
-    struct word_if words[CATEGORIES];
-
-    fill_categories(words, row);
-    for (size_t i = 0; i < CATEGORIES; i++)
-        if (words[i].holds && bytes_equal_nocase(bytes_of_text(words[i].word + 1), name))
+    for (int i = 0; i < KV_CATEGORY_COUNT; i++)
+        if (kv_categories(id) >> i & 1 &&
+            bytes_equal_nocase(bytes_of_text(kv_category_name((enum kv_category)i)), name))
             return true;
     return false;
 }
@@ -133,7 +115,7 @@ static void say_row(const struct kv_call *call, enum command_id id)
     reply_integer(call->reply, row->first_key);
     reply_integer(call->reply, row->last_key);
     reply_integer(call->reply, row->key_step);
-    say_categories(call, row);
+    say_categories(call, id);
     reply_aggregate(call->reply, OUTCOME_set, 0); /* tips */
     say_key_specifications(call, row);
     reply_aggregate(call->reply, OUTCOME_set, 0); /* subcommands are not rows */
@@ -225,7 +207,7 @@ static bool is_listed(const struct kv_call *call, enum command_id id)
     if (call->argument_count == 2)
         return true;
     if (kv_argument_is(call, 3, BYTES("aclcat")))
-        return is_in_category(command_row(id), call->arguments[4]);
+        return is_in_category(id, call->arguments[4]);
     if (kv_argument_is(call, 3, BYTES("pattern")))
         return glob_fits_nocase(call->arguments[4], bytes_of_text(command_row(id)->name));
     return false;

@@ -1,7 +1,9 @@
 /* kv_connection.c — commands about the connection itself. */
 #include "base/number.h"
+#include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_clients.h"
+#include "engine/kv/kv_session.h"
 #include "engine/kv/kv_version.h"
 
 static void say_text(const struct kv_call *call, struct bytes text)
@@ -38,6 +40,7 @@ void kv_reset(const struct kv_call *call)
     session->resp_version = 2;
     session->silence = SILENCE_NONE;
     session->name[0] = '\0';
+    kv_greet(call->kv, session);
     say_text(call, BYTES("RESET"));
 }
 
@@ -57,26 +60,6 @@ void kv_select(const struct kv_call *call)
 
 /* ---- who are you --------------------------------------------------------------------------------------
  */
-
-/* No password can be configured: like a Redis without one, the user "default" may come with any. */
-static bool may_be(const struct kv_call *call, struct bytes user)
-{
-    if (bytes_equal(user, BYTES("default")))
-        return true;
-    kv_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
-    return false;
-}
-
-void kv_auth(const struct kv_call *call)
-{
-    if (call->argument_count > 3)
-        kv_syntax_error(call);
-    else if (call->argument_count == 2)
-        kv_error(call, "ERR AUTH <password> called without any password configured for the default user. "
-                       "Are you sure your configuration is correct?");
-    else if (may_be(call, call->arguments[1]))
-        reply_kind(call->reply, OUTCOME_ok);
-}
 
 bool kv_set_name(const struct kv_call *call, struct bytes name)
 {
@@ -110,10 +93,31 @@ static void say_hello(const struct kv_call *call)
     reply_aggregate(reply, OUTCOME_array, 0);
 }
 
+/* The name is set and the user become in the order in which they were asked for, as Redis does it. */
+static bool take_hello_options(const struct kv_call *call)
+{
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        uint32_t left = call->argument_count - 1 - i;
+        if (left >= 2 && kv_argument_is(call, i, BYTES("auth"))) {
+            if (!kv_authenticate(call, call->arguments[i + 1], call->arguments[i + 2]))
+                return false;
+            i += 2;
+        } else if (left >= 1 && kv_argument_is(call, i, BYTES("setname"))) {
+            if (!kv_set_name(call, call->arguments[++i]))
+                return false;
+        } else {
+            size_t size = call->arguments[i].size;
+            kv_error(call, "ERR Syntax error in HELLO option '%.*s'", (int)(size < 128 ? size : 128),
+                     call->arguments[i].data);
+            return false;
+        }
+    }
+    return true;
+}
+
 void kv_hello(const struct kv_call *call)
 {
     int64_t version = call->session->resp_version;
-    struct bytes name = {0};
 
     if (call->argument_count > 1) {
         if (!int64_parse(call->arguments[1], &version)) {
@@ -125,22 +129,13 @@ void kv_hello(const struct kv_call *call)
             return;
         }
     }
-    for (uint32_t i = 2; i < call->argument_count; i++) {
-        uint32_t left = call->argument_count - 1 - i;
-        if (left >= 2 && kv_argument_is(call, i, BYTES("auth"))) {
-            if (!may_be(call, call->arguments[i + 1]))
-                return;
-            i += 2;
-        } else if (left >= 1 && kv_argument_is(call, i, BYTES("setname"))) {
-            name = call->arguments[++i];
-            if (!kv_set_name(call, name))
-                return;
-        } else {
-            size_t size = call->arguments[i].size;
-            kv_error(call, "ERR Syntax error in HELLO option '%.*s'", (int)(size < 128 ? size : 128),
-                     call->arguments[i].data);
-            return;
-        }
+    if (!take_hello_options(call))
+        return;
+    if (call->session->is_stranger) {
+        kv_error(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                       "HELLO AUTH <user> <pass> option can be used to authenticate the client and select "
+                       "the RESP protocol version at the same time");
+        return;
     }
     call->session->resp_version = (uint8_t)version;
     say_hello(call);

@@ -1,5 +1,6 @@
 #include "engine/kv/kv_hub.h"
 #include "engine/kv/kv.h"
+#include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_care.h"
 #include "engine/kv/kv_directory.h"
@@ -17,8 +18,9 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
     *hub = (struct kv_hub){.worker_count = worker_count, .call = call, .call_context = call_context};
     hub->mailboxes = aligned_alloc(alignof(struct kv_mailbox), worker_count * sizeof *hub->mailboxes);
     if (hub->mailboxes == NULL || kv_pubsub_table_create(worker_count, &hub->topics) != OK ||
-        kv_gate_init(&hub->gate, worker_count) != OK) {
+        kv_acl_create(&hub->acl) != OK || kv_gate_init(&hub->gate, worker_count) != OK) {
         kv_pubsub_table_destroy(hub->topics);
+        kv_acl_destroy(hub->acl);
         free(hub->mailboxes);
         free(hub);
         return ERR_NO_MEMORY;
@@ -81,6 +83,7 @@ void kv_hub_destroy(struct kv_hub *hub)
     kv_admin_destroy(hub->admin);
     kv_gate_fini(&hub->gate);
     kv_pubsub_table_destroy(hub->topics);
+    kv_acl_destroy(hub->acl);
     free(hub->mailboxes);
     free(hub);
 }

@@ -6,6 +6,7 @@
  * arrive in the order they were sent. One to oneself is read as soon as the present command has answered.
  */
 #pragma once
+#include "engine/kv/kv_config.h"
 #include "engine/kv/kv_gate.h"
 #include "engine/kv/kv_pubsub_table.h"
 #include <stdint.h>
@@ -16,6 +17,7 @@ struct kv_tracking_alarm;
 struct kv_tracking_table;
 struct kv_watch_table;
 struct kv_admin;
+struct kv_acl;
 
 /* What is told, at the beginning of a struct of its own. */
 struct kv_letter {
@@ -54,6 +56,8 @@ struct kv_hub {
     /* Has kv_read_letters called on that worker's thread. Any thread. */
     void (*call)(void *context, unsigned worker);
     void *call_context;
+    struct kv_acl *acl; /* the users: see kv_acl.h */
+    struct kv_settings settings;
     _Atomic uint32_t guards; /* of all sessions: see kv_guard.h */
     /* When a flush_all with a delay clears, on the monotonic clock: see kv_memcached_flush.c. */
     _Atomic int64_t flush_at_ms; /* 0: none is pending */

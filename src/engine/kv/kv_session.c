@@ -1,5 +1,6 @@
 /* kv_session.c — what the families keep for a session: begun with it, and given back. */
 #include "engine/kv/kv.h"
+#include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_directory.h"
 #include "engine/kv/kv_monitor.h"
@@ -10,6 +11,10 @@ void kv_session_begin(struct kv *kv, struct session *session)
 {
     kv_clients_enter(kv, session);
     kv_directory_enter(kv, session);
+    if (kv->sessions.next == NULL)
+        list_init(&kv->sessions);
+    list_append(&kv->sessions, &session->in_worker);
+    kv_greet(kv, session);
 }
 
 void kv_session_reset(struct kv *kv, struct session *session)
@@ -26,6 +31,9 @@ void kv_session_end(struct kv *kv, struct session *session)
     kv_session_reset(kv, session);
     kv_publisher_ends(session);
     kv_directory_leave(kv, session);
+    if (session->in_worker.next != NULL)
+        list_remove(&session->in_worker);
+    kv_forget(session);
 }
 
 void kv_sweep(struct kv *kv, int64_t now_ms) { kv_tracking_sweep(kv, now_ms); }

@@ -107,6 +107,11 @@ enum kv_pass kv_guard_transaction(const struct kv_call *call)
     return KV_KEPT;
 }
 
+int kv_transaction_length(const struct session *session)
+{
+    return session->transaction != NULL ? (int)session->transaction->count : -1;
+}
+
 void kv_transaction_spoil(struct session *session)
 {
     if (session->transaction == NULL)

@@ -10,6 +10,9 @@ struct kv_transaction;
 /* How many bytes one session may keep for later. */
 uint64_t kv_transaction_bytes_max(const struct kv *kv);
 
+/* How many commands are kept; -1 outside of a transaction. */
+int kv_transaction_length(const struct session *session);
+
 /* A command was refused before it could be kept: EXEC will not run the others. */
 void kv_transaction_spoil(struct session *session);
 

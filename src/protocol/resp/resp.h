@@ -13,6 +13,7 @@ struct resp_limits {
     uint32_t arguments_max;    /* of one command; Redis: 1048576 */
     uint64_t bulk_bytes_max;   /* of one argument; Redis: 512 MiB */
     uint32_t inline_bytes_max; /* of an inline command's line, or of a length line; Redis: 64 KiB */
+    bool are_for_strangers;    /* who break them are told that they have not said who they are */
 };
 
 /* Where one connection stands inside a command that has not fully arrived. Zeroed is the beginning; holds

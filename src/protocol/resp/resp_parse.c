@@ -151,7 +151,10 @@ static enum parse parse_array(struct resp_parser *parser, const struct resp_limi
         case LINE_GOOD: break;
         }
         if (UNLIKELY(length > (int64_t)limits->arguments_max))
-            return fatal(BYTES("ERR Protocol error: invalid multibulk length"), error);
+            return fatal(limits->are_for_strangers && length <= INT32_MAX
+                             ? BYTES("ERR Protocol error: unauthenticated multibulk length")
+                             : BYTES("ERR Protocol error: invalid multibulk length"),
+                         error);
         if (UNLIKELY(length <= 0)) {
             *consumed = at;
             return PARSE_DONE;
@@ -172,7 +175,10 @@ static enum parse parse_array(struct resp_parser *parser, const struct resp_limi
         case LINE_GOOD: break;
         }
         if (UNLIKELY(length < 0 || (uint64_t)length > limits->bulk_bytes_max))
-            return fatal(BYTES("ERR Protocol error: invalid bulk length"), error);
+            return fatal(limits->are_for_strangers && length > 0
+                             ? BYTES("ERR Protocol error: unauthenticated bulk length")
+                             : BYTES("ERR Protocol error: invalid bulk length"),
+                         error);
         if (UNLIKELY(at + (uint64_t)length > UINT32_MAX))
             return fatal(BYTES("ERR Protocol error: too big request"), error);
         if (UNLIKELY(input.size - at < (size_t)length + 2)) {
