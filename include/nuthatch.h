@@ -11,12 +11,12 @@
  * nh_create and touched as it fills; nothing is allocated beside it but what a caller borrows beyond the
  * bound that nh_borrow tells, cursors, writers, and a buffer while nh_save or nh_restore is at work.
  *
- * Keys are 1 to NH_KEY_BYTES_MAX bytes, values 0 to the configured maximum; both may hold any byte.
+ * Keys are 0 to NH_KEY_BYTES_MAX bytes, values 0 to the configured maximum; both may hold any byte.
  * A key lives in a space, a number below NH_SPACES: the same bytes in two spaces are two keys.
  *
  * Functions that can fail return a nh_result; a result leaves through the last arguments, which are
- * written only as each function says. Any function that takes a key returns NH_INVALID for one that is
- * empty, null or in no space, and NH_TOO_LARGE for one that is too long. */
+ * written only as each function says. Any function that takes a key returns NH_INVALID for one whose data
+ * is null or that is in no space, and NH_TOO_LARGE for one that is too long. */
 #ifndef NUTHATCH_H
 #define NUTHATCH_H
 
@@ -273,6 +273,15 @@ NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t t
  * NH_FULL if that wants a copy for which there is no room. */
 NH_API nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note);
 
+/* nh_touch, if all of `conditions` hold at that moment: NH_CHANGED, and nothing was done, if one does not.
+ * No expiry is later than every other. A negative `ttl_ms` counts as the moment that it says. */
+#define NH_TOUCH_IF_NEVER   1u /* the key has no expiry */
+#define NH_TOUCH_IF_SOME    2u /* the key has an expiry */
+#define NH_TOUCH_IF_LATER   4u /* the new expiry is later than the key's */
+#define NH_TOUCH_IF_EARLIER 8u /* the new expiry is earlier than the key's */
+NH_API nh_result nh_touch_if(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms,
+                             uint32_t conditions);
+
 /* Reads the value as a decimal number, adds `delta` and writes the sum back as text, in one step.
  * Flags, expiry, soft expiry and tags are kept. `mode` chooses the arithmetic:
  *   NH_INCREMENT_SIGNED     a missing key counts as 0 and is made; overflow is NH_RANGE (Redis INCRBY)
@@ -344,6 +353,10 @@ NH_API size_t nh_sweep(nh_store *store, int64_t now_ms, size_t budget_count);
 NH_API nh_result nh_cursor_create(nh_store *store, uint64_t position, nh_cursor **cursor);
 NH_API nh_result nh_cursor_next(nh_cursor *cursor, int64_t now_ms, nh_key *key, nh_value *value);
 NH_API uint64_t nh_cursor_position(const nh_cursor *cursor);
+/* Narrows the walk to one space (NH_SPACE_ALL: to none), and has it say NH_MISSING before position `end`,
+ * from where it goes on once `end` is higher: a walk in steps of bounded time, as a position is a few keys.
+ */
+NH_API void nh_cursor_narrow(nh_cursor *cursor, uint32_t space, uint64_t end);
 NH_API void nh_cursor_destroy(nh_cursor *cursor);
 
 typedef struct nh_stats {

@@ -34,8 +34,21 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
     return NH_OK;
 }
 
+/* Whether a record that expires at `before_ms` (0: never) may be made to expire at `after_ms`. */
+static bool may_touch(uint32_t conditions, int64_t before_ms, int64_t after_ms)
+{
+    bool is_later = before_ms != 0 && (after_ms == 0 || after_ms > before_ms);
+    bool is_earlier = after_ms != 0 && (before_ms == 0 || after_ms < before_ms);
+
+    return !((conditions & NH_TOUCH_IF_NEVER && before_ms != 0) ||
+             (conditions & NH_TOUCH_IF_SOME && before_ms == 0) ||
+             (conditions & NH_TOUCH_IF_LATER && !is_later) ||
+             (conditions & NH_TOUCH_IF_EARLIER && !is_earlier));
+}
+
 /* `value` may be null. */
-static nh_result touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms, nh_value *value)
+static nh_result touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms, uint32_t conditions,
+                       nh_value *value)
 {
     int64_t expires_at_ms = ttl_ms != 0 ? moment_after(now_ms, ttl_ms) : 0;
     nh_result result = key_check(store, key);
@@ -56,6 +69,12 @@ static nh_result touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_
         write_lock(&write);
         if (!write.is_there)
             result = NH_MISSING;
+        else if (conditions != 0 &&
+                 !may_touch(conditions,
+                            record_expires_at_ms(write.old, record_traits(write.old),
+                                                 record_segment(&store->arena, write.old)),
+                            expires_at_ms))
+            result = NH_CHANGED;
         else if (ttl_ms >= 0)
             result = touch_locked(&write, expires_at_ms, &bytes);
     } while (result == NH_GROWING);
@@ -74,7 +93,14 @@ static nh_result touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_
 
 nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms)
 {
-    return touch(store, now_ms, key, ttl_ms, NULL);
+    return touch(store, now_ms, key, ttl_ms, 0, NULL);
+}
+
+nh_result nh_touch_if(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms, uint32_t conditions)
+{
+    if (conditions > (NH_TOUCH_IF_NEVER | NH_TOUCH_IF_SOME | NH_TOUCH_IF_LATER | NH_TOUCH_IF_EARLIER))
+        return NH_INVALID;
+    return touch(store, now_ms, key, ttl_ms, conditions, NULL);
 }
 
 nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms, nh_value *value)
@@ -83,7 +109,7 @@ nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t 
 
     if (value == NULL)
         return NH_INVALID;
-    result = touch(store, now_ms, key, ttl_ms, value);
+    result = touch(store, now_ms, key, ttl_ms, 0, value);
     if (result == NH_OK || result == NH_MISSING)
         read_counts(store, key, result == NH_OK ? value->size : 0, result == NH_OK,
                     result == NH_OK && value->traits & NH_VALUE_STALE);

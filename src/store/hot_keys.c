@@ -73,8 +73,9 @@ static void lowest_take(struct hot_keys *hot, uint64_t hash, nh_key key)
 {
     struct hot_counter *counter = &hot->counters[hot->heap[0].counter];
 
-    if (counter->key_bytes != 0)
+    if (counter->is_used)
         chain_remove(hot, counter);
+    counter->is_used = true;
     counter->hash = hash;
     counter->space = key.space;
     counter->key_bytes = (uint32_t)key.size;

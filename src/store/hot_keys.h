@@ -32,6 +32,7 @@ struct hot_counter {
     uint32_t space;
     uint32_t key_bytes; /* of the whole key */
     uint32_t over;
+    bool is_used;
     uint16_t next; /* in its chain: a counter's number + 1; 0 at the end */
     unsigned char key[NH_HOT_KEY_BYTES_MAX];
 };

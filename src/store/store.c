@@ -67,7 +67,7 @@ nh_result options_copy(void *to, size_t to_size, const void *from)
 
 nh_result key_check(const nh_store *store, nh_key key)
 {
-    if (UNLIKELY(store == NULL || key.data == NULL || key.size == 0 || key.space >= NH_SPACES))
+    if (UNLIKELY(store == NULL || key.data == NULL || key.space >= NH_SPACES))
         return NH_INVALID;
     return LIKELY(key.size <= store->key_bytes_max) ? NH_OK : NH_TOO_LARGE;
 }

@@ -8,6 +8,8 @@
 struct nh_cursor {
     nh_store *store;
     uint64_t number;    /* of the chain after the one that `keys` are of */
+    uint64_t end;       /* where to stop */
+    uint32_t space;     /* NH_SPACE_ALL: of all */
     struct buffer keys; /* each: a u32 of key_and_space, and the key */
     size_t next;        /* in `keys` */
     nh_value lent;
@@ -22,7 +24,7 @@ nh_result nh_cursor_create(nh_store *store, uint64_t position, nh_cursor **curso
     fresh = malloc(sizeof *fresh);
     if (fresh == NULL)
         return NH_NO_MEMORY;
-    *fresh = (nh_cursor){.store = store, .number = position};
+    *fresh = (nh_cursor){.store = store, .number = position, .end = UINT64_MAX, .space = NH_SPACE_ALL};
     *cursor = fresh;
     return NH_OK;
 }
@@ -32,7 +34,8 @@ static void collect(nh_cursor *cursor, const struct bucket *bucket)
     for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
         uint64_t slot = slot_read(bucket, i);
         const struct record *record = record_at(&cursor->store->arena, slot_location(slot));
-        if (slot == 0 || slot_is_link(slot))
+        if (slot == 0 || slot_is_link(slot) ||
+            (cursor->space != NH_SPACE_ALL && record_space(record) != cursor->space))
             continue;
         buffer_append(&cursor->keys, bytes_of(&record->key_and_space, sizeof record->key_and_space));
         buffer_append(&cursor->keys,
@@ -40,7 +43,7 @@ static void collect(nh_cursor *cursor, const struct bucket *bucket)
     }
 }
 
-/* Copies the keys of the next chain. False at the end. */
+/* Copies the keys of the next chain. False at the end, or where to stop. */
 static bool next_chain(nh_cursor *cursor)
 {
     struct index *index = &cursor->store->index;
@@ -48,7 +51,8 @@ static bool next_chain(nh_cursor *cursor)
 
     buffer_clear(&cursor->keys);
     cursor->next = 0;
-    if (cursor->number >= atomic_load_explicit(&index->bucket_count, memory_order_acquire))
+    if (cursor->number >= cursor->end ||
+        cursor->number >= atomic_load_explicit(&index->bucket_count, memory_order_acquire))
         return false;
     head = bucket_at(index, cursor->number++);
     index_lock_chain(head);
@@ -125,6 +129,14 @@ uint64_t nh_cursor_position(const nh_cursor *cursor)
     return cursor->number < atomic_load_explicit(&cursor->store->index.bucket_count, memory_order_acquire)
                ? cursor->number
                : 0;
+}
+
+void nh_cursor_narrow(nh_cursor *cursor, uint32_t space, uint64_t end)
+{
+    if (cursor == NULL)
+        return;
+    cursor->space = space;
+    cursor->end = end;
 }
 
 void nh_cursor_destroy(nh_cursor *cursor)

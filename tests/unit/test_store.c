@@ -77,7 +77,6 @@ TEST(a_bad_key_is_refused_everywhere)
     } cases[] = {
         {{NULL, 0, 0}, NH_INVALID},
         {{NULL, 5, 0}, NH_INVALID},
-        {{"", 0, 0}, NH_INVALID},
         {{"k", 1, NH_SPACES}, NH_INVALID},
         {{"k", 1, NH_SPACE_ALL}, NH_INVALID},
         {{long_key, key_bytes_max + 1, 0}, NH_TOO_LARGE},
@@ -115,6 +114,7 @@ TEST(a_bad_key_is_refused_everywhere)
         EXPECT_EQ(nh_prepend(store, NOW, key, one, NULL), result);
         EXPECT_EQ(nh_delete(store, NOW, key), result);
         EXPECT_EQ(nh_touch(store, NOW, key, 1), result);
+        EXPECT_EQ(nh_touch_if(store, NOW, key, 1, NH_TOUCH_IF_SOME), result);
         EXPECT_EQ(nh_increment(store, NOW, key, 1, NH_INCREMENT_SIGNED, &sum), result);
         EXPECT_EQ(nh_writer_create(store, NOW, key, NULL, &writer), result);
         nh_get_many(store, NOW, &request, 1);
@@ -123,6 +123,29 @@ TEST(a_bad_key_is_refused_everywhere)
     }
     EXPECT_EQ(nh_count(store, NH_SPACE_ALL), 0);
     free(long_key);
+    nh_destroy(store);
+}
+
+TEST(an_empty_key_is_a_key)
+{
+    nh_store *store = make_store(1 << 20);
+    nh_key empty = {"", 0, 3}, other = {"", 0, 4}, seen;
+    nh_cursor *cursor;
+    nh_value value;
+
+    EXPECT_EQ(nh_put(store, NOW, empty, value_of("v"), NULL, NULL), NH_OK);
+    EXPECT(!is_there(store, NOW, other));
+    EXPECT_EQ(nh_append(store, NOW, empty, value_of("w"), NULL), NH_OK);
+    EXPECT_EQ(nh_touch(store, NOW, empty, 10), NH_OK);
+    expect_text(store, NOW, empty, "vw");
+    EXPECT_EQ(nh_cursor_create(store, 0, &cursor), NH_OK);
+    EXPECT_EQ(nh_cursor_next(cursor, NOW, &seen, &value), NH_OK);
+    EXPECT_EQ(seen.size, 0);
+    EXPECT_EQ(seen.space, 3);
+    EXPECT_EQ(nh_cursor_next(cursor, NOW, &seen, &value), NH_MISSING);
+    nh_cursor_destroy(cursor);
+    EXPECT_EQ(nh_delete(store, NOW, empty), NH_OK);
+    EXPECT_EQ(nh_count(store, NH_SPACE_ALL), 0);
     nh_destroy(store);
 }
 
@@ -742,7 +765,7 @@ RUN_TESTS(TEST_ROW(options_out_of_range_are_refused),
           TEST_ROW(a_store_made_without_options_has_64_mib_and_is_nearly_empty),
           TEST_ROW(fields_of_a_later_version_are_accepted_while_they_are_zero),
           TEST_ROW(every_result_has_words), TEST_ROW(a_bad_key_is_refused_everywhere),
-          TEST_ROW(other_bad_arguments_are_refused_everywhere),
+          TEST_ROW(an_empty_key_is_a_key), TEST_ROW(other_bad_arguments_are_refused_everywhere),
           TEST_ROW(keys_of_every_size_up_to_the_maximum_are_kept_byte_for_byte),
           TEST_ROW(two_keys_that_differ_in_one_byte_are_two_keys),
           TEST_ROW(the_maximum_of_a_value_is_an_option_and_never_more_than_half_of_the_memory),

@@ -483,6 +483,56 @@ TEST(what_has_expired_makes_room_before_what_is_alive)
     nh_destroy(store);
 }
 
+TEST(a_touch_on_a_condition_looks_at_the_expiry_that_is_there)
+{
+    static const struct {
+        int64_t before_ttl_ms, ttl_ms;
+        uint32_t conditions;
+        nh_result result;
+        int64_t after_ttl_ms; /* -1: gone */
+    } cases[] = {
+        {0, 10, 0, NH_OK, 10},
+        {0, 10, NH_TOUCH_IF_NEVER, NH_OK, 10},
+        {5, 10, NH_TOUCH_IF_NEVER, NH_CHANGED, 5},
+        {0, 10, NH_TOUCH_IF_SOME, NH_CHANGED, 0},
+        {5, 10, NH_TOUCH_IF_SOME, NH_OK, 10},
+        {5, 0, NH_TOUCH_IF_SOME, NH_OK, 0},
+        {0, 0, NH_TOUCH_IF_SOME, NH_CHANGED, 0},
+        {5, 6, NH_TOUCH_IF_LATER, NH_OK, 6},
+        {5, 5, NH_TOUCH_IF_LATER, NH_CHANGED, 5},
+        {0, 6, NH_TOUCH_IF_LATER, NH_CHANGED, 0},
+        {5, 0, NH_TOUCH_IF_LATER, NH_OK, 0},
+        {5, 4, NH_TOUCH_IF_EARLIER, NH_OK, 4},
+        {5, 5, NH_TOUCH_IF_EARLIER, NH_CHANGED, 5},
+        {0, 6, NH_TOUCH_IF_EARLIER, NH_OK, 6},
+        {5, 0, NH_TOUCH_IF_EARLIER, NH_CHANGED, 5},
+        {0, 6, NH_TOUCH_IF_EARLIER | NH_TOUCH_IF_SOME, NH_CHANGED, 0},
+        {5, -1, NH_TOUCH_IF_LATER, NH_CHANGED, 5},
+        {5, -1, NH_TOUCH_IF_EARLIER, NH_OK, -1},
+        {5, -1, NH_TOUCH_IF_NEVER, NH_CHANGED, 5},
+    };
+    nh_store *store = make_store(1 << 20);
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        nh_put_options put = {.size = sizeof put, .ttl_ms = cases[i].before_ttl_ms};
+        nh_key key = key_of("k");
+        nh_value value;
+
+        EXPECT_EQ(nh_put(store, NOW, key, value_of("v"), &put, NULL), NH_OK);
+        EXPECT_EQ(nh_touch_if(store, NOW, key, cases[i].ttl_ms, cases[i].conditions), cases[i].result);
+        if (cases[i].after_ttl_ms < 0) {
+            EXPECT(!is_there(store, NOW, key));
+            continue;
+        }
+        EXPECT_EQ(nh_borrow(store, NOW, key, &value), NH_OK);
+        EXPECT_EQ(value.expires_at_ms, cases[i].after_ttl_ms == 0 ? 0 : NOW + cases[i].after_ttl_ms);
+        nh_release(store, &value);
+    }
+    EXPECT_EQ(nh_touch_if(store, NOW, key_of("none"), 1, NH_TOUCH_IF_NEVER), NH_MISSING);
+    EXPECT_EQ(nh_touch_if(store, NOW, key_of("k"), 1, 16), NH_INVALID);
+    nh_destroy(store);
+}
+
 RUN_TESTS(TEST_ROW(a_value_is_served_until_its_millisecond_comes_and_never_after),
           TEST_ROW(a_lifetime_that_ends_at_the_clocks_zero_ends),
           TEST_ROW(a_lifetime_at_the_edge_of_all_numbers_does_not_wrap),
@@ -498,4 +548,5 @@ RUN_TESTS(TEST_ROW(a_value_is_served_until_its_millisecond_comes_and_never_after
           TEST_ROW(a_sweep_frees_what_has_expired_within_its_budget),
           TEST_ROW(a_sweep_gives_back_the_memory_of_what_has_expired),
           TEST_ROW(each_value_stays_until_its_own_millisecond_while_sweeps_go_on),
-          TEST_ROW(what_has_expired_makes_room_before_what_is_alive))
+          TEST_ROW(what_has_expired_makes_room_before_what_is_alive),
+          TEST_ROW(a_touch_on_a_condition_looks_at_the_expiry_that_is_there))

@@ -255,6 +255,42 @@ TEST(a_clear_in_the_midst_of_a_walk_ends_it)
     nh_destroy(store);
 }
 
+TEST(a_narrow_walk_in_steps_shows_each_key_of_its_space_once)
+{
+    enum { KEYS = 3000 };
+    nh_store *store = make_store(4 << 20);
+    unsigned char seen[KEYS] = {0};
+    unsigned steps = 0;
+    uint64_t position = 0;
+    nh_cursor *cursor;
+    char text[32];
+    nh_value value;
+    nh_key key;
+
+    for (unsigned n = 0; n < 2 * KEYS; n++) {
+        key = key_number(text, n % KEYS);
+        key.space = n / KEYS;
+        EXPECT_EQ(nh_put(store, NOW, key, value_of("v"), NULL, NULL), NH_OK);
+    }
+    do {
+        EXPECT_EQ(nh_cursor_create(store, position, &cursor), NH_OK);
+        nh_cursor_narrow(cursor, 1, position + 10);
+        while (nh_cursor_next(cursor, NOW, &key, &value) == NH_OK) {
+            EXPECT_EQ(key.space, 1);
+            EXPECT_EQ(seen[number_of(key)]++, 0);
+        }
+        EXPECT(nh_cursor_position(cursor) == 0 || nh_cursor_position(cursor) == position + 10);
+        position = nh_cursor_position(cursor);
+        nh_cursor_destroy(cursor);
+        steps++;
+    } while (position != 0);
+    for (unsigned n = 0; n < KEYS; n++)
+        EXPECT_EQ(seen[n], 1);
+    EXPECT(steps > 10);
+    nh_cursor_narrow(NULL, 0, 0);
+    nh_destroy(store);
+}
+
 RUN_TESTS(TEST_ROW(a_walk_sees_every_key_that_stays_even_while_the_table_grows),
           TEST_ROW(a_walk_shows_no_key_that_is_gone_and_each_value_as_it_is),
           TEST_ROW(what_a_walk_lends_stays_as_it_was_until_the_next_step),
@@ -262,4 +298,5 @@ RUN_TESTS(TEST_ROW(a_walk_sees_every_key_that_stays_even_while_the_table_grows),
           TEST_ROW(a_walk_that_goes_on_from_its_position_sees_every_key_that_stays),
           TEST_ROW(a_position_that_nobody_gave_harms_nobody),
           TEST_ROW(a_walk_over_an_empty_store_ends_at_once),
-          TEST_ROW(a_clear_in_the_midst_of_a_walk_ends_it))
+          TEST_ROW(a_clear_in_the_midst_of_a_walk_ends_it),
+          TEST_ROW(a_narrow_walk_in_steps_shows_each_key_of_its_space_once))
