@@ -1,5 +1,6 @@
 #include "server/server.h"
 #include "engine/kv/kv_admin.h"
+#include "engine/kv/kv_database.h"
 #include "engine/kv/kv_notify.h"
 #include "net/listen.h"
 #include "server/file.h"
@@ -809,6 +810,7 @@ void server_restore(struct server *server)
             path, reason_text(result));
         return;
     }
+    kv_databases_take_over(server->hub, server->store, now);
     for (size_t i = 0; i < server->options->role_count; i++)
         if (server->roles[i].gateway != NULL)
             gateway_take_over(server->roles[i].gateway, now);
@@ -829,6 +831,7 @@ bool server_save(struct server *server)
     end_workers(server); /* which may have borrowed from the store */
     /* What has expired and was not freed yet is counted, though not saved. */
     count = nh_count(server->store, NH_SPACE_ALL);
+    kv_databases_hand_over(server->hub, server->store, now);
     for (size_t i = 0; i < server->options->role_count; i++)
         if (server->roles[i].gateway != NULL)
             gateway_hand_over(server->roles[i].gateway, now);

@@ -1,4 +1,5 @@
 /* kv.c — from a command to its function. */
+#include "engine/kv/kv_absent.h"
 #include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_care.h"
@@ -240,7 +241,7 @@ static enum kv_pass may_run(const struct kv_call *call)
 
     call->kv->running = COMMAND_UNKNOWN; /* an error said now is no failure of a command that ran */
     if (UNLIKELY(call->id == COMMAND_UNKNOWN)) {
-        if (call->argument_count > 0)
+        if (call->argument_count > 0 && !kv_say_absent(call))
             say_unknown(call);
         return KV_REFUSED;
     }
@@ -334,6 +335,7 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)
 {
     enum { BATCH = 64 }; /* more at a time than a core can keep in flight, less than its cache forgets */
+    uint32_t space = kv_space_of(kv, session->space);
     nh_key keys[BATCH];
     size_t found = 0;
 
@@ -351,8 +353,7 @@ void kv_prefetch(struct kv *kv, const struct session *session, const struct comm
         if (last >= (int64_t)command->argument_count)
             last = (int64_t)command->argument_count - 1;
         for (int64_t at = row->first_key; at <= last; at += row->key_step) {
-            keys[found++] =
-                (nh_key){command->arguments[at].data, command->arguments[at].size, session->space};
+            keys[found++] = (nh_key){command->arguments[at].data, command->arguments[at].size, space};
             if (found == BATCH) {
                 nh_prefetch(kv->store, keys, found);
                 return;

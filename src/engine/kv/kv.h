@@ -101,6 +101,12 @@ void kv_sweep(struct kv *kv, int64_t now_ms);
 /* RESET: the session keeps nothing of what it began. */
 void kv_session_reset(struct kv *kv, struct session *session);
 
+/* The store's space of a database. */
+static inline uint32_t kv_space_of(const struct kv *kv, uint32_t database)
+{
+    return atomic_load_explicit(&kv->hub->spaces[database], memory_order_relaxed);
+}
+
 /* Runs `command`, between kv_begin and kv_end, and says its outcomes. May set session->closing,
  * resp_version, names. */
 void kv_run(struct kv *kv, struct now now, struct session *session, const struct command *command,

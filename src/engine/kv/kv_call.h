@@ -21,11 +21,15 @@ struct kv_call {
 #include "tables/commands.def"
 #undef COMMAND
 
-enum { KV_SPACES = 16 }; /* RESP's SELECT chooses among them; memcached lives in the first */
+/* The store's space of the session's database. */
+static inline uint32_t kv_space(const struct kv_call *call)
+{
+    return kv_space_of(call->kv, call->session->space);
+}
 
 static inline nh_key kv_key(const struct kv_call *call, uint32_t index)
 {
-    return (nh_key){call->arguments[index].data, call->arguments[index].size, call->session->space};
+    return (nh_key){call->arguments[index].data, call->arguments[index].size, kv_space(call)};
 }
 
 static inline nh_bytes kv_nh_bytes(struct bytes bytes) { return (nh_bytes){bytes.data, bytes.size}; }

@@ -50,7 +50,7 @@ void kv_select(const struct kv_call *call)
 
     if (!int64_parse(call->arguments[1], &space) || space < INT32_MIN || space > INT32_MAX) {
         kv_integer_error(call);
-    } else if (space < 0 || space >= KV_SPACES) {
+    } else if (space < 0 || space >= KV_DATABASES) {
         kv_error(call, "ERR DB index is out of range");
     } else {
         call->session->space = (uint32_t)space;

@@ -26,6 +26,8 @@ enum err kv_hub_create(unsigned worker_count, void (*call)(void *context, unsign
         return ERR_NO_MEMORY;
     }
     pthread_mutex_init(&hub->flush_lock, NULL);
+    for (uint32_t i = 0; i < KV_DATABASES; i++)
+        hub->spaces[i] = i;
     for (unsigned i = 0; i < worker_count; i++) {
         hub->mailboxes[i] = (struct kv_mailbox){.is_called = false};
         pthread_mutex_init(&hub->mailboxes[i].lock, NULL);

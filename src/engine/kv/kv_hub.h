@@ -11,6 +11,8 @@
 #include "engine/kv/kv_pubsub_table.h"
 #include <stdint.h>
 
+enum { KV_DATABASES = 16 }; /* SELECT chooses among them; memcached lives in the first */
+
 struct kv;
 struct kv_directory;
 struct kv_tracking_alarm;
@@ -64,6 +66,8 @@ struct kv_hub {
     pthread_mutex_t flush_lock;
     _Atomic uint32_t care; /* of all commands: see kv_care.h */
     struct kv_admin *admin;
+    _Atomic uint32_t spaces[KV_DATABASES]; /* the store's, of each database: see kv_database.h */
+    _Atomic int64_t wall_ahead_ms;         /* see kv_lifetime.h */
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
     _Atomic uint32_t tracker_count, broadcast_count; /* sessions that track, and those of them by BCAST */

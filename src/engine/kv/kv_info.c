@@ -238,10 +238,10 @@ static void write_cluster(struct kv_info *info) { INFO_LINE(info, "cluster_enabl
  * both say 0. */
 static void write_keyspace(struct kv_info *info)
 {
-    for (uint32_t space = 0; space < KV_SPACES; space++) {
-        uint64_t count = nh_count(info->call->kv->store, space);
+    for (uint32_t database = 0; database < KV_DATABASES; database++) {
+        uint64_t count = nh_count(info->call->kv->store, kv_space_of(info->call->kv, database));
         if (count > 0)
-            INFO_LINE(info, "db%u:keys=%llu,expires=0,avg_ttl=0", space, (unsigned long long)count);
+            INFO_LINE(info, "db%u:keys=%llu,expires=0,avg_ttl=0", database, (unsigned long long)count);
     }
 }
 

@@ -1,6 +1,7 @@
-/* kv_string.c — GET, SET and the commands on numbers: Redis 7's answers. */
-#include "base/number.h"
+/* kv_string.c — commands that read whole strings, and APPEND: Redis 7's answers. */
 #include "engine/kv/kv_change.h"
+#include "engine/kv/kv_edit.h"
+#include "engine/kv/kv_lifetime.h"
 
 /* Says the value of the key at argument `index`, or that there is none. */
 static inline void reply_key(const struct kv_call *call, uint32_t index)
@@ -24,272 +25,142 @@ void kv_mget(const struct kv_call *call)
         reply_key(call, i);
 }
 
-/* ---- SET ----------------------------------------------------------------------------------------------
- */
-
-enum condition { ALWAYS, IF_MISSING, IF_THERE };
-
-struct set_options {
-    nh_put_options put;
-    enum condition condition;
-    bool get; /* answer with what was there before */
-};
-
-/* Turns the number of EX, PX, EXAT or PXAT into a time to live. False if Redis calls it invalid: not
- * positive, or more than an int64 of milliseconds since 1970 can say. */
-static bool ttl_of(int64_t time, bool is_seconds, bool is_absolute, int64_t now_wall_ms, int64_t *ttl_ms)
+void kv_strlen(const struct kv_call *call)
 {
-    if (time <= 0 || (is_seconds && time > INT64_MAX / 1000))
-        return false;
-    if (is_seconds)
-        time *= 1000;
-    if (!is_absolute) {
-        if (time > INT64_MAX - now_wall_ms)
-            return false;
-        *ttl_ms = time;
-    } else {
-        *ttl_ms = time > now_wall_ms ? time - now_wall_ms : -1;
+    uint64_t bytes = 0;
+    nh_value value;
+
+    if (kv_peek(call, kv_key(call, 1), &value) == NH_OK) {
+        bytes = value.size;
+        nh_release(call->kv->store, &value);
     }
-    return true;
+    reply_integer(call->reply, (int64_t)bytes);
 }
 
-/* Reads the words behind SET key value. False if an error was said. */
-static bool read_set_options(const struct kv_call *call, struct set_options *options)
+/* Says a value that the store has lent by `result`, or why it has not. */
+static void reply_lent(const struct kv_call *call, nh_result result, nh_value *value)
 {
-    struct bytes unit = {0},
-                 number = {0}; /* of the expiry, looked at once the syntax is known to be right */
-    int64_t time;
+    if (result == NH_OK)
+        kv_reply_value(call, value);
+    else if (result == NH_MISSING)
+        reply_kind(call->reply, OUTCOME_nothing);
+    else
+        kv_refused(call, result);
+}
 
-    for (uint32_t i = 3; i < call->argument_count; i++) {
-        struct bytes word = call->arguments[i];
+/* An exchange for a value whose time is over is a deletion, in one step with the reading. */
+static nh_result take(const struct kv_call *call, nh_value *value)
+{
+    static const nh_put_options over = {.size = sizeof over, .ttl_ms = -1};
+    int32_t had_before = 0;
+    nh_result result = nh_exchange(call->kv->store, call->now.mono_ms, kv_key(call, 1), (nh_bytes){"", 0},
+                                   &over, value, &had_before);
 
-        if (bytes_equal_nocase(word, BYTES("nx")) && options->condition != IF_THERE) {
-            options->condition = IF_MISSING;
-        } else if (bytes_equal_nocase(word, BYTES("xx")) && options->condition != IF_MISSING) {
-            options->condition = IF_THERE;
-        } else if (bytes_equal_nocase(word, BYTES("get"))) {
-            options->get = true;
-        } else if (bytes_equal_nocase(word, BYTES("keepttl")) && unit.size == 0) {
-            options->put.keep_ttl = 1;
-        } else if (i + 1 < call->argument_count && !options->put.keep_ttl &&
-                   (unit.size == 0 ||
-                    bytes_equal_nocase(unit, word)) && /* the same twice: the last counts */
-                   (bytes_equal_nocase(word, BYTES("ex")) || bytes_equal_nocase(word, BYTES("px")) ||
-                    bytes_equal_nocase(word, BYTES("exat")) || bytes_equal_nocase(word, BYTES("pxat")))) {
-            unit = word;
-            number = call->arguments[++i];
-        } else {
+    if (result == NH_OK && !had_before)
+        result = NH_MISSING;
+    (void)kv_count_read(call, kv_key(call, 1), result);
+    if (result == NH_OK)
+        kv_changed(call, kv_key(call, 1), KV_EVENT_del);
+    return result;
+}
+
+void kv_getdel(const struct kv_call *call)
+{
+    nh_value value;
+    nh_result result = take(call, &value);
+
+    reply_lent(call, result, &value);
+}
+
+/* ---- GETEX --------------------------------------------------------------------------------------------
+ */
+
+/* Reads the words behind GETEX key. False if an error was said. */
+static bool read_getex_options(const struct kv_call *call, struct kv_lifetime *lifetime)
+{
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        if (kv_argument_is(call, i, BYTES("persist")) && lifetime->unit.size == 0) {
+            lifetime->is_ended = true;
+        } else if (!kv_lifetime_take(call, &i, lifetime)) {
             kv_syntax_error(call);
             return false;
         }
     }
-    if (unit.size == 0)
-        return true;
-    if (!int64_parse(number, &time)) {
-        kv_integer_error(call);
-        return false;
-    }
-    if (!ttl_of(time, byte_to_lower(unit.data[0]) == 'e', unit.size == 4, call->now.wall_ms,
-                &options->put.ttl_ms)) {
-        kv_error(call, "ERR invalid expire time in '%s' command", command_row(call->id)->name);
-        return false;
-    }
     return true;
 }
 
-/* SET with GET and a condition: what was there decides, in one step, whether the value is put. */
-static nh_result exchange_if(const struct kv_call *call, const struct set_options *options,
-                             nh_value *before, int32_t *had_before)
+/* Whether the key has an expiry to lose; asked only if somebody wants to know. */
+static bool has_expiry(const struct kv_call *call)
 {
-    nh_store *store = call->kv->store;
-    nh_key key = kv_key(call, 1);
-    nh_bytes value = kv_nh_bytes(call->arguments[2]);
-    int64_t now_ms = call->now.mono_ms;
+    nh_value value;
+    bool has;
+
+    if (nh_borrow(call->kv->store, call->now.mono_ms, kv_key(call, 1), &value) != NH_OK)
+        return false;
+    has = value.expires_at_ms != 0;
+    nh_release(call->kv->store, &value);
+    return has;
+}
+
+void kv_getex(const struct kv_call *call)
+{
+    struct kv_lifetime lifetime = {.is_kept = false};
+    bool loses_expiry = false;
     nh_result result;
-
-    if (options->condition == ALWAYS)
-        return nh_exchange(store, now_ms, key, value, &options->put, before, had_before);
-    for (;;) { /* again only if another thread wrote the key between two steps: then it has got on */
-        if (nh_borrow(store, now_ms, key, before) == NH_OK) {
-            *had_before = 1;
-            if (options->condition == IF_MISSING)
-                return NH_EXISTS;
-            result = nh_cas(store, now_ms, key, value, &options->put, before->version, NULL);
-            if (result == NH_OK || (result != NH_MISSING && result != NH_CHANGED))
-                return result;
-            nh_release(store, before);
-            *had_before = 0;
-        } else {
-            if (options->condition == IF_THERE)
-                return NH_MISSING;
-            result = nh_add(store, now_ms, key, value, &options->put, NULL);
-            if (result != NH_EXISTS)
-                return result;
-        }
-    }
-}
-
-static void tell_set(const struct kv_call *call, const struct set_options *options)
-{
-    kv_changed(call, kv_key(call, 1), KV_EVENT_set);
-    if (options->put.ttl_ms != 0)
-        kv_changed(call, kv_key(call, 1), KV_EVENT_expire);
-}
-
-static void set_and_get(const struct kv_call *call, const struct set_options *options)
-{
-    nh_value before;
-    int32_t had_before = 0;
-    nh_result result = exchange_if(call, options, &before, &had_before);
-
-    (void)kv_count_read(call, kv_key(call, 1), had_before ? NH_OK : NH_MISSING);
-    if (result == NH_OK)
-        tell_set(call, options);
-    if (result != NH_OK && result != NH_EXISTS && result != NH_MISSING) {
-        kv_refused(call, result);
-        if (had_before)
-            nh_release(call->kv->store, &before);
-    } else if (had_before) {
-        kv_reply_value(call, &before);
-    } else {
-        reply_kind(call->reply, OUTCOME_nothing);
-    }
-}
-
-void kv_set(const struct kv_call *call)
-{
-    struct set_options options = {.put = {.size = sizeof options.put}};
-    nh_store *store = call->kv->store;
-    nh_bytes value = kv_nh_bytes(call->arguments[2]);
-    nh_result result = NH_INVALID;
-
-    if (call->argument_count > 3 && !read_set_options(call, &options))
-        return;
-    if (options.get) {
-        set_and_get(call, &options);
-        return;
-    }
-    switch (options.condition) {
-    case ALWAYS:
-        result = nh_put(store, call->now.mono_ms, kv_key(call, 1), value, &options.put, NULL);
-        break;
-    case IF_MISSING:
-        result = nh_add(store, call->now.mono_ms, kv_key(call, 1), value, &options.put, NULL);
-        break;
-    case IF_THERE:
-        result = nh_replace(store, call->now.mono_ms, kv_key(call, 1), value, &options.put, NULL);
-        break;
-    }
-    if (LIKELY(result == NH_OK)) {
-        tell_set(call, &options);
-        reply_kind(call->reply, OUTCOME_ok);
-    } else if (result == NH_EXISTS || result == NH_MISSING)
-        reply_kind(call->reply, OUTCOME_nothing);
-    else
-        kv_refused(call, result);
-}
-
-void kv_mset(const struct kv_call *call)
-{
-    nh_result result;
-
-    if (call->argument_count % 2 == 0) {
-        kv_arity_error(call, "mset");
-        return;
-    }
-    for (uint32_t i = 1; i < call->argument_count; i += 2) {
-        result = nh_put(call->kv->store, call->now.mono_ms, kv_key(call, i),
-                        kv_nh_bytes(call->arguments[i + 1]), NULL, NULL);
-        if (result != NH_OK) {
-            kv_refused(call, result);
-            return;
-        }
-        kv_changed(call, kv_key(call, i), KV_EVENT_set);
-    }
-    reply_kind(call->reply, OUTCOME_ok);
-}
-
-/* ---- numbers ------------------------------------------------------------------------------------------
- */
-
-/* memcached pads a number that has become shorter with spaces behind it. What is a number to memcached is
- * one here too, though Redis, which never meets one, would refuse it. */
-static nh_result increment_padded(const struct kv_call *call, int64_t delta, int64_t *sum)
-{
-    nh_store *store = call->kv->store;
-    char text[NUMBER_TEXT_BYTES];
-    nh_result result;
+    int64_t ttl_ms;
     nh_value value;
 
-    do {
-        nh_put_options options = {.size = sizeof options, .keep_ttl = 1};
-        struct bytes number;
-        bool is_number;
-
-        result = nh_borrow(store, call->now.mono_ms, kv_key(call, 1), &value);
-        if (result != NH_OK)
-            return NH_CHANGED; /* gone meanwhile */
-        number = kv_bytes(value.bytes);
-        while (number.size > 0 && number.data[number.size - 1] == ' ')
-            number.size--;
-        is_number = number.size < value.bytes.size && int64_parse(number, sum);
-        options.flags = value.flags;
-        nh_release(store, &value);
-        if (!is_number)
-            return NH_TYPE;
-        if (__builtin_add_overflow(*sum, delta, sum))
-            return NH_RANGE;
-        result = nh_cas(store, call->now.mono_ms, kv_key(call, 1),
-                        (nh_bytes){text, int64_format(text, *sum)}, &options, value.version, NULL);
-    } while (result == NH_CHANGED);
-    return result == NH_MISSING ? NH_CHANGED : result;
+    if (!read_getex_options(call, &lifetime))
+        return;
+    if (lifetime.unit.size == 0 && !lifetime.is_ended) {
+        kv_get(call);
+        return;
+    }
+    if (lifetime.unit.size > 0) { /* Redis looks at the number only if there is a value */
+        if (kv_peek(call, kv_key(call, 1), &value) != NH_OK) {
+            reply_kind(call->reply, OUTCOME_nothing);
+            return;
+        }
+        nh_release(call->kv->store, &value);
+    }
+    if (!kv_lifetime_ttl(call, &lifetime, &ttl_ms))
+        return;
+    if (ttl_ms < 0) {
+        result = take(call, &value);
+    } else {
+        loses_expiry = ttl_ms == 0 && kv_is_listened_to(call) && has_expiry(call);
+        result = nh_get_and_touch(call->kv->store, call->now.mono_ms, kv_key(call, 1), ttl_ms, &value);
+        if (result == NH_OK && ttl_ms > 0)
+            kv_changed(call, kv_key(call, 1), KV_EVENT_expire);
+        else if (result == NH_OK && loses_expiry)
+            kv_changed(call, kv_key(call, 1), KV_EVENT_persist);
+    }
+    reply_lent(call, result, &value);
 }
 
-static void increment(const struct kv_call *call, int64_t delta)
+/* ---- APPEND -------------------------------------------------------------------------------------------
+ */
+
+void kv_append(const struct kv_call *call)
 {
+    struct bytes more = call->arguments[2];
+    struct kv_edit edit;
     nh_result result;
-    int64_t sum;
+    uint64_t bytes = 0;
 
-    do { /* again only if the padded number has become another value meanwhile */
-        result = nh_increment(call->kv->store, call->now.mono_ms, kv_key(call, 1), delta,
-                              NH_INCREMENT_SIGNED, &sum);
-        if (result == NH_TYPE)
-            result = increment_padded(call, delta, &sum);
+    do {
+        result = kv_edit_begin(call, kv_key(call, 1), 0, more.size, &edit);
+        if (result == NH_OK) {
+            if (more.size > 0)
+                memcpy(edit.data + edit.size_before, more.data, more.size);
+            bytes = edit.size;
+            result = kv_edit_end(call, kv_key(call, 1), &edit);
+        }
     } while (result == NH_CHANGED);
-
-    if (LIKELY(result == NH_OK)) {
-        kv_changed(call, kv_key(call, 1), KV_EVENT_incrby); /* Redis's name for decrements, too */
-        reply_integer(call->reply, sum);
-    } else if (result == NH_TYPE)
-        kv_integer_error(call);
-    else if (result == NH_RANGE)
-        reply_error(call->reply, BYTES("ERR increment or decrement would overflow"));
-    else
-        kv_refused(call, result);
-}
-
-void kv_incr(const struct kv_call *call) { increment(call, 1); }
-
-void kv_decr(const struct kv_call *call) { increment(call, -1); }
-
-void kv_incrby(const struct kv_call *call)
-{
-    int64_t delta;
-
-    if (int64_parse(call->arguments[2], &delta))
-        increment(call, delta);
-    else
-        kv_integer_error(call);
-}
-
-void kv_decrby(const struct kv_call *call)
-{
-    int64_t delta;
-
-    if (!int64_parse(call->arguments[2], &delta))
-        kv_integer_error(call);
-    else if (delta == INT64_MIN)
-        reply_error(call->reply, BYTES("ERR decrement would overflow"));
-    else
-        increment(call, -delta);
+    if (result != NH_OK) {
+        kv_edit_refused(call, result);
+        return;
+    }
+    kv_changed(call, kv_key(call, 1), KV_EVENT_append);
+    reply_integer(call->reply, (int64_t)bytes);
 }
