@@ -4,6 +4,7 @@
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_session.h"
+#include "engine/kv/kv_database.h"
 #include "engine/kv/kv_version.h"
 
 static void say_text(const struct kv_call *call, struct bytes text)
@@ -46,16 +47,8 @@ void kv_reset(const struct kv_call *call)
 
 void kv_select(const struct kv_call *call)
 {
-    int64_t space;
-
-    if (!int64_parse(call->arguments[1], &space) || space < INT32_MIN || space > INT32_MAX) {
-        kv_integer_error(call);
-    } else if (space < 0 || space >= KV_DATABASES) {
-        kv_error(call, "ERR DB index is out of range");
-    } else {
-        call->session->space = (uint32_t)space;
+    if (kv_read_database(call, 1, &call->session->space))
         reply_kind(call->reply, OUTCOME_ok);
-    }
 }
 
 /* ---- who are you --------------------------------------------------------------------------------------

@@ -49,6 +49,26 @@ void kv_databases_take_over(struct kv_hub *hub, nh_store *store, struct now now)
         atomic_store_explicit(&hub->spaces[i], spaces[i], memory_order_relaxed);
 }
 
+bool kv_read_database(const struct kv_call *call, uint32_t index, uint32_t *database)
+{
+    int64_t number;
+
+    if (!int64_parse(call->arguments[index], &number)) {
+        kv_integer_error(call);
+        return false;
+    }
+    if (number < INT32_MIN || number > INT32_MAX) {
+        kv_error(call, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
+        return false;
+    }
+    if (number < 0 || number >= KV_DATABASES) {
+        kv_error(call, "ERR DB index is out of range");
+        return false;
+    }
+    *database = (uint32_t)number;
+    return true;
+}
+
 /* Reads the number of argument `index`. False if an error was said. */
 static bool read_index(const struct kv_call *call, uint32_t index, const char *error, int64_t *number)
 {

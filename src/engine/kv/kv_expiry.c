@@ -21,7 +21,7 @@ static bool read_conditions(const struct kv_call *call, uint32_t *conditions)
             *conditions |= NH_TOUCH_IF_EARLIER;
         } else {
             size_t size = call->arguments[i].size;
-            kv_error(call, "ERR Unsupported option %.*s", (int)(size < 128 ? size : 128),
+            kv_error(call, "ERR Unsupported option %.*s", (int)(size < 480 ? size : 480),
                      call->arguments[i].data);
             return false;
         }

@@ -1,6 +1,5 @@
 /* kv_move.c — values that go from one key to another, or from one database to another: Redis 7's answers.
  * All run alone: others see a value where it was or where it is, and never none. */
-#include "base/number.h"
 #include "engine/kv/kv_change.h"
 #include "engine/kv/kv_database.h"
 
@@ -99,27 +98,6 @@ void kv_renamenx(const struct kv_call *call)
 /* ---- between databases --------------------------------------------------------------------------------
  */
 
-/* Reads the number of a database at argument `index`. False if an error was said. */
-static bool read_database(const struct kv_call *call, uint32_t index, uint32_t *database)
-{
-    int64_t number;
-
-    if (!int64_parse(call->arguments[index], &number)) {
-        kv_integer_error(call);
-        return false;
-    }
-    if (number < INT32_MIN || number > INT32_MAX) {
-        kv_error(call, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
-        return false;
-    }
-    if (number < 0 || number >= KV_DATABASES) {
-        kv_error(call, "ERR DB index is out of range");
-        return false;
-    }
-    *database = (uint32_t)number;
-    return true;
-}
-
 /* Reads what stands behind COPY source destination. False if an error was said. */
 static bool read_copy_options(const struct kv_call *call, uint32_t *database, bool *replaces)
 {
@@ -127,7 +105,7 @@ static bool read_copy_options(const struct kv_call *call, uint32_t *database, bo
         if (kv_argument_is(call, i, BYTES("replace"))) {
             *replaces = true;
         } else if (kv_argument_is(call, i, BYTES("db")) && i + 1 < call->argument_count) {
-            if (!read_database(call, ++i, database))
+            if (!kv_read_database(call, ++i, database))
                 return false;
         } else {
             kv_syntax_error(call);
@@ -181,7 +159,7 @@ void kv_move(const struct kv_call *call)
     nh_result result;
     uint32_t database;
 
-    if (!read_database(call, 2, &database))
+    if (!kv_read_database(call, 2, &database))
         return;
     to.space = kv_space_of(call->kv, database);
     if (from.space == to.space) {
