@@ -92,7 +92,6 @@ void kv_refused(const struct kv_call *call, nh_result result)
     case NH_TOO_LARGE:
         reply_error(call->reply, BYTES("ERR key or value exceeds the maximum allowed size"));
         return;
-    case NH_INVALID: reply_error(call->reply, BYTES("ERR a key must not be empty")); return;
     default: kv_error(call, "ERR %s", nh_result_text(result)); return;
     }
 }
