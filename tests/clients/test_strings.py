@@ -1,6 +1,6 @@
 """Commands on strings and keys as several clients, on several threads of the server, see them at once; and on values that
 lie in pieces."""
-import random, threading, unittest
+import random, socket, threading, unittest
 import redis
 from harness import Nuthatch
 
@@ -96,38 +96,46 @@ class Strings(unittest.TestCase):
 
     # ---- several keys, many clients ----
 
-    def test_nobody_sees_half_of_an_mset(self):
+    def hammered(self, writing, reading, answer_bytes):
+        """Has two clients say each of `writing` in turn and two say `reading`, as fast as the server takes them, and returns
+        the answers to the reading, which are of one length."""
         def work(client, number):
-            if number % 2:
-                return self.pipelined(client, lambda pipeline, n: pipeline.mset(dict.fromkeys("abcdefgh", f"{number} {n}")))
-            return [len(set(values)) for values in self.pipelined(client, lambda pipeline, n: pipeline.mget("abcdefgh"), 4 * ROUNDS)]
-        for seen in self.at_once(work)[::2]:
-            self.assertEqual(set(seen), {1})
+            commands = [reading] if number % 2 else writing
+            if number == 0:
+                commands = commands[::-1]
+            words = b"".join(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in command)
+                             for command in (text.encode().split() for text in commands))
+            with socket.create_connection(("127.0.0.1", self.server.port), 30) as connection:
+                sender = threading.Thread(target=connection.sendall, args=(words * (20000 // len(commands)) + b"ECHO end\r\n",))
+                sender.start()
+                received = bytearray()
+                while not received.endswith(b"$3\r\nend\r\n"):
+                    received += connection.recv(1 << 20)
+                sender.join()
+            return bytes(received[:-9])
+        answers = self.at_once(work)[1::2]
+        self.assertEqual(len(answers[0]), 20000 * answer_bytes)
+        return [answer[at:at + answer_bytes] for answer in answers for at in range(0, len(answer), answer_bytes)]
+
+    def test_nobody_sees_half_of_an_mset(self):
+        self.client.mset(dict.fromkeys("abcdefgh", "0"))
+        seen = self.hammered(["MSET a 1 b 1 c 1 d 1 e 1 f 1 g 1 h 1", "MSET a 2 b 2 c 2 d 2 e 2 f 2 g 2 h 2"],
+                             "MGET a b c d e f g h", 4 + 8 * 7)
+        self.assertLessEqual(set(seen), {b"*8\r\n" + b"$1\r\n%d\r\n" % n * 8 for n in range(3)})
+
+    def test_nobody_sees_half_of_an_msetnx(self):
+        seen = self.hammered(["MSETNX a 1 b 1 c 1 d 1", "FLUSHDB"], "EXISTS a b c d", 4)
+        self.assertLessEqual(set(seen), {b":0\r\n", b":4\r\n"})
 
     def test_a_renamed_value_is_always_at_one_of_its_names(self):
         self.client.set("a", "v")
+        seen = self.hammered(["RENAME a b", "RENAME b a"], "EXISTS a b", 4)
+        self.assertEqual(set(seen), {b":1\r\n"})
 
-        def work(client, number):
-            if number == 0:
-                return self.pipelined(client, lambda pipeline, n: pipeline.rename(*("ab" if n % 2 == 0 else "ba")))
-            return self.pipelined(client, lambda pipeline, n: pipeline.exists("a", "b"))
-        for seen in self.at_once(work)[1:]:
-            self.assertEqual(set(seen), {1})
-
-    def test_a_copy_replaces_in_one_step_and_databases_change_places_in_one(self):
-        self.client.mset({"a": "v", "b": "w"})
-        other = self.connect(db=1)
-        other.mset({"a": "1", "b": "1"})
-        other.close()
-
-        def work(client, number):
-            if number == 0:
-                return self.pipelined(client, lambda pipeline, n: pipeline.copy("a", "b", replace=True))
-            if number == 1:
-                return self.pipelined(client, lambda pipeline, n: pipeline.swapdb(0, 1), 2 * (ROUNDS // 2))
-            return self.pipelined(client, lambda pipeline, n: pipeline.mget("a", "b"))
-        for seen in self.at_once(work)[2:]:
-            self.assertLessEqual({tuple(pair) for pair in seen}, {(b"v", b"v"), (b"v", b"w"), (b"1", b"1")})
+    def test_a_moved_value_is_always_in_one_database(self):
+        self.client.set("a", "v")
+        self.hammered(["RENAMENX a b", "MOVE b 1", "SWAPDB 0 1"], "STRLEN a", 4)
+        self.assertEqual(self.client.dbsize() + redis.Redis(port=self.server.port, db=1).dbsize(), 1)
 
     def test_a_scan_tells_every_key_that_stays_while_others_come_and_go(self):
         staying = {b"stay%d" % n for n in range(3000)}

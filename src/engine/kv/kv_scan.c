@@ -199,34 +199,64 @@ void kv_scan(const struct kv_call *call)
 /* ---- RANDOMKEY ----------------------------------------------------------------------------------------
  */
 
-/* Says the first key from `position` on. False if there is none. */
-static bool reply_first(const struct kv_call *call, uint64_t position)
+enum {
+    CANDIDATES = 16,       /* keys to choose among, if so many are near */
+    STEP_POSITIONS = 4096, /* how near */
+};
+
+/* One of the keys that were seen, each as likely as the others. */
+struct choice {
+    struct buffer key;
+    uint64_t random;
+    unsigned count; /* of keys seen */
+};
+
+static void consider(struct choice *choice, nh_key key)
+{
+    choice->random = choice->random * 6364136223846793005u + 1442695040888963407u;
+    if ((choice->random >> 32) % ++choice->count != 0)
+        return;
+    buffer_clear(&choice->key);
+    buffer_append(&choice->key, bytes_of(key.data, key.size));
+}
+
+/* Considers keys from `position` on, until there are enough, or some and the next are far. */
+static void look_near(const struct kv_call *call, uint64_t position, struct choice *choice)
 {
     nh_cursor *cursor;
     nh_key key;
-    bool is_found;
 
     if (nh_cursor_create(call->kv->store, position, &cursor) != NH_OK)
-        return false;
-    nh_cursor_narrow(cursor, kv_space(call), UINT64_MAX);
-    is_found = next_key(call, cursor, &key) == NH_OK;
-    if (is_found)
-        reply_value(call->reply, bytes_of(key.data, key.size));
+        return;
+    do {
+        position += STEP_POSITIONS;
+        nh_cursor_narrow(cursor, kv_space(call), position);
+        while (choice->count < CANDIDATES && next_key(call, cursor, &key) == NH_OK)
+            consider(choice, key);
+    } while (choice->count == 0 && nh_cursor_position(cursor) != 0);
     nh_cursor_destroy(cursor);
-    return is_found;
 }
 
-/* The first key behind a random place of the table: not all are equally likely, but every one is possible.
- */
+/* Not all keys are equally likely, but every one is possible. */
 void kv_randomkey(const struct kv_call *call)
 {
     enum { POSITION_BYTES = 64 };
+    struct choice choice = {.random = hash_seed_random()};
     nh_stats stats = {.size = sizeof stats};
     uint64_t position = 0;
 
-    if (nh_stats_read(call->kv->store, &stats) == NH_OK && stats.index_bytes >= POSITION_BYTES)
-        position = hash_seed_random() % (stats.index_bytes / POSITION_BYTES);
-    if (nh_count(call->kv->store, kv_space(call)) == 0 ||
-        (!reply_first(call, position) && !reply_first(call, 0)))
+    if (nh_count(call->kv->store, kv_space(call)) > 0) {
+        if (nh_stats_read(call->kv->store, &stats) == NH_OK && stats.index_bytes >= POSITION_BYTES)
+            position = choice.random % (stats.index_bytes / POSITION_BYTES);
+        look_near(call, position, &choice);
+        if (choice.count < CANDIDATES) /* near the end */
+            look_near(call, 0, &choice);
+    }
+    if (choice.count == 0)
         reply_kind(call->reply, OUTCOME_nothing);
+    else if (choice.key.failed)
+        kv_refused(call, NH_NO_MEMORY);
+    else
+        reply_value(call->reply, buffer_bytes(&choice.key));
+    buffer_fini(&choice.key);
 }
