@@ -9,7 +9,8 @@
  *
  * Memory: everything, index and bookkeeping included, lives in one mapping of `memory_bytes`, made by
  * nh_create and touched as it fills; nothing is allocated beside it but what a caller borrows beyond the
- * bound that nh_borrow tells, cursors, writers, and a buffer while nh_save or nh_restore is at work.
+ * bound that nh_borrow tells, cursors, writers, and a buffer while nh_save or nh_restore is at work, or
+ * nh_copy on a value in pieces.
  *
  * Keys are 0 to NH_KEY_BYTES_MAX bytes, values 0 to the configured maximum; both may hold any byte.
  * A key lives in a space, a number below NH_SPACES: the same bytes in two spaces are two keys.
@@ -242,6 +243,14 @@ NH_API nh_result nh_replace(nh_store *store, int64_t now_ms, nh_key key, nh_byte
                             const nh_put_options *options, uint64_t *version);
 NH_API nh_result nh_cas(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                         const nh_put_options *options, uint64_t expected_version, uint64_t *version);
+
+/* nh_cas for the value alone: flags, expiry, soft expiry and tags stay. */
+NH_API nh_result nh_cas_value(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                              uint64_t expected_version, uint64_t *version);
+
+/* Puts what `from` holds at `to`, whatever was there, with flags, expiry, soft expiry and tags. NH_OK;
+ * NH_MISSING; NH_GROWING if a writer is still at the value; the errors of nh_borrow and nh_put. */
+NH_API nh_result nh_copy(nh_store *store, int64_t now_ms, nh_key from, nh_key to, uint64_t *version);
 
 /* Like nh_put, and lends what was there before: `*before` is borrowed and must be released if
  * `*had_before` is not 0. On an error `*had_before` is 0. */

@@ -310,6 +310,35 @@ nh_result nh_cas(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value, co
                &(struct put){IF_VERSION, .expected = expected_version, .version = version});
 }
 
+nh_result nh_cas_value(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
+                       uint64_t expected_version, uint64_t *version)
+{
+    nh_put_options options = {.size = sizeof options, .keep_ttl = 1};
+    uint32_t hashes[NH_TAGS_MAX];
+    nh_result result = key_check(store, key);
+    struct record_plan plan;
+    nh_value before;
+
+    if (result != NH_OK)
+        return result;
+    if (value.data == NULL && value.size > 0)
+        return NH_INVALID;
+    if (value.size > store->value_bytes_max)
+        return write_refused(store, NH_TOO_LARGE);
+    result = borrow_with_plan(store, now_ms, key, &before, &plan, hashes);
+    if (result != NH_OK)
+        return result;
+    nh_release(store, &before);
+    /* Of another version the plan may be wrong; but then the condition will not hold. */
+    plan.key = key;
+    plan.value_bytes = value.size;
+    plan.traits = 0;
+    plan.has_stale_field = true;
+    record_plan_traits(&plan, now_ms);
+    return put_on_condition(store, now_ms, &plan, &options, value,
+                            &(struct put){IF_VERSION, .expected = expected_version, .version = version});
+}
+
 nh_result nh_fill(nh_store *store, int64_t now_ms, nh_key key, uint64_t lease, nh_bytes value,
                   const nh_put_options *options, uint64_t *version)
 {

@@ -107,6 +107,8 @@ TEST(a_bad_key_is_refused_everywhere)
         EXPECT_EQ(nh_add(store, NOW, key, one, NULL, NULL), result);
         EXPECT_EQ(nh_replace(store, NOW, key, one, NULL, NULL), result);
         EXPECT_EQ(nh_cas(store, NOW, key, one, NULL, 1, NULL), result);
+        EXPECT_EQ(nh_cas_value(store, NOW, key, one, 1, NULL), result);
+        EXPECT_EQ(nh_copy(store, NOW, key, key_of("k"), NULL), result);
         EXPECT_EQ(nh_exchange(store, NOW, key, one, NULL, &value, &had_before), result);
         EXPECT_EQ(nh_fill(store, NOW, key, 1, one, NULL, NULL), result);
         EXPECT_EQ(nh_give_up(store, key, 1), result);

@@ -33,7 +33,6 @@ nh_result kv_edit_begin(const struct kv_call *call, nh_key key, uint64_t bytes_m
         return result;
     edit->is_there = result == NH_OK;
     edit->version = value.version;
-    edit->flags = value.flags;
     edit->size_before = value.size;
     bytes = value.size + more_bytes > bytes_min ? value.size + more_bytes : bytes_min;
     if (bytes > KV_STRING_BYTES_MAX) {
@@ -70,12 +69,11 @@ nh_result kv_edit_set(struct kv_edit *edit, struct bytes value)
 
 nh_result kv_edit_end(const struct kv_call *call, nh_key key, struct kv_edit *edit)
 {
-    nh_put_options options = {.size = sizeof options, .flags = edit->flags, .keep_ttl = 1};
     nh_bytes value = {edit->data, edit->size};
     nh_result result;
 
     if (edit->is_there) {
-        result = nh_cas(call->kv->store, call->now.mono_ms, key, value, &options, edit->version, NULL);
+        result = nh_cas_value(call->kv->store, call->now.mono_ms, key, value, edit->version, NULL);
         if (result == NH_MISSING)
             result = NH_CHANGED;
     } else {

@@ -9,8 +9,8 @@
  *         }
  *     } while (result == NH_CHANGED);
  *
- * The key's expiry and memcached flags stay. Small values are copied to the edit itself, others to memory
- * of its own. */
+ * The key's expiry, memcached flags and tags stay. Small values are copied to the edit itself, others to
+ * memory of its own. */
 #pragma once
 #include "engine/kv/kv_call.h"
 
@@ -21,7 +21,6 @@ struct kv_edit {
     size_t size, size_before;
     bool is_there; /* or the key is missing, and its value counts as empty */
     uint64_t version;
-    uint32_t flags;
     char small[KV_EDIT_SMALL_BYTES];
 };
 

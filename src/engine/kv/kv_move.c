@@ -19,35 +19,10 @@ static bool is_same(nh_key one, nh_key other)
            bytes_equal(bytes_of(one.data, one.size), bytes_of(other.data, other.size));
 }
 
-/* Puts what `from` holds, with its expiry and flags, at `to`. NH_MISSING; as nh_put. */
-static nh_result copy_value(const struct kv_call *call, nh_key from, nh_key to)
-{
-    nh_store *store = call->kv->store;
-    int64_t now_ms = call->now.mono_ms;
-    nh_put_options options = {.size = sizeof options};
-    struct buffer copy = {0};
-    struct bytes bytes;
-    nh_value value;
-    nh_result result = nh_borrow(store, now_ms, from, &value);
-
-    if (result != NH_OK)
-        return result;
-    bytes = kv_value_bytes(call, &value, &copy);
-    options.flags = value.flags;
-    if (value.expires_at_ms != 0)
-        options.ttl_ms = value.expires_at_ms - now_ms;
-    if (value.stale_at_ms != 0)
-        options.soft_ttl_ms = value.stale_at_ms != now_ms ? value.stale_at_ms - now_ms : -1;
-    result = copy.failed ? NH_NO_MEMORY : nh_put(store, now_ms, to, kv_nh_bytes(bytes), &options, NULL);
-    nh_release(store, &value);
-    buffer_fini(&copy);
-    return result;
-}
-
-/* The same, and `from` is missing afterwards. */
+/* Moves what `from` holds, with all that is kept of it, to `to`. As nh_copy. */
 static nh_result move_value(const struct kv_call *call, nh_key from, nh_key to)
 {
-    nh_result result = copy_value(call, from, to);
+    nh_result result = nh_copy(call->kv->store, call->now.mono_ms, from, to, NULL);
 
     if (result == NH_OK)
         nh_delete(call->kv->store, call->now.mono_ms, from);
@@ -147,7 +122,7 @@ void kv_copy(const struct kv_call *call)
         reply_integer(call->reply, 0);
         return;
     }
-    result = copy_value(call, from, to);
+    result = nh_copy(call->kv->store, call->now.mono_ms, from, to, NULL);
     if (result == NH_OK)
         kv_changed(call, to, KV_EVENT_copy_to);
     reply_moved(call, result);
