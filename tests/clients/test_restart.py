@@ -88,6 +88,15 @@ class Values(Restarts):
             self.assertIn(b"\r\nthree\r\n", raw(server.port, b"SELECT 3\r\nGET key\r\nQUIT\r\n"))
             self.assertEqual(resp(server.port, b"GET", b"key"), b"zero")
 
+    def test_databases_that_changed_places_stay_there(self):
+        with self.cache() as server:
+            raw(server.port, b"SET key zero\r\nSELECT 3\r\nSET key three\r\nSWAPDB 0 3\r\nSWAPDB 0 1\r\nQUIT\r\n")
+        for _ in range(2):
+            with self.cache() as server:
+                self.assertEqual(raw(server.port, b"GET key\r\nSELECT 1\r\nGET key\r\nSELECT 3\r\nGET key\r\nQUIT\r\n"),
+                                 b"$-1\r\n+OK\r\n$5\r\nthree\r\n+OK\r\n$4\r\nzero\r\n+OK\r\n")
+                self.assertIn("restored 2 values", server.log)
+
     def test_a_store_of_another_size_takes_what_fits(self):
         with self.cache() as server:
             for i in range(8):
