@@ -23,7 +23,7 @@ struct kv_user;
 struct session {
     uint64_t id;             /* unique in this process */
     int64_t connected_at_ms; /* monotonic */
-    uint32_t space;          /* the database its keys live in: what SELECT chose */
+    uint32_t database;       /* that its keys live in: what SELECT chose */
     uint8_t resp_version;    /* 2 or 3: how outcomes are rendered */
     bool closing;            /* set by an engine: close once the answers so far have left */
     uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */

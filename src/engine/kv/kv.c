@@ -334,7 +334,7 @@ void kv_run(struct kv *kv, struct now now, struct session *session, const struct
 void kv_prefetch(struct kv *kv, const struct session *session, const struct command *commands, size_t count)
 {
     enum { BATCH = 64 }; /* more at a time than a core can keep in flight, less than its cache forgets */
-    uint32_t space = kv_space_of(kv, session->space);
+    uint32_t space = kv_space_of(kv, session->database);
     nh_key keys[BATCH];
     size_t found = 0;
 

@@ -24,7 +24,7 @@ struct kv_call {
 /* The store's space of the session's database. */
 static inline uint32_t kv_space(const struct kv_call *call)
 {
-    return kv_space_of(call->kv, call->session->space);
+    return kv_space_of(call->kv, call->session->database);
 }
 
 static inline nh_key kv_key(const struct kv_call *call, uint32_t index)

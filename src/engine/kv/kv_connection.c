@@ -37,7 +37,7 @@ void kv_reset(const struct kv_call *call)
     struct session *session = call->session;
 
     kv_session_reset(call->kv, session);
-    session->space = 0;
+    session->database = 0;
     session->resp_version = 2;
     session->silence = SILENCE_NONE;
     session->name[0] = '\0';
@@ -47,7 +47,7 @@ void kv_reset(const struct kv_call *call)
 
 void kv_select(const struct kv_call *call)
 {
-    if (kv_read_database(call, 1, &call->session->space))
+    if (kv_read_database(call, 1, &call->session->database))
         reply_kind(call->reply, OUTCOME_ok);
 }
 

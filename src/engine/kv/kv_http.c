@@ -5,6 +5,7 @@
  *   DELETE, and what is refused ──► gone */
 #include "engine/kv/kv_http.h"
 #include "engine/kv/kv_change.h"
+#include "engine/kv/kv_database.h"
 #include "engine/kv/kv_http_request.h"
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ struct passage {
     struct kv_http *http;
     bool is_collecting;
     struct buffer name; /* of what is put */
-    uint32_t space;
+    uint32_t database;
     nh_put_options options;
     struct buffer body;
     nh_value value; /* of what is sent */
@@ -229,7 +230,7 @@ static void tell(struct kv_http *http, struct now now, nh_key key, enum kv_event
 {
     struct kv_call call = {.kv = http->kv, .now = now, .session = &http->session};
 
-    http->session.space = key.space;
+    http->session.database = kv_database_of(http->kv->hub, key.space);
     kv_changed(&call, key, event);
 }
 
@@ -302,7 +303,8 @@ static void answer_write(struct exchange *x, nh_result result, int status, uint6
 static void put_value(struct passage *passage)
 {
     struct bytes body = buffer_bytes(&passage->body);
-    nh_key key = {passage->name.data, passage->name.size, passage->space};
+    nh_key key = {passage->name.data, passage->name.size,
+                  kv_space_of(passage->http->kv, passage->database)};
     uint64_t version = 0;
     bool was_there = false;
     nh_result result = write_value(passage->http, &passage->x->request->fields, key,
@@ -329,7 +331,7 @@ static void refuse_large(struct exchange *x)
 }
 
 /* `name` is taken over. */
-static void begin_put(struct kv_http *http, struct exchange *x, struct buffer *name, uint32_t space)
+static void begin_put(struct kv_http *http, struct exchange *x, struct buffer *name, uint32_t database)
 {
     nh_put_options options = {.size = sizeof options};
     struct kv_http_refusal refusal = kv_http_read_put(x->request, &options);
@@ -348,7 +350,8 @@ static void begin_put(struct kv_http *http, struct exchange *x, struct buffer *n
         exchange_abort(x);
         return;
     }
-    *passage = (struct passage){.x = x, .http = http, .name = *name, .space = space, .options = options};
+    *passage =
+        (struct passage){.x = x, .http = http, .name = *name, .database = database, .options = options};
     *name = (struct buffer){0};
     x->engine_state = passage;
     if (x->request->body_bytes == HTTP_BODY_NONE) {
@@ -366,18 +369,18 @@ static void begin(void *engine, struct exchange *x)
     struct kv_http *http = engine;
     struct kv_http_refusal refusal = kv_http_may_pass(x->request, http->token, http->is_local);
     struct buffer name = {0};
-    uint32_t space = 0;
+    uint32_t database = 0;
     nh_key key;
 
     if (refusal.status == 0)
-        refusal = kv_http_read_key(x->request, &name, &space);
-    key = (nh_key){name.data, name.size, space};
+        refusal = kv_http_read_key(x->request, &name, &database);
+    key = (nh_key){name.data, name.size, kv_space_of(http->kv, database)};
     if (refusal.status != 0)
         refuse(x, refusal);
     else if (x->request->method == HTTP_METHOD_GET || x->request->method == HTTP_METHOD_HEAD)
         read_value(http, x, key);
     else if (x->request->method == HTTP_METHOD_PUT)
-        begin_put(http, x, &name, space);
+        begin_put(http, x, &name, database);
     else if (x->request->method == HTTP_METHOD_DELETE)
         delete_value(http, x, key);
     else

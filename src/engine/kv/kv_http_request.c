@@ -144,7 +144,7 @@ static bool append_decoded(struct buffer *out, struct bytes text)
 }
 
 struct kv_http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
-                                        uint32_t *space)
+                                        uint32_t *database)
 {
     const struct bytes keys = BYTES("/keys/"), db = BYTES("db=");
     uint64_t number = 0;
@@ -159,9 +159,9 @@ struct kv_http_refusal kv_http_read_key(const struct http_request *request, stru
         return refuse(503, "no memory");
     if (request->has_query && request->query.size > 0 &&
         (!bytes_start_with(request->query, db) ||
-         !digits_parse(bytes_after(request->query, db.size), KV_SPACES - 1, &number)))
+         !digits_parse(bytes_after(request->query, db.size), KV_DATABASES - 1, &number)))
         return refuse(400, "the query may be db=0 to db=15, and nothing else");
-    *space = (uint32_t)number;
+    *database = (uint32_t)number;
     return good;
 }
 

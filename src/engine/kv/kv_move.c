@@ -107,7 +107,7 @@ static void same_object_error(const struct kv_call *call)
 void kv_copy(const struct kv_call *call)
 {
     nh_key from = kv_key(call, 1), to = kv_key(call, 2);
-    uint32_t database = call->session->space;
+    uint32_t database = call->session->database;
     bool replaces = false;
     nh_result result;
 

@@ -1,6 +1,7 @@
 /* kv_nh_insight.c — NH.HOTKEYS and NH.MRC: what the store's insight has seen, if the server keeps any. */
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
+#include "engine/kv/kv_database.h"
 #include <stdlib.h>
 
 enum { HOT_KEYS_MAX = 128, CURVE_POINTS_MAX = 512 };
@@ -32,18 +33,18 @@ static void say_hot_key(const struct kv_call *call, const nh_hot_key *key)
     reply_value(call->reply, BYTES("key"));
     reply_value(call->reply, bytes_of(key->key, size));
     say_integer(call, BYTES("key_bytes"), key->key_bytes);
-    say_integer(call, BYTES("db"), key->space);
+    say_integer(call, BYTES("db"), kv_database_of(call->kv->hub, key->space));
     say_integer(call, BYTES("reads"), key->reads);
     say_integer(call, BYTES("reads_over"), key->reads_over);
 }
 
 /* Of the databases only: what else is in the store is not a cache client's to know. */
-static size_t keep_databases(nh_hot_key *keys, size_t count)
+static size_t keep_databases(const struct kv_call *call, nh_hot_key *keys, size_t count)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i++)
-        if (keys[i].space < KV_SPACES)
+        if (kv_database_of(call->kv->hub, keys[i].space) < KV_DATABASES)
             keys[kept++] = keys[i];
     return kept;
 }
@@ -68,7 +69,7 @@ void kv_nh_hotkeys(const struct kv_call *call)
         return;
     }
     if (nh_hot_keys_read(call->kv->store, keys, &count) == NH_OK) {
-        count = keep_databases(keys, count);
+        count = keep_databases(call, keys, count);
         if (count > wanted)
             count = wanted;
         reply_aggregate(call->reply, OUTCOME_array, count);
@@ -85,13 +86,14 @@ void kv_nh_mrc(const struct kv_call *call)
 {
     nh_curve_point points[CURVE_POINTS_MAX];
     size_t count = COUNT_OF(points);
-    uint64_t space = call->session->space;
+    uint64_t database = call->session->database;
 
     if (call->argument_count > 2) {
         kv_syntax_error(call);
         return;
     }
-    if (call->argument_count == 2 && (!uint64_parse(call->arguments[1], &space) || space >= KV_SPACES)) {
+    if (call->argument_count == 2 &&
+        (!uint64_parse(call->arguments[1], &database) || database >= KV_DATABASES)) {
         kv_error(call, "ERR DB index is out of range");
         return;
     }
@@ -99,7 +101,7 @@ void kv_nh_mrc(const struct kv_call *call)
         refuse_without_insight(call);
         return;
     }
-    if (nh_curve_read(call->kv->store, (uint32_t)space, points, &count) != NH_OK)
+    if (nh_curve_read(call->kv->store, kv_space_of(call->kv, (uint32_t)database), points, &count) != NH_OK)
         count = 0;
     reply_aggregate(call->reply, OUTCOME_array, count);
     for (size_t i = 0; i < count; i++) {

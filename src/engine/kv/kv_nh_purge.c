@@ -15,8 +15,8 @@ static void purge_tags(const struct kv_call *call, bool is_soft)
         nh_purge_tag(call->kv->store, kv_nh_bytes(call->arguments[i]),
                      is_soft ? NH_PURGE_SOFT : NH_PURGE_DROP);
     /* Nobody knows which keys those were: who keeps copies is told to drop them all. */
-    for (uint32_t space = 0; space < KV_SPACES; space++)
-        kv_flushed(call, space);
+    for (uint32_t database = 0; database < KV_DATABASES; database++)
+        kv_flushed(call, kv_space_of(call->kv, database));
     reply_kind(call->reply, OUTCOME_ok);
 }
 
@@ -37,7 +37,7 @@ static void purge_keys(const struct kv_call *call)
     reply_integer(call->reply, count);
 }
 
-/* Collects keys of the session's space that begin with `prefix` from `*position` on: each its size, as a
+/* Collects keys of the session's database that begin with `prefix` from `*position` on: each its size, as a
  * size_t, and its bytes. `*position` becomes where to go on, or 0. */
 static nh_result collect(const struct kv_call *call, struct bytes prefix, uint64_t *position,
                          struct buffer *keys)
@@ -50,9 +50,10 @@ static nh_result collect(const struct kv_call *call, struct bytes prefix, uint64
 
     if (result != NH_OK)
         return result;
+    nh_cursor_narrow(cursor, kv_space(call), UINT64_MAX);
     *position = 0;
     while ((result = nh_cursor_next(cursor, call->now.mono_ms, &key, &value)) == NH_OK) {
-        if (key.space != call->session->space || !bytes_start_with(bytes_of(key.data, key.size), prefix))
+        if (!bytes_start_with(bytes_of(key.data, key.size), prefix))
             continue;
         buffer_append(keys, bytes_of(&key.size, sizeof key.size));
         buffer_append(keys, bytes_of(key.data, key.size));
@@ -74,7 +75,7 @@ static int64_t delete_keys(const struct kv_call *call, struct bytes keys)
     while (keys.size > 0) {
         memcpy(&size, keys.data, sizeof size);
         keys = bytes_after(keys, sizeof size);
-        count += delete_key(call, (nh_key){keys.data, size, call->session->space});
+        count += delete_key(call, (nh_key){keys.data, size, kv_space(call)});
         keys = bytes_after(keys, size);
     }
     return count;
