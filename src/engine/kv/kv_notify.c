@@ -1,4 +1,5 @@
 #include "engine/kv/kv_notify.h"
+#include "engine/kv/kv_database.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,14 +48,15 @@ static bool is_wanted(const struct kv_hub *hub, uint32_t flags, enum kv_event ev
             kv_pubsub_table_topics(hub->topics, KV_TOPIC_PATTERN) > 0);
 }
 
-/* Publishes `text` to "__<kind>@<space>__:<name>". A notification that there is no memory for is none. */
+/* Publishes `text` to "__<kind>@<database>__:<name>". A notification that there is no memory for is none.
+ */
 static void publish(struct kv *kv, struct session *session, const char *kind, uint32_t space,
                     struct bytes name, struct bytes text)
 {
     struct buffer channel = {0};
     uint64_t subscription_count;
 
-    buffer_append_format(&channel, "__%s@%u__:", kind, (unsigned)space);
+    buffer_append_format(&channel, "__%s@%u__:", kind, (unsigned)kv_database_of(kv->hub, space));
     buffer_append(&channel, name);
     if (!channel.failed)
         (void)kv_publish_message(kv, session, KV_TOPIC_CHANNEL, buffer_bytes(&channel), text,
@@ -119,7 +121,7 @@ void kv_notify_dropped(struct kv_hub *hub, nh_key key, enum kv_event event)
     size_t bytes = sizeof(struct dropped) + key.size;
     struct dropped *dropped = NULL;
 
-    if (key.space >= KV_SPACES || !is_wanted(hub, kv_notify_flags(hub), event))
+    if (kv_database_of(hub, key.space) == KV_DATABASES || !is_wanted(hub, kv_notify_flags(hub), event))
         return;
     if (atomic_fetch_add(&notifications->waiting_bytes, bytes) + bytes <= DROPPED_BYTES_MAX)
         dropped = malloc(bytes);
