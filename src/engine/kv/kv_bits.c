@@ -58,6 +58,11 @@ void kv_setbit(const struct kv_call *call)
             unsigned char *byte = (unsigned char *)edit.data + offset / 8;
             unsigned mask = 1u << (7 - offset % 8);
             before = bit_of(*byte, (uint64_t)offset);
+            if (before == bit && edit.size == edit.size_before) { /* nothing has changed */
+                kv_edit_drop(&edit);
+                reply_integer(call->reply, before);
+                return;
+            }
             *byte = (unsigned char)(bit != 0 ? *byte | mask : *byte & ~mask);
             result = kv_edit_end(call, kv_key(call, 1), &edit);
         }
