@@ -142,7 +142,8 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
     buffer_append_format(text, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%u",
                          (unsigned long long)session->id, session->peer, session->local, session->fd,
                          session->name, (long long)(call->now.mono_ms - session->connected_at_ms) / 1000,
-                         (long long)(call->now.mono_ms - session->active_ms) / 1000, flags, session->space);
+                         (long long)(call->now.mono_ms - session->active_ms) / 1000, flags,
+                         session->database);
     buffer_append_format(text, " sub=%zu psub=%zu ssub=%zu multi=%d",
                          kv_subscription_count(session, KV_TOPIC_CHANNEL),
                          kv_subscription_count(session, KV_TOPIC_PATTERN),

@@ -18,8 +18,10 @@ static void set_flush(struct kv_hub *hub, int64_t at_ms)
 
 static void clear(const struct kv_call *call)
 {
-    nh_clear(call->kv->store, 0);
-    kv_flushed(call, 0);
+    uint32_t space = kv_space_of(call->kv, 0);
+
+    nh_clear(call->kv->store, space);
+    kv_flushed(call, space);
 }
 
 enum kv_pass kv_guard_flush(const struct kv_call *call)

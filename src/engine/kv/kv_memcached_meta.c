@@ -107,7 +107,7 @@ static bool parse_flag(const struct kv_call *call, char letter, struct bytes tok
     case 'b':
         if (!meta_decode(meta->shown_key, meta->key_bytes, sizeof meta->key_bytes, &size))
             return fail(error, BYTES("error decoding key"));
-        meta->key = (nh_key){meta->key_bytes, size, call->session->space};
+        meta->key = (nh_key){meta->key_bytes, size, kv_space(call)};
         return true;
     case 'O': return token.size <= META_OPAQUE_BYTES_MAX || fail(error, BYTES("opaque token too long"));
     case 'C': return memcached_unsigned(token, UINT64_MAX, &meta->if_version) || fail(error, BAD_TOKEN);

@@ -258,7 +258,7 @@ void kv_memcached_me(const struct kv_call *call)
             memcached_client_error(call, MEMCACHED_BAD_FORMAT);
             return;
         }
-        meta.key = (nh_key){meta.key_bytes, size, call->session->space};
+        meta.key = (nh_key){meta.key_bytes, size, kv_space(call)};
     }
     /* A look that counts as no read of the item. */
     if (nh_borrow(call->kv->store, call->now.mono_ms, meta.key, &value) != NH_OK) {

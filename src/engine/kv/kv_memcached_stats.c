@@ -55,7 +55,7 @@ static void stats_general(const struct kv_call *call, const struct kv_facts *fac
     stat_number(call, "limit_maxbytes", stats.memory_bytes_max);
     stat_number(call, "threads", facts->thread_count);
     stat_number(call, "bytes", stats.memory_bytes);
-    stat_number(call, "curr_items", nh_count(call->kv->store, call->session->space));
+    stat_number(call, "curr_items", nh_count(call->kv->store, kv_space(call)));
     stat_number(call, "total_items", stats.puts);
     stat_number(call, "evictions", stats.evicted);
     stat_number(call, "expired", stats.expired);

@@ -75,7 +75,8 @@ static void append_line(struct buffer *line, const struct kv_call *call)
 {
     /* The moment is that of the loop's turn: its last three digits are 0. */
     buffer_append_format(line, "%lld.%06d [%u %s]", (long long)call->now.wall_ms / 1000,
-                         (int)(call->now.wall_ms % 1000) * 1000, call->session->space, call->session->peer);
+                         (int)(call->now.wall_ms % 1000) * 1000, call->session->database,
+                         call->session->peer);
     for (uint32_t i = 0; i < call->argument_count; i++) {
         if (is_secret(call, i))
             buffer_append_literal(line, " \"(redacted)\"");

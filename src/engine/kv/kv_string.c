@@ -130,6 +130,8 @@ void kv_getex(const struct kv_call *call)
     } else {
         loses_expiry = ttl_ms == 0 && kv_is_listened_to(call) && has_expiry(call);
         result = nh_get_and_touch(call->kv->store, call->now.mono_ms, kv_key(call, 1), ttl_ms, &value);
+        if (lifetime.is_ended) /* else it was counted above */
+            (void)kv_count_read(call, kv_key(call, 1), result);
         if (result == NH_OK && ttl_ms > 0)
             kv_changed(call, kv_key(call, 1), KV_EVENT_expire);
         else if (result == NH_OK && loses_expiry)
