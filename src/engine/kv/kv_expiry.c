@@ -107,7 +107,7 @@ static bool find_expiry(const struct kv_call *call, int64_t *expires_at_ms)
 {
     nh_value value;
 
-    if (nh_borrow(call->kv->store, call->now.mono_ms, kv_key(call, 1), &value) != NH_OK) {
+    if (kv_borrow(call, kv_key(call, 1), &value) != NH_OK) {
         reply_integer(call->reply, -2);
         return false;
     }

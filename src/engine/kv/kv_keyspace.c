@@ -39,7 +39,7 @@ void kv_type(const struct kv_call *call)
     struct outcome outcome = {.kind = OUTCOME_text, .bytes = BYTES("none")};
     nh_value value;
 
-    if (nh_peek(call->kv->store, call->now.mono_ms, kv_key(call, 1), &value) == NH_OK) {
+    if (kv_peek(call, kv_key(call, 1), &value) == NH_OK) {
         nh_release(call->kv->store, &value);
         outcome.bytes = BYTES("string");
     }

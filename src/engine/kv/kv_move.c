@@ -110,6 +110,7 @@ void kv_copy(const struct kv_call *call)
     uint32_t database = call->session->database;
     bool replaces = false;
     nh_result result;
+    nh_value value;
 
     if (!read_copy_options(call, &database, &replaces))
         return;
@@ -118,6 +119,11 @@ void kv_copy(const struct kv_call *call)
         same_object_error(call);
         return;
     }
+    if (kv_peek(call, from, &value) != NH_OK) { /* which is told as a read is */
+        reply_integer(call->reply, 0);
+        return;
+    }
+    nh_release(call->kv->store, &value);
     if (!replaces && is_there(call, to)) {
         reply_integer(call->reply, 0);
         return;
