@@ -3,8 +3,8 @@
 #include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_clients.h"
-#include "engine/kv/kv_session.h"
 #include "engine/kv/kv_database.h"
+#include "engine/kv/kv_session.h"
 #include "engine/kv/kv_version.h"
 
 static void say_text(const struct kv_call *call, struct bytes text)
