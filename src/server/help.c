@@ -71,15 +71,15 @@ static void append_option(struct page *page, const struct option_row *row)
 
 static void append_listen_note(struct page *page, enum role role)
 {
-    struct buffer note = {0};
+    struct buffer schemes = {0};
 
-    buffer_append_format(&note, "Listens at %s unless told otherwise. Schemes: ", role_row(role)->listen);
-    role_append_schemes(&note, role);
-    buffer_append_format(page->out, "  %.*s.\n", BYTES_PRINTF(buffer_bytes(&note)));
+    buffer_append_format(page->out, "  Listens at %s unless told otherwise.\n", role_row(role)->listen);
+    role_append_schemes(&schemes, role);
+    append_row(page, BYTES("schemes"), buffer_bytes(&schemes), NAME_COLUMNS);
     if (role == ROLE_CACHE)
         buffer_append_literal(page->out,
                               "  On tcp, a client's first bytes decide between the two protocols.\n");
-    buffer_fini(&note);
+    buffer_fini(&schemes);
 }
 
 static void append_file_note(struct page *page)

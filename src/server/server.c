@@ -594,13 +594,13 @@ enum err server_create(const struct options *options, struct log *log, const str
     set_limits(server);
     err = check_persist(options, message);
     if (err == OK)
-        err = create_tls(server, message);
-    if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
         err = users_take(options, server->hub->acl, message);
     if (err == OK)
         err = open_ports(server, message);
+    if (err == OK)
+        err = create_tls(server, message);
     if (err == OK)
         kv_notify_begin(server->hub, options->notify_events);
     if (err == OK) {

@@ -39,7 +39,8 @@ static inline void talk_init(struct talk *talk, nh_store *store, struct kv_hub *
 /* The answer to an inline command; readable until the next. */
 static inline struct bytes talk_ask(struct talk *talk, const char *line)
 {
-    static const struct resp_limits limits = {1000, 1 << 20, 65536};
+    static const struct resp_limits limits = {
+        .arguments_max = 1000, .bulk_bytes_max = 1 << 20, .inline_bytes_max = 65536};
     struct resp_parser parser = {0};
     struct buffer input = {0};
     struct bytes arguments[64], error;

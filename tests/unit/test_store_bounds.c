@@ -211,7 +211,7 @@ TEST(beyond_the_bound_large_values_are_refused_and_small_ones_copied)
     enum { LARGE = 100 };
     nh_store *store = make_store_of_values(MEMORY_BYTES, MIB);
     uint64_t size = 2 * stats_of(store).segment_bytes;
-    nh_value large[LARGE] = {{{0}, 0, 0, 0, 0, 0, 0, NULL, 0}}, small[100];
+    nh_value large[LARGE] = {{.pin = NULL}}, small[100];
     unsigned borrowed = 0, refused = 0;
     nh_fetch_state fetched;
     uint64_t lease;
