@@ -55,7 +55,7 @@ class Tls(unittest.TestCase):
 
     def test_redis_and_memcached_clients_share_values_of_every_size(self):
         for loop in LOOPS:
-            with self.server("cache", "--loop", loop, "--threads", "2") as server:
+            with self.server("cache", "--loop", loop, "--threads", "2", "--max-item", "8M") as server:
                 r = self.redis(server.port)
                 m = Memcache(("localhost", server.port), tls_context=self.context(), timeout=30)
                 for size in (0, 1, 100, 16383, 16384, 16385, 300_000, 5 << 20):
