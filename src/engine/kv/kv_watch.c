@@ -31,6 +31,7 @@ struct watcher {
     struct kv_watch *watch;
     struct watched *watched;
     struct watcher *next; /* of the session */
+    uint32_t database;    /* whose space may be another by now: SWAPDB */
     bool was_there;
     uint64_t version; /* if it was */
 };
@@ -121,9 +122,12 @@ static bool is_watching(const struct watched *watched, const struct kv_watch *wa
 /* Looks `watcher`'s key up, for what it is now. */
 static bool look_up(const struct kv_call *call, const struct watcher *watcher, uint64_t *version)
 {
+    nh_key key = watcher->watched->node.key;
+    nh_result result;
     nh_value value;
-    nh_result result = nh_borrow(call->kv->store, call->now.mono_ms, watcher->watched->node.key, &value);
 
+    key.space = kv_space_of(call->kv, watcher->database);
+    result = nh_borrow(call->kv->store, call->now.mono_ms, key, &value);
     *version =
         0; /* a key that is there but cannot be lent: no version is 0, so the transaction will fail */
     if (result == NH_OK) {
@@ -147,7 +151,8 @@ static bool watch_key(const struct kv_call *call, struct kv_watch *watch, nh_key
     pthread_mutex_lock(&stripe->lock);
     watched = find_or_make(stripe, hash, key);
     if (watched != NULL && !is_watching(watched, watch)) {
-        *watcher = (struct watcher){.watch = watch, .watched = watched, .next = watch->first};
+        *watcher = (struct watcher){
+            .watch = watch, .watched = watched, .next = watch->first, .database = call->session->database};
         list_append(&watched->watchers, &watcher->in_key);
         is_new = true;
     }
