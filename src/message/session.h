@@ -63,7 +63,8 @@ struct session {
     /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on. */
     bool is_held;
     int64_t held_until_ms;
-    int fd; /* the connection's */
+    int64_t wakes_at_ms; /* DEBUG SLEEP: when it is over; 0: it does not sleep */
+    int fd;              /* the connection's */
     bool is_memcached;
     char name[SESSION_NAME_BYTES_MAX + 1];
     char library_name[SESSION_NAME_BYTES_MAX + 1], library_version[SESSION_NAME_BYTES_MAX + 1];

@@ -114,8 +114,7 @@ static bool parse(struct bytes *rest, struct parsed *parsed)
     *rest = bytes_after(*rest, sizeof *head);
     tag_bytes = head->tag_count * sizeof(uint32_t);
     if (head->traits & ~SAVED_TRAITS || head->tag_count > NH_TAGS_MAX || head->queue >= QUEUES ||
-        head->uses > SLOT_USES_MAX || head->space >= NH_SPACES ||
-        head->key_bytes > NH_KEY_BYTES_MAX ||
+        head->uses > SLOT_USES_MAX || head->space >= NH_SPACES || head->key_bytes > NH_KEY_BYTES_MAX ||
         (!(head->traits & SAVED_EXPIRES) && head->expires_at_ms != 0) ||
         (!(head->traits & SAVED_STALE) && head->stale_at_ms != 0))
         return false;

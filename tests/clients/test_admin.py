@@ -60,6 +60,19 @@ class Admin(unittest.TestCase):
         self.assertEqual(len(self.client.client_list(_type="normal")), len(self.client.client_list()))
         self.assertEqual(self.client.client_list(_type="pubsub"), [])
 
+    def test_who_sleeps_sleeps_alone(self):
+        sleeper, other = connect(self.port), connect(self.port)
+        begun = time.monotonic()
+        sleeper.sendall(b"DEBUG SLEEP 0.3\r\nPING\r\n")
+        self.assertEqual(ask(other, "PING"), b"+PONG\r\n")
+        said = b""
+        while len(said) < len(b"+OK\r\n+PONG\r\n"):
+            said += sleeper.recv(100)
+        self.assertEqual(said, b"+OK\r\n+PONG\r\n")
+        self.assertGreaterEqual(time.monotonic() - begun, 0.3)
+        sleeper.close()
+        other.close()
+
     def test_a_client_of_another_worker_is_killed(self):
         for client in self.several():
             number = client.client_id()

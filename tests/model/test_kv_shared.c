@@ -106,8 +106,8 @@ static void begin(struct client *client, struct shared *shared, unsigned number)
         .shared = shared,
         .kv = {.store = shared->store, .hub = shared->hub, .number = number},
         .session = {.id = number + 1, .resp_version = 3, .push_begin = push_begin, .push_end = push_end},
-        .reply = {hear},
-        .pushed = {hear_push},
+        .reply = {.say = hear},
+        .pushed = {.say = hear_push},
         .random = number + 1,
         .reading = -1,
     };

@@ -31,7 +31,7 @@ static inline void talk_init(struct talk *talk, nh_store *store, struct kv_hub *
         .kv = {.store = store, .hub = hub, .number = number},
         .now = {.mono_ms = 61000, .wall_ms = INT64_C(1700000000000)},
         .session = {.id = 7 + number, .resp_version = 2},
-        .reply = {talk_say},
+        .reply = {.say = talk_say},
     };
     talk->kv.counters = &talk->counters;
 }

@@ -73,7 +73,8 @@ static uint32_t categories_of_row(const struct command_row *row)
     for (size_t i = 0; i < COUNT_OF(categories_of_groups); i++)
         if (strcmp(categories_of_groups[i].group, row->group) == 0)
             categories |= categories_of_groups[i].category;
-    /* What is about all keys is Redis's "server", but for LOLWUT, which is about none; and WAIT is "generic". */
+    /* What is about all keys is Redis's "server", but for LOLWUT, which is about none; and WAIT is
+     * "generic". */
     if (strcmp(row->group, "server") == 0 && row->flags & (COMMAND_READONLY | COMMAND_WRITE) &&
         strcmp(row->name, "lolwut") != 0)
         categories |= BIT(keyspace);
