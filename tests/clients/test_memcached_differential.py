@@ -11,7 +11,7 @@ import base64, os, pwd, random, re, shutil, socket, time, unittest
 
 from harness import Nuthatch, Process, free_port
 
-SEED = int(os.environ.get("MEMCACHED_SEED") or random.SystemRandom().randrange(1 << 32))
+SEED = int(os.environ.get("MEMCACHED_SEED") or 20261125) or random.SystemRandom().randrange(1 << 32)
 SEQUENCES = int(os.environ.get("MEMCACHED_SEQUENCES") or 3000)
 COMMANDS = 14
 SECONDS_MAX = 55

@@ -131,8 +131,11 @@ void kv_read_letters(struct kv *kv)
     mailbox->letters = (struct kv_letters){NULL, NULL};
     mailbox->is_called = false;
     pthread_mutex_unlock(&mailbox->lock);
+    /* What changes sessions is inside the gate: who is alone may look at those of all workers. */
+    kv_gate_enter(&kv->hub->gate, kv->number);
     read_all(kv, letters);
     kv_read_own_letters(kv); /* what reading them has brought about */
+    kv_gate_leave(&kv->hub->gate, kv->number);
     kv_publishers_go_on(kv);
 }
 

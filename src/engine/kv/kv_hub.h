@@ -92,7 +92,7 @@ void kv_send(struct kv_hub *hub, struct kv *from, unsigned worker, struct kv_let
 /* Has the worker look, as if a letter had come. Any thread. */
 void kv_call_worker(struct kv_hub *hub, unsigned worker);
 
-/* Reads what has arrived for this worker; on its thread, outside of commands. */
+/* Reads what has arrived for this worker; on its thread, outside of the gate, which it enters for that. */
 void kv_read_letters(struct kv *kv);
 
 /* Reads what the worker has sent to itself. */

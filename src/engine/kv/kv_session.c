@@ -9,12 +9,12 @@
 
 void kv_session_begin(struct kv *kv, struct session *session)
 {
-    kv_clients_enter(kv, session);
     kv_directory_enter(kv, session);
     if (kv->sessions.next == NULL)
         list_init(&kv->sessions);
     list_append(&kv->sessions, &session->in_worker);
     kv_greet(kv, session);
+    kv_clients_enter(kv, session); /* last: from now on others look at it */
 }
 
 void kv_session_reset(struct kv *kv, struct session *session)
