@@ -2,6 +2,23 @@
 #include "base/number.h"
 #include "store/write.h"
 
+/* Writes the key's record again, with its value and its version, as `plan` has it by now; with the chain
+ * locked. NH_GROWING: a copy is wanted, of `*bytes`. */
+static nh_result rewrite_locked(struct write *write, struct record_plan *plan, size_t *bytes)
+{
+    struct bytes value;
+
+    plan->traits |= RECORD_VERSION;
+    record_plan_traits(plan, write->now_ms);
+    if (write->tail == NULL || record_plan_bytes(plan) > *bytes) {
+        *bytes = record_plan_bytes(plan);
+        return NH_GROWING;
+    }
+    value = bytes_of(record_value(write->old, record_traits(write->old)), plan->value_bytes);
+    return write_link(write, write_inline(write, plan, value, (struct bytes){NULL, 0}), true) ? NH_OK
+                                                                                              : NH_GROWING;
+}
+
 /* ---- expiry ---- */
 
 /* With the chain locked and the key there: gives the record another expiry, where it is or as a copy with
@@ -13,7 +30,6 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
     uint64_t slot = place_slot(write->place);
     uint32_t hashes[NH_TAGS_MAX];
     struct record_plan plan;
-    struct bytes value;
 
     if (record_touch(write->old, segment, write->now_ms, expires_at_ms)) {
         if (slot_uses(slot) < SLOT_USES_MAX)
@@ -22,16 +38,7 @@ static nh_result touch_locked(struct write *write, int64_t expires_at_ms, size_t
     }
     plan = record_plan_of(&store->arena, write->old, hashes);
     plan.expires_at_ms = expires_at_ms;
-    plan.traits |= RECORD_VERSION;
-    record_plan_traits(&plan, write->now_ms);
-    if (write->tail == NULL || record_plan_bytes(&plan) > *bytes) {
-        *bytes = record_plan_bytes(&plan);
-        return NH_GROWING;
-    }
-    value = bytes_of(record_value(write->old, record_traits(write->old)), plan.value_bytes);
-    if (!write_link(write, write_inline(write, &plan, value, (struct bytes){NULL, 0}), true))
-        return NH_GROWING;
-    return NH_OK;
+    return rewrite_locked(write, &plan, bytes);
 }
 
 /* Whether a record that expires at `before_ms` (0: never) may be made to expire at `after_ms`. */
@@ -136,7 +143,6 @@ static nh_result annotate_locked(struct write *write, uint32_t note, size_t *byt
     nh_store *store = write->store;
     uint32_t traits = record_traits(write->old), hashes[NH_TAGS_MAX], none = 0;
     struct record_plan plan;
-    struct bytes value;
 
     if (traits & RECORD_NOTE)
         return __atomic_compare_exchange_n(record_note(write->old, traits), &none, note, false,
@@ -145,15 +151,7 @@ static nh_result annotate_locked(struct write *write, uint32_t note, size_t *byt
                    : NH_EXISTS;
     plan = record_plan_of(&store->arena, write->old, hashes);
     plan.note = note;
-    plan.traits |= RECORD_VERSION;
-    record_plan_traits(&plan, write->now_ms);
-    if (write->tail == NULL || record_plan_bytes(&plan) > *bytes) {
-        *bytes = record_plan_bytes(&plan);
-        return NH_GROWING;
-    }
-    value = bytes_of(record_value(write->old, traits), plan.value_bytes);
-    return write_link(write, write_inline(write, &plan, value, (struct bytes){NULL, 0}), true) ? NH_OK
-                                                                                               : NH_GROWING;
+    return rewrite_locked(write, &plan, bytes);
 }
 
 nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note)

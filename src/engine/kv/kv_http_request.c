@@ -1,6 +1,7 @@
 #include "engine/kv/kv_http_request.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
+#include "message/percent.h"
 
 static const struct kv_http_refusal good = {0, NULL};
 
@@ -118,26 +119,12 @@ struct kv_http_refusal kv_http_may_pass(const struct http_request *request, stru
 
 /* ---- what is asked ----------------------------------------------------------------------------- */
 
-static int hex_digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = byte_to_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool append_decoded(struct buffer *out, struct bytes text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (c == '%') {
-            int high = text.size - i > 2 ? hex_digit_value(text.data[i + 1]) : -1;
-            int low = text.size - i > 2 ? hex_digit_value(text.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return false;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
+    for (size_t at = 0; at < text.size;) {
+        char c;
+        if (!percent_take(text, &at, &c))
+            return false;
         buffer_append_byte(out, c);
     }
     return true;

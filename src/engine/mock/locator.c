@@ -1,12 +1,5 @@
 #include "engine/mock/locator.h"
-
-static int hex_digit_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = byte_to_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "message/percent.h"
 
 static enum err decode(struct bytes part, char *room, struct bytes *decoded)
 {
@@ -18,16 +11,10 @@ static enum err decode(struct bytes part, char *room, struct bytes *decoded)
         *decoded = part;
         return part.size <= LOCATOR_PART_BYTES_MAX ? OK : ERR_MISSING;
     }
-    for (size_t i = 0; i < part.size; i++) {
-        char c = part.data[i];
-        if (c == '%') {
-            int high = part.size - i > 2 ? hex_digit_value(part.data[i + 1]) : -1;
-            int low = part.size - i > 2 ? hex_digit_value(part.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
-                return ERR_SYNTAX;
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
+    for (size_t at = 0; at < part.size;) {
+        char c;
+        if (!percent_take(part, &at, &c))
+            return ERR_SYNTAX;
         if (size == LOCATOR_PART_BYTES_MAX)
             return ERR_MISSING;
         room[size++] = c;
