@@ -281,17 +281,16 @@ static void skip_key_and_value(struct reader *reader)
 }
 
 /* True if `row` was met before; remembers it. */
-static bool is_repeated(uint64_t *seen, const struct option_row *row)
+static bool is_repeated(bool seen[OPTION_COUNT_MAX], const struct option_row *row)
 {
-    uint64_t bit = UINT64_C(1) << (row - option_row(0));
-    bool repeated = (*seen & bit) != 0;
-    *seen |= bit;
+    bool repeated = seen[row - option_row(0)];
+    seen[row - option_row(0)] = true;
     return repeated;
 }
 
 static void read_role_mapping(struct reader *reader, struct role_options *role)
 {
-    uint64_t seen = 0;
+    bool seen[OPTION_COUNT_MAX] = {0};
 
     for (advance(reader); reader->has_event && !is_at(reader, YAML_MAPPING_END_EVENT);) {
         const struct option_row *row;
@@ -301,7 +300,7 @@ static void read_role_mapping(struct reader *reader, struct role_options *role)
         row = option_find_key(1u << role->role, name);
         if (row == NULL)
             report_unknown_key(reader, name, true, role->role);
-        else if (is_repeated(&seen, row))
+        else if (is_repeated(seen, row))
             REPORT(reader, here(reader), "%s is there twice; keep one", row->name);
         else {
             if (advance(reader))
@@ -379,7 +378,7 @@ static void read_server_option(struct reader *reader, const struct option_row *r
 
 static void read_top(struct reader *reader)
 {
-    uint64_t seen = 0;
+    bool seen[OPTION_COUNT_MAX] = {0};
     unsigned roles_seen = 0;
 
     for (advance(reader); reader->has_event && !is_at(reader, YAML_MAPPING_END_EVENT);) {
@@ -389,7 +388,7 @@ static void read_top(struct reader *reader)
         if (!read_key(reader, &name))
             continue;
         row = option_find_key(0, name);
-        if (row != NULL && !is_repeated(&seen, row)) {
+        if (row != NULL && !is_repeated(seen, row)) {
             read_server_option(reader, row);
             continue;
         }

@@ -178,7 +178,7 @@ static bool start_servers(struct demo *demo)
     snprintf(origin, sizeof origin, "http://127.0.0.1:%d", demo->mock_port);
     if (role == NULL || !set(role, "origin", origin))
         return false;
-    role->stale_if_error_ms = 3600 * 1000;
+    role->route_policy.stale_if_error_ms = 3600 * 1000;
     if (add_role(&demo->front_options, ROLE_CACHE, "resp", demo->resp_port) == NULL ||
         add_role(&demo->front_options, ROLE_CACHE, "memcached", demo->memcached_port) == NULL)
         return false;

@@ -63,6 +63,18 @@ static const struct option_row rows[] = {
 #undef SERVER_OPTION
 #undef ROLE_OPTION
 #undef DEMO_OPTION
+#define ROUTE_OPTION(type_, name_, field, fallback_, low_, high_, help_)                                   \
+    {.name = name_,                                                                                        \
+     .help = help_,                                                                                        \
+     .type = OPTION_TYPE_##type_,                                                                          \
+     .verbs = ROLES_GATEWAY,                                                                               \
+     .roles = ROLES_GATEWAY,                                                                               \
+     .offset = offsetof(struct role_options, route_policy.field),                                          \
+     .fallback = fallback_,                                                                                \
+     .low = low_,                                                                                          \
+     .high = high_},
+#include "tables/route_options.def"
+#undef ROUTE_OPTION
 };
 static_assert(COUNT_OF(rows) <= OPTION_COUNT_MAX, "set_at has a place for each row");
 
@@ -796,10 +808,10 @@ static bool check_sizes(struct options *options, struct buffer *message)
     }
     for (size_t i = 0; i < options->role_count; i++) {
         struct role_options *role = &options->roles[i];
-        if (role->object_bytes_max <= options->value_bytes_max)
+        if (role->route_policy.object_bytes_max <= options->value_bytes_max)
             continue;
-        if (role->object_bytes_max == object_max_by_default) {
-            role->object_bytes_max = options->value_bytes_max;
+        if (role->route_policy.object_bytes_max == object_max_by_default) {
+            role->route_policy.object_bytes_max = options->value_bytes_max;
             continue;
         }
         options_report(options, role->where, message,

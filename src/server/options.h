@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "engine/gateway/route.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include <stdbool.h>
@@ -86,9 +87,10 @@ struct role_options {
 #define ROLE_OPTION(role, type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #include "tables/options.def"
 #undef ROLE_OPTION
+    struct route_policy route_policy; /* a gateway's, for routes that do not say otherwise */
 };
 
-enum { OPTION_COUNT_MAX = 64 };
+enum { OPTION_COUNT_MAX = 256 };
 
 struct options {
     enum verb verb;

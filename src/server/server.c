@@ -376,12 +376,11 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
                 .origin_url = bytes_of_text(role->origin_url),
                 .store = server->store,
                 .space = HTTP_SPACE + (uint32_t)index,
-                .object_bytes_max = (uint64_t)role->object_bytes_max,
                 .connect_timeout_ms = role->connect_timeout_ms,
                 .first_byte_timeout_ms = role->first_byte_timeout_ms,
                 .total_timeout_ms = role->total_timeout_ms,
                 .origin_connections_max = (uint32_t)role->origin_connections_max,
-                .stale_if_error_ms = role->stale_if_error_ms,
+                .policy = role->route_policy,
                 .log = server->log,
             },
             &server->roles[index].gateway);

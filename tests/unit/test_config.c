@@ -87,8 +87,8 @@ TEST(a_file_may_hold_every_role_as_often_as_it_likes)
     EXPECT_EQ(options.roles[0].listens.items[1].where.column, 34);
     assert_string_equal(options.roles[1].origin_url, "https://a.example");
     assert_string_equal(options.roles[2].origin_url, "http://b.example");
-    EXPECT_EQ(options.roles[1].stale_if_error_ms, 0);
-    EXPECT_EQ(options.roles[2].stale_if_error_ms, 3600000);
+    EXPECT_EQ(options.roles[1].route_policy.stale_if_error_ms, 0);
+    EXPECT_EQ(options.roles[2].route_policy.stale_if_error_ms, 3600000);
     EXPECT_EQ(options.roles[2].where.line, 11);
     EXPECT_EQ(options.roles[3].role, ROLE_MOCK);
     assert_string_equal(options.roles[3].data_path, "/tmp/db.json");

@@ -264,11 +264,11 @@ static struct world *world_create_with(int64_t stale_if_error_ms)
     EXPECT_EQ(gateway_create(&(struct gateway_options){.origin_url = bytes_of_text(url),
                                                        .store = world->store,
                                                        .space = 3,
-                                                       .object_bytes_max = OBJECT_BYTES_MAX,
                                                        .connect_timeout_ms = 5000,
                                                        .first_byte_timeout_ms = 60000000,
                                                        .origin_connections_max = 64,
-                                                       .stale_if_error_ms = stale_if_error_ms},
+                                                       .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                                                  .stale_if_error_ms = stale_if_error_ms}},
                              &world->gateway),
               OK);
     for (size_t i = 0; i < WORKERS; i++) {

@@ -4,7 +4,7 @@
 #include "engine/gateway/cache_status.h"
 #include "engine/gateway/request_facts.h"
 #include "engine/gateway/stored_response.h"
-#include "engine/gateway/upstream.h"
+#include "engine/gateway/upstream_fields.h"
 #include "engine/gateway/validate.h"
 #include "engine/gateway/vary.h"
 #include "http_text.h"

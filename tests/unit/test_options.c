@@ -197,7 +197,7 @@ TEST(operands_and_role_flags_reach_their_fields)
         &message);
     assert_string_equal(options.roles[0].origin_url, "https://a.example");
     EXPECT_EQ(options.roles[0].connect_timeout_ms, 1000);
-    EXPECT_EQ(options.roles[0].stale_if_error_ms, 3600000);
+    EXPECT_EQ(options.roles[0].route_policy.stale_if_error_ms, 3600000);
     EXPECT_EQ(options.roles[0].origin_connections_max, 5);
     EXPECT_EQ(options.roles[0].listens.count, 2);
     options_fini(&options);
@@ -387,7 +387,7 @@ TEST(a_limit_that_nobody_set_follows_the_one_it_hangs_on)
     EXPECT_PARSED(&options, "gateway http://a --memory 16M", &message);
     EXPECT_EQ(options.value_bytes_max, 8 << 20);
     EXPECT_EQ(options.connection_buffer_bytes, (8 << 20) + (64 << 10));
-    EXPECT_EQ(options.roles[0].object_bytes_max, 8 << 20);
+    EXPECT_EQ(options.roles[0].route_policy.object_bytes_max, 8 << 20);
     options_fini(&options);
     buffer_fini(&message);
 }

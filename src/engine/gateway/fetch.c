@@ -35,6 +35,7 @@ struct chunk {
 
 struct fetch {
     struct gateway *gateway;
+    const struct route *route;
     struct gateway_worker *worker; /* null once its worker has been destroyed */
     struct fetch_shard *shard;
     struct list in_worker, in_table;
@@ -170,7 +171,7 @@ static bool is_wanted(const struct fetch *fetch)
     switch (fetch->progress) {
     case FETCH_WAITING: /* may turn out to be worth storing */
         return fetch->key.size > 0 && http_method_is_safe(fetch->method) && /* and holds up nobody */
-               origin_call_count(fetch->worker->origin) <= fetch->gateway->origin.connections_max;
+               origin_call_count(fetch->worker->origin) <= fetch->route->upstream->origin.connections_max;
     case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
     case FETCH_COMPLETE:
     case FETCH_FAILED:
@@ -407,7 +408,7 @@ static void store_response(struct fetch *fetch)
     for (struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
         buffer_append(&value, bytes_of(chunk->data, chunk->size));
     put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
-                      stored_keep_ms(&response, gateway->stale_if_error_ms));
+                      stored_keep_ms(&response, fetch->route->policy.stale_if_error_ms));
     buffer_fini(&value);
 }
 
@@ -466,7 +467,7 @@ static void on_body(void *owner, struct bytes bytes)
         return;
     }
     fetch_lock(fetch);
-    if (fetch->is_kept && fetch->body_bytes > fetch->gateway->object_bytes_max) {
+    if (fetch->is_kept && fetch->body_bytes > (uint64_t)fetch->route->policy.object_bytes_max) {
         leave_table(fetch);
         stop_keeping(fetch);
     }
@@ -519,7 +520,7 @@ static void judge(struct fetch *fetch)
 {
     struct fetch_head *head = &fetch->head;
     const struct response_facts *facts = &head->facts;
-    bool fits = head->body_bytes < 0 || (uint64_t)head->body_bytes <= fetch->gateway->object_bytes_max;
+    bool fits = head->body_bytes <= fetch->route->policy.object_bytes_max;
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
 
     head->is_stored = fetch->key.size > 0 && fits && takes_place && may_store(facts, &fetch->traits);
@@ -563,7 +564,7 @@ static void publish(struct fetch *fetch)
     /* Others will wait for what is kept: an origin that falls silent must not keep them waiting for ever.
      * What is only passed on may be silent as long as its one client likes. */
     if (is_kept)
-        origin_limit_silence(fetch->call, fetch->gateway->origin.first_byte_timeout_ms);
+        origin_limit_silence(fetch->call, fetch->route->upstream->origin.first_byte_timeout_ms);
 }
 
 /* The head is complete but for what follows from it. The fetch may be gone afterwards. */
@@ -696,7 +697,7 @@ static void report_failure(struct fetch *fetch, enum err err)
     struct gateway *gateway = fetch->gateway;
 
     log_write_limited(gateway->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
-                      BYTES_PRINTF(gateway->authority), err_text(err));
+                      BYTES_PRINTF(fetch->route->upstream->authority), err_text(err));
     if (fetch->progress != FETCH_WAITING)
         return;
     counters_add(fetch->worker->counters, METRIC_gateway_origin_errors, 1);
@@ -748,6 +749,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     if (fetch == NULL)
         return NULL;
     fetch->gateway = gateway;
+    fetch->route = order->route;
     fetch->worker = worker;
     fetch->reference_count = 1;
     fetch->task.run = attend;
@@ -791,7 +793,7 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
     struct http_fields fields = {calloc(fetch->upstream.fields.count + 2, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
 
-    buffer_append(&url, buffer_bytes(&fetch->gateway->base_url));
+    buffer_append(&url, buffer_bytes(&fetch->route->upstream->base_url));
     buffer_append(&url, request->path);
     if (request->has_query) {
         buffer_append_byte(&url, '?');
@@ -813,7 +815,7 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
                            &(struct origin_request){.method = request->method_name,
                                                     .url = buffer_bytes(&url),
                                                     .fields = fields,
-                                                    .host = fetch->gateway->authority,
+                                                    .host = fetch->route->upstream->authority,
                                                     .body_bytes = request->body_bytes},
                            &callbacks, fetch, &fetch->call);
     }

@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 #include "cache_key.h"
 #include "gateway_state.h"
-#include "upstream.h"
+#include "upstream_fields.h"
 #include "vary.h"
 #include <stdatomic.h>
 
@@ -52,6 +52,7 @@ struct reader {
 };
 
 struct fetch_order {
+    const struct route *route;
     const struct http_request *request;
     const struct cache_key *key; /* null: the response is neither shared nor stored */
     struct request_traits traits;

@@ -43,6 +43,7 @@ struct found {
 struct passage {
     struct reader reader;
     struct gateway_worker *worker;
+    const struct route *route;
     struct exchange *x; /* null once it is over */
     struct list in_worker;
     enum state state;
@@ -137,12 +138,12 @@ static bool may_serve_while_revalidating(const struct request_facts *facts, cons
 }
 
 /* RFC 5861 §4, and what the operator allows where the response does not say. */
-static bool may_serve_on_error(const struct gateway *gateway, const struct request_facts *facts,
+static bool may_serve_on_error(const struct route *route, const struct request_facts *facts,
                                const struct found *found, int64_t now_mono_ms)
 {
     const struct stored_response *response = &found->response;
     int64_t allowed_ms =
-        response->stale_if_error_ms < 0 ? gateway->stale_if_error_ms : response->stale_if_error_ms;
+        response->stale_if_error_ms < 0 ? route->policy.stale_if_error_ms : response->stale_if_error_ms;
 
     return use_of(facts, found, now_mono_ms) != USE_NONE && !facts->wants_validation &&
            !(response->flags & STORED_NO_CACHE) && staleness_ms(response, now_mono_ms) < allowed_ms;
@@ -359,8 +360,9 @@ static enum state pass(struct passage *passage)
     const struct http_request *request = passage->x->request;
     struct cache_key key;
     bool invalidates = !http_method_is_safe(request->method) &&
-                       cache_key_init(&key, buffer_bytes(&passage->worker->gateway->base_url), request);
+                       cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), request);
     struct fetch_order order = {
+        .route = passage->route,
         .request = request,
         .key = invalidates ? &key : NULL,
         .traits = passage->facts.traits,
@@ -376,7 +378,8 @@ static enum state pass(struct passage *passage)
 static void revalidate_in_background(struct passage *passage, const struct cache_key *key)
 {
     const struct stored_response *response = &passage->found.response;
-    struct fetch_order order = {.request = passage->x->request,
+    struct fetch_order order = {.route = passage->route,
+                                .request = passage->x->request,
                                 .key = key,
                                 .traits = passage->facts.traits,
                                 .is_shared = true,
@@ -389,7 +392,7 @@ static void revalidate_in_background(struct passage *passage, const struct cache
 
     /* For a HEAD nobody would bring a body; one who fails is asked again later; and who waits comes first.
      */
-    if (origin_call_count(passage->worker->origin) >= passage->worker->gateway->origin.connections_max ||
+    if (origin_call_count(passage->worker->origin) >= passage->route->upstream->origin.connections_max ||
         passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
         (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
@@ -415,6 +418,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     bool is_get = request->method == HTTP_METHOD_GET;
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
     struct fetch_order order = {
+        .route = passage->route,
         .request = request,
         .key = is_get ? key : NULL,
         .traits = facts->traits,
@@ -425,7 +429,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     };
 
     if (has_note && note.kind != NOTE_NOT_SHAREABLE) {
-        if (may_serve_on_error(gateway, facts, found, passage_now(passage).mono_ms)) {
+        if (may_serve_on_error(passage->route, facts, found, passage_now(passage).mono_ms)) {
             passage->status.reason = FORWARD_NONE;
             return serve_stale(passage, "origin-failing");
         }
@@ -453,7 +457,7 @@ static enum state on_lookup(struct passage *passage)
     if (passage->facts.plan == PLAN_ANSWER)
         return refuse(passage, passage->facts.status, "the request is not one that can be sent on");
     if (passage->facts.plan == PLAN_PASS ||
-        !cache_key_init(&key, buffer_bytes(&gateway->base_url), passage->x->request))
+        !cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), passage->x->request))
         return pass(passage);
     found_release(gateway, &passage->found);
     find(gateway, now.mono_ms, passage->x->request, &key, &passage->found);
@@ -489,10 +493,10 @@ static bool find_stale(struct passage *passage)
     struct cache_key key;
 
     if (passage->facts.plan != PLAN_CACHE ||
-        !cache_key_init(&key, buffer_bytes(&gateway->base_url), passage->x->request))
+        !cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), passage->x->request))
         return false;
     find(gateway, now_mono_ms, passage->x->request, &key, &passage->found);
-    if (may_serve_on_error(gateway, &passage->facts, &passage->found, now_mono_ms))
+    if (may_serve_on_error(passage->route, &passage->facts, &passage->found, now_mono_ms))
         return true;
     found_release(gateway, &passage->found);
     return false;
@@ -733,7 +737,7 @@ static void passage_run(struct passage *passage)
 /* ---- what the connection calls ------------------------------------------------------------------- */
 
 /* Answers from the store if that takes no waiting: the hot path. */
-static bool answer_at_once(struct gateway_worker *worker, struct exchange *x,
+static bool answer_at_once(struct gateway_worker *worker, const struct route *route, struct exchange *x,
                            const struct request_facts *facts)
 {
     struct gateway *gateway = worker->gateway;
@@ -741,7 +745,7 @@ static bool answer_at_once(struct gateway_worker *worker, struct exchange *x,
     struct cache_key key;
     struct found found;
 
-    if (!cache_key_init(&key, buffer_bytes(&gateway->base_url), x->request))
+    if (!cache_key_init(&key, buffer_bytes(&route->upstream->base_url), x->request))
         return false;
     find(gateway, x->now.mono_ms, x->request, &key, &found);
     if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH ||
@@ -761,10 +765,11 @@ static bool answer_at_once(struct gateway_worker *worker, struct exchange *x,
 static void gateway_begin(void *engine, struct exchange *x)
 {
     struct gateway_worker *worker = engine;
+    const struct route *route = &worker->gateway->route;
     struct request_facts facts = request_facts_of(x->request);
     struct passage *passage;
 
-    if (facts.plan == PLAN_CACHE && answer_at_once(worker, x, &facts))
+    if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, &facts))
         return;
     passage = calloc(1, sizeof *passage);
     if (passage == NULL) {
@@ -772,6 +777,7 @@ static void gateway_begin(void *engine, struct exchange *x)
         return;
     }
     passage->worker = worker;
+    passage->route = route;
     passage->x = x;
     passage->facts = facts;
     passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = facts.detail};
@@ -812,42 +818,11 @@ const struct exchange_engine gateway_engine = {gateway_begin, gateway_body, gate
 
 /* ---- the gateway and its workers ----------------------------------------------------------------- */
 
-/* Splits "http://authority/base"; the base is given without slashes at its end. */
-static bool parse_origin_url(struct bytes url, struct bytes *base, struct bytes *authority)
-{
-    static const struct bytes schemes[] = {BYTES_INIT("http://"), BYTES_INIT("https://")};
-    struct bytes rest = {0};
-    const char *slash;
-
-    for (size_t i = 0; i < COUNT_OF(schemes); i++)
-        if (url.size > schemes[i].size && bytes_equal_nocase(bytes_first(url, schemes[i].size), schemes[i]))
-            rest = bytes_after(url, schemes[i].size);
-    if (rest.size == 0)
-        return false;
-    while (rest.data[rest.size - 1] == '/') {
-        rest.size--;
-        url.size--;
-        if (rest.size == 0)
-            return false;
-    }
-    slash = memchr(rest.data, '/', rest.size);
-    *authority = slash == NULL ? rest : bytes_first(rest, (size_t)(slash - rest.data));
-    *base = url;
-    for (size_t i = 0; i < authority->size; i++)
-        if (authority->data[i] == '@' || authority->data[i] == '?' || authority->data[i] == '\\')
-            return false;
-    return authority->size > 0 && authority->data[0] != ':' &&
-           target_is_plain(bytes_after(rest, authority->size), *authority);
-}
-
 enum err gateway_create(const struct gateway_options *options, struct gateway **gateway)
 {
-    struct bytes base, authority;
-    struct gateway *made;
+    struct gateway *made = aligned_alloc(_Alignof(struct gateway), sizeof *made);
+    enum err err;
 
-    if (!parse_origin_url(options->origin_url, &base, &authority) || base.size > CACHE_KEY_PRIMARY_MAX / 2)
-        return ERR_SYNTAX;
-    made = aligned_alloc(_Alignof(struct gateway), sizeof *made);
     if (made == NULL)
         return ERR_NO_MEMORY;
     *made = (struct gateway){
@@ -856,20 +831,18 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .seed = hash_seed_random(),
         /* Those of an earlier life, whose markers may be gone, must not be met again. */
         .generation = hash_seed_random(),
-        .object_bytes_max = options->object_bytes_max,
-        .stale_if_error_ms = options->stale_if_error_ms,
-        .origin = {.connect_timeout_ms = options->connect_timeout_ms,
-                   .first_byte_timeout_ms = options->first_byte_timeout_ms,
-                   .total_timeout_ms = options->total_timeout_ms,
-                   .connections_max = options->origin_connections_max},
+        .route = {.policy = options->policy, .upstream = &made->upstream},
         .space = options->space,
     };
-    buffer_append(&made->base_url, base);
-    if (made->base_url.failed) {
+    err = upstream_init(&made->upstream, options->origin_url,
+                        &(struct origin_options){.connect_timeout_ms = options->connect_timeout_ms,
+                                                 .first_byte_timeout_ms = options->first_byte_timeout_ms,
+                                                 .total_timeout_ms = options->total_timeout_ms,
+                                                 .connections_max = options->origin_connections_max});
+    if (err != OK) {
         free(made);
-        return ERR_NO_MEMORY;
+        return err;
     }
-    made->authority = bytes_of(made->base_url.data + (authority.data - base.data), authority.size);
     for (size_t i = 0; i < FETCH_SHARDS; i++) {
         pthread_mutex_init(&made->shards[i].store_lock, NULL);
         pthread_mutex_init(&made->shards[i].lock, NULL);
@@ -886,14 +859,14 @@ void gateway_destroy(struct gateway *gateway)
         pthread_mutex_destroy(&gateway->shards[i].store_lock);
         pthread_mutex_destroy(&gateway->shards[i].lock);
     }
-    buffer_fini(&gateway->base_url);
+    upstream_fini(&gateway->upstream);
     free(gateway);
 }
 
 enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
                                struct gateway_worker **worker)
 {
-    struct origin_options options = gateway->origin;
+    struct origin_options options = gateway->upstream.origin;
     struct gateway_worker *made = calloc(1, sizeof *made);
     enum err err;
 

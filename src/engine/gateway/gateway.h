@@ -10,19 +10,18 @@
 #include "message/exchange.h"
 #include "net/loop.h"
 #include "nuthatch.h"
+#include "route.h"
 
 struct gateway;        /* shared by the workers */
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
 
 struct gateway_options {
-    struct bytes origin_url;   /* "http://host:port" or "https://host[/base]"; copied */
-    nh_store *store;           /* shared with the other roles */
-    uint32_t space;            /* the space its entries live in */
-    uint64_t object_bytes_max; /* larger responses are streamed but not stored */
+    struct bytes origin_url; /* "http://host:port" or "https://host[/base]"; copied */
+    nh_store *store;         /* shared with the other roles */
+    uint32_t space;          /* the space its entries live in */
     int64_t connect_timeout_ms, first_byte_timeout_ms, total_timeout_ms;
     uint32_t origin_connections_max; /* per worker */
-    int64_t stale_if_error_ms; /* how long past freshness to serve stale on error when the response does
-                                * not say (RFC 5861 §4); 0: only when it says */
+    struct route_policy policy;
     struct log *log;
 };
 

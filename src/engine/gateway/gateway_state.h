@@ -1,7 +1,6 @@
 /* gateway_state.h — what gateway.c and fetch.c share of the gateway: nobody else's business. */
 #pragma once
 #include "base/list.h"
-#include "client/origin.h"
 #include "gateway.h"
 #include "stored_response.h"
 #include <pthread.h>
@@ -21,16 +20,13 @@ struct fetch_shard {
 };
 
 struct gateway {
-    struct buffer base_url; /* without a slash at its end */
-    struct bytes authority; /* part of it */
+    struct upstream upstream;
+    struct route route; /* of every request */
     nh_store *store;
     struct log *log;
     uint64_t seed; /* of seals and of the table */
     /* From the monotonic clock to the clock of stored moments, which goes on over a restart. */
     int64_t stored_clock_offset_ms;
-    uint64_t object_bytes_max;
-    int64_t stale_if_error_ms;
-    struct origin_options origin; /* but the loop */
     _Atomic uint64_t generation;  /* of markers of variants */
     uint32_t space;
     struct fetch_shard shards[FETCH_SHARDS];

@@ -1,6 +1,6 @@
 #include "vary.h"
 #include "base/compiler.h"
-#include "upstream.h"
+#include "upstream_fields.h"
 #include <stdlib.h>
 
 static int compare_names(const void *a, const void *b)

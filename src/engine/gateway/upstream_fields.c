@@ -1,0 +1,111 @@
+#include "upstream_fields.h"
+#include <stdlib.h>
+
+bool upstream_takes(enum http_header header)
+{
+    switch (header) {
+    case HTTP_HEADER_HOST:
+    case HTTP_HEADER_FORWARDED:
+    case HTTP_HEADER_X_FORWARDED_FOR:
+    case HTTP_HEADER_X_FORWARDED_HOST:
+    case HTTP_HEADER_X_FORWARDED_PROTO:
+    case HTTP_HEADER_X_HTTP_METHOD_OVERRIDE:
+    case HTTP_HEADER_X_ORIGINAL_URL:
+    case HTTP_HEADER_X_REWRITE_URL: return false;
+    case HTTP_HEADER_OTHER: return true;
+    default: return http_header_kind(header) == HTTP_HEADER_END_TO_END;
+    }
+}
+
+bool is_precondition(enum http_header header)
+{
+    return header == HTTP_HEADER_IF_MATCH || header == HTTP_HEADER_IF_NONE_MATCH ||
+           header == HTTP_HEADER_IF_MODIFIED_SINCE || header == HTTP_HEADER_IF_UNMODIFIED_SINCE ||
+           header == HTTP_HEADER_IF_RANGE || header == HTTP_HEADER_RANGE;
+}
+
+/* The character at `*at`, percent-decoded if it is one that a dot segment can hide behind; moves on. */
+static char next_character(struct bytes path, size_t *at)
+{
+    char c = path.data[(*at)++];
+
+    if (c == '%' && path.size - *at >= 2) {
+        char high = path.data[*at], low = byte_to_lower(path.data[*at + 1]);
+        char decoded = high == '2' && low == 'e'   ? '.'
+                       : high == '2' && low == 'f' ? '/'
+                       : high == '5' && low == 'c' ? '/'
+                                                   : '\0';
+        if (decoded != '\0') {
+            *at += 2;
+            return decoded;
+        }
+    }
+    return c == '\\' ? '/' : c;
+}
+
+bool target_is_plain(struct bytes path, struct bytes query)
+{
+    size_t at = 0, dots = 0, others = 0;
+
+    for (size_t i = 0; i < query.size; i++)
+        if (query.data[i] <= ' ' || query.data[i] >= 0x7f || query.data[i] == '#')
+            return false;
+    while (at < path.size) {
+        char c = next_character(path, &at);
+        if (c <= ' ' || c >= 0x7f || c == '#' || c == '?')
+            return false;
+        if (c == '/') {
+            if (others == 0 && (dots == 1 || dots == 2))
+                return false;
+            dots = others = 0;
+        } else if (c == '.') {
+            dots++;
+        } else {
+            others++;
+        }
+    }
+    return others > 0 || (dots != 1 && dots != 2);
+}
+
+bool upstream_fields_init(struct upstream_fields *upstream, const struct http_fields *fields,
+                          bool with_preconditions)
+{
+    char *text;
+
+    *upstream = (struct upstream_fields){0};
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->list[i];
+        if (!upstream_takes(field->header) || (is_precondition(field->header) && !with_preconditions) ||
+            http_connection_names(fields, field->name))
+            continue;
+        buffer_append(&upstream->text, field->name);
+        buffer_append(&upstream->text, field->value);
+        upstream->fields.count++;
+    }
+    if (upstream->text.failed)
+        return false;
+    if (upstream->fields.count == 0)
+        return true;
+    upstream->fields.list = calloc(upstream->fields.count, sizeof *upstream->fields.list);
+    if (upstream->fields.list == NULL)
+        return false;
+    text = upstream->text.data; /* moves no more */
+    for (size_t i = 0, taken = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->list[i];
+        if (!upstream_takes(field->header) || (is_precondition(field->header) && !with_preconditions) ||
+            http_connection_names(fields, field->name))
+            continue;
+        upstream->fields.list[taken++] =
+            (struct http_field){field->header, bytes_of(text, field->name.size),
+                                bytes_of(text + field->name.size, field->value.size)};
+        text += field->name.size + field->value.size;
+    }
+    return true;
+}
+
+void upstream_fields_fini(struct upstream_fields *upstream)
+{
+    free(upstream->fields.list);
+    buffer_fini(&upstream->text);
+    *upstream = (struct upstream_fields){0};
+}
