@@ -380,9 +380,9 @@ class Workload:
         return self
 
 
-def fill(protocol, value_bytes=100):
+def fill(protocol, value_bytes=100, keys=100_000):
     return lambda stage, server: stage.load("load_kv", port=server.port, protocol=protocol, fill=1,
-                                            value_bytes=value_bytes)
+                                            value_bytes=value_bytes, keys=keys)
 
 
 def cache_servers():
@@ -416,16 +416,21 @@ def kv_groups():
     ]
 
 
-def matrix_groups():
+# Size of the values: how many there are, so that all of them fit in any server.
+MATRIX_VALUES = {100: 100_000, 1024: 100_000, 16384: 20_000}
+
+
+def matrix_groups(sizes):
     """Every operation at every depth, size of value and number of connections, over both protocols."""
     operations = {"GET": {}, "SET": {"set_percent": 100}, "90 % GET, 10 % SET": {"set_percent": 10},
                   "GET of 10 keys at once": {"get_keys": 10}}
     for protocol, servers in cache_servers().items():
-        for value_bytes in (100, 1024, 16384):
-            yield f"{protocol}, {value_bytes} bytes", servers, fill(protocol, value_bytes), [
+        for value_bytes in sizes:
+            keys = MATRIX_VALUES[value_bytes]
+            yield f"{protocol}, {value_bytes} bytes", servers, fill(protocol, value_bytes, keys), [
                 Workload(f"{protocol} {operation}, {value_bytes} bytes, {connections} connections, depth {depth}", [],
-                         "load_kv", protocol=protocol, value_bytes=value_bytes, connections=connections, depth=depth,
-                         **options).in_matrix(f"{protocol}: {operation}", (value_bytes, connections, depth))
+                         "load_kv", protocol=protocol, value_bytes=value_bytes, keys=keys, connections=connections,
+                         depth=depth, **options).in_matrix(f"{protocol}: {operation}", (value_bytes, connections, depth))
                 for operation, options in operations.items() for connections in (50, 1000) for depth in (1, 16, 64)
                 if value_bytes * depth * options.get("get_keys", 1) <= 1 << 20]
 
@@ -498,6 +503,7 @@ class Bench:
                         failed[name] = str(why)
             if workload.matrix:
                 self.matrices.setdefault(workload.matrix, []).append((workload.setting, rows))
+                self.absent.update({f"{workload.name}: {name}": why for name, why in failed.items()})
                 continue
             self.sections.append(speed_section(workload, rows, failed))
             self.progress.say(self.sections[-1])
@@ -717,6 +723,8 @@ def main():
     parser.add_argument("--only", choices=("kv", "http", "idle", "matrix", "soak"),
                         help="one part instead of the first three; matrix: every operation, size, depth and number of "
                              "connections of the cache, an hour and a half; soak: 5,000 connections that come and go, five minutes")
+    parser.add_argument("--value-bytes", type=int, nargs="+", choices=MATRIX_VALUES, default=list(MATRIX_VALUES),
+                        help="the sizes of values of the matrix (all three)")
     parser.add_argument("--rounds", type=int, help="how many (5)")
     parser.add_argument("--seconds", type=float, help="of each measurement (3)")
     parser.add_argument("--nuthatch", type=pathlib.Path, default=ROOT / "build/release/nuthatch", help="the binary")
@@ -742,8 +750,8 @@ def main():
     stage, progress = Stage(tools.resolve(), arguments.nuthatch), Progress()
     bench = Bench(stage, progress, rounds, seconds)
     try:
-        groups = [group for part, make in (("kv", kv_groups), ("http", http_groups), ("matrix", matrix_groups))
-                  if part in parts for group in make()]
+        makers = {"kv": kv_groups, "http": http_groups, "matrix": lambda: matrix_groups(arguments.value_bytes)}
+        groups = [group for part, make in makers.items() if part in parts for group in make()]
         progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts))
         if "http" in parts or "idle" in parts:
             stage.origin = start_nginx_return(one_kib_of_json(), 3600)(stage, "origin")
