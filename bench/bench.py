@@ -238,7 +238,7 @@ def start_redis_like(program):
     def start(stage, name):
         path, port = needed(program), free_port()
         return stage.start(name, [path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
-                                  "--maxmemory", "1gb", "--maxmemory-policy", "allkeys-lru", "--dir", stage.folder],
+                                  "--maxmemory", "512mb", "--maxmemory-policy", "allkeys-lru", "--dir", stage.folder],
                            port)
     return start
 
@@ -246,13 +246,13 @@ def start_redis_like(program):
 def start_memcached(stage, name):
     path, port = needed("memcached"), free_port()
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    return stage.start(name, [path, "-l", "127.0.0.1", "-p", port, "-U", 0, "-c", 4096, "-t", 1, "-m", 1024, *user],
+    return stage.start(name, [path, "-l", "127.0.0.1", "-p", port, "-U", 0, "-c", 4096, "-t", 1, "-m", 512, *user],
                        port)
 
 
 def start_pogocache(stage, name):
     path, port = needed("pogocache"), free_port()
-    return stage.start(name, [path, "-p", port, "--threads", 1, "--maxmemory", "1024mb"], port)
+    return stage.start(name, [path, "-p", port, "--threads", 1, "--maxmemory", "512mb"], port)
 
 
 def nuthatch_binary(stage):
@@ -265,7 +265,7 @@ def start_nuthatch_cache(loop):
     def start(stage, name):
         path, port = nuthatch_binary(stage), free_port()
         return stage.start(name, [path, "cache", "--listen", f"tcp://127.0.0.1:{port}", "--threads", 1,
-                                  "--memory", "1G", "--loop", loop], port)
+                                  "--memory", "512M", "--loop", loop], port)
     return start
 
 
@@ -385,6 +385,15 @@ def fill(protocol, value_bytes=100, keys=100_000):
                                             value_bytes=value_bytes, keys=keys)
 
 
+def fill_and_warm(protocol, value_bytes, keys):
+    """Also touches the memory that values will be written over into, which a machine may be slow to give."""
+    def prepare(stage, server):
+        fill(protocol, value_bytes, keys)(stage, server)
+        stage.load("load_kv", port=server.port, protocol=protocol, value_bytes=value_bytes, keys=keys, set_percent=100,
+                   depth=4, ms=4000)
+    return prepare
+
+
 def cache_servers():
     resp = {
         "Redis": start_redis_like("redis-server"),
@@ -417,7 +426,7 @@ def kv_groups():
 
 
 # Size of the values: how many there are, so that all of them fit in any server.
-MATRIX_VALUES = {100: 100_000, 1024: 100_000, 16384: 20_000}
+MATRIX_VALUES = {100: 100_000, 1024: 100_000, 16384: 16_000}
 
 
 def matrix_groups(sizes):
@@ -427,7 +436,7 @@ def matrix_groups(sizes):
     for protocol, servers in cache_servers().items():
         for value_bytes in sizes:
             keys = MATRIX_VALUES[value_bytes]
-            yield f"{protocol}, {value_bytes} bytes", servers, fill(protocol, value_bytes, keys), [
+            yield f"{protocol}, {value_bytes} bytes", servers, fill_and_warm(protocol, value_bytes, keys), [
                 Workload(f"{protocol} {operation}, {value_bytes} bytes, {connections} connections, depth {depth}", [],
                          "load_kv", protocol=protocol, value_bytes=value_bytes, keys=keys, connections=connections,
                          depth=depth, **options).in_matrix(f"{protocol}: {operation}", (value_bytes, connections, depth))
