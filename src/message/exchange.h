@@ -44,6 +44,7 @@ struct exchange {
     struct http_request *request;
     struct now now;     /* of the loop turn in which `begin` was called */
     void *engine_state; /* the engine's, null at begin */
+    void *filter;       /* of who stands between the two, if anybody does; null at begin */
 };
 
 /* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue

@@ -73,6 +73,7 @@ struct http_response {
                                 * connection's making */
     struct bytes rendered;  /* more field lines, already "Name: value CRLF" each and valid; may be empty */
     bool rendered_has_date; /* Date is among them: the connection need not add it */
+    uint64_t body_number;   /* of a stored body, whose bytes are always the same; 0: who knows */
 };
 
 /* The header called `name`, in any case; HTTP_HEADER_OTHER if the table has no such row. */

@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 /* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
- * bytes also go through Vary, If-None-Match and the decoders of what is stored. */
+ * bytes also go through Vary, If-None-Match, Accept-Encoding and the decoders of what is stored. */
+#include "engine/gateway/accept_encoding.h"
 #include "engine/gateway/storable.h"
 #include "engine/gateway/stored_response.h"
 #include "engine/gateway/validate.h"
@@ -22,7 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                 {HTTP_HEADER_VARY, BYTES("Vary"), value},
                                 {HTTP_HEADER_AGE, BYTES("Age"), value},
                                 {HTTP_HEADER_EXPIRES, BYTES("Expires"), value},
-                                {HTTP_HEADER_IF_NONE_MATCH, BYTES("If-None-Match"), value}};
+                                {HTTP_HEADER_IF_NONE_MATCH, BYTES("If-None-Match"), value},
+                                {HTTP_HEADER_ACCEPT_ENCODING, BYTES("Accept-Encoding"), value}};
+    struct accepted_codings accepted, again;
+    char accepted_text[ACCEPTED_CODINGS_BYTES_MAX];
     struct http_fields fields = {list, sizeof list / sizeof list[0]};
     struct now now = {.mono_ms = 1, .wall_ms = 1700000000000};
     struct response_facts facts = response_facts_of(200, &fields, now, now);
@@ -53,6 +57,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(facts.directives.malformed == twice.malformed);
     if (vary_of(&fields, &vary))
         vary_values(bytes_of(vary.text, vary.size), &fields, values, sizeof values, &values_size);
+    /* What goes upstream for many says the same of codings as what each of them said. */
+    accepted = accepted_codings_of(&fields);
+    list[5].value = bytes_of(accepted_text, accepted_codings_format(&accepted, accepted_text));
+    check(list[5].value.size > 0);
+    again = accepted_codings_of(&fields);
+    for (int i = 0; i < CODING_COUNT; i++)
+        check((accepted.weights[i] > 0) == (again.weights[i] > 0));
     client_has_it(&fields, BYTES("ETag: \"a\"\r\n"), now.wall_ms);
     while (rendered_next(&rest, &field))
         check(rest.size < size);

@@ -134,7 +134,8 @@ TEST(nothing_goes_upstream_that_could_steer_the_origin_past_the_key)
                             "If-None-Match: \"a\"\nRange: bytes=0-1\nProxy-Authorization: evil\nEmpty:");
     for (int with_preconditions = 0; with_preconditions < 2; with_preconditions++) {
         buffer_clear(&text);
-        EXPECT(upstream_fields_init(&upstream, &fields.fields, with_preconditions != 0));
+        struct upstream_wish wish = {.with_preconditions = with_preconditions != 0};
+        EXPECT(upstream_fields_init(&upstream, &fields.fields, &wish));
         for (size_t i = 0; i < upstream.fields.count; i++)
             rendered_append(&text, upstream.fields.list[i].name, upstream.fields.list[i].value);
         EXPECT_TEXT(buffer_bytes(&text),
@@ -145,6 +146,39 @@ TEST(nothing_goes_upstream_that_could_steer_the_origin_past_the_key)
         upstream_fields_fini(&upstream);
     }
     buffer_fini(&text);
+}
+
+TEST(clients_that_take_the_same_codings_are_one_to_the_origin_and_in_the_key)
+{
+    static const struct {
+        const char *request, *upstream, *in_key;
+    } cases[] = {
+        {"Accept: x\nAccept-Encoding: gzip;q=0.5, deflate\nAccept-Encoding: br",
+         "Accept: x\r\nAccept-Encoding: br, gzip\r\n", "=br, gzip\n"},
+        {"accept-encoding:  br , gzip ", "accept-encoding: br, gzip\r\n", "=br, gzip\n"},
+        {"Accept-Encoding: deflate", "Accept-Encoding: identity\r\n", "=identity\n"},
+        {"Accept-Encoding:", "Accept-Encoding: identity\r\n", "=identity\n"},
+        {"Accept: x", "Accept: x\r\n", "\n"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct http_text fields;
+        struct upstream_fields upstream;
+        struct buffer text = {0};
+        char values[128];
+        size_t size;
+
+        http_text_read(&fields, cases[i].request);
+        EXPECT(
+            upstream_fields_init(&upstream, &fields.fields, &(struct upstream_wish){.is_for_all = true}));
+        for (size_t j = 0; j < upstream.fields.count; j++)
+            rendered_append(&text, upstream.fields.list[j].name, upstream.fields.list[j].value);
+        EXPECT_TEXT(buffer_bytes(&text), bytes_of_text(cases[i].upstream));
+        EXPECT(vary_values(BYTES("accept-encoding\n"), &fields.fields, values, sizeof values, &size));
+        EXPECT_TEXT(bytes_of(values, size), bytes_of_text(cases[i].in_key));
+        upstream_fields_fini(&upstream);
+        buffer_fini(&text);
+    }
 }
 
 TEST(the_client_has_it_if_one_of_its_etags_is_ours)
@@ -394,6 +428,7 @@ RUN_TESTS(TEST_ROW(vary_is_a_list_over_all_lines_and_a_star_anywhere_forbids_reu
           TEST_ROW(values_that_do_not_fit_are_no_variant),
           TEST_ROW(a_target_that_could_be_read_in_two_ways_is_refused),
           TEST_ROW(nothing_goes_upstream_that_could_steer_the_origin_past_the_key),
+          TEST_ROW(clients_that_take_the_same_codings_are_one_to_the_origin_and_in_the_key),
           TEST_ROW(the_client_has_it_if_one_of_its_etags_is_ours),
           TEST_ROW(a_304_freshens_what_it_says_and_leaves_the_body_s_form_alone),
           TEST_ROW(a_304_with_another_strong_etag_validates_nothing),

@@ -116,9 +116,10 @@ static bool names_accept_encoding(struct bytes vary)
     return false;
 }
 
-void coded_fields_append(struct buffer *fields, struct bytes rendered, enum coding coding)
+/* `is_coded`: the bytes are not those the fields were written for. True if Vary names Accept-Encoding. */
+static bool append_fields(struct buffer *fields, struct bytes rendered, bool is_coded)
 {
-    bool is_coded = coding != CODING_IDENTITY, is_varied = false;
+    bool is_varied = false;
     struct http_field field;
 
     while (rendered_next(&rendered, &field)) {
@@ -136,9 +137,22 @@ void coded_fields_append(struct buffer *fields, struct bytes rendered, enum codi
         }
         rendered_append(fields, field.name, field.value);
     }
-    if (is_coded)
+    return is_varied;
+}
+
+void coded_fields_append(struct buffer *fields, struct bytes rendered, enum coding coding)
+{
+    bool is_varied = append_fields(fields, rendered, coding != CODING_IDENTITY);
+
+    if (coding != CODING_IDENTITY)
         rendered_append(fields, BYTES("Content-Encoding"), coding_name(coding));
     if (!is_varied)
+        rendered_append(fields, BYTES("Vary"), BYTES("Accept-Encoding"));
+}
+
+void coded_fields_append_validated(struct buffer *fields, struct bytes rendered)
+{
+    if (!append_fields(fields, rendered, true))
         rendered_append(fields, BYTES("Vary"), BYTES("Accept-Encoding"));
 }
 

@@ -24,5 +24,8 @@ struct coding_plan coding_plan_of(const struct route_policy *policy, const struc
  * without digests of other bytes; Vary names Accept-Encoding in any case. */
 void coded_fields_append(struct buffer *fields, struct bytes rendered, enum coding coding);
 
+/* The same for a 304 to a client that has a coding of the body: no Content-Encoding. */
+void coded_fields_append_validated(struct buffer *fields, struct bytes rendered);
+
 enum { CODED_KEY_BYTES = 16 };
 struct bytes coded_key(char text[CODED_KEY_BYTES], uint64_t body_number, enum coding coding);

@@ -404,6 +404,8 @@ static void store_response(struct fetch *fetch)
     if (buffer_reserve(&value, head->fields.size + fetch->body_bytes + 256) == NULL)
         return;
     response.received_mono_ms += gateway->stored_clock_offset_ms;
+    response.body_number =
+        head->body_number != 0 ? head->body_number : atomic_fetch_add(&gateway->generation, 1) + 1;
     stored_response_encode(&value, gateway->seed, &response);
     for (struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
         buffer_append(&value, bytes_of(chunk->data, chunk->size));
@@ -637,6 +639,7 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
             render_fields(head, &merged);
             vary_of(&merged, &head->vary);
             head->body_bytes = (int64_t)stored.body_bytes;
+            head->body_number = stored.body_number;
             is_good = append_stored_body(fetch, &value, &stored);
             free(merged.list);
         }
@@ -777,7 +780,10 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
         fetch->first = chunk_hold(fetch->last);
         fetch->is_kept = true;
     }
-    if (!upstream_fields_init(&fetch->upstream, &order->request->fields, order->with_preconditions) ||
+    if (!upstream_fields_init(
+            &fetch->upstream, &order->request->fields,
+            &(struct upstream_wish){order->with_preconditions,
+                                    order->key != NULL && http_method_is_safe(fetch->method)}) ||
         fetch->last == NULL || fetch->key.failed || fetch->etag.failed || fetch->last_modified.failed) {
         fetch_destroy(fetch);
         return NULL;

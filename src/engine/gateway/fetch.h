@@ -27,6 +27,7 @@ struct fetch_head {
     struct response_facts facts;
     struct now received;
     int64_t body_bytes;        /* a number, HTTP_BODY_NONE or HTTP_BODY_UNKNOWN */
+    uint64_t body_number;      /* of the stored body that a 304 confirmed, or 0 */
     int origin_status;         /* what the origin answered: 304 where facts.status is the stored one's */
     struct buffer fields;      /* rendered, without Set-Cookie and Age */
     struct buffer cookies;     /* rendered Set-Cookie lines: for the leader alone */

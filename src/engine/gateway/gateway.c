@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "cache_status.h"
+#include "coded_exchange.h"
 #include "fetch.h"
 #include "request_facts.h"
 #include "validate.h"
@@ -195,14 +196,16 @@ static void respond_after_others(struct exchange *x, struct http_response *respo
 
 /* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
  * the origin, now or earlier; our own answers get theirs from the connection. */
-static void respond(struct exchange *x, int status, int64_t body_bytes, struct bytes rendered,
-                    int64_t age_seconds, bool has_date, const struct cache_status *cache_status)
+static void respond(struct exchange *x, int status, int64_t body_bytes, uint64_t body_number,
+                    struct bytes rendered, int64_t age_seconds, bool has_date,
+                    const struct cache_status *cache_status)
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
     struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
     struct http_field fields[2];
     struct http_response response = {.status = status,
                                      .body_bytes = body_bytes,
+                                     .body_number = body_number,
                                      .fields = {fields, 0},
                                      .rendered = rendered,
                                      .rendered_has_date = has_date};
@@ -228,7 +231,7 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     while (rendered_next(&rendered, &field))
         if (belongs_in_not_modified(field.header))
             rendered_append(&kept, field.name, field.value);
-    respond(x, 304, HTTP_BODY_NONE, buffer_bytes(&kept), age_seconds, true, cache_status);
+    respond(x, 304, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true, cache_status);
     buffer_fini(&kept);
 }
 
@@ -255,8 +258,8 @@ static bool respond_stored(struct exchange *x, struct now now, const struct requ
         respond_not_modified(x, response->fields, age_seconds, status);
         return false;
     }
-    respond(x, response->status, (int64_t)response->body_bytes, response->fields, age_seconds, true,
-            status);
+    respond(x, response->status, (int64_t)response->body_bytes, response->body_number, response->fields,
+            age_seconds, true, status);
     return x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
 }
 
@@ -277,7 +280,7 @@ static void answer(struct exchange *x, int status, const char *text,
         rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (body.failed || rendered.failed)
         buffer_clear(&body);
-    respond(x, status, (int64_t)body.size, buffer_bytes(&rendered), -1, false, cache_status);
+    respond(x, status, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false, cache_status);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
         exchange_send(x, buffer_bytes(&body));
     buffer_fini(&body);
@@ -614,7 +617,8 @@ static void respond_fetched(struct passage *passage)
         buffer_append(&with_cookies, buffer_bytes(&head->cookies));
         rendered = buffer_bytes(&with_cookies);
     }
-    respond(x, head->facts.status, passage->promised_bytes, rendered, age_seconds, true, &passage->status);
+    respond(x, head->facts.status, passage->promised_bytes, 0, rendered, age_seconds, true,
+            &passage->status);
     buffer_fini(&with_cookies);
 }
 
@@ -769,6 +773,8 @@ static void gateway_begin(void *engine, struct exchange *x)
     struct request_facts facts = request_facts_of(x->request);
     struct passage *passage;
 
+    if (route->policy.compress)
+        coded_exchange_begin(worker, route, x);
     if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, &facts))
         return;
     passage = calloc(1, sizeof *passage);
@@ -883,6 +889,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
     made->counters = counters;
     list_init(&made->fetches);
     list_init(&made->passages);
+    list_init(&made->coded_exchanges);
     *worker = made;
     return OK;
 }
@@ -907,6 +914,7 @@ void gateway_worker_destroy(struct gateway_worker *worker)
         assert(passage->state == STATE_done);
         free(passage);
     }
+    coded_exchanges_destroy(worker);
     fetches_cancel(worker, true);
     origin_destroy(worker->origin);
     free(worker);

@@ -27,7 +27,7 @@ struct gateway {
     uint64_t seed; /* of seals and of the table */
     /* From the monotonic clock to the clock of stored moments, which goes on over a restart. */
     int64_t stored_clock_offset_ms;
-    _Atomic uint64_t generation;  /* of markers of variants */
+    _Atomic uint64_t generation; /* of markers of variants */
     uint32_t space;
     struct fetch_shard shards[FETCH_SHARDS];
 };
@@ -39,6 +39,8 @@ struct gateway_worker {
     struct origin *origin;
     struct list fetches;  /* whose calls are this worker's */
     struct list passages; /* exchanges, and what is left of them */
+    struct list coded_exchanges;
+    unsigned coder_count; /* at work */
     bool is_stopping;
 };
 

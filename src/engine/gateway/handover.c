@@ -6,7 +6,7 @@
  * and all are dropped. */
 #include "gateway_state.h"
 
-enum { LAYOUT = 1 }; /* of the entries, and of this record */
+enum { LAYOUT = 2 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;

@@ -16,6 +16,7 @@ struct response_head {
     uint16_t status, flags;
     int64_t received_mono_ms, initial_age_ms, lifetime_ms;
     int64_t stale_if_error_ms, stale_while_revalidate_ms;
+    uint64_t body_number;
     uint32_t fields_bytes;
     uint32_t etag_at, etag_bytes;
     uint32_t modified_at, modified_bytes;
@@ -104,6 +105,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .lifetime_ms = response->lifetime_ms,
         .stale_if_error_ms = response->stale_if_error_ms,
         .stale_while_revalidate_ms = response->stale_while_revalidate_ms,
+        .body_number = response->body_number,
         .fields_bytes = (uint32_t)response->fields.size,
     };
 
@@ -153,6 +155,7 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .fields = fields,
         .body = bytes_after(value, sizeof head + head.fields_bytes),
         .body_bytes = value_bytes - sizeof head - head.fields_bytes,
+        .body_number = head.body_number,
     };
     return true;
 }

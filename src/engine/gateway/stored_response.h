@@ -28,6 +28,7 @@ struct stored_response {
     struct bytes fields;              /* rendered, without Set-Cookie and Age */
     struct bytes body;                /* as far as it was decoded with the head */
     uint64_t body_bytes;              /* all of it */
+    uint64_t body_number;             /* no other body of this gateway's has it */
 };
 
 /* Fills in all but the body from `facts` and `fields_rendered`, which stays the caller's. */

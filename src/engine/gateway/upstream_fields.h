@@ -22,8 +22,13 @@ struct upstream_fields {
     struct buffer text;
 };
 
-/* Copies from `fields` what the origin may see: `with_preconditions` only for responses that nobody
- * shares. False if there is no memory; fini is due in any case. */
+/* What the answer is wanted for. */
+struct upstream_wish {
+    bool with_preconditions; /* the client's conditions go upstream: only for what nobody shares */
+    bool is_for_all; /* to be stored: Accept-Encoding goes in the words that its variant has in the key */
+};
+
+/* Copies from `fields` what the origin may see. False if there is no memory; fini is due in any case. */
 bool upstream_fields_init(struct upstream_fields *upstream, const struct http_fields *fields,
-                          bool with_preconditions);
+                          const struct upstream_wish *wish);
 void upstream_fields_fini(struct upstream_fields *upstream);

@@ -1,4 +1,5 @@
 #include "vary.h"
+#include "accept_encoding.h"
 #include "base/compiler.h"
 #include "upstream_fields.h"
 #include <stdlib.h>
@@ -88,6 +89,21 @@ static bool append_value(struct bytes value, char *text, size_t capacity, size_t
     return true;
 }
 
+/* As it goes upstream: one text for all clients that take the same. */
+static bool append_accepted_codings(const struct http_fields *fields, char *text, size_t capacity,
+                                    size_t *size)
+{
+    struct accepted_codings accepted = accepted_codings_of(fields);
+
+    if (!accepted.is_said)
+        return true;
+    if (capacity - *size < 1 + ACCEPTED_CODINGS_BYTES_MAX)
+        return false;
+    text[(*size)++] = '=';
+    *size += accepted_codings_format(&accepted, text + *size);
+    return true;
+}
+
 static bool append_values_of(struct bytes name, const struct http_fields *fields, char *text,
                              size_t capacity, size_t *size)
 {
@@ -96,6 +112,8 @@ static bool append_values_of(struct bytes name, const struct http_fields *fields
 
     if (header != HTTP_HEADER_OTHER && !upstream_takes(header))
         return true;
+    if (header == HTTP_HEADER_ACCEPT_ENCODING)
+        return append_accepted_codings(fields, text, capacity, size);
     for (size_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->list[i];
         if (field->header != header)
