@@ -57,11 +57,11 @@ static inline uint16_t load_2(const char *data)
     return word;
 }
 
-enum { HEADER_BYTES_MIN = 2, HEADER_BYTES_MAX = 24 };
+enum { HEADER_BYTES_MIN = 2, HEADER_BYTES_MAX = 25 };
 /* clang-format off */
 #define HEADER_SIZES(S) \
     S(2) S(3) S(4) S(5) S(6) S(7) S(8) S(9) S(10) S(11) S(12) S(13) S(14) S(15) S(16) S(17) S(18) S(19) \
-    S(20) S(21) S(22) S(23) S(24)
+    S(20) S(21) S(22) S(23) S(24) S(25)
 /* clang-format on */
 
 #define HTTP_HEADER(id, name, kind)                                                                        \
