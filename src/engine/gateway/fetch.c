@@ -59,7 +59,7 @@ struct fetch {
     struct buffer key; /* under which it will be stored; empty: not at all */
     size_t primary_size;
     uint64_t hash; /* of the primary key */
-    uint32_t fence;
+    uint32_t fence_count;
     struct now requested;
     enum http_method method;
     struct buffer etag, last_modified; /* what we asked the origin to validate */
@@ -190,7 +190,7 @@ static struct fetch_shard *shard_of(struct gateway *gateway, uint64_t hash)
     return &gateway->shards[hash % FETCH_SHARDS];
 }
 
-static uint32_t *fence_of(struct fetch_shard *shard, uint64_t hash)
+static struct fence *fence_of(struct fetch_shard *shard, uint64_t hash)
 {
     return &shard->fences[hash / FETCH_SHARDS % FENCES_PER_SHARD];
 }
@@ -205,7 +205,8 @@ void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const stru
     marker.primary_size = key->primary_size;
     cache_key_mark(&marker);
     pthread_mutex_lock(&shard->store_lock);
-    ++*fence_of(shard, hash);
+    fence_of(shard, hash)->count++;
+    fence_of(shard, hash)->last_hash = (uint32_t)(hash >> 32);
     /* With the marker of variants their generation is forgotten, so that none is found again. */
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
@@ -304,6 +305,16 @@ static void attend(struct task *task)
 
 /* ---- what is stored ------------------------------------------------------------------------------ */
 
+/* Whether the URL was invalidated since the fetch began, or may have been: many share a fence, which
+ * knows the last only. Under the store lock. */
+static bool is_fenced(const struct fetch *fetch)
+{
+    const struct fence *fence = fence_of(fetch->shard, fetch->hash);
+    uint32_t count = fence->count - fetch->fence_count;
+
+    return count > 1 || (count == 1 && fence->last_hash == (uint32_t)(fetch->hash >> 32));
+}
+
 /* Puts `value` unless the URL was invalidated since the fetch began. */
 static bool put_unless_fenced(struct fetch *fetch, struct bytes key, const struct buffer *value,
                               int64_t now_mono_ms, int64_t ttl_ms)
@@ -315,7 +326,7 @@ static bool put_unless_fenced(struct fetch *fetch, struct bytes key, const struc
     if (value->failed)
         return false;
     pthread_mutex_lock(&fetch->shard->store_lock);
-    if (*fence_of(fetch->shard, fetch->hash) == fetch->fence)
+    if (!is_fenced(fetch))
         is_put = nh_put(gateway->store, now_mono_ms, gateway_key(gateway, key),
                         (nh_bytes){value->data, value->size}, &options, NULL) == NH_OK;
     pthread_mutex_unlock(&fetch->shard->store_lock);
@@ -835,14 +846,14 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
     return OK;
 }
 
-static uint32_t read_fence(struct fetch_shard *shard, uint64_t hash)
+static uint32_t fence_count(struct fetch_shard *shard, uint64_t hash)
 {
-    uint32_t fence;
+    uint32_t count;
 
     pthread_mutex_lock(&shard->store_lock);
-    fence = *fence_of(shard, hash);
+    count = fence_of(shard, hash)->count;
     pthread_mutex_unlock(&shard->store_lock);
-    return fence;
+    return count;
 }
 
 /* Attaches `reader`, if any, to the fetch in the table that has the order's key. Under the lock. */
@@ -879,7 +890,7 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
     fetch = fetch_create(worker, order);
     if (fetch == NULL)
         return ERR_NO_MEMORY;
-    fetch->fence = read_fence(fetch->shard, fetch->hash);
+    fetch->fence_count = fence_count(fetch->shard, fetch->hash);
     fetch_lock(fetch);
     /* Another worker may have been quicker. */
     *joined = order->is_shared && join(fetch->shard, order, reader);

@@ -7,6 +7,11 @@
 
 enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256 };
 
+/* Invalidations of the URLs that share it. `last_hash`: the upper half of the last one's. */
+struct fence {
+    uint32_t count, last_hash;
+};
+
 /* A part of the table of fetches; a primary key and all its variants belong to one.
  *   (1) `lock` guards the list and everything of the fetches of this shard that other threads may touch.
  *   (2) `store_lock` is held while a response is put and while a URL is invalidated, so that no response
@@ -15,8 +20,8 @@ struct fetch_shard {
     _Alignas(64) pthread_mutex_t store_lock;
     pthread_mutex_t lock;
     struct list fetches; /* those that may be joined */
-    /* Counts invalidations; a fetch keeps its fence's number from before its request left. By (2). */
-    uint32_t fences[FENCES_PER_SHARD];
+    /* A fetch keeps its fence's count from before its request left. By (2). */
+    struct fence fences[FENCES_PER_SHARD];
 };
 
 struct gateway {
