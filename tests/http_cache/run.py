@@ -62,7 +62,7 @@ async def play_against_nuthatch(rows, loop):
     try:
         for options in {row.options for row in rows}:
             servers[options] = Nuthatch("gateway", f"http://127.0.0.1:{origin.port}", *GATEWAY, "--loop", loop, *options)
-        return await play_all(origin, rows, lambda row: ("127.0.0.1", servers[row.options].port))
+        return await play_all(origin, rows, lambda row: ("127.0.0.1", servers[row.options].port), True)
     finally:
         await origin.stop()
         statuses = [server.stop() for server in servers.values()]
@@ -71,11 +71,13 @@ async def play_against_nuthatch(rows, loop):
 
 
 async def play_against(rows, base_url, origin_port):
+    """Of the rows, those that another proxy can be asked for."""
     target = urllib.parse.urlsplit(base_url)
+    rows = [row for row in rows if row.kind != "ours" and not row.options]
     origin = Origin()
     await origin.start(origin_port)
     try:
-        return await play_all(origin, rows, lambda row: (target.hostname, target.port or 80))
+        return await play_all(origin, rows, lambda row: (target.hostname, target.port or 80), False)
     finally:
         await origin.stop()
 
@@ -84,8 +86,7 @@ def play(rows, arguments):
     """The plays of `rows`, each run to its end."""
     if not arguments.base_url:
         return asyncio.run(play_against_nuthatch(rows, arguments.loop))
-    return asyncio.run(play_against([row for row in rows if row.kind != "ours" and not row.options],
-                                    arguments.base_url, arguments.origin_port))
+    return asyncio.run(play_against(rows, arguments.base_url, arguments.origin_port))
 
 
 def show(plays, failures, verbose):
@@ -116,6 +117,11 @@ def tally(plays, kind, subject=None):
     return f"{sum(1 for one in chosen if not one.problems)}/{len(chosen)}" if chosen else "-"
 
 
+def raise_file_limit():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loop", default="auto", choices=("auto", "uring", "epoll"))
@@ -130,8 +136,7 @@ def main():
     every = all_rows()
     rows = [row for row in every if re.search(arguments.only, f"{row.subject} {row.name}")]
     failures = {} if arguments.base_url else expected_failures(every)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_file_limit()
     began = time.monotonic()
     plays = play(rows, arguments)
     surprises = show(plays, failures, arguments.verbose)

@@ -15,8 +15,8 @@ bytes, these stand for what only the run knows:
     {path} {last}             the row's own path; the last segment of it
     {host} {origin}           the authority of the cache, as its clients write it; that of the origin
 
-Kinds: `required` is a MUST of an RFC, or safety; `optional` is reuse that an RFC allows; `ours` is what nuthatch
-promises beyond both, and is not played against others.
+Kinds: `required` is a MUST of RFC 9110, 9111 or 9112, or safety; `optional` is reuse that an RFC allows, or an RFC that a
+cache may do without; `ours` is what nuthatch promises beyond both, and is not played against others.
 """
 import dataclasses
 
@@ -36,6 +36,7 @@ class Answer:
     trailers: tuple = ()
     fault: str = ""  # drop, reset, stall or garbage, instead of an answer
     delay_s: float = 0
+    whole: bytes | None = None  # for a 206 or 416: the body that is given instead where no range is asked for
     has_date: bool = True
 
 
@@ -68,6 +69,9 @@ class Step:
     request_count: int | None = None
     seen_body: bytes | None = None
     seen_target: str | None = None
+    unseen_target: str | None = None
+    is_refusal: bool = False
+    asks_if_parts_were: bool = False
     statuses_said: tuple = ()  # members and parameters of Cache-Status
 
     def _with(self, **changes):
@@ -125,7 +129,8 @@ class Step:
         return self._with(source=ORIGIN, from_step=from_step or -1)
 
     def gets(self, *words, body=None, reason=None):
-        """(status or several that will do, field...); a field without a colon must only be there."""
+        """(status or several that will do, field...); a field without a colon must only be there. `body` is that of the
+        first status."""
         statuses = tuple(word for word in words if isinstance(word, int))
         fields = tuple(word for word in words if not isinstance(word, int))
         return self._with(statuses=self.statuses + statuses, has=self.has + fields,
@@ -165,6 +170,18 @@ class Step:
     def target(self, suffix):
         """The origin saw the row's path with this behind it, byte for byte."""
         return self._with(seen_target=suffix)
+
+    def asks_if_parts(self):
+        """The origin was asked, unless it was asked for the whole before, as some caches do for a range."""
+        return self._with(asks_if_parts_were=True)
+
+    def refused(self, *statuses):
+        """With one of these; from others any error will do, and no answer as well."""
+        return self._with(statuses=statuses, is_refusal=True)
+
+    def asks_nothing_at(self, suffix):
+        """The origin was not asked for this URL of the row, whatever else it was asked."""
+        return self._with(unseen_target=suffix)
 
     def requests(self, count):
         """The origin was asked so many times in this step."""

@@ -28,7 +28,7 @@ ROWS = [
     ours("RFC 9111 §5.2.2.4: no-cache outweighs stale-while-revalidate",
          GET.gives("Cache-Control: no-cache, max-age=3600, stale-while-revalidate=600", 'ETag: "a"'),
          GET.gives(FRESH).asks()),
-    required("RFC 9111 §5.2.1.4: a client's no-cache is not given stale",
+    optional("RFC 9111 §5.2.1.4: a client's no-cache is not given stale",
              GET.gives(WHILE), GET.waits(LATER_S).sends("Cache-Control: no-cache").gives(FRESH).asks()),
     optional("RFC 5861 §3: a failure in the background leaves what is stored",
              GET.gives(WHILE), GET.waits(LATER_S).gives(503).hits_and_asks(1), GET.gives(FRESH).gets(body=b"what step 1 gave\n")),
