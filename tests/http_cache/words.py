@@ -34,6 +34,8 @@ class Answer:
     version: str = "1.1"
     interim: tuple = ()  # of (status, fields)
     trailers: tuple = ()
+    raw: str = ""  # these bytes instead
+    closes: bool = False
     fault: str = ""  # drop, reset, stall or garbage, instead of an answer
     delay_s: float = 0
     whole: bytes | None = None  # for a 206 or 416: the body that is given instead where no range is asked for
@@ -101,6 +103,10 @@ class Step:
         """(status, field...), or (field...) for 200; the first call is for the first request, and so on."""
         status, fields = (words[0], words[1:]) if words and isinstance(words[0], int) else (200, words)
         return self._with(answers=self.answers + (Answer(status=status, fields=tuple(fields), **more),))
+
+    def gives_raw(self, data, closes=True):
+        """These bytes, whatever they are."""
+        return self._with(answers=self.answers + (Answer(raw=data, closes=closes),))
 
     def fails(self, fault):
         """drop: closes without an answer; reset: the same, rudely; garbage; stall."""
