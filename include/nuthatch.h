@@ -278,6 +278,12 @@ NH_API nh_result nh_delete(nh_store *store, int64_t now_ms, nh_key key);
  * soft expiry stay. NH_OK; NH_MISSING; NH_FULL if that wants a copy for which there is no room. */
 NH_API nh_result nh_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t ttl_ms);
 
+/* Makes the value stale at once, whoever's clock is asked: its soft expiry becomes a moment long past, and
+ * nh_fetch gives a lease for it. Value, version, expiry, flags, tags and note stay, and a lease that the
+ * key has ends, also if the key is missing. NH_OK; NH_MISSING; NH_FULL if that wants a copy for which there
+ * is no room. */
+NH_API nh_result nh_make_stale(nh_store *store, int64_t now_ms, nh_key key);
+
 /* Gives the value a note if it has none; version and expiry stay. NH_OK; NH_EXISTS: it has one; NH_MISSING;
  * NH_FULL if that wants a copy for which there is no room. */
 NH_API nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note);

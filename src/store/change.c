@@ -123,27 +123,98 @@ nh_result nh_get_and_touch(nh_store *store, int64_t now_ms, nh_key key, int64_t 
     return result;
 }
 
-/* Makes the room for a copy of the record, or another value in its place. */
-static nh_result make_room(struct write *write, size_t bytes)
+/* Makes the room for a copy of the old record. */
+static nh_result room_for_copy(struct write *write, size_t bytes)
 {
-    int64_t expires_at_ms = 0;
+    int64_t expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
+                                                 record_segment(&write->store->arena, write->old));
 
-    if (write->is_there)
-        expires_at_ms = record_expires_at_ms(write->old, record_traits(write->old),
-                                             record_segment(&write->store->arena, write->old));
     write_unlock(write);
     return write_room(write, expires_at_ms, bytes);
 }
 
+/* The same, or for the first value of a key. */
+static nh_result make_room(struct write *write, size_t bytes)
+{
+    if (write->is_there)
+        return room_for_copy(write, bytes);
+    write_unlock(write);
+    return write_room(write, 0, bytes);
+}
+
+/* Has `change` done with the chain locked, as often as it says NH_GROWING: it wants room for `*bytes`. */
+static nh_result change_with_room(struct write *write,
+                                  nh_result (*change)(struct write *write, uint32_t note, size_t *bytes),
+                                  uint32_t note)
+{
+    nh_result result = NH_OK;
+    size_t bytes = 0;
+
+    do {
+        if (write->head != NULL) {
+            result = room_for_copy(write, bytes);
+            if (result != NH_OK)
+                break;
+        }
+        write_lock(write);
+        result = change(write, note, &bytes);
+    } while (result == NH_GROWING);
+    write_end(write);
+    return write_refused(write->store, result);
+}
+
+/* ---- soft expiry ---- */
+
+/* No reader's clock is so far behind, and no shift of the clock at a restart wraps it. */
+#define LONG_PAST_MS (INT64_MIN / 2)
+
+/* A negative entry becomes stale, too, though the key is missing. As touch_locked; NH_MISSING. */
+static nh_result make_stale_locked(struct write *write, uint32_t unused, size_t *bytes)
+{
+    nh_result result = NH_OK;
+    uint32_t hashes[NH_TAGS_MAX];
+    struct record_plan plan;
+
+    (void)unused;
+    if (write->old != NULL && write->old_fate == FATE_ALIVE &&
+        record_stale_at_ms(write->old, record_traits(write->old)) != LONG_PAST_MS) {
+        if (record_traits(write->old) & RECORD_LARGE) {
+            record_set_stale(write->old, LONG_PAST_MS);
+        } else {
+            plan = record_plan_of(&write->store->arena, write->old, hashes);
+            plan.stale_at_ms = LONG_PAST_MS;
+            result = rewrite_locked(write, &plan, bytes);
+        }
+    }
+    if (result != NH_OK)
+        return result;
+    lease_end(&write->store->leases, write->hash);
+    return write->is_there ? NH_OK : NH_MISSING;
+}
+
+nh_result nh_make_stale(nh_store *store, int64_t now_ms, nh_key key)
+{
+    nh_result result = key_check(store, key);
+    struct write write;
+
+    if (result != NH_OK)
+        return result;
+    write_begin(&write, store, now_ms, key);
+    return change_with_room(&write, make_stale_locked, 0);
+}
+
 /* ---- a note ---- */
 
-/* With the chain locked and the key there. As touch_locked; NH_EXISTS. */
+/* As touch_locked; NH_EXISTS, NH_MISSING. */
 static nh_result annotate_locked(struct write *write, uint32_t note, size_t *bytes)
 {
     nh_store *store = write->store;
-    uint32_t traits = record_traits(write->old), hashes[NH_TAGS_MAX], none = 0;
+    uint32_t traits, hashes[NH_TAGS_MAX], none = 0;
     struct record_plan plan;
 
+    if (!write->is_there)
+        return NH_MISSING;
+    traits = record_traits(write->old);
     if (traits & RECORD_NOTE)
         return __atomic_compare_exchange_n(record_note(write->old, traits), &none, note, false,
                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED)
@@ -158,23 +229,12 @@ nh_result nh_annotate(nh_store *store, int64_t now_ms, nh_key key, uint32_t note
 {
     nh_result result = key_check(store, key);
     struct write write;
-    size_t bytes = 0;
 
     if (result != NH_OK || note == 0)
         return result != NH_OK ? result : NH_INVALID;
     write_begin(&write, store, now_ms, key);
     write.keeps_lease = true;
-    do {
-        if (write.head != NULL) {
-            result = make_room(&write, bytes);
-            if (result != NH_OK)
-                break;
-        }
-        write_lock(&write);
-        result = write.is_there ? annotate_locked(&write, note, &bytes) : NH_MISSING;
-    } while (result == NH_GROWING);
-    write_end(&write);
-    return write_refused(store, result);
+    return change_with_room(&write, annotate_locked, note);
 }
 
 /* ---- another value, with all else as it was ---- */
@@ -342,7 +402,7 @@ static uint32_t extended_copy(nh_store *store, int64_t now_ms, struct record_pla
     return first;
 }
 
-/* Links a large record with the expiry that the old one has by now. */
+/* Links a large record with the expiries that the old one has by now. */
 static bool link_with_expiry_of_old(struct write *write, struct record *record, bool is_observed)
 {
     struct arena *arena = &write->store->arena;
@@ -350,6 +410,7 @@ static bool link_with_expiry_of_old(struct write *write, struct record *record, 
         record_expires_at_ms(write->old, record_traits(write->old), record_segment(arena, write->old));
 
     record_touch(record, record_segment(arena, record), write->now_ms, expires_at_ms);
+    record_set_stale(record, record_stale_at_ms(write->old, record_traits(write->old)));
     return write_link(write, record, is_observed);
 }
 

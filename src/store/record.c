@@ -1,5 +1,6 @@
 #include "store/record.h"
 #include "base/hash.h"
+#include <assert.h>
 
 /* A version that follows from a place: no two records are ever at the same offset of the same opening of a
  * segment. 20 bits hold the offset in any segment. */
@@ -54,7 +55,7 @@ void record_plan_traits(struct record_plan *plan, int64_t now_ms)
         traits |= (uint64_t)plan->expires_at_ms - (uint64_t)now_ms <= (uint64_t)EXPIRES_SHORT_MS_MAX
                       ? RECORD_EXPIRES
                       : RECORD_EXPIRES_WIDE;
-    if (plan->stale_at_ms != 0 || plan->has_stale_field)
+    if (plan->stale_at_ms != 0 || plan->has_stale_field || traits & RECORD_LARGE)
         traits |= RECORD_STALE;
     if (plan->note != 0 || traits & RECORD_LARGE)
         traits |= RECORD_NOTE;
@@ -164,6 +165,16 @@ bool record_touch(struct record *record, struct segment *segment, int64_t now_ms
     }
     segment_note_expiry(segment, expires_at_ms);
     return true;
+}
+
+/* In one order with the leases that are given: see nh_fetch. */
+void record_set_stale(struct record *record, int64_t stale_at_ms)
+{
+    uint32_t traits = record_traits(record);
+
+    assert(traits & RECORD_LARGE);
+    atomic_store_explicit((_Atomic int64_t *)(void *)(record->data + record_offset(traits, RECORD_STALE)),
+                          stale_at_ms, memory_order_seq_cst);
 }
 
 void record_kill(struct record *record)

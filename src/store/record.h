@@ -2,10 +2,12 @@
  *
  *     head, 8 bytes │ what its traits name, in this order │ key │ value │ to a multiple of LOCATION_UNIT
  *
- * A record stays as it was written but for three fields, which are atomic: the dead bit of its head, set
- * when the index no longer points at it, its expiry, and its note. A value that is alone in its segments
- * (RECORD_LARGE) begins here and goes on in the next segment; large.h says how long it is. */
+ * A record stays as it was written but for a few fields, which are atomic: the dead bit of its head, set
+ * when the index no longer points at it, its expiry, its note, and a large one's soft expiry. A value that
+ * is alone in its segments (RECORD_LARGE) begins here and goes on in the next segment; large.h says how
+ * long it is. */
 #pragma once
+#include "base/compiler.h"
 #include "nuthatch.h"
 #include "store/arena.h"
 #include <string.h>
@@ -21,7 +23,7 @@ enum record_trait {
     RECORD_NOTE = 1 << 7,         /* u32, its borrowers' */
     RECORD_TAGS = 1 << 8,         /* u32 count, u64 birth, u32 hashes: see tags.h */
     RECORD_NEGATIVE = 1 << 9,
-    RECORD_LARGE = 1 << 10, /* has FLAGS, COST, EXPIRES_WIDE and NOTE: they can change in place */
+    RECORD_LARGE = 1 << 10, /* has FLAGS, COST, EXPIRES_WIDE, STALE and NOTE: they can change in place */
     RECORD_TRAITS = (1 << 12) - 1,
 };
 
@@ -175,7 +177,14 @@ static inline int64_t record_expires_at_ms(const struct record *record, uint32_t
 /* 0: no soft expiry. */
 static inline int64_t record_stale_at_ms(const struct record *record, uint32_t traits)
 {
-    return traits & RECORD_STALE ? (int64_t)record_u64(record, record_offset(traits, RECORD_STALE)) : 0;
+    uint32_t offset = record_offset(traits, RECORD_STALE);
+
+    if (LIKELY(!(traits & RECORD_STALE)))
+        return 0;
+    if (traits & RECORD_LARGE)
+        return atomic_load_explicit((const _Atomic int64_t *)(const void *)(record->data + offset),
+                                    memory_order_relaxed);
+    return (int64_t)record_u64(record, offset);
 }
 
 static inline uint32_t record_flags(const struct record *record, uint32_t traits)
@@ -220,6 +229,9 @@ unsigned char *record_write(const struct record_plan *plan, void *at, const stru
 
 /* True if the record could be given another expiry where it lies; it is then done. */
 bool record_touch(struct record *record, struct segment *segment, int64_t now_ms, int64_t expires_at_ms);
+
+/* Gives a large record, with its chain locked, another soft expiry; 0: none. */
+void record_set_stale(struct record *record, int64_t stale_at_ms);
 
 /* Marks a record that the index no longer points at. */
 void record_kill(struct record *record);

@@ -7,7 +7,7 @@
 enum { RUN_MS = 900, KEYS = 64 };
 
 /* How the store is told that a key's truth has changed. */
-enum telling { BY_DELETE, BY_PUT, BY_TAG, BY_SOFT_TAG, BY_CLEAR, BY_TOUCH, TELLINGS };
+enum telling { BY_DELETE, BY_PUT, BY_TAG, BY_SOFT_TAG, BY_CLEAR, BY_TOUCH, BY_STALE, TELLINGS };
 
 struct truth {
     _Atomic uint64_t numbers[KEYS];
@@ -57,6 +57,7 @@ static void *run_changer(void *context)
             if (result == NH_MISSING)
                 result = nh_delete(store, now_ms, key);
             break;
+        case BY_STALE: result = nh_make_stale(store, now_ms, key); break;
         case TELLINGS: break;
         }
         MUST(result == NH_OK || result == NH_MISSING);
@@ -115,7 +116,8 @@ static void *run_reader(void *context)
         if (fetched <= NH_FETCH_STALE_LEASE) {
             MUST(value.bytes.size == sizeof found);
             memcpy(&found, value.bytes.data, sizeof found);
-            MUST(found >= floor || (fetched >= NH_FETCH_STALE && truth->telling == BY_SOFT_TAG));
+            MUST(found >= floor || (fetched >= NH_FETCH_STALE &&
+                                    (truth->telling == BY_SOFT_TAG || truth->telling == BY_STALE)));
             nh_release(store, &value);
         }
         if (fetched == NH_FETCH_STALE_LEASE || fetched == NH_FETCH_MISS_LEASE)
@@ -170,6 +172,12 @@ TEST(after_a_clear_no_fill_brings_back_what_was_before) { run(BY_CLEAR, false); 
 
 TEST(after_a_touch_that_deletes_no_fill_brings_back_what_was_before) { run(BY_TOUCH, false); }
 
+TEST(after_a_value_was_made_stale_no_fill_makes_fresh_what_was_before)
+{
+    run(BY_STALE, false);
+    run(BY_STALE, true);
+}
+
 TEST(nor_does_it_in_a_store_that_must_evict)
 {
     run(BY_DELETE, true);
@@ -196,5 +204,6 @@ RUN_TESTS(TEST_ROW(after_a_delete_no_fill_brings_back_what_was_before),
           TEST_ROW(after_a_soft_purge_no_fill_makes_fresh_what_was_before),
           TEST_ROW(after_a_clear_no_fill_brings_back_what_was_before),
           TEST_ROW(after_a_touch_that_deletes_no_fill_brings_back_what_was_before),
+          TEST_ROW(after_a_value_was_made_stale_no_fill_makes_fresh_what_was_before),
           TEST_ROW(nor_does_it_in_a_store_that_must_evict),
           TEST_ROW(no_two_threads_hold_a_lease_on_one_key))

@@ -569,6 +569,33 @@ static void step_delete(struct world *world, nh_key key, struct item *item)
     drop(world, item, LOST);
 }
 
+static void step_make_stale(struct world *world, nh_key key, struct item *item)
+{
+    nh_result result = nh_make_stale(world->store, world->now_ms, key);
+    nh_value value;
+
+    if (is_full(world, result))
+        return;
+    was_evicted(world, item, result == NH_MISSING);
+    MUST(result == (is_visible(item) ? NH_OK : NH_MISSING));
+    end_lease(item);
+    if (!is_visible(item)) {
+        item->was_purged_softly = true; /* if it is negative */
+        return;
+    }
+    /* What it has as its soft expiry, the store says. */
+    result = nh_borrow(world->store, world->now_ms, key, &value);
+    if (is_not_lent(world, item, result)) {
+        item->was_purged_softly = true;
+        return;
+    }
+    MUST(result == NH_OK);
+    MUST(value.stale_at_ms != 0 && value.stale_at_ms < world->now_ms);
+    item->stale_at_ms = value.stale_at_ms;
+    expect_same(world, item, &value);
+    nh_release(world->store, &value);
+}
+
 /* ---- reading -------------------------------------------------------------------------------------- */
 
 static void step_hold(struct world *world, nh_key key, struct item *item)
@@ -1133,6 +1160,7 @@ static void step_one(struct world *world, unsigned what)
     case 45 ... 57: step_fetch(world, key, item); break;
     case 58 ... 65: step_fill(world, key, item); break;
     case 66 ... 67: step_give_up(world, key, item); break;
+    case 68 ... 70: step_make_stale(world, key, item); break;
     }
 }
 

@@ -209,8 +209,9 @@ TEST(words_that_are_not_understood_change_nothing)
         {"nh.purge prefix ''", "-ERR syntax error\r\n"},
         {"nh.purge tag ''", "-ERR a tag must not be empty\r\n"},
         {"nh.purge all k", "-ERR syntax error\r\n"},
-        {"nh.purge key k soft", "-ERR SOFT goes with TAG only\r\n"},
-        {"nh.purge prefix k SOFT", "-ERR SOFT goes with TAG only\r\n"},
+        {"nh.purge prefix a b soft", "-ERR syntax error\r\n"},
+        {"nh.purge prefix '' soft", "-ERR syntax error\r\n"},
+        {"nh.purge key k soft", ":0\r\n"},
         {"exists k", ":0\r\n"},
     };
     struct fixture fixture;
@@ -250,6 +251,47 @@ TEST(a_purge_takes_what_carries_the_tag_or_begins_so_or_is_named)
     expect(talk, "dbsize", ":3\r\n");
     expect(talk, "select 1", "+OK\r\n");
     expect(talk, "exists user:1", ":1\r\n");
+    teardown(&fixture);
+}
+
+TEST(a_soft_purge_by_key_or_prefix_makes_stale_what_keeps_all_else)
+{
+    struct fixture fixture;
+    struct talk *talk = &fixture.talk;
+    char lease[32], version[32];
+
+    setup(&fixture);
+    expect(talk, "nh.set page:1 one px 5000 flags 7 tags 1 t", "+OK\r\n");
+    expect(talk, "nh.set page:2 two", "+OK\r\n");
+    expect(talk, "nh.set page:3 none negative", "+OK\r\n");
+    expect(talk, "set other three", "+OK\r\n");
+    get(talk, "nh.get page:1", "hit", "one", lease);
+    snprintf(version, sizeof version, "%.*s", BYTES_PRINTF(talk_field(talk, "version")));
+    expect(talk, "nh.purge prefix page: soft", ":2\r\n");
+    expect(talk, "nh.purge prefix page: SOFT", ":2\r\n");
+    expect(talk, "mget page:1 page:2 page:3", "*3\r\n$3\r\none\r\n$3\r\ntwo\r\n$-1\r\n");
+    expect(talk, "pttl page:1", ":5000\r\n");
+    EXPECT_EQ(get(talk, "nh.get page:1 lease", "stale", "one", lease), true);
+    EXPECT_EQ(talk_number(talk, "flags"), 7);
+    EXPECT_EQ(talk_number(talk, "soft_ttl_ms"), 0);
+    EXPECT_TEXT(talk_field(talk, "version"), bytes_of_text(version));
+    EXPECT_EQ(get(talk, "nh.get page:3 lease", "stale", "none", lease), true);
+    get(talk, "nh.get other lease", "hit", "three", lease);
+
+    /* What was computed before the purge does not make it fresh; what is computed after it does. */
+    EXPECT_EQ(get(talk, "nh.get page:2 lease", "stale", "two", lease), true);
+    expect(talk, "nh.purge key page:2 nothing soft", ":1\r\n");
+    expect(talk, with("nh.fill page:2", lease, "old"), "$-1\r\n");
+    EXPECT_EQ(get(talk, "nh.get page:2 lease", "stale", "two", lease), true);
+    expect(talk, with("nh.fill page:2", lease, "new"), "+OK\r\n");
+    get(talk, "nh.get page:2 lease", "hit", "new", lease);
+
+    /* Its tags stay, and a last word that is no key of several may be the one key. */
+    expect(talk, "nh.purge tag t", "+OK\r\n");
+    expect(talk, "exists page:1", ":0\r\n");
+    expect(talk, "set soft 1", "+OK\r\n");
+    expect(talk, "nh.purge key soft", ":1\r\n");
+    expect(talk, "exists soft", ":0\r\n");
     teardown(&fixture);
 }
 
@@ -391,6 +433,7 @@ RUN_TESTS(TEST_ROW(one_of_those_who_miss_gets_the_lease_and_the_others_wait_unti
           TEST_ROW(early_asks_one_to_compute_before_the_value_is_stale),
           TEST_ROW(a_negative_entry_is_a_hit_of_nh_get_and_no_key_to_others),
           TEST_ROW(conditions_of_nh_set), TEST_ROW(words_that_are_not_understood_change_nothing),
+          TEST_ROW(a_soft_purge_by_key_or_prefix_makes_stale_what_keeps_all_else),
           TEST_ROW(a_purge_takes_what_carries_the_tag_or_begins_so_or_is_named),
           TEST_ROW(a_lock_is_let_go_or_prolonged_only_by_who_holds_it),
           TEST_ROW(what_is_meant_for_one_value_never_meets_the_next),

@@ -1,5 +1,7 @@
-/* kv_nh_purge.c — NH.PURGE: values dropped by tag, by the beginning of their key, or by key. */
+/* kv_nh_purge.c — NH.PURGE: values dropped, or made stale (SOFT), by tag, by the beginning of their key, or
+ * by key. */
 #include "engine/kv/kv_change.h"
+#include "engine/kv/kv_purge.h"
 
 static void purge_tags(const struct kv_call *call, bool is_soft)
 {
@@ -20,20 +22,29 @@ static void purge_tags(const struct kv_call *call, bool is_soft)
     reply_kind(call->reply, OUTCOME_ok);
 }
 
-static bool delete_key(const struct kv_call *call, nh_key key)
+/* Counts the key if it was there. False, with an error said, if there is no room to make it stale. */
+static bool purge_key(const struct kv_call *call, nh_key key, bool is_soft, int64_t *count)
 {
-    if (nh_delete(call->kv->store, call->now.mono_ms, key) != NH_OK)
+    nh_result result = is_soft ? nh_make_stale(call->kv->store, call->now.mono_ms, key)
+                               : nh_delete(call->kv->store, call->now.mono_ms, key);
+
+    if (result == NH_OK) {
+        *count += 1;
+        kv_changed(call, key, is_soft ? KV_EVENT_set : KV_EVENT_del);
+    } else if (result == NH_FULL) {
+        kv_refused(call, result);
         return false;
-    kv_changed(call, key, KV_EVENT_del);
+    }
     return true;
 }
 
-static void purge_keys(const struct kv_call *call)
+static void purge_keys(const struct kv_call *call, bool is_soft)
 {
     int64_t count = 0;
 
-    for (uint32_t i = 2; i < call->argument_count; i++)
-        count += delete_key(call, kv_key(call, i));
+    for (uint32_t i = 2; i < call->argument_count - is_soft; i++)
+        if (!purge_key(call, kv_key(call, i), is_soft, &count))
+            return;
     reply_integer(call->reply, count);
 }
 
@@ -67,54 +78,54 @@ static nh_result collect(const struct kv_call *call, struct bytes prefix, uint64
     return keys->failed || result == NH_NO_MEMORY ? NH_NO_MEMORY : NH_OK;
 }
 
-static int64_t delete_keys(const struct kv_call *call, struct bytes keys)
+/* False if an error was said. */
+static bool purge_collected(const struct kv_call *call, struct bytes keys, bool is_soft, int64_t *count)
 {
-    int64_t count = 0;
     size_t size;
 
     while (keys.size > 0) {
         memcpy(&size, keys.data, sizeof size);
         keys = bytes_after(keys, sizeof size);
-        count += delete_key(call, (nh_key){keys.data, size, kv_space(call)});
+        if (!purge_key(call, (nh_key){keys.data, size, kv_space(call)}, is_soft, count))
+            return false;
         keys = bytes_after(keys, size);
     }
-    return count;
+    return true;
 }
 
 /* Batch by batch, for nothing may be written while the walk lends. */
-static void purge_prefix(const struct kv_call *call)
+static void purge_prefix(const struct kv_call *call, bool is_soft)
 {
     struct buffer keys = {0};
     uint64_t position = 0;
     int64_t count = 0;
-    nh_result result;
+    bool goes_on;
 
     do {
+        nh_result result;
         buffer_clear(&keys);
         result = collect(call, call->arguments[2], &position, &keys);
-        if (result == NH_OK)
-            count += delete_keys(call, buffer_bytes(&keys));
-    } while (result == NH_OK && position != 0);
+        if (result != NH_OK)
+            kv_refused(call, result);
+        goes_on = result == NH_OK && purge_collected(call, buffer_bytes(&keys), is_soft, &count);
+    } while (goes_on && position != 0);
     buffer_fini(&keys);
-    if (result == NH_OK)
+    if (goes_on)
         reply_integer(call->reply, count);
-    else
-        kv_refused(call, result);
 }
 
 void kv_nh_purge(const struct kv_call *call)
 {
     uint32_t last = call->argument_count - 1;
-    bool is_soft = last > 2 && kv_argument_is(call, last, BYTES("soft"));
+    bool is_soft = kv_purge_is_soft(call->arguments, call->argument_count);
 
-    if (is_soft && !kv_argument_is(call, 1, BYTES("tag"))) {
-        kv_error(call, "ERR SOFT goes with TAG only"); /* rather than drop what was to be served */
-    } else if (kv_argument_is(call, 1, BYTES("tag"))) {
+    if (kv_argument_is(call, 1, BYTES("tag"))) {
         purge_tags(call, is_soft);
     } else if (kv_argument_is(call, 1, BYTES("key"))) {
-        purge_keys(call);
-    } else if (kv_argument_is(call, 1, BYTES("prefix")) && last == 2 && call->arguments[2].size > 0) {
-        purge_prefix(call);
+        purge_keys(call, is_soft);
+    } else if (kv_argument_is(call, 1, BYTES("prefix")) && last - is_soft == 2 &&
+               call->arguments[2].size > 0) {
+        purge_prefix(call, is_soft);
     } else {
         kv_syntax_error(call);
     }

@@ -2,6 +2,7 @@
  */
 #include "base/compiler.h"
 #include "base/glob.h"
+#include "engine/kv/kv_purge.h"
 #include "engine/kv/kv_user.h"
 
 enum { NONE = 0, READ = KV_ACCESS_READ, WRITE = KV_ACCESS_WRITE, BOTH = KV_ACCESS_BOTH, NO_KEY = 4 };
@@ -68,14 +69,15 @@ static void find_access(enum command_id id, const struct bytes *arguments, uint3
     }
 }
 
-/* NH.PURGE KEY key … drops those keys; by a tag or a prefix it drops whatever bears it, which is for who
- * may write every key. */
+/* NH.PURGE KEY key … is about those keys; by a tag or a prefix it is about whatever bears it, which is for
+ * who may write every key. */
 static enum kv_denial ask_purge(const struct kv_user *user, const struct bytes *arguments,
                                 uint32_t argument_count, struct bytes *object)
 {
     bool is_by_key = bytes_equal_nocase(arguments[1], BYTES("key"));
+    uint32_t end = argument_count - kv_purge_is_soft(arguments, argument_count);
 
-    for (uint32_t at = 2; at < argument_count; at++) {
+    for (uint32_t at = 2; at < end; at++) {
         if (is_by_key && may_use_key(user, arguments[at], KV_ACCESS_WRITE))
             continue;
         *object = arguments[at];
