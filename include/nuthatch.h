@@ -143,6 +143,10 @@ NH_API nh_result nh_borrow(nh_store *store, int64_t now_ms, nh_key key, nh_value
  * before any call that writes. While it is held no memory at all can be reused. `version` is 0. */
 NH_API nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
 
+/* The same, but no use of the key: when memory is full it may be evicted as if nobody had asked. */
+NH_API nh_result nh_borrow_unnoticed(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
+NH_API nh_result nh_peek_unnoticed(nh_store *store, int64_t now_ms, nh_key key, nh_value *value);
+
 NH_API void nh_release(nh_store *store, nh_value *value);
 
 /* The bytes of a lent value from `offset` on, as far as they lie in one piece. NH_OK with `*piece`;

@@ -60,6 +60,7 @@ struct session {
     bool is_killed;
     bool is_monitor;
     bool is_never_evicted; /* CLIENT NO-EVICT */
+    bool is_unnoticed;     /* CLIENT NO-TOUCH: its reads are no uses of the keys */
     /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on. */
     bool is_held;
     int64_t held_until_ms;

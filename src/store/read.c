@@ -240,8 +240,9 @@ static nh_result use_and_lend(nh_store *store, int64_t now_ms, struct found *fou
     return slot_location(found->slot) == location ? lend(store, now_ms, found, value) : NH_CHANGED;
 }
 
-/* Finds a key and lends its value. Inside the epoch. */
-static nh_result find_and_lend(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, nh_value *value)
+/* Finds a key and lends its value; if `is_use`, that is one of the key. Inside the epoch. */
+static nh_result find_and_lend(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, bool is_use,
+                               nh_value *value)
 {
     nh_result result = NH_CHANGED;
 
@@ -249,7 +250,7 @@ static nh_result find_and_lend(nh_store *store, int64_t now_ms, uint64_t hash, n
         struct found found = look_up(store, now_ms, hash, key, false);
         if (found.record == NULL)
             return NH_MISSING;
-        result = use_and_lend(store, now_ms, &found, value);
+        result = is_use ? use_and_lend(store, now_ms, &found, value) : lend(store, now_ms, &found, value);
     }
     return result;
 }
@@ -260,11 +261,19 @@ void read_counts(nh_store *store, nh_key key, uint64_t value_bytes, bool is_hit,
                value_bytes, is_hit, is_stale);
 }
 
-static nh_result borrow(nh_store *store, int64_t now_ms, uint64_t hash, nh_key key, nh_value *value)
+static nh_result borrow(nh_store *store, int64_t now_ms, nh_key key, bool is_use, nh_value *value)
 {
-    _Atomic uint32_t *inside = epoch_enter(&store->epoch);
-    nh_result result = find_and_lend(store, now_ms, hash, key, value);
+    nh_result result = key_check(store, key);
+    _Atomic uint32_t *inside;
+    uint64_t hash;
 
+    if (value == NULL)
+        return NH_INVALID;
+    if (result != NH_OK)
+        return result;
+    hash = key_hash(store->hash_seed, key);
+    inside = epoch_enter(&store->epoch);
+    result = find_and_lend(store, now_ms, hash, key, is_use, value);
     epoch_leave(inside);
     count_read(store, inside, hash, key, result == NH_OK ? value->size : 0, result != NH_MISSING,
                result == NH_OK && (value->traits & NH_VALUE_STALE));
@@ -292,14 +301,15 @@ nh_result borrow_with_plan(nh_store *store, int64_t now_ms, nh_key key, nh_value
 
 nh_result nh_borrow(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
 {
-    nh_result result = key_check(store, key);
-
-    if (value == NULL)
-        return NH_INVALID;
-    return result == NH_OK ? borrow(store, now_ms, key_hash(store->hash_seed, key), key, value) : result;
+    return borrow(store, now_ms, key, true, value);
 }
 
-nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
+nh_result nh_borrow_unnoticed(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
+{
+    return borrow(store, now_ms, key, false, value);
+}
+
+ALWAYS_INLINE nh_result peek(nh_store *store, int64_t now_ms, nh_key key, bool is_use, nh_value *value)
 {
     nh_result result = key_check(store, key);
     _Atomic uint32_t *inside;
@@ -314,7 +324,8 @@ nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
     inside = epoch_enter(&store->epoch);
     found = look_up(store, now_ms, hash, key, false);
     if (found.record != NULL) {
-        found_use(&found);
+        if (is_use)
+            found_use(&found);
         lend_inside(store, now_ms, found.record, inside, value);
     } else {
         result = NH_MISSING;
@@ -323,6 +334,16 @@ nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
     count_read(store, inside, hash, key, result == NH_OK ? value->size : 0, result == NH_OK,
                result == NH_OK && (value->traits & NH_VALUE_STALE));
     return result;
+}
+
+nh_result nh_peek(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
+{
+    return peek(store, now_ms, key, true, value);
+}
+
+nh_result nh_peek_unnoticed(nh_store *store, int64_t now_ms, nh_key key, nh_value *value)
+{
+    return peek(store, now_ms, key, false, value);
 }
 
 /* Copies a value that lies in pieces; `*size` becomes how large it is. Inside the epoch. */

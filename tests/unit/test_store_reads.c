@@ -174,6 +174,48 @@ TEST(hits_and_misses_are_counted_once_by_every_call_that_reads)
         }
 }
 
+/* How many of some keys are still there after so many others that everything that is not used has to go. */
+static unsigned survivors(nh_result (*look)(nh_store *, int64_t, nh_key, nh_value *))
+{
+    enum { KEPT = 50, PASSING = 60000 };
+    nh_store *store = make_store(1 << 20);
+    char text[32], bytes[64] = {0};
+    unsigned count = 0;
+
+    for (unsigned n = 0; n < PASSING; n++) {
+        nh_value value;
+        EXPECT_EQ(nh_put(store, NOW, key_number(text, n), (nh_bytes){bytes, sizeof bytes}, NULL, NULL),
+                  NH_OK);
+        if (n >= KEPT && n % 16 == 0 &&
+            look(store, NOW, key_number(text, n / 16 % KEPT), &value) == NH_OK) {
+            EXPECT_EQ(value.size, sizeof bytes);
+            nh_release(store, &value);
+        }
+    }
+    for (unsigned n = 0; n < KEPT; n++)
+        count += is_there(store, NOW, key_number(text, n));
+    expect_nothing_lent(store);
+    nh_destroy(store);
+    return count;
+}
+
+TEST(what_is_looked_at_unnoticed_leaves_as_if_nobody_had_looked)
+{
+    nh_store *store = make_store(1 << 20);
+    nh_value value;
+
+    EXPECT(survivors(nh_peek) > 25);
+    EXPECT(survivors(nh_borrow) > 25);
+    EXPECT_EQ(survivors(nh_peek_unnoticed), 0);
+    EXPECT_EQ(survivors(nh_borrow_unnoticed), 0);
+
+    EXPECT_EQ(nh_peek_unnoticed(store, NOW, key_of("k"), &value), NH_MISSING);
+    EXPECT_EQ(nh_borrow_unnoticed(store, NOW, key_of("k"), &value), NH_MISSING);
+    EXPECT_EQ(nh_borrow_unnoticed(store, NOW, key_of("k"), NULL), NH_INVALID);
+    EXPECT_EQ(stats_of(store).misses, 2);
+    nh_destroy(store);
+}
+
 /* By whoever: a thread is not needed to see that the value does not ask. */
 TEST(a_value_is_released_after_its_key_was_written_a_thousand_times)
 {
@@ -201,4 +243,5 @@ RUN_TESTS(TEST_ROW(many_keys_at_once_are_answered_one_by_one),
           TEST_ROW(several_peeks_may_be_held_at_once_and_released_in_any_order),
           TEST_ROW(get_and_touch_lends_the_value_and_moves_its_end),
           TEST_ROW(hits_and_misses_are_counted_once_by_every_call_that_reads),
+          TEST_ROW(what_is_looked_at_unnoticed_leaves_as_if_nobody_had_looked),
           TEST_ROW(a_value_is_released_after_its_key_was_written_a_thousand_times))

@@ -49,14 +49,18 @@ static inline nh_result kv_count_read(const struct kv_call *call, nh_key key, nh
     return result;
 }
 
-/* nh_borrow and nh_peek, counted. */
+/* nh_borrow and nh_peek, counted; a use of the key unless CLIENT NO-TOUCH was said. */
 static inline nh_result kv_borrow(const struct kv_call *call, nh_key key, nh_value *value)
 {
-    return kv_count_read(call, key, nh_borrow(call->kv->store, call->now.mono_ms, key, value));
+    return kv_count_read(call, key,
+                         (UNLIKELY(call->session->is_unnoticed) ? nh_borrow_unnoticed : nh_borrow)(
+                             call->kv->store, call->now.mono_ms, key, value));
 }
 static inline nh_result kv_peek(const struct kv_call *call, nh_key key, nh_value *value)
 {
-    return kv_count_read(call, key, nh_peek(call->kv->store, call->now.mono_ms, key, value));
+    return kv_count_read(call, key,
+                         (UNLIKELY(call->session->is_unnoticed) ? nh_peek_unnoticed : nh_peek)(
+                             call->kv->store, call->now.mono_ms, key, value));
 }
 
 /* Runs a command that exists, has its arguments and has passed the guards. */

@@ -58,11 +58,12 @@ static void client_no_evict(const struct kv_call *call)
     reply_kind(call->reply, OUTCOME_ok);
 }
 
-/* Accepted, as libraries send it: a read counts as a use nevertheless. */
 static void client_no_touch(const struct kv_call *call)
 {
-    if (is_on_or_off(call))
-        reply_kind(call->reply, OUTCOME_ok);
+    if (!is_on_or_off(call))
+        return;
+    call->session->is_unnoticed = kv_argument_is(call, 2, BYTES("on"));
+    reply_kind(call->reply, OUTCOME_ok);
 }
 
 /* No command of a cache waits, so there is never one to wake. */
@@ -138,7 +139,7 @@ static void client_help(const struct kv_call *call)
         "NO-EVICT (ON|OFF)",
         "    Accepted; connections are not evicted.",
         "NO-TOUCH (ON|OFF)",
-        "    Accepted; reading a key counts as a use.",
+        "    Have reads of the current connection count as no uses of the keys.",
         "REPLY (ON|OFF|SKIP)",
         "    Control the replies sent to the current connection.",
         "SETINFO (LIB-NAME|LIB-VER) <value>",

@@ -40,6 +40,7 @@ void kv_reset(const struct kv_call *call)
     session->database = 0;
     session->resp_version = 2;
     session->silence = SILENCE_NONE;
+    session->is_never_evicted = session->is_unnoticed = false;
     session->name[0] = '\0';
     kv_greet(call->kv, session);
     say_text(call, BYTES("RESET"));

@@ -31,8 +31,15 @@ void kv_exists(const struct kv_call *call)
     reply_integer(call->reply, count);
 }
 
-/* To look a key up is to use it. */
-void kv_touch(const struct kv_call *call) { kv_exists(call); }
+/* To look a key up is to use it, here also after CLIENT NO-TOUCH. */
+void kv_touch(const struct kv_call *call)
+{
+    bool was_unnoticed = call->session->is_unnoticed;
+
+    call->session->is_unnoticed = false;
+    kv_exists(call);
+    call->session->is_unnoticed = was_unnoticed;
+}
 
 void kv_type(const struct kv_call *call)
 {

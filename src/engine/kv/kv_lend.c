@@ -34,7 +34,8 @@ static bool lend(const struct kv_call *call, nh_key key, struct outcome *outcome
 
     if (lent == NULL)
         return false;
-    if (nh_borrow(call->kv->store, call->now.mono_ms, key, &lent->value) == NH_OK) {
+    /* No second use of the key by the same command. */
+    if (nh_borrow_unnoticed(call->kv->store, call->now.mono_ms, key, &lent->value) == NH_OK) {
         lent->loan = (struct loan){lent->value.size, piece, release};
         lent->store = call->kv->store;
         if (outcome->kind != OUTCOME_value) { /* another one may have come meanwhile */
