@@ -5,6 +5,8 @@
 #include "base/buffer.h"
 #include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_care.h"
+#include "engine/kv/kv_category.h"
+#include "engine/kv/kv_redact.h"
 #include <stdlib.h>
 
 struct sight {
@@ -60,17 +62,6 @@ static void append_quoted(struct buffer *line, struct bytes bytes)
     buffer_append_byte(line, '"');
 }
 
-/* Whether argument `index` is a password, or tells whose. */
-static bool is_secret(const struct kv_call *call, uint32_t index)
-{
-    if (call->id == COMMAND_auth)
-        return index > 0;
-    if (call->id == COMMAND_hello)
-        return index >= 3 && (kv_argument_is(call, index - 1, BYTES("auth")) ||
-                              (index >= 4 && kv_argument_is(call, index - 2, BYTES("auth"))));
-    return false;
-}
-
 static void append_line(struct buffer *line, const struct kv_call *call)
 {
     /* The moment is that of the loop's turn: its last three digits are 0. */
@@ -78,31 +69,19 @@ static void append_line(struct buffer *line, const struct kv_call *call)
                          (int)(call->now.wall_ms % 1000) * 1000, call->session->database,
                          call->session->peer);
     for (uint32_t i = 0; i < call->argument_count; i++) {
-        if (is_secret(call, i))
+        if (kv_is_secret(call, i))
             buffer_append_literal(line, " \"(redacted)\"");
         else
             append_quoted(line, call->arguments[i]);
     }
 }
 
-/* What only administrators do is not for everybody's eyes, as in Redis. */
+/* What only administrators do is not for everybody's eyes, as in Redis; of containers, some subcommands. */
 static bool is_of_administration(const struct kv_call *call)
 {
-    static const struct {
-        enum command_id id;
-        struct bytes word;
-    } kinds[] = {
-        {COMMAND_client, BYTES_INIT("list")},     {COMMAND_client, BYTES_INIT("kill")},
-        {COMMAND_client, BYTES_INIT("pause")},    {COMMAND_client, BYTES_INIT("unpause")},
-        {COMMAND_client, BYTES_INIT("no-evict")}, {COMMAND_client, BYTES_INIT("unblock")},
-    };
+    unsigned permission = kv_permission_of(call->id, call->arguments, call->argument_count);
 
-    if (call->id != COMMAND_client || call->argument_count < 2)
-        return false;
-    for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        if (kinds[i].id == call->id && kv_argument_is(call, 1, kinds[i].word))
-            return true;
-    return false;
+    return permission != (unsigned)call->id && (kv_categories(permission) >> KV_CATEGORY_admin & 1) != 0;
 }
 
 void kv_monitor_show(const struct kv_call *call)
@@ -135,6 +114,10 @@ void kv_monitor(const struct kv_call *call)
     struct kv *kv = call->kv;
     struct session *session = call->session;
 
+    if (session->transaction != NULL) { /* and EXEC is running it: its line would stand among the answers */
+        kv_error(call, "ERR MONITOR isn't allowed for DENY BLOCKING client");
+        return;
+    }
     reply_kind(call->reply, OUTCOME_ok);
     if (session->is_monitor)
         return;

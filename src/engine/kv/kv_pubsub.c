@@ -60,7 +60,15 @@ static void unsubscribe(const struct kv_call *call, enum kv_topic_kind kind)
 
 void kv_subscribe(const struct kv_call *call) { subscribe(call, KV_TOPIC_CHANNEL); }
 void kv_psubscribe(const struct kv_call *call) { subscribe(call, KV_TOPIC_PATTERN); }
-void kv_ssubscribe(const struct kv_call *call) { subscribe(call, KV_TOPIC_SHARD); }
+
+/* Redis lets EXEC run the two above, for the sake of old clients, and not this one. */
+void kv_ssubscribe(const struct kv_call *call)
+{
+    if (call->session->transaction != NULL)
+        kv_error(call, "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+    else
+        subscribe(call, KV_TOPIC_SHARD);
+}
 
 void kv_unsubscribe(const struct kv_call *call) { unsubscribe(call, KV_TOPIC_CHANNEL); }
 void kv_punsubscribe(const struct kv_call *call) { unsubscribe(call, KV_TOPIC_PATTERN); }

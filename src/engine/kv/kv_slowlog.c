@@ -4,6 +4,7 @@
 #include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_call.h"
 #include "engine/kv/kv_care.h"
+#include "engine/kv/kv_redact.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,21 +67,12 @@ static void append_argument(struct buffer *text, struct bytes argument)
     buffer_append_format(text, "... (%zu more bytes)", argument.size - ARGUMENT_BYTES_MAX);
 }
 
-static bool is_secret(const struct kv_call *call)
-{
-    return call->id == COMMAND_auth || call->id == COMMAND_hello ||
-           strcmp(command_row(call->id)->name, "config") == 0 ||
-           strcmp(command_row(call->id)->name, "acl") == 0;
-}
-
 static void copy_arguments(struct entry *entry, const struct kv_call *call)
 {
     uint32_t shown = call->argument_count <= ARGUMENTS_MAX ? call->argument_count : ARGUMENTS_MAX - 1;
 
     for (uint32_t i = 0; i < shown; i++) {
-        if (is_secret(call) && i > 1)
-            buffer_append_literal(&entry->text, "(redacted)");
-        else if (call->id == COMMAND_auth && i == 1)
+        if (kv_is_secret(call, i))
             buffer_append_literal(&entry->text, "(redacted)");
         else
             append_argument(&entry->text, call->arguments[i]);
