@@ -56,6 +56,9 @@ TEST(rules_come_to_what_redis_says_of_them)
         {"+client -client|kill", "user u off resetchannels -@all +client -client|kill"},
         {"+select|0", "user u off resetchannels -@all +select|0"},
         {"+select|0 +select", "user u off resetchannels -@all +select"},
+        {"+LPUSH -@list +xgroup|Create -eval +lpush",
+         "user u off resetchannels -@all -@list +xgroup|create -eval +lpush"},
+        {"allcommands -lpush -lpush|x +lpush", "user u off resetchannels +@all +lpush"},
         {"nopass >a", "user u off #ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb "
                       "resetchannels -@all"},
         {">a >a <a", "user u off resetchannels -@all"},
@@ -95,6 +98,11 @@ TEST(a_rule_that_is_none_is_refused)
         "!abc",
         "<unknown",
         "+config|get|maxmemory",
+        "+lpush|",
+        "+xgroup|create|a",
+        "+eval|a b",
+        "+select|0 1",
+        "+lpus",
         "-client|",
         "+|",
         "|",
@@ -243,7 +251,7 @@ static void append_random_rule(struct buffer *rule)
         "client",   "|id",       "|kill",  "config",     "|",         "(",          ")",      ">",
         "<",        "#",         "!",      "on",         "off",       "reset",      "*",      "?",
         "[a-",      "\\",        "nopass", "allkeys",    "resetkeys", "nocommands", "select", "|0",
-        "flushall", "dangerous", "fast",   "connection",
+        "flushall", "dangerous", "fast",   "connection", "lpush",     "eval",       "list",   "xgroup",
     };
     uint32_t count = random_below(6);
 

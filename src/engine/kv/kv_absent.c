@@ -27,13 +27,25 @@ static const struct {
 #undef ABSENT
 };
 
+/* Its row, or COUNT_OF(absent). */
+static size_t find(struct bytes name)
+{
+    size_t i = 0;
+
+    while (i < COUNT_OF(absent) && !bytes_equal_nocase(name, bytes_of_text(absent[i].name)))
+        i++;
+    return i;
+}
+
+bool kv_is_absent(struct bytes name) { return find(name) < COUNT_OF(absent); }
+
 bool kv_say_absent(const struct kv_call *call)
 {
-    for (size_t i = 0; i < COUNT_OF(absent); i++)
-        if (kv_argument_is(call, 0, bytes_of_text(absent[i].name))) {
-            kv_error(call, "ERR '%s' is not a command of this server: %s", absent[i].name,
-                     texts[absent[i].absence]);
-            return true;
-        }
-    return false;
+    size_t i = find(call->arguments[0]);
+
+    if (i == COUNT_OF(absent))
+        return false;
+    kv_error(call, "ERR '%s' is not a command of this server: %s", absent[i].name,
+             texts[absent[i].absence]);
+    return true;
 }

@@ -5,3 +5,6 @@
 
 /* Says it, if argument 0 names one. False: it names nothing in Redis either. */
 bool kv_say_absent(const struct kv_call *call);
+
+/* Whether it is one's name, in any case. */
+bool kv_is_absent(struct bytes name);

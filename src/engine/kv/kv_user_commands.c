@@ -3,6 +3,7 @@
  * They are kept as they were given, so that a category stays a category when a newer version knows more
  * commands. What a later rule has made void is dropped: one of the same command or category, and all of
  * them by "allcommands" and "nocommands". */
+#include "engine/kv/kv_absent.h"
 #include "engine/kv/kv_user_rule.h"
 
 static const char no_memory[] = "out of memory";
@@ -121,6 +122,20 @@ static bool is_permitted_already(const struct kv_user *user, bool is_permitted, 
     return true;
 }
 
+/* What is wrong with a rule's part behind the bar, or null. One with a blank in it would be several words
+ * in the file of users. */
+static const char *check_part(struct bytes part)
+{
+    if (part.size == 0)
+        return syntax;
+    for (size_t i = 0; i < part.size; i++)
+        if (part.data[i] == '\0' || strchr(" \t\n\v\f\r", part.data[i]) != NULL)
+            return syntax;
+    if (memchr(part.data, '|', part.size) != NULL)
+        return "Allowing first-arg of a subcommand is not supported";
+    return NULL;
+}
+
 static const char *apply_first_argument(struct kv_user *user, struct bytes command, struct bytes argument,
                                         struct bytes lower)
 {
@@ -139,12 +154,10 @@ static const char *apply_part(struct kv_user *user, bool is_permitted, struct by
                               struct bytes part, struct bytes lower)
 {
     unsigned subcommand = kv_subcommand_find(command, part);
-    const char *wrong;
+    const char *wrong = check_part(part);
 
-    if (part.size == 0)
-        return syntax;
-    if (memchr(part.data, '|', part.size) != NULL)
-        return "Allowing first-arg of a subcommand is not supported";
+    if (wrong != NULL)
+        return wrong;
     if (subcommand == 0)
         return is_permitted ? apply_first_argument(user, command, part, lower) : unknown_command;
     if (kv_user_permits(user, subcommand) == is_permitted)
@@ -155,31 +168,45 @@ static const char *apply_part(struct kv_user *user, bool is_permitted, struct by
     return wrong;
 }
 
+/* A rule about a command of Redis that this server has not got: kept for what it says, so that a user's
+ * rules can be read from one server and given to the other. `rule` is in lower case. */
+static const char *keep_absent(struct kv_user *user, bool is_permitted, struct bytes rule,
+                               size_t command_bytes)
+{
+    const char *wrong = command_bytes < rule.size ? check_part(bytes_after(rule, command_bytes + 1)) : NULL;
+
+    return wrong != NULL ? wrong : keep_rule(user, is_permitted, rule);
+}
+
 const char *kv_rule_command(struct kv_user *user, bool is_permitted, struct bytes name)
 {
     const char *bar = name.size > 0 ? memchr(name.data, '|', name.size) : NULL;
     size_t command_bytes = bar != NULL ? (size_t)(bar - name.data) : name.size;
     struct bytes command = bytes_first(name, command_bytes);
+    bool is_known = permit_command(user, is_permitted, command, true);
+    bool is_absent = !is_known && kv_is_absent(command);
     struct buffer lower = {0};
     const char *wrong;
 
     /* A first argument keeps its case: it is no name. */
     for (size_t i = 0; i < name.size; i++)
-        buffer_append_byte(&lower, i < command_bytes || kv_is_container(command)
+        buffer_append_byte(&lower, i < command_bytes || kv_is_container(command) || is_absent
                                        ? byte_to_lower(name.data[i])
                                        : name.data[i]);
     if (lower.failed)
         wrong = no_memory;
+    else if (is_absent)
+        wrong = keep_absent(user, is_permitted, buffer_bytes(&lower), command_bytes);
     else if (bar != NULL)
         wrong = apply_part(user, is_permitted, command, bytes_after(name, command_bytes + 1),
                            buffer_bytes(&lower));
-    else if (!permit_command(user, is_permitted, name, true))
+    else if (!is_known)
         wrong = unknown_command;
     else if (is_permitted_already(user, is_permitted, name))
         wrong = NULL;
     else
         wrong = keep_rule(user, is_permitted, buffer_bytes(&lower));
-    if (wrong == NULL && bar == NULL)
+    if (wrong == NULL && bar == NULL && !is_absent)
         permit_command(user, is_permitted, name, false);
     buffer_fini(&lower);
     return wrong;
