@@ -191,6 +191,73 @@ class Admin(unittest.TestCase):
             self.assertIn("AUTH (redacted) (redacted)", words)
             self.assertNotIn("CLIENT LIST", words)
 
+    def test_passwords_are_shown_to_nobody(self):
+        """What a real Redis shows of the same commands."""
+        with self.client.monitor() as monitor:
+            c = self.client
+            c.slowlog_reset()
+            for words in ("ACL SETUSER mouse on >sesame ~*", "CONFIG SET requirepass sesame", "AUTH default sesame",
+                          "HELLO 2 AUTH default sesame SETNAME me", "CONFIG SET maxclients 9000 requirepass sesame",
+                          "CONFIG SETT requirepass sesame", "ACL SETUSE mouse >sesame", "CONFIG GET maxclients",
+                          "ACL WHOAMI", "CONFIG HELP", "HELLO 2 AUTH mouse sesame", "HELLO 2 AUTH default sesame"):
+                try:
+                    c.execute_command(*words.split())
+                except redis.ResponseError:
+                    pass
+            shown, slow = [], [row["command"].decode() for row in c.slowlog_get(20)]
+            c.execute_command("CONFIG", "SET", "requirepass", "")
+            c.execute_command("ACL", "DELUSER", "mouse")
+            c.echo("the end")
+            while not shown or shown[-1] != "ECHO the end":
+                shown.append(monitor.next_command()["command"])
+        self.assertNotIn("sesame", repr((shown, slow)))
+        self.assertEqual([line for line in shown if line.startswith(("ACL", "CONFIG", "HELLO"))],
+                         ["HELLO 2 AUTH (redacted) (redacted) SETNAME me", "CONFIG SETT (redacted) (redacted)",
+                          "ACL SETUSE (redacted) (redacted)", "ACL WHOAMI", "CONFIG HELP",
+                          "HELLO 2 AUTH (redacted) (redacted)", "HELLO 2 AUTH (redacted) (redacted)"])
+        for line in ("ACL SETUSER (redacted) (redacted) (redacted) (redacted)", "AUTH (redacted) (redacted)",
+                     "CONFIG SET requirepass (redacted)", "CONFIG SET maxclients 9000 requirepass (redacted)",
+                     "CONFIG GET maxclients"):
+            self.assertIn(line, slow)
+
+    def test_what_is_slow_is_set_while_the_server_runs(self):
+        c = self.client
+        pipeline = c.pipeline(transaction=False)  # one batch: what is set counts for what follows
+        for words in ("CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET", "ECHO 1",
+                      "CONFIG SET slowlog-log-slower-than 0 slowlog-max-len 3", "ECHO 2", "ECHO 3", "ECHO 4", "ECHO 5"):
+            pipeline.execute_command(*words.split())
+        pipeline.execute()
+        self.assertEqual([row["command"] for row in c.slowlog_get(9)], [b"ECHO 5", b"ECHO 4", b"ECHO 3"])
+        c.config_set("slowlog-max-len", 20)
+
+    def test_who_tracks_is_counted(self):
+        before = self.client.info()
+        clients = [connect(self.port) for _ in range(16)]
+        for i, s in enumerate(clients):
+            ask(s, "HELLO 3")
+            ask(s, f"CLIENT TRACKING ON BCAST PREFIX shared PREFIX of{i % 4}" if i % 2 else "CLIENT TRACKING ON")
+            ask(s, f"GET tracked{i % 3}")
+        after = self.client.info()
+        self.assertEqual([after[name] - before[name] for name in
+                          ("tracking_clients", "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes")],
+                         [16, 3, 8, 3])
+        for s in clients:
+            s.close()
+        end = time.monotonic() + 20
+        while self.client.info()["tracking_clients"] != before["tracking_clients"] and time.monotonic() < end:
+            time.sleep(0.02)
+        after = self.client.info()
+        self.assertEqual((after["tracking_clients"], after["tracking_total_prefixes"]),
+                         (before["tracking_clients"], before["tracking_total_prefixes"]))
+
+    def test_who_shall_not_touch_is_listed(self):
+        s = connect(self.port)
+        ask(s, "CLIENT NO-TOUCH ON")
+        self.assertIn(b" flags=T ", ask(s, "CLIENT INFO"))
+        ask(s, "RESET")
+        self.assertIn(b" flags=N ", ask(s, "CLIENT INFO"))
+        s.close()
+
     def test_a_monitor_that_does_not_read_is_cut(self):
         with Nuthatch("cache", "--memory", "16M", "--value-max", "64K", "--connection-buffer", "128K") as server:
             monitor = connect(server.port)

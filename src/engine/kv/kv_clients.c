@@ -118,7 +118,7 @@ static void append_command(struct buffer *text, const struct kv_call *call, cons
  * memory, too; an idle connection holds none. A memcached connection has `resp` 0. */
 static void append_line(struct buffer *text, const struct kv_call *call, const struct session *session)
 {
-    char flags[8];
+    char flags[16];
     size_t flag_count = 0;
 
     if (session->is_monitor)
@@ -136,6 +136,8 @@ static void append_line(struct buffer *text, const struct kv_call *call, const s
     }
     if (session->is_never_evicted)
         flags[flag_count++] = 'e';
+    if (session->is_unnoticed)
+        flags[flag_count++] = 'T';
     if (flag_count == 0)
         flags[flag_count++] = 'N';
     flags[flag_count] = '\0';
@@ -205,24 +207,23 @@ static bool fits(const struct filter *filter, const struct kv_call *call, const 
     return filter->user.data == NULL || bytes_equal(filter->user, kv_user_name(session));
 }
 
-/* All sessions at rest, until release. */
-static struct list *hold_sessions(const struct kv_call *call)
+struct list *kv_clients_hold(struct kv *kv)
 {
-    kv_go_alone(call->kv);
-    pthread_mutex_lock(&call->kv->hub->admin->clients.lock);
-    return &call->kv->hub->admin->clients.sessions;
+    kv_go_alone(kv);
+    pthread_mutex_lock(&kv->hub->admin->clients.lock);
+    return &kv->hub->admin->clients.sessions;
 }
 
-static void release_sessions(const struct kv_call *call)
+void kv_clients_release(struct kv *kv)
 {
-    pthread_mutex_unlock(&call->kv->hub->admin->clients.lock);
-    kv_go_together(call->kv);
+    pthread_mutex_unlock(&kv->hub->admin->clients.lock);
+    kv_go_together(kv);
 }
 
 /* The lines of those that fit. */
 static void append_lines(struct buffer *text, const struct kv_call *call, const struct filter *filter)
 {
-    struct list *sessions = hold_sessions(call);
+    struct list *sessions = kv_clients_hold(call->kv);
 
     for (struct list *at = sessions->next; at != sessions; at = at->next) {
         const struct session *session = CONTAINER_OF(at, struct session, in_clients);
@@ -231,7 +232,7 @@ static void append_lines(struct buffer *text, const struct kv_call *call, const 
         append_line(text, call, session);
         buffer_append_byte(text, '\n');
     }
-    release_sessions(call);
+    kv_clients_release(call->kv);
 }
 
 static bool parse_id(struct bytes text, uint64_t *id)
@@ -287,7 +288,7 @@ static void cut(struct session *session)
  * have finished what they are at. */
 static unsigned kill_sessions(const struct kv_call *call, const struct filter *filter)
 {
-    struct list *sessions = hold_sessions(call);
+    struct list *sessions = kv_clients_hold(call->kv);
     unsigned count = 0, other_count = 0;
 
     for (struct list *at = sessions->next; at != sessions; at = at->next) {
@@ -302,7 +303,7 @@ static unsigned kill_sessions(const struct kv_call *call, const struct filter *f
             other_count++;
         }
     }
-    release_sessions(call);
+    kv_clients_release(call->kv);
     if (other_count > 0)
         kv_clients_tell(call->kv, is_killed, cut);
     return count;

@@ -5,6 +5,10 @@
 void kv_clients_enter(struct kv *kv, struct session *session);
 void kv_clients_leave(struct kv *kv, struct session *session);
 
+/* All sessions, by their in_clients and the oldest first, at rest until kv_clients_release: goes alone. */
+struct list *kv_clients_hold(struct kv *kv);
+void kv_clients_release(struct kv *kv);
+
 /* Has `tell` called on every worker's thread for those of its sessions that `concerns` holds for; it is
  * asked there. Without memory for the letter a worker is not told: false. */
 bool kv_clients_tell(struct kv *kv, bool (*concerns)(const struct session *session),

@@ -4,11 +4,12 @@
 #include "base/number.h"
 #include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_acl_log.h"
+#include "engine/kv/kv_admin.h"
 #include "engine/kv/kv_notify.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum kind { FIXED, NUMBER, CALL };
+enum kind { FIXED, NUMBER, LIVE, CALL };
 
 struct row {
     const char *name;
@@ -19,6 +20,9 @@ struct row {
     enum kv_setting setting;
     bool can_be_set;
     int64_t low, high, unit;
+    /* LIVE, with low and high */
+    int64_t (*read)(const struct kv_hub *hub);
+    void (*write)(struct kv_hub *hub, int64_t number);
     /* CALL */
     void (*get)(const struct kv_call *call, struct buffer *text);
     /* Both append what is wrong to `why`; `check` changes nothing. A null `set`: it cannot be set. */
@@ -64,25 +68,6 @@ static void set_requirepass(const struct kv_call *call, struct bytes value, stru
         buffer_append_literal(why, "out of memory");
 }
 
-static void get_acllog_max_len(const struct kv_call *call, struct buffer *text)
-{
-    buffer_append_uint64(text, kv_acl_log_entries_max(call->kv->hub->acl->log));
-}
-
-static void check_acllog_max_len(struct bytes value, struct buffer *why)
-{
-    check_number(value, 0, INT32_MAX, why);
-}
-
-static void set_acllog_max_len(const struct kv_call *call, struct bytes value, struct buffer *why)
-{
-    int64_t number = 0;
-
-    (void)why;
-    int64_parse(value, &number);
-    kv_acl_log_set_entries_max(call->kv->hub->acl->log, (size_t)number);
-}
-
 static void get_notify_events(const struct kv_call *call, struct buffer *text)
 {
     char letters[KV_NOTIFY_TEXT_BYTES];
@@ -126,6 +111,55 @@ static void get_protected_mode(const struct kv_call *call, struct buffer *text)
     buffer_append(text, call->kv->hub->settings.is_protected ? BYTES("yes") : BYTES("no"));
 }
 
+/* ---- numbers by functions --------------------------------------------------------------------------- */
+
+static int64_t read_acllog_max_len(const struct kv_hub *hub)
+{
+    return (int64_t)kv_acl_log_entries_max(hub->acl->log);
+}
+
+static void write_acllog_max_len(struct kv_hub *hub, int64_t number)
+{
+    kv_acl_log_set_entries_max(hub->acl->log, (size_t)number);
+}
+
+static int64_t read_slowlog_slower_than(const struct kv_hub *hub)
+{
+    return atomic_load(&hub->admin->slowlog.slower_than_us);
+}
+
+static int64_t read_slowlog_max_len(const struct kv_hub *hub)
+{
+    return (int64_t)atomic_load(&hub->admin->slowlog.entry_count_max);
+}
+
+static void write_slowlog_slower_than(struct kv_hub *hub, int64_t number)
+{
+    kv_slowlog_set(hub, number, (uint64_t)read_slowlog_max_len(hub));
+}
+
+static void write_slowlog_max_len(struct kv_hub *hub, int64_t number)
+{
+    kv_slowlog_set(hub, read_slowlog_slower_than(hub), (uint64_t)number);
+}
+
+static int64_t read_latency_threshold(const struct kv_hub *hub)
+{
+    return atomic_load(&hub->admin->latency.threshold_ms);
+}
+
+static void write_latency_threshold(struct kv_hub *hub, int64_t number) { kv_latency_set(hub, number); }
+
+static int64_t read_tracking_keys_max(const struct kv_hub *hub)
+{
+    return (int64_t)atomic_load(&hub->tracking_keys_max);
+}
+
+static void write_tracking_keys_max(struct kv_hub *hub, int64_t number)
+{
+    atomic_store(&hub->tracking_keys_max, (uint64_t)number);
+}
+
 static const struct row rows[] = {
 #define CONFIG_FIXED(name_, value_, why_) {.name = name_, .kind = FIXED, .value = value_, .why = why_},
 #define CONFIG_NUMBER(name_, id, can_be_set_, low_, high_, unit_)                                          \
@@ -136,12 +170,15 @@ static const struct row rows[] = {
      .low = low_,                                                                                          \
      .high = high_,                                                                                        \
      .unit = unit_},
+#define CONFIG_LIVE(name_, id, low_, high_)                                                                \
+    {.name = name_, .kind = LIVE, .low = low_, .high = high_, .read = read_##id, .write = write_##id},
 #define CONFIG_TOLD(name_, id) {.name = name_, .kind = CALL, .get = get_##id},
 #define CONFIG_CALL(name_, id)                                                                             \
     {.name = name_, .kind = CALL, .get = get_##id, .check = check_##id, .set = set_##id},
 #include "tables/config_names.def"
 #undef CONFIG_FIXED
 #undef CONFIG_NUMBER
+#undef CONFIG_LIVE
 #undef CONFIG_TOLD
 #undef CONFIG_CALL
 };
@@ -163,6 +200,7 @@ static void get(const struct kv_call *call, const struct row *row, struct buffer
         buffer_append_int64(text, (kv_setting(&call->kv->hub->settings, row->setting) + row->unit - 1) /
                                       row->unit);
         return;
+    case LIVE: buffer_append_int64(text, row->read(call->kv->hub)); return;
     case CALL: row->get(call, text); return;
     }
     UNREACHABLE();
@@ -230,6 +268,7 @@ static void check(const struct row *row, struct bytes value, struct buffer *why)
         else
             check_number(value, row->low, row->high, why);
         return;
+    case LIVE: check_number(value, row->low, row->high, why); return;
     case CALL:
         if (row->set == NULL)
             buffer_append(why, immutable);
@@ -246,6 +285,8 @@ static void set(const struct kv_call *call, const struct row *row, struct bytes 
 
     if (row->kind == NUMBER && int64_parse(value, &number))
         kv_set_setting(&call->kv->hub->settings, row->setting, number * row->unit);
+    else if (row->kind == LIVE && int64_parse(value, &number))
+        row->write(call->kv->hub, number);
     else if (row->kind == CALL)
         row->set(call, value, why);
 }
@@ -300,6 +341,8 @@ static void config_set(const struct kv_call *call)
         if (!is_settled(call, i, &why))
             return;
     }
+    /* What is to be timed from now on is so in this batch already. */
+    call->kv->care |= atomic_load_explicit(&call->kv->hub->care, memory_order_relaxed);
     reply_kind(call->reply, OUTCOME_ok);
 }
 

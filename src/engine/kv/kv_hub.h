@@ -71,7 +71,7 @@ struct kv_hub {
     /* How many want to know of changed keys, for whatever reason: none, and a change costs one look. */
     alignas(64) _Atomic uint32_t listener_count;
     _Atomic uint32_t tracker_count, broadcast_count; /* sessions that track, and those of them by BCAST */
-    uint64_t tracking_keys_max;                      /* that the table of tracking may hold */
+    _Atomic uint64_t tracking_keys_max;              /* that the table of tracking may hold */
     struct kv_watch_table *watches;
     struct kv_tracking_table *tracking;
     struct kv_tracking_alarm *alarms;

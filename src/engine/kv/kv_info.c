@@ -1,6 +1,7 @@
 /* kv_info.c — INFO: lines of name:value in sections, under the names that dashboards and client libraries
  * read from Redis. What this server does not have is left out, but for fields that readers insist on. */
 #include "engine/kv/kv_info.h"
+#include "engine/kv/kv_tracking.h"
 #include "engine/kv/kv_version.h"
 #include <stdio.h>
 #include <sys/resource.h>
@@ -63,7 +64,8 @@ static void write_clients(struct kv_info *info)
     INFO_LINE(info, "client_recent_max_input_buffer:%d", 0);
     INFO_LINE(info, "client_recent_max_output_buffer:%d", 0);
     INFO_LINE(info, "blocked_clients:%d", 0);
-    INFO_LINE(info, "tracking_clients:%d", 0);
+    INFO_NUMBER(info, "tracking_clients",
+                atomic_load_explicit(&info->call->kv->hub->tracker_count, memory_order_relaxed));
     INFO_LINE(info, "clients_in_timeout_table:%d", 0);
 }
 
@@ -144,6 +146,16 @@ static double kilobytes(const _Atomic uint64_t *bytes)
     return (double)atomic_load_explicit(bytes, memory_order_relaxed) / 1024;
 }
 
+static void write_tracking(struct kv_info *info)
+{
+    uint64_t keys, readers;
+
+    kv_tracking_count(info->call->kv->hub, &keys, &readers);
+    INFO_NUMBER(info, "tracking_total_keys", keys);
+    INFO_NUMBER(info, "tracking_total_items", readers);
+    INFO_NUMBER(info, "tracking_total_prefixes", kv_tracking_prefix_count(info->call->kv));
+}
+
 static void write_stats(struct kv_info *info)
 {
     const uint64_t *metrics = info->facts.metrics;
@@ -184,9 +196,7 @@ static void write_stats(struct kv_info *info)
     INFO_LINE(info, "active_defrag_misses:%d", 0);
     INFO_LINE(info, "active_defrag_key_hits:%d", 0);
     INFO_LINE(info, "active_defrag_key_misses:%d", 0);
-    INFO_LINE(info, "tracking_total_keys:%d", 0);
-    INFO_LINE(info, "tracking_total_items:%d", 0);
-    INFO_LINE(info, "tracking_total_prefixes:%d", 0);
+    write_tracking(info);
     INFO_LINE(info, "unexpected_error_replies:%d", 0);
     INFO_NUMBER(info, "total_error_replies", kv_info_error_count(info));
     INFO_LINE(info, "dump_payload_sanitizations:%d", 0);

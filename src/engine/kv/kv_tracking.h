@@ -111,5 +111,9 @@ void kv_tracking_say(struct kv *kv, struct kv_tracker *tracker, const struct kv_
 
 /* ---- kv_tracking_broadcast.c ----------------------------------------------------------------------- */
 
+/* How many prefixes are asked for by BCAST, on all workers: each once, and all keys as one. Goes alone if
+ * there are any. */
+uint64_t kv_tracking_prefix_count(struct kv *kv);
+
 /* Collects a changed key until the turn ends; then kv_tracking_broadcast, which kv_end_turn calls. */
 void kv_tracking_collect(const struct kv_call *call, nh_key key);

@@ -1,5 +1,6 @@
 /* kv_tracking_broadcast.c — changed keys told to who asked for all keys with a prefix: collected while a
  * connection's commands run, then sent to all workers, each of which looks whom it concerns. */
+#include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_tracking.h"
 #include <stdlib.h>
 
@@ -80,16 +81,21 @@ static void read_broadcast(struct kv *kv, struct kv_letter *letter)
     free(broadcast);
 }
 
+static int compare(struct bytes a, struct bytes b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 static int compare_changes(const void *left, const void *right)
 {
     const struct change *a = left, *b = right;
-    size_t size = a->key.size < b->key.size ? a->key.size : b->key.size;
-    int order = size > 0 ? memcmp(a->key.data, b->key.data, size) : 0;
+    int order = compare(a->key, b->key);
 
     if (order != 0)
         return order;
-    if (a->key.size != b->key.size)
-        return a->key.size < b->key.size ? -1 : 1;
     return a->order < b->order ? -1 : 1;
 }
 
@@ -135,4 +141,48 @@ void kv_tracking_broadcast(struct kv *kv)
     buffer_fini(&kv->changed_keys);
     kv->changed_key_count = 0;
     kv_read_own_letters(kv);
+}
+
+/* ---- how many -----------------------------------------------------------------------------------------
+ */
+
+static void collect_prefixes(const struct kv_tracker *tracker, struct buffer *prefixes)
+{
+    for (size_t i = 0; i < tracker->prefix_count; i++) {
+        struct bytes prefix = bytes_of(tracker->prefixes[i]->bytes, tracker->prefixes[i]->size);
+        buffer_append(prefixes, bytes_of(&prefix, sizeof prefix));
+    }
+}
+
+static int compare_prefixes(const void *left, const void *right)
+{
+    const struct bytes *a = left, *b = right;
+
+    return compare(*a, *b);
+}
+
+uint64_t kv_tracking_prefix_count(struct kv *kv)
+{
+    struct buffer prefixes = {0};
+    struct list *sessions;
+    uint64_t count = 0;
+
+    if (atomic_load_explicit(&kv->hub->broadcast_count, memory_order_relaxed) == 0)
+        return 0;
+    sessions = kv_clients_hold(kv);
+    for (struct list *at = sessions->next; at != sessions; at = at->next) {
+        const struct session *session = CONTAINER_OF(at, struct session, in_clients);
+        if (session->tracker != NULL)
+            collect_prefixes(session->tracker, &prefixes);
+    }
+    if (!prefixes.failed && prefixes.size > 0) {
+        struct bytes *sorted = (struct bytes *)(void *)prefixes.data;
+        size_t total = prefixes.size / sizeof *sorted;
+        qsort(sorted, total, sizeof *sorted, compare_prefixes);
+        for (size_t i = 0; i < total; i++)
+            count += i == 0 || !bytes_equal(sorted[i - 1], sorted[i]);
+    }
+    kv_clients_release(kv);
+    buffer_fini(&prefixes);
+    return count;
 }

@@ -153,10 +153,10 @@ static bool add_reader(struct kv_tracking_table *table, struct interest *interes
 static bool is_too_large(const struct kv_hub *hub)
 {
     const struct kv_tracking_table *table = hub->tracking;
+    uint64_t keys_max = atomic_load_explicit(&hub->tracking_keys_max, memory_order_relaxed);
 
-    return atomic_load_explicit(&table->key_count, memory_order_relaxed) > hub->tracking_keys_max ||
-           atomic_load_explicit(&table->bytes, memory_order_relaxed) >
-               hub->tracking_keys_max * BYTES_PER_KEY;
+    return atomic_load_explicit(&table->key_count, memory_order_relaxed) > keys_max ||
+           atomic_load_explicit(&table->bytes, memory_order_relaxed) > keys_max * BYTES_PER_KEY;
 }
 
 /* Takes some key out, if there is one. */
