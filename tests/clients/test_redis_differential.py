@@ -163,6 +163,19 @@ def bitpos(r):
     return ([b"bitpos", key(r), bit(r)] + [integer(r), integer(r), unit_of_bits(r), b"x"])[:r.choice([3, 4, 5, 6, 6, 6, 7])]
 
 
+def bitop(r):
+    operation = case(r, r.choice([b"and", b"or", b"xor", b"not"] if r.random() < 0.95 else WORDS))
+    return [b"bitop", operation, key(r)] + some(r, key, 1, 1 if operation.lower() == b"not" and r.random() < 0.8 else 4)
+
+
+def lcs(r):
+    command = [b"lcs", key(r), key(r)]
+    for _ in range(r.choice([0, 0, 1, 1, 2, 3])):
+        word = r.choice([b"len", b"idx", b"idx", b"withmatchlen", b"minmatchlen"] if r.random() < 0.95 else WORDS)
+        command += [case(r, word)] + ([integer(r)] if word == b"minmatchlen" and r.random() < 0.95 else [])
+    return command
+
+
 def copy(r):
     command = [b"copy", key(r), key(r)]
     for _ in range(r.choice([0, 0, 1, 1, 2])):
@@ -213,11 +226,11 @@ FAMILIES = {
     "strings": [set_, set_, set_, getex, getex, of_key(b"get"), of_key(b"setnx", text), of_key(b"getset", text), of_key(b"getdel"),
                 of_key(b"setex", lambda r: lifetime(r, b"ex"), text), of_key(b"psetex", lambda r: lifetime(r, b"px"), text),
                 of_keys(b"mget"), pairs(b"mset"), pairs(b"msetnx"), of_key(b"append", text), of_key(b"strlen"),
-                of_key(b"getrange", integer, integer), of_key(b"substr", integer, integer), of_key(b"setrange", offset, text)],
+                of_key(b"getrange", integer, integer), of_key(b"substr", integer, integer), of_key(b"setrange", offset, text), lcs, lcs],
     "numbers": [of_key(b"incr"), of_key(b"decr"), of_key(b"incrby", integer), of_key(b"decrby", integer),
                 of_key(b"incrbyfloat", floating), of_key(b"incrbyfloat", floating), of_key(b"set", text)],
     "bits": [of_key(b"getbit", bit_offset), of_key(b"setbit", bit_offset, bit), of_key(b"setbit", bit_offset, bit), bitcount, bitpos,
-             bitpos, of_key(b"set", text)],
+             bitpos, bitop, bitop, bitop, of_key(b"set", text)],
     "expiry": [expire(b"expire", b"ex"), expire(b"pexpire", b"px"), expire(b"expireat", b"exat"), expire(b"pexpireat", b"pxat"),
                of_key(b"ttl"), of_key(b"pttl"), of_key(b"expiretime"), of_key(b"pexpiretime"), of_key(b"persist"), set_],
     "keyspace": [of_keys(b"del"), of_keys(b"unlink"), of_keys(b"exists"), of_keys(b"touch"), of_key(b"type"),

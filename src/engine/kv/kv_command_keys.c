@@ -27,6 +27,7 @@ static const struct {
     {"getset", CHANGE},
     {"setbit", CHANGE},
     {"getex", CHANGE},
+    {"bitop", CHANGE}, /* the first is overwritten, the others are read */
     {"getdel", KV_KEY_RW | KV_KEY_ACCESS | KV_KEY_DELETE},
     {"del", KV_KEY_RM | KV_KEY_DELETE},
     {"unlink", KV_KEY_RM | KV_KEY_DELETE},
