@@ -1,4 +1,4 @@
-/* kv_range.c — parts of strings: Redis 7's answers. */
+/* kv_range.c — parts of strings, read, written over and added: Redis 7's answers. */
 #include "base/number.h"
 #include "engine/kv/kv_change.h"
 #include "engine/kv/kv_edit.h"
@@ -65,30 +65,22 @@ static void reply_size(const struct kv_call *call)
     reply_integer(call->reply, (int64_t)bytes);
 }
 
-void kv_setrange(const struct kv_call *call)
+#define AT_THE_END UINT64_MAX
+
+/* Writes `part` over the value from `offset` on, or behind it, and says how long it is then. */
+static void write_part(const struct kv_call *call, struct bytes part, uint64_t offset, enum kv_event event)
 {
-    struct bytes part = call->arguments[3];
+    bool is_at_end = offset == AT_THE_END;
+    uint64_t bytes_min = is_at_end ? 0 : offset + part.size, more_bytes = is_at_end ? part.size : 0;
     struct kv_edit edit;
     uint64_t bytes = 0;
     nh_result result;
-    int64_t offset;
 
-    if (!int64_parse(call->arguments[2], &offset)) {
-        kv_integer_error(call);
-        return;
-    }
-    if (offset < 0) {
-        kv_error(call, "ERR offset is out of range");
-        return;
-    }
-    if (part.size == 0) { /* changes nothing, not even its length */
-        reply_size(call);
-        return;
-    }
     do {
-        result = kv_edit_begin(call, kv_key(call, 1), (uint64_t)offset + part.size, 0, &edit);
+        result = kv_edit_begin(call, kv_key(call, 1), bytes_min, more_bytes, &edit);
         if (result == NH_OK) {
-            memcpy(edit.data + offset, part.data, part.size);
+            if (part.size > 0)
+                memcpy(edit.data + (is_at_end ? edit.size_before : offset), part.data, part.size);
             bytes = edit.size;
             result = kv_edit_end(call, kv_key(call, 1), &edit);
         }
@@ -97,6 +89,26 @@ void kv_setrange(const struct kv_call *call)
         kv_edit_refused(call, result);
         return;
     }
-    kv_changed(call, kv_key(call, 1), KV_EVENT_setrange);
+    kv_changed(call, kv_key(call, 1), event);
     reply_integer(call->reply, (int64_t)bytes);
+}
+
+void kv_append(const struct kv_call *call)
+{
+    write_part(call, call->arguments[2], AT_THE_END, KV_EVENT_append);
+}
+
+void kv_setrange(const struct kv_call *call)
+{
+    struct bytes part = call->arguments[3];
+    int64_t offset;
+
+    if (!int64_parse(call->arguments[2], &offset))
+        kv_integer_error(call);
+    else if (offset < 0)
+        kv_error(call, "ERR offset is out of range");
+    else if (part.size == 0) /* changes nothing, not even its length */
+        reply_size(call);
+    else
+        write_part(call, part, (uint64_t)offset, KV_EVENT_setrange);
 }

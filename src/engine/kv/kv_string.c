@@ -1,6 +1,5 @@
-/* kv_string.c — commands that read whole strings, and APPEND: Redis 7's answers. */
+/* kv_string.c — commands that read whole strings: Redis 7's answers. */
 #include "engine/kv/kv_change.h"
-#include "engine/kv/kv_edit.h"
 #include "engine/kv/kv_lifetime.h"
 
 /* Says the value of the key at argument `index`, or that there is none. */
@@ -138,31 +137,4 @@ void kv_getex(const struct kv_call *call)
             kv_changed(call, kv_key(call, 1), KV_EVENT_persist);
     }
     reply_lent(call, result, &value);
-}
-
-/* ---- APPEND -------------------------------------------------------------------------------------------
- */
-
-void kv_append(const struct kv_call *call)
-{
-    struct bytes more = call->arguments[2];
-    struct kv_edit edit;
-    nh_result result;
-    uint64_t bytes = 0;
-
-    do {
-        result = kv_edit_begin(call, kv_key(call, 1), 0, more.size, &edit);
-        if (result == NH_OK) {
-            if (more.size > 0)
-                memcpy(edit.data + edit.size_before, more.data, more.size);
-            bytes = edit.size;
-            result = kv_edit_end(call, kv_key(call, 1), &edit);
-        }
-    } while (result == NH_CHANGED);
-    if (result != NH_OK) {
-        kv_edit_refused(call, result);
-        return;
-    }
-    kv_changed(call, kv_key(call, 1), KV_EVENT_append);
-    reply_integer(call->reply, (int64_t)bytes);
 }
