@@ -44,6 +44,7 @@ static void trim(struct kv_acl_log *log, size_t entries_max)
 {
     for (; log->count > entries_max; log->count--) {
         struct list *last = log->entries.previous;
+        /* What was freed is in no list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         list_remove(last);
         free_entry(CONTAINER_OF(last, struct entry, in_log));
     }
