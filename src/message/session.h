@@ -28,7 +28,6 @@ struct session {
     bool closing;            /* set by an engine: close once the answers so far have left */
     uint8_t silence;         /* enum session_silence: what CLIENT REPLY asked for */
     uint32_t guards;         /* the engine's: what looks at its commands before they run */
-    struct list in_worker;   /* the engine's list of this worker's sessions */
     struct kv_user *user;    /* the engine's: who it is, held; null before kv_session_begin */
     uint64_t users_age;      /* the engine's: when it last looked who that is */
     bool is_stranger;        /* must say who it is before it may do anything */

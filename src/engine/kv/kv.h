@@ -51,7 +51,6 @@ struct kv {
     unsigned batch_count;    /* runs freely */
     enum command_id running; /* that errors are counted for; COMMAND_UNKNOWN: none */
     struct list monitors;    /* of this worker's sessions, by in_monitors; zeroed until there is one */
-    struct list sessions;    /* of this worker; zeroed until there is one */
     struct kv_counts counts;
 };
 

@@ -1,5 +1,6 @@
 #include "engine/kv/kv_acl.h"
 #include "engine/kv/kv_acl_log.h"
+#include "engine/kv/kv_clients.h"
 #include "engine/kv/kv_guard.h"
 #include "engine/kv/kv_session.h"
 #include <stdlib.h>
@@ -158,14 +159,11 @@ static void note_letter_read(struct kv_hub *hub)
     pthread_mutex_unlock(&hub->acl->lock);
 }
 
-static void look_at_all(struct kv *kv)
+static void look_again(struct kv *kv, struct session *session, const void *unused)
 {
-    for (struct list *node = kv->sessions.next, *next; node != &kv->sessions; node = next) {
-        struct session *session = CONTAINER_OF(node, struct session, in_worker);
-        next = node->next;
-        if (!kv_look_again(kv, session))
-            kv_session_cut(session);
-    }
+    (void)unused;
+    if (!kv_look_again(kv, session))
+        kv_session_cut(session);
 }
 
 static void read_letter(struct kv *kv, struct kv_letter *letter)
@@ -173,8 +171,7 @@ static void read_letter(struct kv *kv, struct kv_letter *letter)
     free(letter);
     if (kv == NULL)
         return;
-    if (kv->sessions.next != NULL)
-        look_at_all(kv);
+    kv_clients_of_worker(kv, look_again, NULL);
     note_letter_read(kv->hub);
 }
 

@@ -30,6 +30,21 @@ void kv_clients_leave(struct kv *kv, struct session *session)
     pthread_mutex_unlock(&clients->lock);
 }
 
+void kv_clients_of_worker(struct kv *kv,
+                          void (*visit)(struct kv *kv, struct session *session, const void *context),
+                          const void *context)
+{
+    struct kv_clients *clients = &kv->hub->admin->clients;
+
+    pthread_mutex_lock(&clients->lock);
+    for (struct list *at = clients->sessions.next; at != &clients->sessions; at = at->next) {
+        struct session *session = CONTAINER_OF(at, struct session, in_clients);
+        if (session->worker == kv->number)
+            visit(kv, session, context);
+    }
+    pthread_mutex_unlock(&clients->lock);
+}
+
 /* ---- letters ----------------------------------------------------------------------------------- */
 
 struct order {
@@ -38,20 +53,21 @@ struct order {
     void (*tell)(struct session *session);
 };
 
+static void tell_if_concerned(struct kv *kv, struct session *session, const void *context)
+{
+    const struct order *order = context;
+
+    (void)kv;
+    if (order->concerns(session))
+        order->tell(session);
+}
+
 static void read_order(struct kv *kv, struct kv_letter *letter)
 {
     struct order *order = (struct order *)letter;
-    struct kv_clients *clients = kv != NULL ? &kv->hub->admin->clients : NULL;
 
-    if (clients != NULL) {
-        pthread_mutex_lock(&clients->lock);
-        for (struct list *at = clients->sessions.next; at != &clients->sessions; at = at->next) {
-            struct session *session = CONTAINER_OF(at, struct session, in_clients);
-            if (session->worker == kv->number && order->concerns(session))
-                order->tell(session);
-        }
-        pthread_mutex_unlock(&clients->lock);
-    }
+    if (kv != NULL)
+        kv_clients_of_worker(kv, tell_if_concerned, order);
     free(order);
 }
 

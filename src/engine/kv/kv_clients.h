@@ -5,6 +5,12 @@
 void kv_clients_enter(struct kv *kv, struct session *session);
 void kv_clients_leave(struct kv *kv, struct session *session);
 
+/* Has `visit` called for the sessions of this worker, on its thread. It may cut one, and must not end it.
+ */
+void kv_clients_of_worker(struct kv *kv,
+                          void (*visit)(struct kv *kv, struct session *session, const void *context),
+                          const void *context);
+
 /* All sessions, by their in_clients and the oldest first, at rest until kv_clients_release: goes alone. */
 struct list *kv_clients_hold(struct kv *kv);
 void kv_clients_release(struct kv *kv);

@@ -10,9 +10,6 @@
 void kv_session_begin(struct kv *kv, struct session *session)
 {
     kv_directory_enter(kv, session);
-    if (kv->sessions.next == NULL)
-        list_init(&kv->sessions);
-    list_append(&kv->sessions, &session->in_worker);
     kv_greet(kv, session);
     kv_clients_enter(kv, session); /* last: from now on others look at it */
 }
@@ -31,8 +28,6 @@ void kv_session_end(struct kv *kv, struct session *session)
     kv_session_reset(kv, session);
     kv_publisher_ends(session);
     kv_directory_leave(kv, session);
-    if (session->in_worker.next != NULL)
-        list_remove(&session->in_worker);
     kv_forget(session);
 }
 
