@@ -159,7 +159,8 @@ class Users(unittest.TestCase):
         cls.folder = tempfile.mkdtemp(prefix="nuthatch-acl-")
         cls.path = f"{cls.folder}/users.acl"
         with open(cls.path, "w") as file:
-            file.write("# who may come\nuser default on nopass ~* &* +@all\n\nuser reader on >see ~* +@read +@connection\n")
+            file.write("# who may come\nuser default on nopass ~* &* +@all\n\nuser reader on >see ~* +@read +@connection\n"
+                       "user sparrow on >seed ~* resetchannels -@all +@list +lpush -xgroup|create +get\n")
         cls.server = Nuthatch("cache", "--memory", "64M", "--threads", "2", "--aclfile", cls.path)
         cls.admin = client(cls.server.port)
 
@@ -178,6 +179,28 @@ class Users(unittest.TestCase):
         with client(self.server.port, username="reader", password="see") as c:
             self.assertIsNone(c.get("a"))
             self.assertEqual(refused(c.set, "a", "1"), "this user has no permissions to run the 'set' command")
+
+    def test_a_file_may_name_what_a_redis_has_and_we_have_not(self):
+        with client(self.server.port, username="sparrow", password="seed") as c:
+            self.assertIsNone(c.get("a"))
+            self.assertIn("lists are not supported", refused(c.lpush, "a", "1"))
+        self.admin.acl_save()
+        with open(self.path) as file:
+            self.assertIn(" -@all +@list +lpush -xgroup|create +get\n", file.read())
+
+    def test_all_connections_of_a_user_are_killed(self):
+        self.admin.acl_setuser("wagtail", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
+        sessions = self.sessions(8, username="wagtail", password="x")
+        for c in sessions:
+            c.connect()
+        self.assertEqual(self.admin.client_kill_filter(user="wagtail"), 8)
+        for c in sessions:
+            with self.assertRaises((redis.ConnectionError, OSError)):
+                c.send_command("PING")
+                c.read_response()
+        self.assertEqual(self.admin.client_kill_filter(user="wagtail"), 0)
+        self.admin.acl_deluser("wagtail")
+        self.assertIn("No such user 'wagtail'", refused(self.admin.client_kill_filter, user="wagtail"))
 
     def test_saved_and_loaded(self):
         self.admin.acl_setuser("kept", enabled=True, passwords=["+pw"], keys=["k:*"], commands=["+get"])

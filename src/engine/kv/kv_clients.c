@@ -325,6 +325,17 @@ static unsigned kill_sessions(const struct kv_call *call, const struct filter *f
     return count;
 }
 
+static bool is_user(const struct kv_call *call, struct bytes name)
+{
+    struct kv_acl *acl = call->kv->hub->acl;
+    bool is_one;
+
+    pthread_mutex_lock(&acl->lock);
+    is_one = kv_acl_find(acl, name) != NULL;
+    pthread_mutex_unlock(&acl->lock);
+    return is_one;
+}
+
 static bool parse_filter(const struct kv_call *call, struct filter *filter)
 {
     for (uint32_t i = 2; i < call->argument_count; i += 2) {
@@ -349,7 +360,7 @@ static bool parse_filter(const struct kv_call *call, struct filter *filter)
         } else if (kv_argument_is(call, i, BYTES("laddr"))) {
             filter->local = value;
         } else if (kv_argument_is(call, i, BYTES("user"))) {
-            if (!bytes_equal(value, BYTES("default"))) {
+            if (!is_user(call, value)) {
                 kv_error(call, "ERR No such user '%.*s'", (int)(value.size < 128 ? value.size : 128),
                          value.data);
                 return false;
