@@ -356,6 +356,7 @@ RULES = [
     "+@all -@write", "+@all -flushall -flushdb", "+client|id", "+client -client|kill", "+@connection -client|id",
     "+config|get +acl|whoami", "+select|0 +get", "+@all -@admin ~a*", "allcommands nocommands +get", "+@fast ~a*",
     "+@string ~a* %R~r*", "+@keyspace %W~w*", "+@all %R~r*", "+@all %W~w*", "+@pubsub &a*",
+    "+lpush +XGROUP|Create", "+@all -@list +lpush -eval",
 ]
 WRONG = ["nope", "+nope", "+@nope", "+client|nope", "-client|nope", "-get|a", "+client|", "#abc", "!abc", "<nope", "%X~a",
          "%~a", "%RR~a", "~a b", "+", "-", "+@", "|", "+|a", "+config|get|x", "on ", "", ">"]
