@@ -238,7 +238,7 @@ static void say_debug(const struct kv_call *call, const struct meta *meta, const
     size = snprintf(text, sizeof text, "ME %.*s exp=%lld la=%u cas=%llu fetch=%s cls=0 size=%llu",
                     BYTES_PRINTF(shown), (long long)left, idle_s(call, note),
                     (unsigned long long)value->version, note & ITEM_FETCHED ? "yes" : "no",
-                    (unsigned long long)(meta->key.size + value->size));
+                    (unsigned long long)meta->key.size + value->size);
     reply_say(call->reply, &(struct outcome){.kind = OUTCOME_text, .bytes = bytes_of(text, (size_t)size)});
 }
 
