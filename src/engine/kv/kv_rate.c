@@ -10,6 +10,7 @@
  * It is read, judged and put back at the version that was read; who comes between makes one try again. */
 #include "base/number.h"
 #include "engine/kv/kv_change.h"
+#include <assert.h>
 #include <stdio.h>
 
 enum { NS_PER_MS = 1000000, STATE_TEXT_BYTES = 96 };
@@ -78,6 +79,7 @@ static int64_t weigh(int64_t count, int64_t elapsed_ms, int64_t window_ms)
 /* How long into a window it takes until no more than `room` of `count` weighs still. */
 static int64_t until_weight(int64_t count, int64_t room, int64_t window_ms)
 {
+    assert(room >= 0); /* so that a count beyond it is none of 0 */
     return count <= room ? 0 : window_ms - room * window_ms / count;
 }
 

