@@ -104,7 +104,7 @@ static void turn_read(struct member *member, struct hands *hands, nh_key key, ui
     nh_value value;
     size_t size = 0;
 
-    switch (draw(member, 5)) {
+    switch (draw(member, 6)) {
     case 0:
         nh_prefetch(store, &key, 1);
         result = nh_borrow(store, now_ms, key, &value);
@@ -168,6 +168,16 @@ static void turn_read(struct member *member, struct hands *hands, nh_key key, ui
         nh_touch(store, now_ms, other, (int64_t)draw(member, 10));
         break;
     }
+    case 5: /* in place, if it is large, under the eyes of those who read it */
+        result = nh_make_stale(store, now_ms, key);
+        MUST(result == NH_OK || result == NH_MISSING || result == NH_FULL);
+        result = nh_borrow_unnoticed(store, now_ms, key, &value);
+        MUST(result == NH_OK || result == NH_MISSING || result == NH_FULL);
+        if (result == NH_OK) {
+            must_be_whole(member, &value, number, now_ms);
+            nh_release(store, &value);
+        }
+        break;
     }
 }
 
