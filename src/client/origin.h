@@ -30,7 +30,10 @@ void origin_destroy(struct origin *origin);
 
 /* What a call tells its owner. Never called from inside an origin_ function. */
 struct origin_callbacks {
-    /* The head of the final response is there (1xx are passed over). The fields, hop-by-hop ones and
+    /* An interim response came (RFC 9110 §15.2), other than 100, which is between the origin and us. The
+     * fields are as of head. */
+    void (*interim)(void *owner, int status, const struct http_fields *fields);
+    /* The head of the final response is there. The fields, hop-by-hop ones and
      * Content-Length taken out, are readable only during the call; each is a valid name and value.
      * `body_bytes` is the Content-Length, HTTP_BODY_UNKNOWN, or HTTP_BODY_NONE (also for 204 and 304); to a
      * HEAD it is what a GET would have had, and no body follows. */

@@ -90,6 +90,8 @@ static void take_head(struct origin_call *call)
     if (err != OK) {
         origin_call_end(call, err);
     } else if (head.status < 200) {
+        if (head.status != 100)
+            call->callbacks.interim(call->owner, head.status, &head.fields);
         buffer_clear(&call->head);
     } else {
         call->has_head = true;

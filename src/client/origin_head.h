@@ -9,7 +9,7 @@
 enum { ORIGIN_HEAD_BYTES_MAX = 64 * 1024, ORIGIN_HEAD_FIELDS_MAX = 200 };
 
 struct origin_head {
-    int status;                /* 100 to 599; the caller passes over 1xx */
+    int status;                /* 100 to 599 */
     int64_t body_bytes;        /* as struct origin_callbacks says */
     struct http_fields fields; /* in `list`; without hop-by-hop fields, those that Connection names, and
                                 * Content-Length */

@@ -6,6 +6,7 @@
  *   connection                                engine
  *   begin(x)            ───────────────────►  may answer at once, or keep x and return
  *   body(x, bytes)*, body_end(x)  ─────────►  only if the request has a body and exchange_read was called
+ *                       ◄───────────────────  exchange_inform(x)*, at any time before exchange_respond
  *                       ◄───────────────────  exchange_respond(x), exchange_send(x)*, then exchange_end(x)
  *   writable(x)         ───────────────────►  after exchange_room was 0: there is room again
  *   gone(x)             ───────────────────►  the client left: forget x
@@ -31,6 +32,7 @@ struct exchange_engine {
 /* Implemented by the connection; call them through the functions below. */
 struct exchange_client {
     void (*read)(struct exchange *x, bool wanted);
+    void (*inform)(struct exchange *x, int status, const struct http_fields *fields);
     void (*respond)(struct exchange *x, const struct http_response *response);
     void (*send)(struct exchange *x, struct bytes bytes);
     size_t (*room)(const struct exchange *x);
@@ -50,6 +52,12 @@ struct exchange {
 /* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue
  * is told to go on. Never asking and answering is fine: the connection then deals with the rest. */
 static inline void exchange_read(struct exchange *x, bool wanted) { x->client->read(x, wanted); }
+
+/* Sends an interim response, status 102 to 199; not to clients that do not know of such. */
+static inline void exchange_inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    x->client->inform(x, status, fields);
+}
 
 /* Sends the head of the final response; its bytes are copied. Once. For a HEAD request, and for 204 and
  * 304, no body follows whatever body_bytes says. */

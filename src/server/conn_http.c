@@ -82,6 +82,19 @@ static void client_read(struct exchange *x, bool wanted)
     conn_go_on(http->conn);
 }
 
+static void client_inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    struct http_conn *http = http_of(x);
+    struct http_response response = {.status = status, .fields = *fields};
+    struct http1_response_framing framing = {
+        .minor_version = 1, .keep_alive = true, .no_content_length = true};
+
+    if (http->request.minor_version == 0 || http->responded)
+        return;
+    http->continue_owed = false; /* the client hears that it is being dealt with */
+    http1_render_response_head(stream_output(&http->conn->stream), &response, &framing);
+}
+
 static void client_respond(struct exchange *x, const struct http_response *response)
 {
     struct http_conn *http = http_of(x);
@@ -186,8 +199,8 @@ static void client_abort(struct exchange *x)
     cut(http);
 }
 
-static const struct exchange_client client = {client_read, client_respond, client_send,
-                                              client_room, client_end,     client_abort};
+static const struct exchange_client client = {client_read, client_inform, client_respond, client_send,
+                                              client_room, client_end,    client_abort};
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 

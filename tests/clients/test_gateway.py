@@ -455,6 +455,25 @@ class InFrontOfPython(unittest.TestCase):
         for _ in range(10):
             self.assertIsNone(fetch(server.port, "/x", "HEAD")["Content-Length"])
 
+    def test_interim_responses_go_through_and_are_not_stored(self):
+        def answer(request):
+            request.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n"
+                                b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Early: 1\r\n\r\n")
+            request.reply(body=b"whole", Cache_Control="max-age=60")
+
+        interim = (b"HTTP/1.1 102 Processing\r\n\r\n"
+                   b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nX-Early: 1\r\n\r\n")
+        with Origin(answer) as origin, gateway(origin.url) as server:
+            ask = b"GET /%s HTTP/1.%d\r\nHost: a\r\nConnection: close\r\n\r\n"
+            first = raw(server.port, ask % (b"a", 1))
+            self.assertTrue(first.startswith(interim + b"HTTP/1.1 200 OK\r\n"), first)
+            self.assertTrue(first.endswith(b"\r\n\r\nwhole"), first)
+            self.assertNotIn(b"X-Early", first[len(interim):])
+            self.assertTrue(raw(server.port, ask % (b"a", 1)).startswith(b"HTTP/1.1 200 OK\r\n"))
+            # One that does not know of interim responses is spared them.
+            self.assertTrue(raw(server.port, ask % (b"b", 0)).startswith(b"HTTP/1.1 200 OK\r\n"))
+            self.assertEqual(origin.count(), 2)
+
     def test_get_with_a_body_is_refused(self):
         origin, server = self.serve(lambda r: r.reply(200, b"x"))
         self.assertEqual(fetch(server.port, "/x", "GET", b"body").status, 400)

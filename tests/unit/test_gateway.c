@@ -403,6 +403,11 @@ static void on_read(struct exchange *x, bool wanted)
     x->engine->body_end(x);
 }
 
+static void on_inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    (void)x, (void)status, (void)fields;
+}
+
 static void on_respond(struct exchange *x, const struct http_response *response)
 {
     struct client *client = client_of(x);
@@ -435,7 +440,8 @@ static void on_abort(struct exchange *x)
     client_of(x)->has_ended = true;
 }
 
-static const struct exchange_client fake_client = {on_read, on_respond, on_send, on_room, on_end, on_abort};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
+                                                   on_room, on_end,    on_abort};
 
 static void begin_client(void *argument)
 {

@@ -58,6 +58,11 @@ static void on_read(struct exchange *x, bool wanted)
     CONTAINER_OF(x, struct fake, x)->wants_body = wanted;
 }
 
+static void on_inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    (void)x, (void)status, (void)fields;
+}
+
 static void on_respond(struct exchange *x, const struct http_response *response)
 {
     struct fake *fake = CONTAINER_OF(x, struct fake, x);
@@ -96,7 +101,8 @@ static void on_end(struct exchange *x)
 
 static void on_abort(struct exchange *x) { CONTAINER_OF(x, struct fake, x)->aborted = true; }
 
-static const struct exchange_client fake_client = {on_read, on_respond, on_send, on_room, on_end, on_abort};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
+                                                   on_room, on_end,    on_abort};
 
 struct world {
     struct mock *mock;

@@ -21,6 +21,11 @@ struct world {
 };
 
 static void on_read(struct exchange *x, bool wanted) { (void)x, (void)wanted; }
+static void on_inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    (void)x, (void)status, (void)fields;
+}
+
 static void on_respond(struct exchange *x, const struct http_response *response)
 {
     EXPECT_EQ(response->status, 200);
@@ -45,7 +50,8 @@ static void on_end(struct exchange *x)
 }
 static void on_abort(struct exchange *x) { fail_msg("aborted %p", (void *)x); }
 
-static const struct exchange_client fake_client = {on_read, on_respond, on_send, on_room, on_end, on_abort};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
+                                                   on_room, on_end,    on_abort};
 
 /* Begins all exchanges in one turn; every second client leaves at once. */
 static void on_start(struct task *task)

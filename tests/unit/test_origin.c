@@ -83,6 +83,8 @@ struct call {
     uint64_t received_bytes;
     bool pattern_broken, got_body_while_paused, is_paused;
     size_t want_count, least_room;
+    int interim_statuses[4]; /* in the order they came */
+    size_t interim_count;
     enum err err;
     struct timer timer;
 };
@@ -269,6 +271,18 @@ static void on_want_body(void *owner, size_t room)
     }
 }
 
+static void on_interim(void *owner, int status, const struct http_fields *fields)
+{
+    struct call *call = owner;
+
+    note_callback(call);
+    if (call->interim_count < COUNT_OF(call->interim_statuses))
+        call->interim_statuses[call->interim_count] = status;
+    call->interim_count++;
+    if (status == 103)
+        EXPECT(fields->count == 1 && fields->list[0].header == http_header_find(BYTES("Link")));
+}
+
 static void on_done(void *owner, enum err err)
 {
     struct call *call = owner;
@@ -280,7 +294,7 @@ static void on_done(void *owner, enum err err)
     ended(call->fixture);
 }
 
-static const struct origin_callbacks callbacks = {on_head, on_body, on_want_body, on_done};
+static const struct origin_callbacks callbacks = {on_interim, on_head, on_body, on_want_body, on_done};
 
 static struct call *new_call(struct fixture *f)
 {
@@ -703,6 +717,26 @@ TEST(each_way_to_frame_a_response_is_read)
         EXPECT_EQ(call->body_bytes, cases[i].body_bytes);
         EXPECT_TEXT(buffer_bytes(&call->fields), bytes_of_text(cases[i].fields));
     }
+    fixture_fini(&f);
+}
+
+TEST(interim_responses_are_told_but_for_100)
+{
+    struct fixture f;
+    struct call *call;
+
+    fixture_with(&f, state);
+    call = new_call(&f);
+    start_raw(call, "GET",
+              "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+              "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n" HEAD
+              "Content-Length: 0\r\n\r\n",
+              false);
+    run(&f);
+    expect_response(call, 200, "");
+    EXPECT_EQ(call->interim_count, 2);
+    EXPECT_EQ(call->interim_statuses[0], 102);
+    EXPECT_EQ(call->interim_statuses[1], 103);
     fixture_fini(&f);
 }
 
@@ -1429,7 +1463,7 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_refusal_before_the_body_was_read_arrives),
           ON_BOTH(a_refusal_ends_the_call_though_the_owner_never_sends_its_body),
           ON_BOTH(the_answer_to_head_says_the_length_and_has_no_body),
-          ON_BOTH(each_way_to_frame_a_response_is_read),
+          ON_BOTH(each_way_to_frame_a_response_is_read), ON_BOTH(interim_responses_are_told_but_for_100),
           ON_BOTH(a_response_in_doubt_is_refused_and_its_connection_not_used_again),
           ON_BOTH(a_response_that_ends_too_early_is_never_taken_for_a_whole_one),
           ON_BOTH(what_follows_a_response_is_not_taken_for_the_next_one),

@@ -246,6 +246,11 @@ static void respond(struct exchange *x, const struct http_response *response)
 
 static void read_body(struct exchange *x, bool wanted) { coded_of(x)->client->read(x, wanted); }
 
+static void inform(struct exchange *x, int status, const struct http_fields *fields)
+{
+    coded_of(x)->client->inform(x, status, fields);
+}
+
 static void send_body(struct exchange *x, struct bytes bytes)
 {
     struct coded_exchange *coded = coded_of(x);
@@ -342,7 +347,7 @@ static void end(struct exchange *x)
 
 static void cut(struct exchange *x) { step_aside(coded_of(x), x)->abort(x); }
 
-static const struct exchange_client client = {read_body, respond, send_body, room, end, cut};
+static const struct exchange_client client = {read_body, inform, respond, send_body, room, end, cut};
 
 /* ---- what the connection calls ------------------------------------------------------------------ */
 

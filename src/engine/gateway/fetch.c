@@ -692,16 +692,34 @@ static void on_head(void *owner, int status, const struct http_fields *fields, i
     conclude(fetch);
 }
 
-static void on_want_body(void *owner, size_t room)
+/* Null if it has left. It is on the fetch's thread. */
+static struct reader *leader_of(struct fetch *fetch)
 {
-    struct fetch *fetch = owner;
     struct reader *leader = NULL;
 
     fetch_lock(fetch);
     if (!list_is_empty(&fetch->readers))
         leader = CONTAINER_OF(fetch->readers.next, struct reader, in_fetch);
+    if (leader != NULL && !leader->is_leader)
+        leader = NULL;
     fetch_unlock(fetch);
-    /* A fetch with a body has no reader but its leader, on this very thread. */
+    return leader;
+}
+
+/* For the leader alone: who joined did so in the hope of a response, not of this one's progress. */
+static void on_interim(void *owner, int status, const struct http_fields *fields)
+{
+    struct reader *leader = leader_of(owner);
+
+    if (leader != NULL && leader->informed != NULL)
+        leader->informed(leader, status, fields);
+}
+
+static void on_want_body(void *owner, size_t room)
+{
+    struct fetch *fetch = owner;
+    struct reader *leader = leader_of(fetch);
+
     if (leader != NULL && fetch->upload_wanted != NULL)
         fetch->upload_wanted(leader, room);
 }
@@ -737,7 +755,7 @@ static void on_done(void *owner, enum err err)
     finish(fetch, err == OK ? FETCH_COMPLETE : FETCH_FAILED, err);
 }
 
-static const struct origin_callbacks callbacks = {on_head, on_body, on_want_body, on_done};
+static const struct origin_callbacks callbacks = {on_interim, on_head, on_body, on_want_body, on_done};
 
 /* ---- beginning ----------------------------------------------------------------------------------- */
 

@@ -41,7 +41,9 @@ struct fetch_head {
 struct reader {
     struct gateway_worker *worker;
     void (*woken)(struct reader *reader); /* on the worker's thread: look again */
-    struct fetch *fetch;                  /* null when not attached */
+    /* Of a leader: an interim response came. May be null. */
+    void (*informed)(struct reader *reader, int status, const struct http_fields *fields);
+    struct fetch *fetch; /* null when not attached */
     struct list in_fetch;
     struct chunk *chunk;
     size_t chunk_offset;

@@ -316,6 +316,14 @@ static void on_woken(struct reader *reader)
         passage_run(passage);
 }
 
+static void on_informed(struct reader *reader, int status, const struct http_fields *fields)
+{
+    struct passage *passage = CONTAINER_OF(reader, struct passage, reader);
+
+    if (passage->x != NULL && !passage->has_responded)
+        exchange_inform(passage->x, status, fields);
+}
+
 static enum state refuse(struct passage *passage, int status, const char *text)
 {
     passage->refusal_status = status;
@@ -790,6 +798,7 @@ static void gateway_begin(void *engine, struct exchange *x)
     passage->state = STATE_lookup;
     x->engine_state = passage;
     reader_init(&passage->reader, worker, on_woken);
+    passage->reader.informed = on_informed;
     list_append(&worker->passages, &passage->in_worker);
     passage_run(passage);
 }
