@@ -7,33 +7,23 @@
  *
  * A problem is reported and the walk goes on behind it; broken YAML ends the walk. Aliases are refused
  * where they stand, so that a small file cannot stand for a large one. */
+#include "server/config_yaml.h"
 #include "server/nearest.h"
-#include "server/options.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
-enum { FILE_BYTES_MAX = 1 << 20, PROBLEMS_MAX = 20 };
-
-struct reader {
-    struct options *options;
-    struct buffer *message;
-    struct bytes text;
-    yaml_parser_t parser;
-    yaml_event_t event; /* the present one, while has_event */
-    bool has_event;
-    bool is_broken; /* no further event is to be had */
-    bool no_memory;
-    unsigned problem_count;
-};
+enum { FILE_BYTES_MAX = 1 << 20 };
 
 static struct place place_of_mark(yaml_mark_t mark)
 {
     return (struct place){(int)mark.line + 1, (int)mark.column + 1};
 }
 
-static struct place here(const struct reader *reader) { return place_of_mark(reader->event.start_mark); }
+struct place config_here(const struct config_reader *reader)
+{
+    return place_of_mark(reader->event.start_mark);
+}
 
 static struct place place_of_offset(struct bytes text, size_t offset)
 {
@@ -47,15 +37,9 @@ static struct place place_of_offset(struct bytes text, size_t offset)
     return place;
 }
 
-#define REPORT(reader, where, ...)                                                                         \
-    do {                                                                                                   \
-        if ((reader)->problem_count++ < PROBLEMS_MAX)                                                      \
-            options_report((reader)->options, where, (reader)->message, __VA_ARGS__);                      \
-    } while (0)
-
 /* ---- events ------------------------------------------------------------------------------------- */
 
-static void report_broken(struct reader *reader)
+static void report_broken(struct config_reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
     struct place where = place_of_mark(parser->problem_mark);
@@ -66,12 +50,13 @@ static void report_broken(struct reader *reader)
     }
     if (parser->error == YAML_READER_ERROR) /* it comes without a mark */
         where = place_of_offset(reader->text, parser->problem_offset);
-    REPORT(reader, where, "not YAML: %s%s%s", parser->problem != NULL ? parser->problem : "unreadable",
-           parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
+    CONFIG_REPORT(reader, where, "not YAML: %s%s%s",
+                  parser->problem != NULL ? parser->problem : "unreadable",
+                  parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
 }
 
 /* Moves to the next event. False at the end of what can be read. */
-static bool advance(struct reader *reader)
+bool config_advance(struct config_reader *reader)
 {
     if (reader->has_event)
         yaml_event_delete(&reader->event);
@@ -88,7 +73,7 @@ static bool advance(struct reader *reader)
 }
 
 /* Moves behind the value that the present event begins. */
-static void skip_value(struct reader *reader)
+void config_skip(struct config_reader *reader)
 {
     size_t depth = 0;
 
@@ -100,16 +85,16 @@ static void skip_value(struct reader *reader)
         case YAML_MAPPING_END_EVENT: depth--; break;
         default: break;
         }
-    } while (advance(reader) && depth > 0);
+    } while (config_advance(reader) && depth > 0);
 }
 
-static bool is_at(const struct reader *reader, yaml_event_type_t type)
+bool config_is_at(const struct config_reader *reader, yaml_event_type_t type)
 {
     return reader->has_event && reader->event.type == type;
 }
 
 /* Anchors do no harm until they are used, but what nothing may refer to has none. */
-static bool refuse_alias(struct reader *reader)
+bool config_refuse_alias(struct config_reader *reader)
 {
     yaml_char_t *anchor = NULL, *tag = NULL;
 
@@ -130,31 +115,32 @@ static bool refuse_alias(struct reader *reader)
     default: break;
     }
     if (anchor != NULL)
-        REPORT(reader, here(reader), "anchors and aliases are not taken here; write the value out");
+        CONFIG_REPORT(reader, config_here(reader),
+                      "anchors and aliases are not taken here; write the value out");
     else if (tag != NULL)
-        REPORT(reader, here(reader), "tags are not taken here; write the plain value");
+        CONFIG_REPORT(reader, config_here(reader), "tags are not taken here; write the plain value");
     else
         return false;
-    skip_value(reader);
+    config_skip(reader);
     return true;
 }
 
-static struct bytes scalar_bytes(const struct reader *reader)
+struct bytes config_scalar(const struct config_reader *reader)
 {
     return bytes_of(reader->event.data.scalar.value, reader->event.data.scalar.length);
 }
 
 /* `key:` with nothing behind it. */
-static bool is_empty_scalar(const struct reader *reader)
+bool config_is_empty(const struct config_reader *reader)
 {
-    return is_at(reader, YAML_SCALAR_EVENT) && reader->event.data.scalar.length == 0 &&
+    return config_is_at(reader, YAML_SCALAR_EVENT) && reader->event.data.scalar.length == 0 &&
            reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
 /* A data file is looked for beside the file that names it, wherever the program was started. */
-static enum err beside_file(const struct reader *reader, struct bytes path, struct buffer *full)
+static enum err beside_file(const struct config_reader *reader, struct bytes path, struct buffer *full)
 {
     const char *slash = strrchr(reader->options->file, '/');
 
@@ -164,21 +150,26 @@ static enum err beside_file(const struct reader *reader, struct bytes path, stru
     return full->failed ? ERR_NO_MEMORY : OK;
 }
 
-static void read_scalar(struct reader *reader, const struct option_row *row, void *base)
+static bool is_of_policy(const struct option_row *row)
 {
-    struct bytes text = scalar_bytes(reader);
+    return row->scope == OPTION_OF_UPSTREAM || row->scope == OPTION_OF_ROUTE;
+}
+
+static void read_scalar(struct config_reader *reader, const struct option_row *row, void *base)
+{
+    struct bytes text = config_scalar(reader);
     struct buffer why = {0}, full = {0};
     enum err err = OK;
 
     if (memchr(text.data, '\0', text.size) != NULL) {
-        REPORT(reader, here(reader), "%s: a byte of 0 cannot be part of it", row->name);
+        CONFIG_REPORT(reader, config_here(reader), "%s: a byte of 0 cannot be part of it", row->name);
         return;
     }
-    if (is_empty_scalar(reader)) {
+    if (config_is_empty(reader)) {
         struct buffer placeholder = {0};
         option_append_placeholder(&placeholder, row);
-        REPORT(reader, here(reader), "%s has no value; write %s: %.*s", row->name, row->name,
-               BYTES_PRINTF(buffer_bytes(&placeholder)));
+        CONFIG_REPORT(reader, config_here(reader), "%s has no value; write %s: %.*s", row->name, row->name,
+                      BYTES_PRINTF(buffer_bytes(&placeholder)));
         buffer_fini(&placeholder);
         return;
     }
@@ -187,46 +178,49 @@ static void read_scalar(struct reader *reader, const struct option_row *row, voi
         text = buffer_bytes(&full);
     }
     if (err == OK)
-        err = option_set(row, base, text, here(reader), &why);
+        err = is_of_policy(row) ? option_set_policy(row, base, text, config_here(reader), &why)
+                                : option_set(row, base, text, config_here(reader), &why);
     if (err == ERR_NO_MEMORY)
         reader->no_memory = true;
     else if (err != OK)
-        REPORT(reader, here(reader), "%s: %.*s", row->name, BYTES_PRINTF(buffer_bytes(&why)));
+        CONFIG_REPORT(reader, config_here(reader), "%s: %.*s", row->name, BYTES_PRINTF(buffer_bytes(&why)));
     buffer_fini(&why);
     buffer_fini(&full);
 }
 
-static void read_value(struct reader *reader, const struct option_row *row, void *base)
+void config_read_value(struct config_reader *reader, const struct option_row *row, void *base)
 {
-    if (refuse_alias(reader))
+    if (config_refuse_alias(reader))
         return;
-    if (is_at(reader, YAML_SCALAR_EVENT)) {
+    if (config_is_at(reader, YAML_SCALAR_EVENT)) {
         read_scalar(reader, row, base);
-        advance(reader);
+        config_advance(reader);
         return;
     }
-    if (row->type != OPTION_TYPE_listens || !is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        REPORT(reader, here(reader), "%s is one value, not a list or a mapping", row->name);
-        skip_value(reader);
+    if (row->type != OPTION_TYPE_listens || !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
+        CONFIG_REPORT(reader, config_here(reader), "%s is one value, not a list or a mapping", row->name);
+        config_skip(reader);
         return;
     }
-    for (advance(reader); reader->has_event && !is_at(reader, YAML_SEQUENCE_END_EVENT);) {
-        if (refuse_alias(reader))
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);) {
+        if (config_refuse_alias(reader))
             continue;
-        if (is_at(reader, YAML_SCALAR_EVENT)) {
+        if (config_is_at(reader, YAML_SCALAR_EVENT)) {
             read_scalar(reader, row, base);
-            advance(reader);
+            config_advance(reader);
         } else {
-            REPORT(reader, here(reader), "%s is a list of addresses, nothing deeper", row->name);
-            skip_value(reader);
+            CONFIG_REPORT(reader, config_here(reader), "%s is a list of addresses, nothing deeper",
+                          row->name);
+            config_skip(reader);
         }
     }
-    advance(reader);
+    config_advance(reader);
 }
 
 /* ---- keys --------------------------------------------------------------------------------------- */
 
-static void report_unknown_key(struct reader *reader, struct bytes name, bool of_role, enum role role)
+static void report_unknown_key(struct config_reader *reader, struct bytes name, bool of_role,
+                               enum role role)
 {
     struct nearest nearest = {.wanted = name};
     struct shown shown = shown_text(name);
@@ -235,49 +229,53 @@ static void report_unknown_key(struct reader *reader, struct bytes name, bool of
     for (size_t i = 0; i < option_row_count(); i++)
         if (option_find_key(roles, bytes_of_text(option_row(i)->name)) == option_row(i))
             nearest_consider(&nearest, option_row(i)->name);
+    if (of_role && role == ROLE_GATEWAY)
+        config_consider_gateway_keys(&nearest);
     for (int i = 0; i < ROLE_COUNT && !of_role; i++)
         nearest_consider(&nearest, role_row((enum role)i)->name);
 
     if (of_role && option_find_key(0, name) != NULL)
-        REPORT(reader, here(reader), "%s belongs at the top of the file, not under %s", shown.text,
-               role_row(role)->name);
+        CONFIG_REPORT(reader, config_here(reader), "%s belongs at the top of the file, not under %s",
+                      shown.text, role_row(role)->name);
     else if (option_find_key(ROLES_EVERY, name) != NULL) {
         struct buffer owners = {0};
         for (int i = 0; i < ROLE_COUNT; i++)
             if (option_find_key(1u << i, name) != NULL)
                 buffer_append_format(&owners, "%s%s", owners.size > 0 ? " or " : "",
                                      role_row((enum role)i)->name);
-        REPORT(reader, here(reader), "%s belongs under %.*s", shown.text,
-               BYTES_PRINTF(buffer_bytes(&owners)));
+        CONFIG_REPORT(reader, config_here(reader), "%s belongs under %.*s", shown.text,
+                      BYTES_PRINTF(buffer_bytes(&owners)));
         buffer_fini(&owners);
     } else if (nearest.name != NULL)
-        REPORT(reader, here(reader), "unknown key %s; did you mean %s?", shown.text, nearest.name);
+        CONFIG_REPORT(reader, config_here(reader), "unknown key %s; did you mean %s?", shown.text,
+                      nearest.name);
     else
-        REPORT(reader, here(reader), "unknown key %s; see nuthatch %s --help for those there are",
-               shown.text, of_role ? role_row(role)->name : "serve");
+        CONFIG_REPORT(reader, config_here(reader),
+                      "unknown key %s; see nuthatch %s --help for those there are", shown.text,
+                      of_role ? role_row(role)->name : "serve");
 }
 
 /* Of a mapping's key: its text, good until the next event. Anything else is reported and skipped, its value
  * with it. */
-static bool read_key(struct reader *reader, struct bytes *name)
+bool config_read_key(struct config_reader *reader, struct bytes *name)
 {
-    if (!refuse_alias(reader)) {
-        if (is_at(reader, YAML_SCALAR_EVENT)) {
-            *name = scalar_bytes(reader);
+    if (!config_refuse_alias(reader)) {
+        if (config_is_at(reader, YAML_SCALAR_EVENT)) {
+            *name = config_scalar(reader);
             return true;
         }
-        REPORT(reader, here(reader), "a key must be a word");
-        skip_value(reader);
+        CONFIG_REPORT(reader, config_here(reader), "a key must be a word");
+        config_skip(reader);
     }
     if (reader->has_event)
-        skip_value(reader);
+        config_skip(reader);
     return false;
 }
 
-static void skip_key_and_value(struct reader *reader)
+void config_skip_pair(struct config_reader *reader)
 {
-    if (advance(reader))
-        skip_value(reader);
+    if (config_advance(reader))
+        config_skip(reader);
 }
 
 /* True if `row` was met before; remembers it. */
@@ -288,63 +286,79 @@ static bool is_repeated(bool seen[OPTION_COUNT_MAX], const struct option_row *ro
     return repeated;
 }
 
-static void read_role_mapping(struct reader *reader, struct role_options *role)
+/* The struct of the row's scope in `role`. */
+static void *base_of(const struct option_row *row, struct role_options *role)
+{
+    switch (row->scope) {
+    case OPTION_OF_SERVER:
+    case OPTION_OF_ROLE: return role;
+    case OPTION_OF_UPSTREAM: return &role->upstream_policy;
+    case OPTION_OF_ROUTE: return &role->route_policy;
+    }
+    UNREACHABLE();
+}
+
+static void read_role_mapping(struct config_reader *reader, struct role_options *role)
 {
     bool seen[OPTION_COUNT_MAX] = {0};
 
-    for (advance(reader); reader->has_event && !is_at(reader, YAML_MAPPING_END_EVENT);) {
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);) {
         const struct option_row *row;
         struct bytes name;
-        if (!read_key(reader, &name))
+        if (!config_read_key(reader, &name))
             continue;
         row = option_find_key(1u << role->role, name);
+        if (row == NULL && role->role == ROLE_GATEWAY && config_read_gateway_key(reader, role, name))
+            continue;
         if (row == NULL)
             report_unknown_key(reader, name, true, role->role);
         else if (is_repeated(seen, row))
-            REPORT(reader, here(reader), "%s is there twice; keep one", row->name);
+            CONFIG_REPORT(reader, config_here(reader), "%s is there twice; keep one", row->name);
         else {
-            if (advance(reader))
-                read_value(reader, row, role);
+            if (config_advance(reader))
+                config_read_value(reader, row, base_of(row, role));
             continue;
         }
-        skip_key_and_value(reader);
+        config_skip_pair(reader);
     }
-    advance(reader);
+    if (role->role == ROLE_GATEWAY)
+        config_check_gateway(reader, role);
+    config_advance(reader);
 }
 
-static void read_one_role(struct reader *reader, enum role name)
+static void read_one_role(struct config_reader *reader, enum role name)
 {
     struct role_options *role;
 
-    if (refuse_alias(reader))
+    if (config_refuse_alias(reader))
         return;
-    if (!is_at(reader, YAML_MAPPING_START_EVENT) && !is_empty_scalar(reader)) {
-        REPORT(reader, here(reader), "%s is a mapping of its options, or a list of such mappings",
-               role_row(name)->name);
-        skip_value(reader);
+    if (!config_is_at(reader, YAML_MAPPING_START_EVENT) && !config_is_empty(reader)) {
+        CONFIG_REPORT(reader, config_here(reader),
+                      "%s is a mapping of its options, or a list of such mappings", role_row(name)->name);
+        config_skip(reader);
         return;
     }
-    role = options_add_role(reader->options, name, here(reader));
+    role = options_add_role(reader->options, name, config_here(reader));
     if (role == NULL) {
         reader->no_memory = true;
-        skip_value(reader);
-    } else if (is_at(reader, YAML_MAPPING_START_EVENT))
+        config_skip(reader);
+    } else if (config_is_at(reader, YAML_MAPPING_START_EVENT))
         read_role_mapping(reader, role);
     else
-        advance(reader);
+        config_advance(reader);
 }
 
-static void read_role(struct reader *reader, enum role name)
+static void read_role(struct config_reader *reader, enum role name)
 {
-    if (refuse_alias(reader))
+    if (config_refuse_alias(reader))
         return;
-    if (!is_at(reader, YAML_SEQUENCE_START_EVENT)) {
+    if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
         read_one_role(reader, name);
         return;
     }
-    for (advance(reader); reader->has_event && !is_at(reader, YAML_SEQUENCE_END_EVENT);)
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
         read_one_role(reader, name);
-    advance(reader);
+    config_advance(reader);
 }
 
 static bool find_role(struct bytes name, enum role *role)
@@ -358,34 +372,34 @@ static bool find_role(struct bytes name, enum role *role)
     return false;
 }
 
-static void read_server_option(struct reader *reader, const struct option_row *row)
+static void read_server_option(struct config_reader *reader, const struct option_row *row)
 {
     struct options *options = reader->options;
     struct place *set_at = &options->set_at[row - option_row(0)];
 
-    if (!advance(reader))
+    if (!config_advance(reader))
         return;
     if (set_at->line < 0) { /* the command line wins, but the file must be right all the same */
         struct options ignored;
         options_init(&ignored);
-        read_value(reader, row, &ignored);
+        config_read_value(reader, row, &ignored);
         options_fini(&ignored);
         return;
     }
-    *set_at = here(reader);
-    read_value(reader, row, options);
+    *set_at = config_here(reader);
+    config_read_value(reader, row, options);
 }
 
-static void read_top(struct reader *reader)
+static void read_top(struct config_reader *reader)
 {
     bool seen[OPTION_COUNT_MAX] = {0};
     unsigned roles_seen = 0;
 
-    for (advance(reader); reader->has_event && !is_at(reader, YAML_MAPPING_END_EVENT);) {
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);) {
         const struct option_row *row;
         struct bytes name;
         enum role role;
-        if (!read_key(reader, &name))
+        if (!config_read_key(reader, &name))
             continue;
         row = option_find_key(0, name);
         if (row != NULL && !is_repeated(seen, row)) {
@@ -393,44 +407,46 @@ static void read_top(struct reader *reader)
             continue;
         }
         if (row != NULL)
-            REPORT(reader, here(reader), "%s is there twice; keep one", row->name);
+            CONFIG_REPORT(reader, config_here(reader), "%s is there twice; keep one", row->name);
         else if (!find_role(name, &role))
             report_unknown_key(reader, name, false, ROLE_COUNT);
         else if ((roles_seen & 1u << role) != 0)
-            REPORT(reader, here(reader), "%s is there twice; make it one key with a list",
-                   role_row(role)->name);
+            CONFIG_REPORT(reader, config_here(reader), "%s is there twice; make it one key with a list",
+                          role_row(role)->name);
         else {
             roles_seen |= 1u << role;
-            if (advance(reader))
+            if (config_advance(reader))
                 read_role(reader, role);
             continue;
         }
-        skip_key_and_value(reader);
+        config_skip_pair(reader);
     }
-    advance(reader);
+    config_advance(reader);
 }
 
-static void read_document(struct reader *reader)
+static void read_document(struct config_reader *reader)
 {
     static const struct place start = {1, 1};
 
-    advance(reader); /* to the stream's start */
-    advance(reader); /* to the document's */
-    if (is_at(reader, YAML_STREAM_END_EVENT)) {
-        REPORT(reader, start, "the file is empty; name a role: cache, gateway or mock");
+    config_advance(reader); /* to the stream's start */
+    config_advance(reader); /* to the document's */
+    if (config_is_at(reader, YAML_STREAM_END_EVENT)) {
+        CONFIG_REPORT(reader, start, "the file is empty; name a role: cache, gateway or mock");
         return;
     }
-    if (!advance(reader) || refuse_alias(reader))
+    if (!config_advance(reader) || config_refuse_alias(reader))
         return;
-    if (!is_at(reader, YAML_MAPPING_START_EVENT)) {
-        REPORT(reader, here(reader), "the file must be a mapping of options and roles, such as `cache:`");
+    if (!config_is_at(reader, YAML_MAPPING_START_EVENT)) {
+        CONFIG_REPORT(reader, config_here(reader),
+                      "the file must be a mapping of options and roles, such as `cache:`");
         return;
     }
     read_top(reader);
-    if (is_at(reader, YAML_DOCUMENT_END_EVENT) && advance(reader) && !is_at(reader, YAML_STREAM_END_EVENT))
-        REPORT(reader, here(reader), "a second document; keep one to a file");
+    if (config_is_at(reader, YAML_DOCUMENT_END_EVENT) && config_advance(reader) &&
+        !config_is_at(reader, YAML_STREAM_END_EVENT))
+        CONFIG_REPORT(reader, config_here(reader), "a second document; keep one to a file");
     if (reader->problem_count == 0 && reader->options->role_count == 0)
-        REPORT(reader, start, "no role; add cache, gateway or mock");
+        CONFIG_REPORT(reader, start, "no role; add cache, gateway or mock");
 }
 
 /* ---- the file ----------------------------------------------------------------------------------- */
@@ -461,7 +477,7 @@ static enum err read_file(const char *path, struct buffer *text)
 
 static enum err read_events(struct options *options, struct bytes text, struct buffer *message)
 {
-    struct reader reader = {.options = options, .message = message, .text = text};
+    struct config_reader reader = {.options = options, .message = message, .text = text};
 
     if (!yaml_parser_initialize(&reader.parser))
         return ERR_NO_MEMORY;
@@ -473,9 +489,9 @@ static enum err read_events(struct options *options, struct bytes text, struct b
     yaml_parser_delete(&reader.parser);
     if (reader.no_memory)
         return ERR_NO_MEMORY;
-    if (reader.problem_count > PROBLEMS_MAX)
+    if (reader.problem_count > CONFIG_PROBLEMS_MAX)
         options_report(options, (struct place){0}, message, "and %u more problems",
-                       reader.problem_count - PROBLEMS_MAX);
+                       reader.problem_count - CONFIG_PROBLEMS_MAX);
     return reader.problem_count == 0 ? OK : ERR_SYNTAX;
 }
 

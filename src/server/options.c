@@ -33,6 +33,7 @@ static const struct option_row rows[] = {
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
+     .scope = OPTION_OF_SERVER,                                                                            \
      .verbs = EVERY_VERB,                                                                                  \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
@@ -43,6 +44,7 @@ static const struct option_row rows[] = {
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
+     .scope = OPTION_OF_ROLE,                                                                              \
      .verbs = ROLES_##roles_,                                                                              \
      .roles = ROLES_##roles_,                                                                              \
      .offset = offsetof(struct role_options, field),                                                       \
@@ -53,6 +55,7 @@ static const struct option_row rows[] = {
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
+     .scope = OPTION_OF_SERVER,                                                                            \
      .verbs = 1 << VERB_DEMO,                                                                              \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
@@ -63,18 +66,24 @@ static const struct option_row rows[] = {
 #undef SERVER_OPTION
 #undef ROLE_OPTION
 #undef DEMO_OPTION
-#define ROUTE_OPTION(type_, name_, field, fallback_, low_, high_, help_)                                   \
+#define POLICY_OPTION(scope_, struct_, type_, name_, field, fallback_, low_, high_, help_)                 \
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
+     .scope = scope_,                                                                                      \
      .verbs = ROLES_GATEWAY,                                                                               \
      .roles = ROLES_GATEWAY,                                                                               \
-     .offset = offsetof(struct role_options, route_policy.field),                                          \
+     .offset = offsetof(struct struct_, field),                                                            \
      .fallback = fallback_,                                                                                \
      .low = low_,                                                                                          \
      .high = high_},
+#define UPSTREAM_OPTION(...) POLICY_OPTION(OPTION_OF_UPSTREAM, upstream_policy, __VA_ARGS__)
+#include "tables/upstream_options.def"
+#undef UPSTREAM_OPTION
+#define ROUTE_OPTION(...) POLICY_OPTION(OPTION_OF_ROUTE, route_policy, __VA_ARGS__)
 #include "tables/route_options.def"
 #undef ROUTE_OPTION
+#undef POLICY_OPTION
 };
 static_assert(COUNT_OF(rows) <= OPTION_COUNT_MAX, "set_at has a place for each row");
 
@@ -139,7 +148,8 @@ const struct option_row *option_row(size_t index) { return &rows[index]; }
 
 bool option_is_operand(const struct option_row *row)
 {
-    return row->roles != 0 && (row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path);
+    return (row->scope == OPTION_OF_ROLE || row->scope == OPTION_OF_UPSTREAM) &&
+           (row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path);
 }
 
 const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
@@ -174,6 +184,26 @@ const struct option_row *option_find_key(unsigned wanted_roles, struct bytes nam
             return &rows[i];
     }
     return NULL;
+}
+
+const struct option_row *option_find_scoped(enum option_scope scope, struct bytes name)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].scope == scope && bytes_equal(bytes_of_text(rows[i].name), name))
+            return &rows[i];
+    return NULL;
+}
+
+/* Where the option is in `base`: a struct options, or a struct role_options. */
+static char *field_of(const struct option_row *row, void *base)
+{
+    switch (row->scope) {
+    case OPTION_OF_SERVER:
+    case OPTION_OF_ROLE: break;
+    case OPTION_OF_UPSTREAM: base = &((struct role_options *)base)->upstream_policy; break;
+    case OPTION_OF_ROUTE: base = &((struct role_options *)base)->route_policy; break;
+    }
+    return (char *)base + row->offset;
 }
 
 /* ---- values as text ----------------------------------------------------------------------------- */
@@ -307,7 +337,7 @@ static enum err refuse_range(const struct option_row *row, struct bytes text, st
     return ERR_RANGE;
 }
 
-static enum err set_number(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+static enum err set_number(const struct option_row *row, char *field, struct bytes text, struct buffer *why)
 {
     const char *like = NULL;
     int64_t value = 0;
@@ -349,16 +379,16 @@ static enum err set_number(const struct option_row *row, void *base, struct byte
     }
     if (value < row->low || value > row->high)
         return refuse_range(row, text, why);
-    memcpy((char *)base + row->offset, &value, sizeof value);
+    memcpy(field, &value, sizeof value);
     return OK;
 }
 
-static enum err set_choice(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+static enum err set_choice(const struct option_row *row, char *field, struct bytes text, struct buffer *why)
 {
     for (size_t i = 0; i < COUNT_OF(choices); i++) {
         if (choices[i].type != row->type || !bytes_equal(bytes_of_text(choices[i].word), text))
             continue;
-        memcpy((char *)base + row->offset, &choices[i].value, sizeof choices[i].value);
+        memcpy(field, &choices[i].value, sizeof choices[i].value);
         return OK;
     }
     buffer_append_format(why, "\"%s\" is not one of the choices; write ", shown_text(text).text);
@@ -385,9 +415,8 @@ static bool is_visible(struct bytes text)
     return text.size > 0;
 }
 
-static enum err set_text(const struct option_row *row, void *base, struct bytes text)
+static enum err set_text(char **field, struct bytes text)
 {
-    char **field = (char **)(void *)((char *)base + row->offset);
     char *copy = text_copy(text);
 
     if (copy == NULL)
@@ -502,11 +531,9 @@ static enum err append_listen(struct listen_list *list, struct listen_option ite
     return OK;
 }
 
-static enum err set_listen(const struct option_row *row, void *base, struct bytes text, struct place where,
-                           struct buffer *why)
+static enum err set_listen(struct role_options *role, struct listen_list *list, struct bytes text,
+                           struct place where, struct buffer *why)
 {
-    struct role_options *role = base;
-    struct listen_list *list = (struct listen_list *)(void *)((char *)base + row->offset);
     const char *slashes = text.size > 0 ? memmem(text.data, text.size, "://", 3) : NULL;
     const char *what = NULL;
     struct bytes scheme, address;
@@ -533,10 +560,8 @@ static enum err set_listen(const struct option_row *row, void *base, struct byte
     return refuse_listen(role->role, text, "has an unknown scheme", why);
 }
 
-static enum err set_events(const struct option_row *row, void *base, struct bytes text, struct buffer *why)
+static enum err set_events(uint32_t *flags, struct bytes text, struct buffer *why)
 {
-    uint32_t *flags = (uint32_t *)(void *)((char *)base + row->offset);
-
     if (kv_notify_parse(text, flags))
         return OK;
     buffer_append_format(
@@ -545,19 +570,20 @@ static enum err set_events(const struct option_row *row, void *base, struct byte
     return ERR_SYNTAX;
 }
 
-enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
-                    struct buffer *why)
+/* `role` is whose listener it is, if it is one. */
+static enum err set_field(const struct option_row *row, void *field, struct role_options *role,
+                          struct bytes text, struct place where, struct buffer *why)
 {
     switch (row->type) {
     case OPTION_TYPE_integer:
     case OPTION_TYPE_size:
-    case OPTION_TYPE_duration: return set_number(row, base, text, why);
+    case OPTION_TYPE_duration: return set_number(row, field, text, why);
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
-    case OPTION_TYPE_level: return set_choice(row, base, text, why);
-    case OPTION_TYPE_events: return set_events(row, base, text, why);
-    case OPTION_TYPE_flag: *(bool *)((char *)base + row->offset) = true; return OK;
+    case OPTION_TYPE_level: return set_choice(row, field, text, why);
+    case OPTION_TYPE_events: return set_events(field, text, why);
+    case OPTION_TYPE_flag: *(bool *)field = true; return OK;
     case OPTION_TYPE_url:
         if (!is_http_url(text)) {
             buffer_append_format(why,
@@ -566,28 +592,40 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
                                  shown_text(text).text);
             return ERR_SYNTAX;
         }
-        return set_text(row, base, text);
+        return set_text(field, text);
     case OPTION_TYPE_secret:
         if (text.size == 0) {
             buffer_append_literal(why, "the password is empty; leave the option out for none");
             return ERR_SYNTAX;
         }
-        return set_text(row, base, text);
+        return set_text(field, text);
     case OPTION_TYPE_path:
         if (text.size == 0) {
             buffer_append_literal(why, "the name of the file is empty");
             return ERR_SYNTAX;
         }
-        return set_text(row, base, text);
+        return set_text(field, text);
     case OPTION_TYPE_text:
         if (!is_visible(text)) {
             buffer_append_literal(why, "write one or more visible ASCII characters, no spaces");
             return ERR_SYNTAX;
         }
-        return set_text(row, base, text);
-    case OPTION_TYPE_listens: return set_listen(row, base, text, where, why);
+        return set_text(field, text);
+    case OPTION_TYPE_listens: return set_listen(role, field, text, where, why);
     }
     UNREACHABLE();
+}
+
+enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
+                    struct buffer *why)
+{
+    return set_field(row, field_of(row, base), base, text, where, why);
+}
+
+enum err option_set_policy(const struct option_row *row, void *policy, struct bytes text,
+                           struct place where, struct buffer *why)
+{
+    return set_field(row, (char *)policy + row->offset, NULL, text, where, why);
 }
 
 /* ---- the struct --------------------------------------------------------------------------------- */
@@ -595,10 +633,11 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
 static void set_defaults(void *base, bool of_role)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        char *field = (char *)base + rows[i].offset;
+        char *field;
         int choice = (int)rows[i].fallback;
         if ((rows[i].roles != 0) != of_role)
             continue;
+        field = field_of(&rows[i], base);
         if (has_choices(rows[i].type))
             memcpy(field, &choice, sizeof choice);
         else if (rows[i].type <= OPTION_TYPE_duration)
@@ -618,20 +657,75 @@ static bool is_owned_text(enum option_type type)
            type == OPTION_TYPE_secret;
 }
 
+static void free_texts(enum option_scope scope, void *policy)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].scope == scope && is_owned_text(rows[i].type))
+            free(*(char **)(void *)((char *)policy + rows[i].offset));
+}
+
+/* Copies what is not set from `from` to `to`, two structs of `scope`. */
+static enum err inherit(enum option_scope scope, const bool is_set[OPTION_COUNT_MAX], const void *from,
+                        void *to)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *here = (const char *)from + rows[i].offset;
+        char *there = (char *)to + rows[i].offset;
+        if (rows[i].scope != scope || is_set[i])
+            continue;
+        if (has_choices(rows[i].type))
+            memcpy(there, here, sizeof(int));
+        else if (rows[i].type <= OPTION_TYPE_duration)
+            memcpy(there, here, sizeof(int64_t));
+        else if (is_owned_text(rows[i].type)) {
+            const char *text = *(char *const *)(const void *)here;
+            if (text != NULL && set_text((char **)(void *)there, bytes_of_text(text)) != OK)
+                return ERR_NO_MEMORY;
+        }
+    }
+    return OK;
+}
+
+/* What upstreams and routes do not say themselves is as their gateway says. */
+static enum err inherit_policies(struct role_options *role)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < role->upstream_count && err == OK; i++)
+        err = inherit(OPTION_OF_UPSTREAM, role->upstreams[i].is_set, &role->upstream_policy,
+                      &role->upstreams[i].spec.policy);
+    for (size_t i = 0; i < role->route_count && err == OK; i++)
+        err = inherit(OPTION_OF_ROUTE, role->routes[i].is_set, &role->route_policy,
+                      &role->routes[i].spec.policy);
+    return err;
+}
+
+static void role_fini(struct role_options *role)
+{
+    free_texts(OPTION_OF_ROLE, role);
+    free_texts(OPTION_OF_UPSTREAM, &role->upstream_policy);
+    free_texts(OPTION_OF_ROUTE, &role->route_policy);
+    for (size_t i = 0; i < role->upstream_count; i++) {
+        free_texts(OPTION_OF_UPSTREAM, &role->upstreams[i].spec.policy);
+        free(role->upstreams[i].spec.name);
+    }
+    for (size_t i = 0; i < role->route_count; i++) {
+        free_texts(OPTION_OF_ROUTE, &role->routes[i].spec.policy);
+        free(role->routes[i].spec.upstream);
+        match_spec_fini(&role->routes[i].spec.match);
+    }
+    free(role->upstreams);
+    free(role->routes);
+    for (size_t i = 0; i < role->listens.count; i++)
+        free(role->listens.items[i].address);
+    free(role->listens.items);
+}
+
 void options_fini(struct options *options)
 {
-    for (size_t i = 0; i < options->role_count; i++) {
-        struct role_options *role = &options->roles[i];
-        for (size_t j = 0; j < COUNT_OF(rows); j++)
-            if (rows[j].roles != 0 && is_owned_text(rows[j].type))
-                free(*(char **)(void *)((char *)role + rows[j].offset));
-        for (size_t j = 0; j < role->listens.count; j++)
-            free(role->listens.items[j].address);
-        free(role->listens.items);
-    }
-    for (size_t j = 0; j < COUNT_OF(rows); j++)
-        if (rows[j].roles == 0 && is_owned_text(rows[j].type))
-            free(*(char **)(void *)((char *)options + rows[j].offset));
+    for (size_t i = 0; i < options->role_count; i++)
+        role_fini(&options->roles[i]);
+    free_texts(OPTION_OF_SERVER, options);
     free(options->roles);
     free(options->file);
     options_init(options);
@@ -779,6 +873,21 @@ static struct place place_of(const struct options *options, size_t offset)
     return (struct place){0};
 }
 
+static bool check_routes_sizes(const struct options *options, const struct role_options *role,
+                               struct buffer *message)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; i < role->route_count; i++) {
+        if (role->routes[i].spec.policy.object_bytes_max <= options->value_bytes_max)
+            continue;
+        options_report(options, role->routes[i].where, message,
+                       "object-max is more than value-max; lower the one or raise the other");
+        is_good = false;
+    }
+    return is_good;
+}
+
 /* A limit that nobody set follows the one it hangs on; one that was set is checked against it. */
 static bool check_sizes(struct options *options, struct buffer *message)
 {
@@ -808,6 +917,7 @@ static bool check_sizes(struct options *options, struct buffer *message)
     }
     for (size_t i = 0; i < options->role_count; i++) {
         struct role_options *role = &options->roles[i];
+        is_good &= check_routes_sizes(options, role, message);
         if (role->route_policy.object_bytes_max <= options->value_bytes_max)
             continue;
         if (role->route_policy.object_bytes_max == object_max_by_default) {
@@ -853,7 +963,8 @@ static bool check_required(const struct options *options, struct buffer *message
         const struct role_options *role = &options->roles[i];
         for (size_t j = 0; j < COUNT_OF(rows); j++) {
             if ((rows[j].roles & 1u << role->role) == 0 || !option_is_operand(&rows[j]) ||
-                *(char **)(void *)((char *)role + rows[j].offset) != NULL)
+                (rows[j].scope == OPTION_OF_UPSTREAM && role->upstream_count > 0) ||
+                *(char **)(void *)field_of(&rows[j], (void *)(uintptr_t)role) != NULL)
                 continue;
             options_report(options, role->where, message, "%s has no `%s`: %s", roles[role->role].name,
                            rows[j].name, rows[j].help);
@@ -870,7 +981,9 @@ enum err options_complete(struct options *options, struct buffer *message)
     is_good &= check_sizes(options, message);
     for (size_t i = 0; i < options->role_count; i++) {
         struct role_options *role = &options->roles[i];
-        enum err err;
+        enum err err = inherit_policies(role);
+        if (err != OK)
+            return err;
         if (role->listens.count > 0)
             continue;
         err = option_set(option_find_key(ROLES_EVERY, BYTES("listen")), role,

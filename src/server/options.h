@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "engine/gateway/route.h"
+#include "engine/gateway/plan.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include <stdbool.h>
@@ -64,6 +64,8 @@ struct listen_list {
 /* Of an option that is answered. */
 enum answer { ANSWER_NO, ANSWER_YES };
 
+enum { OPTION_COUNT_MAX = 256 };
+
 /* The C type of a field by the type of its row. */
 #define OPTION_FIELD_integer(field)  int64_t field;
 #define OPTION_FIELD_size(field)     int64_t field;
@@ -80,6 +82,20 @@ enum answer { ANSWER_NO, ANSWER_YES };
 #define OPTION_FIELD_secret(field)   char *field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 
+/* An upstream as the file has it, and a route; what they do not say themselves is filled in from their role
+ * once that has been read. */
+struct upstream_entry {
+    struct upstream_spec spec;
+    struct place where;
+    bool is_set[OPTION_COUNT_MAX]; /* by row */
+};
+
+struct route_entry {
+    struct route_spec spec;
+    struct place where, upstream_at;
+    bool is_set[OPTION_COUNT_MAX];
+};
+
 /* One role of the process. The fields of other roles hold their defaults and mean nothing. */
 struct role_options {
     enum role role;
@@ -87,10 +103,15 @@ struct role_options {
 #define ROLE_OPTION(role, type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #include "tables/options.def"
 #undef ROLE_OPTION
-    struct route_policy route_policy; /* a gateway's, for routes that do not say otherwise */
+    /* A gateway's: for upstreams and routes that do not say otherwise, and those that do. */
+    struct upstream_policy upstream_policy;
+    struct route_policy route_policy;
+    struct upstream_entry *upstreams;
+    size_t upstream_count;
+    struct route_entry *routes;
+    size_t route_count;
+    struct place upstreams_at, routes_at;
 };
-
-enum { OPTION_COUNT_MAX = 256 };
 
 struct options {
     enum verb verb;
@@ -149,13 +170,22 @@ enum option_type {
     OPTION_TYPE_listens,
 };
 
+/* Which struct an option's field is in. */
+enum option_scope {
+    OPTION_OF_SERVER,   /* struct options */
+    OPTION_OF_ROLE,     /* struct role_options */
+    OPTION_OF_UPSTREAM, /* struct upstream_policy */
+    OPTION_OF_ROUTE,    /* struct route_policy */
+};
+
 struct option_row {
     const char *name; /* "idle-timeout" */
     const char *help;
     enum option_type type;
+    enum option_scope scope;
     unsigned verbs; /* 1 << VERB_…: the commands it is a flag of */
     unsigned roles; /* ROLES_…: the roles it is a key of; 0: not a role's option */
-    size_t offset;  /* in struct role_options if `roles`, else in struct options */
+    size_t offset;  /* in the struct of its scope */
     int64_t fallback, low, high;
 };
 
@@ -169,11 +199,20 @@ const struct option_row *option_row(size_t index);
  */
 const struct option_row *option_find_key(unsigned roles, struct bytes name);
 
-/* Sets the option in `base`, the struct its row's offset is of, from `text`. Returns OK; ERR_SYNTAX or
+/* The row called `name` that is a key of an upstream or a route of a gateway, or null. */
+const struct option_row *option_find_scoped(enum option_scope scope, struct bytes name);
+
+/* Sets the option of the server in `base`, a struct options, or of a role and what it has, in a struct
+ * role_options, from `text`. Returns OK; ERR_SYNTAX or
  * ERR_RANGE with what is wrong and what to write instead, without a newline, appended to `why`;
  * ERR_NO_MEMORY. */
 enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
                     struct buffer *why);
+
+/* The same of an upstream's option in a struct upstream_policy, or of a route's in a struct route_policy.
+ */
+enum err option_set_policy(const struct option_row *row, void *policy, struct bytes text,
+                           struct place where, struct buffer *why);
 
 /* Appends a value as an operator would write it ("64M", "5s", "auto"); nothing for text. */
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value);

@@ -4,6 +4,7 @@
 #include "engine/kv/kv_notify.h"
 #include "net/listen.h"
 #include "server/file.h"
+#include "server/gateway_plan.h"
 #include "server/users.h"
 #include "server/worker.h"
 #include <errno.h>
@@ -363,6 +364,21 @@ static enum err create_mock(const struct role_options *role, struct mock **mock,
     return err;
 }
 
+static enum err create_gateway(struct server *server, size_t index, struct buffer *message)
+{
+    const struct role_options *role = &server->options->roles[index];
+    struct gateway_options options = {
+        .store = server->store, .space = HTTP_SPACE + (uint32_t)index, .log = server->log};
+    enum err err = plan_spec_init(&options.plan, role);
+
+    if (err == OK)
+        err = gateway_create(&options, &server->roles[index].gateway);
+    plan_spec_fini(&options.plan);
+    if (err == ERR_SYNTAX)
+        buffer_append_literal(message, "an origin is not an absolute http or https URL\n");
+    return err;
+}
+
 static enum err create_role(struct server *server, size_t index, struct buffer *message)
 {
     const struct role_options *role = &server->options->roles[index];
@@ -370,23 +386,7 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
 
     switch (role->role) {
     case ROLE_CACHE: break;
-    case ROLE_GATEWAY:
-        err = gateway_create(
-            &(struct gateway_options){
-                .origin_url = bytes_of_text(role->origin_url),
-                .store = server->store,
-                .space = HTTP_SPACE + (uint32_t)index,
-                .connect_timeout_ms = role->connect_timeout_ms,
-                .first_byte_timeout_ms = role->first_byte_timeout_ms,
-                .total_timeout_ms = role->total_timeout_ms,
-                .origin_connections_max = (uint32_t)role->origin_connections_max,
-                .policy = role->route_policy,
-                .log = server->log,
-            },
-            &server->roles[index].gateway);
-        if (err == ERR_SYNTAX)
-            buffer_append_format(message, "%s is not an absolute http or https URL\n", role->origin_url);
-        break;
+    case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
     case ROLE_MOCK: err = create_mock(role, &server->roles[index].mock, message); break;
     case ROLE_COUNT: UNREACHABLE();
     }

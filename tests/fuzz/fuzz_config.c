@@ -16,7 +16,8 @@ static void check_complete(const struct options *options)
     for (size_t i = 0; i < options->role_count; i++) {
         const struct role_options *role = &options->roles[i];
         assert(role->listens.count > 0);
-        assert((role->role == ROLE_GATEWAY) <= (role->origin_url != NULL));
+        assert((role->role == ROLE_GATEWAY) <=
+               (role->upstream_policy.origin_url != NULL || role->upstream_count > 0));
         assert((role->role == ROLE_MOCK) <= (role->data_path != NULL));
         for (size_t j = 0; j < role->listens.count; j++)
             assert(strrchr(role->listens.items[j].address, ':') != NULL);

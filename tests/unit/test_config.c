@@ -85,8 +85,8 @@ TEST(a_file_may_hold_every_role_as_often_as_it_likes)
     assert_string_equal(options.roles[0].listens.items[1].address, "127.0.0.1:7002");
     EXPECT_EQ(options.roles[0].listens.items[1].where.line, 7);
     EXPECT_EQ(options.roles[0].listens.items[1].where.column, 34);
-    assert_string_equal(options.roles[1].origin_url, "https://a.example");
-    assert_string_equal(options.roles[2].origin_url, "http://b.example");
+    assert_string_equal(options.roles[1].upstream_policy.origin_url, "https://a.example");
+    assert_string_equal(options.roles[2].upstream_policy.origin_url, "http://b.example");
     EXPECT_EQ(options.roles[1].route_policy.stale_if_error_ms, 0);
     EXPECT_EQ(options.roles[2].route_policy.stale_if_error_ms, 3600000);
     EXPECT_EQ(options.roles[2].where.line, 11);
@@ -175,6 +175,146 @@ TEST(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on)
         "15:1: listen belongs under cache or gateway or mock\n"
         "16:1: gateway is there twice; make it one key with a list\n"
         "17:18: max-connections: 0 is out of range; write 1 to 10000000\n");
+}
+
+TEST(a_gateway_may_have_upstreams_and_routes)
+{
+    static const char text[] = "gateway:\n"
+                               "  stale-if-error: 1h\n"
+                               "  routes:\n"
+                               "    - match: {host: a.example, path: /x/**, method: [GET, HEAD]}\n"
+                               "      upstream: one\n"
+                               "      stale-if-error: 10m\n"
+                               "    - match:\n"
+                               "        method: POST\n"
+                               "        header: {X-Kind: \"a*\"}\n"
+                               "  upstreams:\n"
+                               "    one: {origin: http://one.example, connect-timeout: 1s}\n"
+                               "    two: {origin: http://two.example}\n"
+                               "  connect-timeout: 2s\n"
+                               "  origin: http://plain.example\n";
+    struct options options;
+    struct buffer message = {0};
+    const struct role_options *role;
+
+    if (load(&options, bytes_of_text(text), &message) != OK)
+        fail_msg("%.*s", BYTES_PRINTF(buffer_bytes(&message)));
+    role = &options.roles[0];
+    EXPECT_EQ(role->upstream_count, 2);
+    assert_string_equal(role->upstreams[0].spec.name, "one");
+    assert_string_equal(role->upstreams[0].spec.policy.origin_url, "http://one.example");
+    EXPECT_EQ(role->upstreams[0].spec.policy.connect_timeout_ms, 1000);
+    EXPECT_EQ(role->upstreams[1].spec.policy.connect_timeout_ms, 2000);
+    EXPECT_EQ(role->upstreams[1].spec.policy.origin_connections_max, 64);
+    EXPECT_EQ(role->route_count, 2);
+    assert_string_equal(role->routes[0].spec.match.host, "a.example");
+    assert_string_equal(role->routes[0].spec.match.path, "/x/**");
+    EXPECT_EQ(role->routes[0].spec.match.method_count, 2);
+    assert_string_equal(role->routes[0].spec.match.methods[1], "HEAD");
+    assert_string_equal(role->routes[0].spec.upstream, "one");
+    EXPECT_EQ(role->routes[0].spec.policy.stale_if_error_ms, 600000);
+    assert_null(role->routes[1].spec.upstream);
+    assert_string_equal(role->routes[1].spec.match.methods[0], "POST");
+    assert_string_equal(role->routes[1].spec.match.fields[0].name, "X-Kind");
+    assert_string_equal(role->routes[1].spec.match.fields[0].value, "a*");
+    EXPECT_EQ(role->routes[1].spec.policy.stale_if_error_ms, 3600000);
+    EXPECT_EQ(role->routes[1].spec.policy.object_bytes_max, 16 << 20);
+    options_fini(&options);
+    buffer_fini(&message);
+}
+
+TEST(each_problem_of_an_upstream_is_said_with_its_place)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"  upstreams: x\n", "2:14: upstreams is a mapping of names, such as `github: {origin: "
+                             "https://api.github.com}`\n"},
+        {"  upstreams:\n    a b: {}\n    a: {origin: http://a}\n    a: {}\n  routes: [{upstream: a}]\n",
+         "3:5: \"a b\" is no name for an upstream; write letters, digits, - and _\n"
+         "5:5: upstream a is there twice; keep one\n"},
+        {"  upstreams:\n    a: {orgin: x}\n    b: 5\n  routes: [{upstream: a}]\n",
+         "3:9: unknown key orgin; did you mean origin?\n"
+         "4:8: an upstream is a mapping of its keys and their values\n"
+         "3:5: upstream a has no `origin`: the API to stand in front of, http or https\n"
+         "4:5: upstream b has no `origin`: the API to stand in front of, http or https\n"},
+        {"  upstreams:\n    a: {origin: http://a, origin: http://b, connect-timeout: 1}\n  routes: "
+         "[{upstream: a}]\n",
+         "3:27: origin is there twice; keep one\n"
+         "3:62: connect-timeout: \"1\" does not fit; write a time with its unit, such as 300ms, 5s, 2m or "
+         "1h\n"},
+        {"  upstreams:\n    a: {origin: http://a, zzz: 1}\n  upstreams:\n",
+         "3:27: zzz is no key of an upstream; see docs/options.md\n"
+         "4:3: upstreams is there twice; keep one\n"
+         "3:5: nothing leads to the upstreams; add routes\n"},
+        {"  upstream:\n    a: {origin: http://a}\n",
+         "2:3: unknown key upstream; did you mean upstreams?\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer text = {0};
+        buffer_append_literal(&text, "gateway:\n");
+        buffer_append(&text, bytes_of_text(cases[i].text));
+        expect_refused(buffer_bytes(&text), cases[i].said);
+        buffer_fini(&text);
+    }
+}
+
+TEST(each_problem_of_a_route_is_said_with_its_place)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"  routes: x\n", "4:11: routes is a list: begin each with a dash, `- match:`\n"},
+        {"  routes:\n  - 5\n", "5:5: a route is a mapping of its keys and their values\n"
+                               "5:5: the route has no `upstream`; write upstream: one\n"},
+        {"  routes:\n  - match: {}\n", "5:5: the route has no `upstream`; write upstream: one\n"},
+        {"  routes:\n  - upstream:\n",
+         "5:14: upstream has no value; write the name of one under upstreams\n"},
+        {"  routes:\n  - upstream: oen\n  - upstream: other\n",
+         "5:15: there is no upstream oen; did you mean one?\n"
+         "6:15: there is no upstream other; add it under upstreams\n"},
+        {"  routes:\n  - {upstream: one, stale-if-eror: 10m}\n",
+         "5:21: unknown key stale-if-eror; did you mean stale-if-error?\n"},
+        {"  routes:\n  - {upstream: one, stale-if-error: 10}\n",
+         "5:37: stale-if-error: \"10\" does not fit; write a time with its unit, such as 300ms, 5s, 2m or "
+         "1h\n"},
+        {"  routes:\n  - {upstream: one, object-max: 65M}\n",
+         "5:5: object-max is more than value-max; lower the one or raise the other\n"},
+        {"  routes:\n  - {upstream: one, upstream: one}\n  routes:\n",
+         "5:21: upstream is there twice; keep one\n6:3: routes is there twice; keep one\n"},
+        {"  routes:\n  - {upstream: one, match: [x]}\n",
+         "5:28: match is a mapping of its keys and their values\n"},
+        {"  routes:\n  - {upstream: one, match: {metod: GET, zzzz: x}}\n",
+         "5:29: unknown key metod; did you mean method?\n"
+         "5:41: zzzz is no key of match; write host, path, method, header\n"},
+        {"  routes:\n  - {upstream: one, match: {host: \"a.*.com\", path: a/b}}\n",
+         "5:35: host: \"a.*.com\" has a * that is not all of its first label, as in *.example.com\n"
+         "5:52: path: \"a/b\" does not begin with /\n"},
+        {"  routes:\n  - {upstream: one, match: {host: http://a, path: /a*}}\n",
+         "5:35: host: \"http://a\" is more than a name; leave out scheme, port and path\n"
+         "5:51: path: \"/a*\" mixes * or {name} with other letters; each stands for a whole segment "
+         "between "
+         "slashes\n"},
+        {"  routes:\n  - {upstream: one, match: {method: [[x], \"G T\", GET], header: 5}}\n",
+         "5:38: method is one value, not a list or a mapping; write a method, such as GET, or a list of "
+         "them\n"
+         "5:43: method: \"G T\" has a byte that it cannot have\n"
+         "5:64: header is a mapping of names and patterns, such as {X-Kind: \"a*\"}\n"},
+        {"  routes:\n  - {upstream: one, match: {header: {A b: x, X: , x: y}}}\n",
+         "5:38: header: \"A b\" is no field's name\n"
+         "5:49: X has no value; write a pattern of its value, such as \"a*\", or \"*\" for any\n"
+         "5:51: header: X is there twice; keep one\n"},
+        {"  routes:\n  - {upstream: one, match: &a {path: \"/\\0\"}}\n",
+         "5:28: anchors and aliases are not taken here; write the value out\n"},
+        {"  routes: [*a]\n", "4:12: anchors and aliases are not taken here; write the value out\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer text = {0};
+        buffer_append_literal(&text, "gateway:\n  upstreams:\n    one: {origin: http://one}\n");
+        buffer_append(&text, bytes_of_text(cases[i].text));
+        expect_refused(buffer_bytes(&text), cases[i].said);
+        buffer_fini(&text);
+    }
 }
 
 TEST(what_no_single_option_can_know_is_said_with_a_place_too)
@@ -324,6 +464,9 @@ RUN_TESTS(TEST_ROW(a_file_may_hold_every_role_as_often_as_it_likes),
           TEST_ROW(a_role_without_a_word_has_its_defaults),
           TEST_ROW(a_flag_on_the_command_line_wins_over_the_file),
           TEST_ROW(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on),
+          TEST_ROW(a_gateway_may_have_upstreams_and_routes),
+          TEST_ROW(each_problem_of_an_upstream_is_said_with_its_place),
+          TEST_ROW(each_problem_of_a_route_is_said_with_its_place),
           TEST_ROW(what_no_single_option_can_know_is_said_with_a_place_too),
           TEST_ROW(what_is_not_a_plain_mapping_is_refused), TEST_ROW(broken_yaml_is_said_with_its_place),
           TEST_ROW(every_beginning_of_a_file_is_read_without_harm),

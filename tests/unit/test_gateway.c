@@ -261,16 +261,20 @@ static struct world *world_create_with(int64_t stale_if_error_ms)
     world->clock = (struct clock){world_now, world};
     EXPECT_EQ(nh_create(NULL, &world->store), NH_OK);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(gateway_create(&(struct gateway_options){.origin_url = bytes_of_text(url),
-                                                       .store = world->store,
-                                                       .space = 3,
-                                                       .connect_timeout_ms = 5000,
-                                                       .first_byte_timeout_ms = 60000000,
-                                                       .origin_connections_max = 64,
-                                                       .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
-                                                                  .stale_if_error_ms = stale_if_error_ms}},
-                             &world->gateway),
-              OK);
+    EXPECT_EQ(
+        gateway_create(
+            &(struct gateway_options){
+                .plan = {.upstreams = &(struct upstream_spec){.policy = {.origin_url = url,
+                                                                         .connect_timeout_ms = 5000,
+                                                                         .first_byte_timeout_ms = 60000000,
+                                                                         .origin_connections_max = 64}},
+                         .upstream_count = 1,
+                         .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                    .stale_if_error_ms = stale_if_error_ms}},
+                .store = world->store,
+                .space = 3},
+            &world->gateway),
+        OK);
     for (size_t i = 0; i < WORKERS; i++) {
         struct runner *runner = &world->runners[i];
         runner->world = world;
@@ -1082,15 +1086,17 @@ TEST(an_origin_s_url_that_is_none_is_refused)
     static const char *const urls[] = {"",           "example.com",   "ftp://a",    "http://",
                                        "http:///",   "http://a?b",    "http://a#b", "http://u:p@a",
                                        "http://a b", "http://a/../b", "http://:80"};
-    struct gateway *gateway;
+    struct upstream *upstream;
 
     for (size_t i = 0; i < COUNT_OF(urls); i++)
-        if (gateway_create(&(struct gateway_options){.origin_url = bytes_of_text(urls[i])}, &gateway) !=
-            ERR_SYNTAX)
+        if (upstream_create(&(struct upstream_spec){.policy = {.origin_url = (char *)(uintptr_t)urls[i]}},
+                            &upstream) != ERR_SYNTAX)
             fail_msg("%s", urls[i]);
-    EXPECT_EQ(gateway_create(&(struct gateway_options){.origin_url = BYTES("HTTPS://a:1/base/")}, &gateway),
-              OK);
-    gateway_destroy(gateway);
+    EXPECT_EQ(
+        upstream_create(&(struct upstream_spec){.policy = {.origin_url = (char[]){"HTTPS://a:1/base/"}}},
+                        &upstream),
+        OK);
+    upstream_release(upstream);
 }
 
 RUN_TESTS(TEST_ROW(what_is_fresh_is_asked_for_once),

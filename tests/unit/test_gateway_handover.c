@@ -20,11 +20,16 @@ static void begin_life(struct life *life, struct now now)
     EXPECT_EQ(
         nh_create(&(nh_options){.size = sizeof(nh_options), .memory_bytes = MEMORY_BYTES}, &life->store),
         NH_OK);
-    EXPECT_EQ(gateway_create(&(struct gateway_options){.origin_url = BYTES("http://origin"),
-                                                       .store = life->store,
-                                                       .space = SPACE},
-                             &life->gateway),
-              OK);
+    EXPECT_EQ(
+        gateway_create(
+            &(struct gateway_options){
+                .plan = {.upstreams =
+                             &(struct upstream_spec){.policy = {.origin_url = (char[]){"http://origin"}}},
+                         .upstream_count = 1},
+                .store = life->store,
+                .space = SPACE},
+            &life->gateway),
+        OK);
 }
 
 static void destroy_life(struct life *life)

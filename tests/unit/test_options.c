@@ -195,10 +195,10 @@ TEST(operands_and_role_flags_reach_their_fields)
         "gateway https://a.example --connect-timeout 1s --stale-if-error 1h --origin-connections 5 "
         "--listen tcp://127.0.0.1:0 --listen http://127.0.0.1:0",
         &message);
-    assert_string_equal(options.roles[0].origin_url, "https://a.example");
-    EXPECT_EQ(options.roles[0].connect_timeout_ms, 1000);
+    assert_string_equal(options.roles[0].upstream_policy.origin_url, "https://a.example");
+    EXPECT_EQ(options.roles[0].upstream_policy.connect_timeout_ms, 1000);
     EXPECT_EQ(options.roles[0].route_policy.stale_if_error_ms, 3600000);
-    EXPECT_EQ(options.roles[0].origin_connections_max, 5);
+    EXPECT_EQ(options.roles[0].upstream_policy.origin_connections_max, 5);
     EXPECT_EQ(options.roles[0].listens.count, 2);
     options_fini(&options);
 

@@ -19,7 +19,7 @@ enum mode {
 
 struct coded_exchange {
     struct gateway_worker *worker;
-    const struct route_policy *policy;
+    const struct route *route; /* held */
     struct exchange *x; /* null once it is over */
     const struct exchange_client *client;
     const struct exchange_engine *engine;
@@ -83,6 +83,7 @@ static void retire(struct coded_exchange *coded)
     if (coded->is_posted)
         return;
     list_remove(&coded->in_worker);
+    route_release(coded->route);
     free(coded);
 }
 
@@ -101,7 +102,7 @@ static void keep(struct coded_exchange *coded)
     if (coded->lease == 0)
         return;
     buffer_append(&coded->kept, buffer_bytes(&coded->coded));
-    if (coded->kept.failed || coded->kept.size > (uint64_t)coded->policy->object_bytes_max)
+    if (coded->kept.failed || coded->kept.size > (uint64_t)coded->route->policy.object_bytes_max)
         give_up_lease(coded);
 }
 
@@ -218,7 +219,7 @@ static void respond(struct exchange *x, const struct http_response *response)
     struct http_response changed = *response;
     struct buffer fields = {0};
     enum coding coding = CODING_IDENTITY;
-    struct coding_plan plan = coding_plan_of(coded->policy, &x->request->fields, response->status,
+    struct coding_plan plan = coding_plan_of(&coded->route->policy, &x->request->fields, response->status,
                                              response->rendered, response->body_bytes);
 
     if (response->status == 304 && has_weakened(x, response->rendered)) {
@@ -382,7 +383,7 @@ void coded_exchange_begin(struct gateway_worker *worker, const struct route *rou
     if (coded == NULL)
         return;
     coded->worker = worker;
-    coded->policy = &route->policy;
+    coded->route = route_hold(route);
     coded->x = x;
     coded->client = x->client;
     coded->engine = x->engine;

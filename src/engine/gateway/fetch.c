@@ -35,7 +35,7 @@ struct chunk {
 
 struct fetch {
     struct gateway *gateway;
-    const struct route *route;
+    const struct route *route;     /* held */
     struct gateway_worker *worker; /* null once its worker has been destroyed */
     struct fetch_shard *shard;
     struct list in_worker, in_table;
@@ -52,7 +52,8 @@ struct fetch {
     uint64_t body_bytes;
 
     /* The worker's alone, or immutable. */
-    struct origin_call *call; /* null when there is none any more */
+    struct upstream_worker *by; /* what it goes by, while there is a call */
+    struct origin_call *call;   /* null when there is none any more */
     struct fetch_head head;
     struct upstream_fields upstream;
     struct request_traits traits;
@@ -111,6 +112,7 @@ static void fetch_destroy(struct fetch *fetch)
     buffer_fini(&fetch->head.fields);
     buffer_fini(&fetch->head.cookies);
     buffer_fini(&fetch->head.vary_values);
+    route_release(fetch->route);
     free(fetch);
 }
 
@@ -171,7 +173,8 @@ static bool is_wanted(const struct fetch *fetch)
     switch (fetch->progress) {
     case FETCH_WAITING: /* may turn out to be worth storing */
         return fetch->key.size > 0 && http_method_is_safe(fetch->method) && /* and holds up nobody */
-               origin_call_count(fetch->worker->origin) <= fetch->route->upstream->origin.connections_max;
+               worker_call_count(fetch->worker, fetch->route->upstream) <=
+                   fetch->route->upstream->origin.connections_max;
     case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
     case FETCH_COMPLETE:
     case FETCH_FAILED:
@@ -240,6 +243,9 @@ static void invalidate_target(struct fetch *fetch)
 static void finish(struct fetch *fetch, enum fetch_progress progress, enum err error)
 {
     fetch->call = NULL;
+    if (fetch->worker != NULL && fetch->by != NULL && fetch->by->is_retired)
+        worker_tell(fetch->worker);
+    fetch->by = NULL;
     fetch_lock(fetch);
     if (!fetch->is_posted) /* else its worker has to know of it until the task has run */
         list_remove(&fetch->in_worker);
@@ -781,7 +787,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     if (fetch == NULL)
         return NULL;
     fetch->gateway = gateway;
-    fetch->route = order->route;
+    fetch->route = route_hold(order->route);
     fetch->worker = worker;
     fetch->reference_count = 1;
     fetch->task.run = attend;
@@ -828,13 +834,14 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
     struct http_fields fields = {calloc(fetch->upstream.fields.count + 2, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
 
+    fetch->by = worker_upstream(worker, fetch->route->upstream);
     buffer_append(&url, buffer_bytes(&fetch->route->upstream->base_url));
     buffer_append(&url, request->path);
     if (request->has_query) {
         buffer_append_byte(&url, '?');
         buffer_append(&url, request->query);
     }
-    if (fields.list != NULL && !url.failed) {
+    if (fields.list != NULL && !url.failed && fetch->by != NULL) {
         if (fetch->upstream.fields.count > 0)
             memcpy(fields.list, fetch->upstream.fields.list,
                    fetch->upstream.fields.count * sizeof *fields.list);
@@ -846,7 +853,7 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
             fields.list[fields.count++] =
                 (struct http_field){HTTP_HEADER_IF_MODIFIED_SINCE, BYTES("If-Modified-Since"),
                                     buffer_bytes(&fetch->last_modified)};
-        err = origin_start(worker->origin,
+        err = origin_start(fetch->by->origin,
                            &(struct origin_request){.method = request->method_name,
                                                     .url = buffer_bytes(&url),
                                                     .fields = fields,

@@ -44,8 +44,8 @@ struct found {
 struct passage {
     struct reader reader;
     struct gateway_worker *worker;
-    const struct route *route;
-    struct exchange *x; /* null once it is over */
+    const struct route *route; /* held */
+    struct exchange *x;        /* null once it is over */
     struct list in_worker;
     enum state state;
     struct request_facts facts;
@@ -294,6 +294,13 @@ static struct now passage_now(const struct passage *passage) { return loop_now(p
 
 static void passage_run(struct passage *passage);
 
+static void passage_free(struct passage *passage)
+{
+    list_remove(&passage->in_worker);
+    route_release(passage->route);
+    free(passage);
+}
+
 /* Lets go of everything; what is left goes when no task of it is on its way any more. */
 static void passage_retire(struct passage *passage)
 {
@@ -302,8 +309,7 @@ static void passage_retire(struct passage *passage)
     passage->state = STATE_done;
     if (!reader_is_quiet(&passage->reader))
         return;
-    list_remove(&passage->in_worker);
-    free(passage);
+    passage_free(passage);
 }
 
 static void on_woken(struct reader *reader)
@@ -403,7 +409,8 @@ static void revalidate_in_background(struct passage *passage, const struct cache
 
     /* For a HEAD nobody would bring a body; one who fails is asked again later; and who waits comes first.
      */
-    if (origin_call_count(passage->worker->origin) >= passage->route->upstream->origin.connections_max ||
+    if (worker_call_count(passage->worker, passage->route->upstream) >=
+            passage->route->upstream->origin.connections_max ||
         passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
         (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
@@ -777,12 +784,17 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
 static void gateway_begin(void *engine, struct exchange *x)
 {
     struct gateway_worker *worker = engine;
-    const struct route *route = &worker->gateway->route;
+    const struct route *route = plan_route(worker->plan, x->request);
     struct request_facts facts = request_facts_of(x->request);
     struct passage *passage;
 
     if (route->policy.compress)
         coded_exchange_begin(worker, route, x);
+    if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
+        answer(x, 404, "no route takes this request",
+               &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
+        return;
+    }
     if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, &facts))
         return;
     passage = calloc(1, sizeof *passage);
@@ -791,7 +803,7 @@ static void gateway_begin(void *engine, struct exchange *x)
         return;
     }
     passage->worker = worker;
-    passage->route = route;
+    passage->route = route_hold(route);
     passage->x = x;
     passage->facts = facts;
     passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = facts.detail};
@@ -846,18 +858,15 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .seed = hash_seed_random(),
         /* Those of an earlier life, whose markers may be gone, must not be met again. */
         .generation = hash_seed_random(),
-        .route = {.policy = options->policy, .upstream = &made->upstream},
         .space = options->space,
     };
-    err = upstream_init(&made->upstream, options->origin_url,
-                        &(struct origin_options){.connect_timeout_ms = options->connect_timeout_ms,
-                                                 .first_byte_timeout_ms = options->first_byte_timeout_ms,
-                                                 .total_timeout_ms = options->total_timeout_ms,
-                                                 .connections_max = options->origin_connections_max});
+    err = plan_create(&options->plan, NULL, &made->plan);
     if (err != OK) {
         free(made);
         return err;
     }
+    pthread_mutex_init(&made->plan_lock, NULL);
+    list_init(&made->workers);
     for (size_t i = 0; i < FETCH_SHARDS; i++) {
         pthread_mutex_init(&made->shards[i].store_lock, NULL);
         pthread_mutex_init(&made->shards[i].lock, NULL);
@@ -874,31 +883,26 @@ void gateway_destroy(struct gateway *gateway)
         pthread_mutex_destroy(&gateway->shards[i].store_lock);
         pthread_mutex_destroy(&gateway->shards[i].lock);
     }
-    upstream_fini(&gateway->upstream);
+    assert(list_is_empty(&gateway->workers));
+    pthread_mutex_destroy(&gateway->plan_lock);
+    plan_release(gateway->plan);
     free(gateway);
 }
 
 enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
                                struct gateway_worker **worker)
 {
-    struct origin_options options = gateway->upstream.origin;
     struct gateway_worker *made = calloc(1, sizeof *made);
-    enum err err;
 
     if (made == NULL)
         return ERR_NO_MEMORY;
-    options.loop = loop;
-    err = origin_create(&options, &made->origin);
-    if (err != OK) {
-        free(made);
-        return err;
-    }
     made->gateway = gateway;
     made->loop = loop;
     made->counters = counters;
     list_init(&made->fetches);
     list_init(&made->passages);
     list_init(&made->coded_exchanges);
+    worker_join(made, gateway);
     *worker = made;
     return OK;
 }
@@ -921,10 +925,10 @@ void gateway_worker_destroy(struct gateway_worker *worker)
         struct passage *passage = CONTAINER_OF(node, struct passage, in_worker);
         next = node->next;
         assert(passage->state == STATE_done);
-        free(passage);
+        passage_free(passage);
     }
     coded_exchanges_destroy(worker);
     fetches_cancel(worker, true);
-    origin_destroy(worker->origin);
+    worker_part(worker);
     free(worker);
 }

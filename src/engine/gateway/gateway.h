@@ -1,4 +1,4 @@
-/* gateway.h — the caching reverse proxy: one per process and origin, with a part per worker.
+/* gateway.h — the caching reverse proxy: one per role, with a part per worker.
  *
  * A state machine per exchange (gateway.c) over pure policy functions: key, storable, freshness,
  * validate. Fetches belong to the cache, not to the client that caused them: any number of clients, on
@@ -10,22 +10,19 @@
 #include "message/exchange.h"
 #include "net/loop.h"
 #include "nuthatch.h"
-#include "route.h"
+#include "plan.h"
 
 struct gateway;        /* shared by the workers */
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
 
 struct gateway_options {
-    struct bytes origin_url; /* "http://host:port" or "https://host[/base]"; copied */
-    nh_store *store;         /* shared with the other roles */
-    uint32_t space;          /* the space its entries live in */
-    int64_t connect_timeout_ms, first_byte_timeout_ms, total_timeout_ms;
-    uint32_t origin_connections_max; /* per worker */
-    struct route_policy policy;
+    struct plan_spec plan; /* with at least one upstream */
+    nh_store *store;       /* shared with the other roles */
+    uint32_t space;        /* the space its entries live in */
     struct log *log;
 };
 
-/* Returns OK with `*gateway`; ERR_SYNTAX if the URL is not an absolute http or https URL; ERR_NO_MEMORY. */
+/* Returns OK with `*gateway`; errors as of plan_create. */
 enum err gateway_create(const struct gateway_options *options, struct gateway **gateway);
 
 /* All its workers must have been destroyed. */
@@ -41,6 +38,12 @@ void gateway_worker_stop(struct gateway_worker *worker);
 bool gateway_worker_is_idle(const struct gateway_worker *worker);
 /* After the loop has ended; no exchange of this worker may be alive. */
 void gateway_worker_destroy(struct gateway_worker *worker);
+
+/* Makes a new plan for it, sharing with its present one what is the same; errors as of plan_create. */
+enum err gateway_plan(struct gateway *gateway, const struct plan_spec *spec, struct route_plan **plan);
+/* From now on requests begin under `plan`, whose reference is taken over. What is stored stays, and so does
+ * what is in flight. Any thread. */
+void gateway_follow(struct gateway *gateway, struct route_plan *plan);
 
 /* A store that is saved and restored takes the entries along; what makes them ours and says how old they
  * are goes with them. hand_over: after the last worker has ended, before the store is saved. take_over:

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/list.h"
 #include "gateway.h"
+#include "plan.h"
 #include "stored_response.h"
 #include <pthread.h>
 
@@ -25,8 +26,9 @@ struct fetch_shard {
 };
 
 struct gateway {
-    struct upstream upstream;
-    struct route route; /* of every request */
+    pthread_mutex_t plan_lock; /* of the next two */
+    struct route_plan *plan;   /* the newest; held */
+    struct list workers;
     nh_store *store;
     struct log *log;
     uint64_t seed; /* of seals and of the table */
@@ -41,13 +43,37 @@ struct gateway_worker {
     struct gateway *gateway;
     struct loop *loop;
     struct counters *counters;
-    struct origin *origin;
+    struct route_plan *plan; /* that requests begin under; held */
+    struct list upstreams;   /* its parts of them, as they came to be needed */
+    struct list in_gateway;
+    struct task follow;   /* there is a newer plan, or a part that may go */
+    atomic_bool is_told;  /* `follow` is on its way */
     struct list fetches;  /* whose calls are this worker's */
     struct list passages; /* exchanges, and what is left of them */
     struct list coded_exchanges;
     unsigned coder_count; /* at work */
     bool is_stopping;
 };
+
+/* ---- replan.c ------------------------------------------------------------------------------------ */
+
+/* The worker's part of `upstream`, which is made if it is not there; null if that cannot be. */
+struct upstream_worker *worker_upstream(struct gateway_worker *worker, struct upstream *upstream);
+
+/* How many calls to it this worker has in flight. */
+size_t worker_call_count(const struct gateway_worker *worker, const struct upstream *upstream);
+
+/* Has the worker look, in a turn to come, for a newer plan and for parts that may go. Any thread. */
+void worker_tell(struct gateway_worker *worker);
+
+/* The worker's beginning, and its end: no call may be alive then. */
+void worker_join(struct gateway_worker *worker, struct gateway *gateway);
+void worker_part(struct gateway_worker *worker);
+
+/* The newest plan, to be released. Any thread. */
+struct route_plan *gateway_hold_plan(struct gateway *gateway);
+
+/* ---- the store ----------------------------------------------------------------------------------- */
 
 static inline nh_key gateway_key(const struct gateway *gateway, struct bytes key)
 {

@@ -1,8 +1,10 @@
-/* route.h — how the requests of one route are dealt with, and where they go. Immutable while it is in use.
- */
+/* route.h — which requests a route takes, how they are dealt with, and where they go. Part of a plan, and
+ * as immutable. */
 #pragma once
+#include "route_match.h"
 #include "upstream.h"
 
+/* The C type of a field by the type of its row. */
 #define ROUTE_FIELD_integer(field)  int64_t field;
 #define ROUTE_FIELD_size(field)     int64_t field;
 #define ROUTE_FIELD_duration(field) int64_t field;
@@ -15,7 +17,16 @@ struct route_policy {
 #undef ROUTE_OPTION
 };
 
-struct route {
+/* A route as it is asked for; the texts are the asker's. */
+struct route_spec {
+    struct match_spec match;
+    char *upstream; /* its name; null: the one without a name */
     struct route_policy policy;
-    struct upstream *upstream;
+};
+
+struct route {
+    struct route_plan *plan; /* it is part of: see plan.h */
+    struct route_policy policy;
+    struct route_match match;
+    struct upstream *upstream; /* the plan's; null: no route at all took the request */
 };

@@ -1,14 +1,61 @@
-/* upstream.h — an API that the gateway stands in front of. */
+/* upstream.h — an API that the gateway stands in front of, and each worker's connections to it.
+ *
+ * An upstream does not change. The plans that have it hold references, as does each worker's part of it;
+ * any thread may hold and release. */
 #pragma once
 #include "base/buffer.h"
+#include "base/list.h"
 #include "client/origin.h"
+#include <stdatomic.h>
 
-struct upstream {
-    struct buffer base_url;       /* without a slash at its end */
-    struct bytes authority;       /* part of it */
-    struct origin_options origin; /* but the loop */
+/* The C type of a field by the type of its row. */
+#define UPSTREAM_FIELD_integer(field)  int64_t field;
+#define UPSTREAM_FIELD_size(field)     int64_t field;
+#define UPSTREAM_FIELD_duration(field) int64_t field;
+#define UPSTREAM_FIELD_answer(field)   int field; /* 0: no, 1: yes */
+#define UPSTREAM_FIELD_url(field)      char *field;
+
+/* What the operator may say of an upstream: the rows of tables/upstream_options.def. */
+struct upstream_policy {
+#define UPSTREAM_OPTION(type, name, field, fallback, low, high, help) UPSTREAM_FIELD_##type(field)
+#include "tables/upstream_options.def"
+#undef UPSTREAM_OPTION
 };
 
-/* `url` is "http://host:port" or "https://host[/base]"; copied. ERR_SYNTAX if it is not; ERR_NO_MEMORY. */
-enum err upstream_init(struct upstream *upstream, struct bytes url, const struct origin_options *origin);
-void upstream_fini(struct upstream *upstream);
+/* An upstream as it is asked for; the texts are the asker's. */
+struct upstream_spec {
+    char *name; /* null for the one that needs none */
+    struct upstream_policy policy;
+};
+
+struct upstream {
+    atomic_uint reference_count;
+    struct upstream_policy policy; /* with texts of its own */
+    char *name;                    /* or null */
+    struct buffer base_url;        /* without a slash at its end */
+    struct bytes authority;        /* part of it */
+    struct origin_options origin;  /* but the loop */
+};
+
+/* Makes one with one reference. ERR_SYNTAX if the origin is not "http://host:port" or
+ * "https://host[/base]"; ERR_NO_MEMORY. */
+enum err upstream_create(const struct upstream_spec *spec, struct upstream **upstream);
+struct upstream *upstream_hold(struct upstream *upstream);
+void upstream_release(struct upstream *upstream);
+
+/* True if `upstream` is what `spec` asks for, to the last option. */
+bool upstream_is(const struct upstream *upstream, const struct upstream_spec *spec);
+
+/* One worker's part of an upstream; everything in it is the worker's own. */
+struct upstream_worker {
+    struct list in_worker;
+    struct upstream *upstream; /* held */
+    struct origin *origin;
+    bool is_retired; /* the worker's plan has it no more: goes once nothing is in flight */
+};
+
+/* Made and destroyed on the loop's thread, or while the loop does not run; no call of it may be alive then.
+ */
+enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
+                                struct upstream_worker **worker);
+void upstream_worker_destroy(struct upstream_worker *worker);

@@ -1,0 +1,206 @@
+/* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* Which route a request takes, and what of a plan goes on in the next. */
+#include "base/compiler.h"
+#include "engine/gateway/plan.h"
+#include "test.h"
+
+/* For the specs, whose texts are only read. */
+#define TEXT(literal) ((char[]){literal})
+
+TEST(a_path_fits_its_pattern_segment_by_segment)
+{
+    static const struct {
+        const char *pattern, *path;
+        bool fits;
+    } cases[] = {
+        {"/a", "/a", true},         {"/a", "/a/", false},       {"/a", "/A", false},
+        {"/a", "/ab", false},       {"/a/", "/a/", true},       {"/a/", "/a", false},
+        {"/", "/", true},           {"/", "/a", false},         {"/a/*", "/a/b", true},
+        {"/a/*", "/a/", false},     {"/a/*", "/a/b/", false},   {"/a/*", "/a/b/c", false},
+        {"/*/c", "/b/c", true},     {"/*/c", "/c", false},      {"/{id}/c", "/b/c", true},
+        {"/a/**", "/a", true},      {"/a/**", "/a/", true},     {"/a/**", "/a/b/c", true},
+        {"/a/**", "/ab", false},    {"/**", "/", true},         {"/**", "/a//b", true},
+        {"/a/*/c", "/a//c", false}, {"/red", "/%72ed", true},   {"/%72ed", "/red", true},
+        {"/a/b", "/a%2fb", false},  {"/a%2fb", "/a%2Fb", true}, {"/a/**", "/%61/x", true},
+        {"/*", "/a%2Fb", true},     {"/**", "*", false},        {"/**", "", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct path_pattern pattern;
+        if (path_pattern_parse(&pattern, bytes_of_text(cases[i].pattern)) != NULL ||
+            path_pattern_fits(&pattern, bytes_of_text(cases[i].path), NULL) != cases[i].fits)
+            fail_msg("%s and %s", cases[i].pattern, cases[i].path);
+    }
+}
+
+TEST(what_is_no_pattern_is_refused)
+{
+    static const char *const patterns[] = {
+        "",     "a",   "/a*",    "/**/a",     "/{a",  "/a}",  "/{}",      "/{a b}", "/a?b",   "/a#b",
+        "/a b", "/..", "/a/./b", "/%2e%2e/a", "/%zz", "/a%2", "/{a}/{a}", "/\x7f",  "/a/***", "/\\"};
+    struct path_pattern pattern;
+    char many[2 * (PATH_SEGMENTS_MAX + 1) + 1] = "";
+
+    for (size_t i = 0; i < COUNT_OF(patterns); i++)
+        if (path_pattern_parse(&pattern, bytes_of_text(patterns[i])) == NULL)
+            fail_msg("%s", patterns[i]);
+    for (size_t i = 0; i < PATH_SEGMENTS_MAX; i++)
+        strcat(many, "/a");
+    assert_null(path_pattern_parse(&pattern, bytes_of_text(many)));
+    strcat(many, "/a");
+    assert_non_null(path_pattern_parse(&pattern, bytes_of_text(many)));
+}
+
+TEST(a_prefix_ends_where_a_segment_does)
+{
+    static const struct {
+        const char *path, *prefix, *rest;
+    } cases[] = {
+        {"/a/b", "/a", "/b"},   {"/a", "/a", ""},   {"/ab", "/a", NULL},    {"/", "/a", NULL},
+        {"/%61/b", "/a", "/b"}, {"/a/", "/a", "/"}, {"/a%2fb", "/a", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct bytes rest = BYTES("?");
+        bool has = path_has_prefix(bytes_of_text(cases[i].path), bytes_of_text(cases[i].prefix), &rest);
+        EXPECT_EQ(has, cases[i].rest != NULL);
+        if (has)
+            EXPECT_TEXT(rest, bytes_of_text(cases[i].rest));
+    }
+}
+
+/* A request with at most one field. */
+static struct http_request request_of(const char *method, const char *authority, const char *path,
+                                      struct http_field *field)
+{
+    return (struct http_request){.method = http_method_find(bytes_of_text(method)),
+                                 .method_name = bytes_of_text(method),
+                                 .authority = bytes_of_text(authority),
+                                 .path = bytes_of_text(path),
+                                 .fields = {field, field->name.size > 0}};
+}
+
+TEST(a_route_takes_what_fits_in_every_respect)
+{
+    char *methods[] = {TEXT("GET"), TEXT("QUERY")};
+    struct field_spec fields[] = {{TEXT("X-Kind"), TEXT("a*")}};
+    static const struct {
+        const char *host, *path;
+        bool has_methods, has_fields;
+        const char *method, *authority, *name, *value;
+        bool fits;
+    } cases[] = {
+        {NULL, NULL, false, false, "POST", "", "", "", true},
+        {"a.example", NULL, false, false, "GET", "a.example", "", "", true},
+        {"a.example", NULL, false, false, "GET", "A.Example:8080", "", "", true},
+        {"a.example", NULL, false, false, "GET", "a.example.", "", "", true},
+        {"a.example", NULL, false, false, "GET", "b.a.example", "", "", false},
+        {"a.example", NULL, false, false, "GET", "", "", "", false},
+        {"*.example", NULL, false, false, "GET", "b.a.example:1", "", "", true},
+        {"*.example", NULL, false, false, "GET", ".example", "", "", false},
+        {"*.example", NULL, false, false, "GET", "example", "", "", false},
+        {"*.example", NULL, false, false, "GET", "aexample", "", "", false},
+        {"[::1]", NULL, false, false, "GET", "[::1]:80", "", "", true},
+        {"[::1]", NULL, false, false, "GET", "[::1]", "", "", true},
+        {NULL, "/x", false, false, "GET", "a", "", "", true},
+        {NULL, "/y", false, false, "GET", "a", "", "", false},
+        {NULL, NULL, true, false, "GET", "a", "", "", true},
+        {NULL, NULL, true, false, "QUERY", "a", "", "", true},
+        {NULL, NULL, true, false, "HEAD", "a", "", "", false},
+        {NULL, NULL, true, false, "get", "a", "", "", false},
+        {NULL, NULL, false, true, "GET", "a", "x-kind", "abc", true},
+        {NULL, NULL, false, true, "GET", "a", "X-Kind", "ba", false},
+        {NULL, NULL, false, true, "GET", "a", "X-Kinds", "a", false},
+        {NULL, NULL, false, true, "GET", "a", "", "", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct match_spec spec = {.host = (char *)(uintptr_t)cases[i].host,
+                                  .path = (char *)(uintptr_t)cases[i].path,
+                                  .methods = methods,
+                                  .method_count = cases[i].has_methods ? COUNT_OF(methods) : 0,
+                                  .fields = fields,
+                                  .field_count = cases[i].has_fields ? COUNT_OF(fields) : 0};
+        struct http_field field = {.name = bytes_of_text(cases[i].name),
+                                   .value = bytes_of_text(cases[i].value)};
+        struct http_request request = request_of(cases[i].method, cases[i].authority, "/x", &field);
+        struct route_match match;
+        EXPECT_EQ(route_match_init(&match, &spec), OK);
+        if (route_matches(&match, &request) != cases[i].fits)
+            fail_msg("case %zu", i);
+        route_match_fini(&match);
+    }
+}
+
+static struct upstream_spec upstreams[] = {
+    {.policy = {.origin_url = TEXT("http://plain.example")}},
+    {.name = TEXT("one"), .policy = {.origin_url = TEXT("http://one.example"), .connect_timeout_ms = 1}},
+    {.name = TEXT("two"), .policy = {.origin_url = TEXT("http://two.example")}},
+};
+static struct route_spec routes[] = {
+    {.match = {.path = TEXT("/one/**")}, .upstream = TEXT("one"), .policy = {.stale_if_error_ms = 1}},
+    {.match = {.path = TEXT("/**")}, .upstream = TEXT("two"), .policy = {.stale_if_error_ms = 2}},
+    {.match = {.path = TEXT("/one/never")}, .policy = {.stale_if_error_ms = 3}},
+};
+
+TEST(the_first_route_that_fits_has_the_request)
+{
+    struct http_field none = {.name = BYTES("")};
+    struct http_request one = request_of("GET", "a", "/one/never", &none),
+                        two = request_of("GET", "a", "/x", &none),
+                        star = request_of("OPTIONS", "a", "*", &none);
+    struct plan_spec spec = {
+        .upstreams = upstreams, .upstream_count = 3, .routes = routes, .route_count = 3};
+    struct route_plan *plan;
+
+    EXPECT_EQ(plan_create(&spec, NULL, &plan), OK);
+    EXPECT_EQ(plan_route(plan, &one)->policy.stale_if_error_ms, 1);
+    assert_string_equal(plan_route(plan, &one)->upstream->name, "one");
+    assert_string_equal(plan_route(plan, &two)->upstream->name, "two");
+    assert_null(plan_route(plan, &star)->upstream);
+    plan_release(plan);
+
+    spec.route_count = 0; /* then all goes to the first upstream */
+    EXPECT_EQ(plan_create(&spec, NULL, &plan), OK);
+    assert_null(plan_route(plan, &one)->upstream->name);
+    assert_non_null(plan_route(plan, &star)->upstream);
+    plan_release(plan);
+}
+
+TEST(a_route_to_nowhere_is_refused)
+{
+    struct route_spec lost = {.upstream = TEXT("three")};
+    struct plan_spec spec = {
+        .upstreams = upstreams, .upstream_count = 3, .routes = &lost, .route_count = 1};
+    struct route_plan *plan;
+
+    EXPECT_EQ(plan_create(&spec, NULL, &plan), ERR_MISSING);
+}
+
+TEST(an_upstream_that_did_not_change_goes_on_in_the_next_plan)
+{
+    struct upstream_spec changed[] = {upstreams[2], upstreams[1], upstreams[0]};
+    struct plan_spec spec = {
+        .upstreams = upstreams, .upstream_count = 3, .routes = routes, .route_count = 3};
+    struct route_plan *before, *after;
+    const struct route *route;
+
+    changed[1].policy.connect_timeout_ms = 2;
+    EXPECT_EQ(plan_create(&spec, NULL, &before), OK);
+    spec.upstreams = changed;
+    EXPECT_EQ(plan_create(&spec, before, &after), OK);
+    assert_ptr_equal(after->upstreams[0], before->upstreams[2]);
+    assert_ptr_not_equal(after->upstreams[1], before->upstreams[1]);
+    assert_ptr_equal(after->upstreams[2], before->upstreams[0]);
+    EXPECT(plan_has_upstream(after, before->upstreams[0]) &&
+           !plan_has_upstream(after, before->upstreams[1]));
+
+    route = route_hold(&before->routes[0]); /* who goes by it still does */
+    plan_release(before);
+    assert_string_equal(route->upstream->name, "one");
+    route_release(route);
+    assert_string_equal(after->upstreams[0]->name, "two");
+    plan_release(after);
+}
+
+RUN_TESTS(TEST_ROW(a_path_fits_its_pattern_segment_by_segment), TEST_ROW(what_is_no_pattern_is_refused),
+          TEST_ROW(a_prefix_ends_where_a_segment_does), TEST_ROW(a_route_takes_what_fits_in_every_respect),
+          TEST_ROW(the_first_route_that_fits_has_the_request), TEST_ROW(a_route_to_nowhere_is_refused),
+          TEST_ROW(an_upstream_that_did_not_change_goes_on_in_the_next_plan))
