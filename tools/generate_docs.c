@@ -42,12 +42,12 @@ static bool has_range(const struct option_row *row) { return row->type <= OPTION
 
 static bool has_default(const struct option_row *row) { return row->type <= OPTION_TYPE_level; }
 
-static void print_option_rows(unsigned roles, bool of_demo)
+static void print_option_rows(unsigned roles, enum option_scope scope, bool of_demo)
 {
     printf("| option | value | default | range | what it does |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < option_row_count(); i++) {
         const struct option_row *row = option_row(i);
-        if (row->roles != roles || (row->verbs == 1u << VERB_DEMO) != of_demo)
+        if (row->roles != roles || row->scope != scope || (row->verbs == 1u << VERB_DEMO) != of_demo)
             continue;
         printf("| `%s` | ", row->name);
         if (row->type != OPTION_TYPE_flag)
@@ -65,6 +65,19 @@ static void print_option_rows(unsigned roles, bool of_demo)
         print_cell(row->help);
         printf(" |\n");
     }
+}
+
+/* Options that a file may give each upstream and route of a gateway, or the gateway for all of them. */
+static void print_gateway_policies(bool is_first)
+{
+    printf("%sIn a file these may also stand in one of the gateway's `upstreams`; under the gateway they "
+           "are for "
+           "all that do\n"
+           "not say otherwise:\n\n",
+           is_first ? "\n" : "");
+    print_option_rows(ROLES_GATEWAY, OPTION_OF_UPSTREAM, false);
+    printf("\nAnd these in one of its [`routes`](gateway.md#several-apis-behind-one-gateway):\n\n");
+    print_option_rows(ROLES_GATEWAY, OPTION_OF_ROUTE, false);
 }
 
 static void print_options(void)
@@ -91,9 +104,9 @@ static void print_options(void)
            "or `d`.\n\n"
            "## Of the server\n\n",
            generated);
-    print_option_rows(0, false);
+    print_option_rows(0, OPTION_OF_SERVER, false);
     printf("\n## Of every role\n\n");
-    print_option_rows(ROLES_EVERY, false);
+    print_option_rows(ROLES_EVERY, OPTION_OF_ROLE, false);
     printf("\n| role | listens at, unless told otherwise | schemes |\n|---|---|---|\n");
     for (int i = 0; i < ROLE_COUNT; i++) {
         struct buffer schemes = {0};
@@ -110,17 +123,20 @@ static void print_options(void)
     for (int i = 0; i < ROLE_COUNT; i++) {
         bool has_own = false;
         for (size_t j = 0; j < option_row_count(); j++)
-            has_own |= option_row(j)->roles == 1u << i;
-        if (!has_own)
+            has_own |= option_row(j)->roles == 1u << i && option_row(j)->scope == OPTION_OF_ROLE;
+        if (!has_own && i != ROLE_GATEWAY)
             continue;
         printf("\n## Of %s: %s\n\n", role_row((enum role)i)->name, role_row((enum role)i)->summary);
-        print_option_rows(1u << i, false);
+        if (has_own)
+            print_option_rows(1u << i, OPTION_OF_ROLE, false);
+        if (i == ROLE_GATEWAY)
+            print_gateway_policies(has_own);
     }
     printf("\nWhat a role cannot do without, `origin` and `data`, is written without its name on the "
            "command line:\n"
            "`nuthatch gateway https://api.example.com`, `nuthatch mock db.json`.\n"
            "\n## Of the demo\n\n");
-    print_option_rows(0, true);
+    print_option_rows(0, OPTION_OF_SERVER, true);
 }
 
 /* ---- commands ----------------------------------------------------------------------------------- */

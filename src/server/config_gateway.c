@@ -5,6 +5,10 @@
  *   routes:
  *     - match: {host:, path:, method:, header: {NAME: PATTERN}}
  *       upstream: NAME
+ *       rewrite: {strip-prefix:, prefix:} or {path:}
+ *       request-headers: {set: {NAME: VALUE}, remove: [NAME]}
+ *       response-headers: the same
+ *       credentials: {header:, value-env: or value-file:, prefix:}
  *       …                                options of tables/route_options.def
  *
  * What refers to something else in the file is looked at once all of the gateway has been read. */
@@ -185,40 +189,59 @@ static void read_path(struct config_reader *reader, void *into)
               &((struct match_spec *)into)->path);
 }
 
-static void read_one_method(struct config_reader *reader, struct match_spec *match)
+/* A list of texts, or one; each is read as read_text does. */
+static void read_one(struct config_reader *reader, const char *what, const char *like,
+                     const char *(*wrong_with)(struct bytes text), char ***items, size_t *count)
 {
-    char **method = APPEND(reader, &match->methods, &match->method_count);
+    char **item = APPEND(reader, items, count);
 
-    if (method == NULL) {
+    if (item == NULL) {
         config_skip(reader);
         return;
     }
-    read_text(reader, "method", "a method, such as GET, or a list of them", wrong_with_token, method);
-    if (*method == NULL)
-        match->method_count--;
+    read_text(reader, what, like, wrong_with, item);
+    if (*item == NULL)
+        --*count;
 }
 
-static void read_method(struct config_reader *reader, void *into)
+static void read_list(struct config_reader *reader, const char *what, const char *like,
+                      const char *(*wrong_with)(struct bytes text), char ***items, size_t *count)
 {
     if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        read_one_method(reader, into);
+        read_one(reader, what, like, wrong_with, items, count);
         return;
     }
     for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
         if (!config_refuse_alias(reader))
-            read_one_method(reader, into);
+            read_one(reader, what, like, wrong_with, items, count);
     config_advance(reader);
 }
 
+static void read_method(struct config_reader *reader, void *into)
+{
+    struct match_spec *match = into;
+
+    read_list(reader, "method", "a method, such as GET, or a list of them", wrong_with_token,
+              &match->methods, &match->method_count);
+}
+
+/* How the fields of a mapping are read: what it is called, what to write for a value, and what is wrong
+ * with names and with values. */
+struct field_reading {
+    const char *what, *like;
+    const char *(*wrong_name)(struct bytes name);
+    const char *(*wrong_value)(struct bytes value);
+};
+
 /* Reads "name: value" into one more field. */
-static void read_field(struct config_reader *reader, const char *what, struct bytes name, const char *like,
+static void read_field(struct config_reader *reader, const struct field_reading *reading, struct bytes name,
                        struct field_spec **fields, size_t *count)
 {
+    const char *what = reading->what, *wrong = reading->wrong_name(name);
     struct field_spec *field;
 
-    if (!http_is_token(name)) {
-        CONFIG_REPORT(reader, config_here(reader), "%s: \"%s\" is no field's name", what,
-                      shown_text(name).text);
+    if (wrong != NULL) {
+        CONFIG_REPORT(reader, config_here(reader), "%s: \"%s\" %s", what, shown_text(name).text, wrong);
         config_skip_pair(reader);
         return;
     }
@@ -237,27 +260,43 @@ static void read_field(struct config_reader *reader, const char *what, struct by
         config_skip_pair(reader);
         return;
     }
-    if (!config_advance(reader) || config_refuse_alias(reader))
-        return;
-    read_text(reader, field->name, like, NULL, &field->value);
+    if (config_advance(reader) && !config_refuse_alias(reader))
+        read_text(reader, field->name, reading->like, reading->wrong_value, &field->value);
+    if (field->value == NULL) {
+        free(field->name);
+        --*count;
+    }
 }
 
-static void read_header(struct config_reader *reader, void *into)
+static void read_fields(struct config_reader *reader, const struct field_reading *reading,
+                        struct field_spec **fields, size_t *count)
 {
-    struct match_spec *match = into;
     struct bytes name;
 
     if (!config_is_at(reader, YAML_MAPPING_START_EVENT)) {
         CONFIG_REPORT(reader, config_here(reader),
-                      "header is a mapping of names and patterns, such as {X-Kind: \"a*\"}");
+                      "%s is a mapping of names and values, such as {X-Kind: \"a\"}", reading->what);
         config_skip(reader);
         return;
     }
     for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);)
         if (config_read_key(reader, &name))
-            read_field(reader, "header", name, "a pattern of its value, such as \"a*\", or \"*\" for any",
-                       &match->fields, &match->field_count);
+            read_field(reader, reading, name, fields, count);
     config_advance(reader);
+}
+
+static const char *wrong_with_name(struct bytes text)
+{
+    return http_is_token(text) ? NULL : "is no field's name";
+}
+
+static void read_header(struct config_reader *reader, void *into)
+{
+    static const struct field_reading reading = {
+        "header", "a pattern of its value, such as \"a*\", or \"*\" for any", wrong_with_name, NULL};
+    struct match_spec *match = into;
+
+    read_fields(reader, &reading, &match->fields, &match->field_count);
 }
 
 static void read_match(struct config_reader *reader, void *into)
@@ -280,7 +319,198 @@ static void read_upstream_name(struct config_reader *reader, void *into)
     read_text(reader, "upstream", "the name of one under upstreams", NULL, &route->spec.upstream);
 }
 
-static const struct key route_keys[] = {{"match", read_match}, {"upstream", read_upstream_name}};
+/* ---- rewriting, headers, credentials -------------------------------------------------------------- */
+
+static void read_strip_prefix(struct config_reader *reader, void *into)
+{
+    read_text(reader, "strip-prefix", "what the path begins with, such as /repos", rewrite_prefix_is_wrong,
+              &((struct rewrite_spec *)into)->strip_prefix);
+}
+
+static void read_prefix(struct config_reader *reader, void *into)
+{
+    read_text(reader, "prefix", "what goes before the path, such as /v3", rewrite_prefix_is_wrong,
+              &((struct rewrite_spec *)into)->prefix);
+}
+
+static void read_new_path(struct config_reader *reader, void *into)
+{
+    read_text(reader, "path", "a path, such as \"/v3/{name}/**\"", wrong_with_path,
+              &((struct rewrite_spec *)into)->path);
+}
+
+static void read_rewrite(struct config_reader *reader, void *into)
+{
+    static const struct key keys[] = {
+        {"strip-prefix", read_strip_prefix}, {"prefix", read_prefix}, {"path", read_new_path}};
+    static const struct mapping mapping = {
+        .what = "rewrite", .keys = keys, .key_count = COUNT_OF(keys), .scope = OPTION_OF_SERVER};
+    struct route_entry *route = into;
+
+    route->rewrite_at = config_here(reader);
+    read_mapping(reader, &mapping, &route->spec.rewrite);
+}
+
+static void read_request_set(struct config_reader *reader, void *into)
+{
+    static const struct field_reading reading = {"set", "what it is to say", request_set_is_wrong,
+                                                 field_value_is_wrong};
+    struct field_edit_spec *edit = into;
+
+    read_fields(reader, &reading, &edit->set, &edit->set_count);
+}
+
+static void read_request_removed(struct config_reader *reader, void *into)
+{
+    struct field_edit_spec *edit = into;
+
+    read_list(reader, "remove", "a field's name, or a list of them", request_removal_is_wrong,
+              &edit->removed, &edit->removed_count);
+}
+
+static void read_request_headers(struct config_reader *reader, void *into)
+{
+    static const struct key keys[] = {{"set", read_request_set}, {"remove", read_request_removed}};
+    static const struct mapping mapping = {
+        .what = "request-headers", .keys = keys, .key_count = COUNT_OF(keys), .scope = OPTION_OF_SERVER};
+
+    read_mapping(reader, &mapping, &((struct route_entry *)into)->spec.request_fields);
+}
+
+static void read_response_set(struct config_reader *reader, void *into)
+{
+    static const struct field_reading reading = {"set", "what it is to say", response_edit_is_wrong,
+                                                 field_value_is_wrong};
+    struct field_edit_spec *edit = into;
+
+    read_fields(reader, &reading, &edit->set, &edit->set_count);
+}
+
+static void read_response_removed(struct config_reader *reader, void *into)
+{
+    struct field_edit_spec *edit = into;
+
+    read_list(reader, "remove", "a field's name, or a list of them", response_edit_is_wrong, &edit->removed,
+              &edit->removed_count);
+}
+
+static void read_response_headers(struct config_reader *reader, void *into)
+{
+    static const struct key keys[] = {{"set", read_response_set}, {"remove", read_response_removed}};
+    static const struct mapping mapping = {
+        .what = "response-headers", .keys = keys, .key_count = COUNT_OF(keys), .scope = OPTION_OF_SERVER};
+
+    read_mapping(reader, &mapping, &((struct route_entry *)into)->spec.response_fields);
+}
+
+static const char *wrong_with_variable(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = byte_to_lower(text.data[i]);
+        if ((c < 'a' || c > 'z') && c != '_' && (c < '0' || c > '9' || i == 0))
+            return "is no variable's name; write letters, digits and _";
+    }
+    return NULL;
+}
+
+/* A value written where the name of its place belongs is not repeated in a message. */
+static void read_variable(struct config_reader *reader, void *into)
+{
+    struct route_entry *route = into;
+    struct place where = config_here(reader);
+    char *name = NULL;
+
+    read_text(reader, "value-env", "the name of a variable of the environment, such as TOKEN", NULL, &name);
+    if (name != NULL && wrong_with_variable(bytes_of_text(name)) != NULL) {
+        CONFIG_REPORT(reader, where, "value-env %s; the value itself belongs in that variable",
+                      wrong_with_variable(bytes_of_text(name)));
+        free(name);
+        return;
+    }
+    route->credential_env = name;
+}
+
+static void read_value_file(struct config_reader *reader, void *into)
+{
+    struct route_entry *route = into;
+    struct buffer full = {0};
+    char *name = NULL;
+
+    read_text(reader, "value-file", "the name of a file with the value", NULL, &name);
+    if (name == NULL)
+        return;
+    if (config_beside_file(reader, bytes_of_text(name), &full) == OK)
+        route->credential_file = strndup(full.data, full.size);
+    reader->no_memory |= route->credential_file == NULL;
+    buffer_fini(&full);
+    free(name);
+}
+
+/* Unlike what goes behind it this is no secret, and a blank at its end is what it is for. */
+static const char *wrong_with_prefix(struct bytes text)
+{
+    return http_is_field_value(text) ? NULL : "has a byte that no field has";
+}
+
+static void read_value_prefix(struct config_reader *reader, void *into)
+{
+    read_text(reader, "prefix", "what goes before the value, such as \"Bearer \"", wrong_with_prefix,
+              &((struct route_entry *)into)->credential_prefix);
+}
+
+static void read_credential_header(struct config_reader *reader, void *into)
+{
+    read_text(reader, "header", "the field to send it in, such as Authorization", credential_name_is_wrong,
+              &((struct route_entry *)into)->spec.credential.header);
+}
+
+static void read_credentials(struct config_reader *reader, void *into)
+{
+    static const struct key keys[] = {{"header", read_credential_header},
+                                      {"value-env", read_variable},
+                                      {"value-file", read_value_file},
+                                      {"prefix", read_value_prefix}};
+    static const struct mapping mapping = {
+        .what = "credentials", .keys = keys, .key_count = COUNT_OF(keys), .scope = OPTION_OF_SERVER};
+    struct route_entry *route = into;
+    unsigned problems = reader->problem_count;
+
+    route->credential_at = config_here(reader);
+    read_mapping(reader, &mapping, route);
+    if (problems != reader->problem_count)
+        return;
+    if (route->spec.credential.header == NULL)
+        CONFIG_REPORT(
+            reader, route->credential_at,
+            "credentials have no `header`; write the field to send them in, such as Authorization");
+    if ((route->credential_env == NULL) == (route->credential_file == NULL))
+        CONFIG_REPORT(
+            reader, route->credential_at,
+            "credentials have one of value-env and value-file, the place where the value is found");
+}
+
+static const struct key route_keys[] = {{"match", read_match},
+                                        {"upstream", read_upstream_name},
+                                        {"rewrite", read_rewrite},
+                                        {"request-headers", read_request_headers},
+                                        {"response-headers", read_response_headers},
+                                        {"credentials", read_credentials}};
+
+/* What of a rewriting depends on the match, which may stand behind it. */
+static void check_rewrite(struct config_reader *reader, const struct route_entry *route)
+{
+    const struct match_spec *match = &route->spec.match;
+    struct path_pattern pattern;
+    struct path_rewrite rewrite;
+    const char *wrong, *key;
+
+    if (route->rewrite_at.line == 0 ||
+        (match->path != NULL && path_pattern_parse(&pattern, bytes_of_text(match->path)) != NULL))
+        return;
+    wrong = path_rewrite_init(&rewrite, &route->spec.rewrite, match->path != NULL ? &pattern : NULL, &key);
+    if (wrong != NULL)
+        CONFIG_REPORT(reader, route->rewrite_at, "rewrite: the %s %s", key, wrong);
+}
 
 static void read_route(struct config_reader *reader, struct role_options *role)
 {
@@ -299,6 +529,7 @@ static void read_route(struct config_reader *reader, struct role_options *role)
                                    .policy = &route->spec.policy,
                                    .is_set = route->is_set},
                  route);
+    check_rewrite(reader, route);
 }
 
 static void read_routes(struct config_reader *reader, void *into)

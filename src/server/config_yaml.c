@@ -140,7 +140,7 @@ bool config_is_empty(const struct config_reader *reader)
 /* ---- options ------------------------------------------------------------------------------------ */
 
 /* A data file is looked for beside the file that names it, wherever the program was started. */
-static enum err beside_file(const struct config_reader *reader, struct bytes path, struct buffer *full)
+enum err config_beside_file(const struct config_reader *reader, struct bytes path, struct buffer *full)
 {
     const char *slash = strrchr(reader->options->file, '/');
 
@@ -174,7 +174,7 @@ static void read_scalar(struct config_reader *reader, const struct option_row *r
         return;
     }
     if (row->type == OPTION_TYPE_path) {
-        err = beside_file(reader, text, &full);
+        err = config_beside_file(reader, text, &full);
         text = buffer_bytes(&full);
     }
     if (err == OK)

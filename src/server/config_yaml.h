@@ -52,6 +52,9 @@ bool config_read_key(struct config_reader *reader, struct bytes *name);
 /* Reads the value of the option `row` into `base`, the struct of its scope. */
 void config_read_value(struct config_reader *reader, const struct option_row *row, void *base);
 
+/* Appends where a file called `path` is: beside the file that names it. */
+enum err config_beside_file(const struct config_reader *reader, struct bytes path, struct buffer *full);
+
 /* ---- config_gateway.c ---------------------------------------------------------------------------- */
 
 /* Reads what a key of a gateway other than an option's says; false, with nothing read, if it is none. */

@@ -97,7 +97,8 @@ static const struct {
 #undef CHOICE
 };
 static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int) &&
-                  sizeof(enum tls_client_auth) == sizeof(int) && sizeof(enum answer) == sizeof(int),
+                  sizeof(enum tls_client_auth) == sizeof(int) && sizeof(enum answer) == sizeof(int) &&
+                  sizeof(enum route_host) == sizeof(int),
               "choices are written as int");
 
 static const struct verb_row verbs[] = {
@@ -194,8 +195,7 @@ const struct option_row *option_find_scoped(enum option_scope scope, struct byte
     return NULL;
 }
 
-/* Where the option is in `base`: a struct options, or a struct role_options. */
-static char *field_of(const struct option_row *row, void *base)
+void *option_field(const struct option_row *row, void *base)
 {
     switch (row->scope) {
     case OPTION_OF_SERVER:
@@ -211,7 +211,7 @@ static char *field_of(const struct option_row *row, void *base)
 static bool has_choices(enum option_type type)
 {
     return type == OPTION_TYPE_loop || type == OPTION_TYPE_auth || type == OPTION_TYPE_answer ||
-           type == OPTION_TYPE_level;
+           type == OPTION_TYPE_host || type == OPTION_TYPE_level;
 }
 
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value)
@@ -235,6 +235,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++)
             if (choices[i].type == row->type && choices[i].value == value)
@@ -262,6 +263,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++) {
             if (choices[i].type != row->type)
@@ -358,6 +360,7 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
     case OPTION_TYPE_level:
     case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
@@ -581,6 +584,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
     case OPTION_TYPE_loop:
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
     case OPTION_TYPE_level: return set_choice(row, field, text, why);
     case OPTION_TYPE_events: return set_events(field, text, why);
     case OPTION_TYPE_flag: *(bool *)field = true; return OK;
@@ -619,7 +623,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
 enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
                     struct buffer *why)
 {
-    return set_field(row, field_of(row, base), base, text, where, why);
+    return set_field(row, option_field(row, base), base, text, where, why);
 }
 
 enum err option_set_policy(const struct option_row *row, void *policy, struct bytes text,
@@ -637,7 +641,7 @@ static void set_defaults(void *base, bool of_role)
         int choice = (int)rows[i].fallback;
         if ((rows[i].roles != 0) != of_role)
             continue;
-        field = field_of(&rows[i], base);
+        field = option_field(&rows[i], base);
         if (has_choices(rows[i].type))
             memcpy(field, &choice, sizeof choice);
         else if (rows[i].type <= OPTION_TYPE_duration)
@@ -664,26 +668,41 @@ static void free_texts(enum option_scope scope, void *policy)
             free(*(char **)(void *)((char *)policy + rows[i].offset));
 }
 
+enum err option_copy(const struct option_row *row, const void *from, void *to)
+{
+    switch (row->type) {
+    case OPTION_TYPE_integer:
+    case OPTION_TYPE_size:
+    case OPTION_TYPE_duration: memcpy(to, from, sizeof(int64_t)); return OK;
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
+    case OPTION_TYPE_level: memcpy(to, from, sizeof(int)); return OK;
+    case OPTION_TYPE_events: memcpy(to, from, sizeof(uint32_t)); return OK;
+    case OPTION_TYPE_flag: memcpy(to, from, sizeof(bool)); return OK;
+    case OPTION_TYPE_url:
+    case OPTION_TYPE_path:
+    case OPTION_TYPE_text:
+    case OPTION_TYPE_secret: {
+        const char *text = *(char *const *)from;
+        return text != NULL ? set_text(to, bytes_of_text(text)) : OK;
+    }
+    case OPTION_TYPE_listens: return OK; /* a role's own: never taken from elsewhere */
+    }
+    UNREACHABLE();
+}
+
 /* Copies what is not set from `from` to `to`, two structs of `scope`. */
 static enum err inherit(enum option_scope scope, const bool is_set[OPTION_COUNT_MAX], const void *from,
                         void *to)
 {
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        const char *here = (const char *)from + rows[i].offset;
-        char *there = (char *)to + rows[i].offset;
-        if (rows[i].scope != scope || is_set[i])
-            continue;
-        if (has_choices(rows[i].type))
-            memcpy(there, here, sizeof(int));
-        else if (rows[i].type <= OPTION_TYPE_duration)
-            memcpy(there, here, sizeof(int64_t));
-        else if (is_owned_text(rows[i].type)) {
-            const char *text = *(char *const *)(const void *)here;
-            if (text != NULL && set_text((char **)(void *)there, bytes_of_text(text)) != OK)
-                return ERR_NO_MEMORY;
-        }
-    }
-    return OK;
+    enum err err = OK;
+
+    for (size_t i = 0; i < COUNT_OF(rows) && err == OK; i++)
+        if (rows[i].scope == scope && !is_set[i])
+            err = option_copy(&rows[i], (const char *)from + rows[i].offset, (char *)to + rows[i].offset);
+    return err;
 }
 
 /* What upstreams and routes do not say themselves is as their gateway says. */
@@ -700,6 +719,24 @@ static enum err inherit_policies(struct role_options *role)
     return err;
 }
 
+static void route_entry_fini(struct route_entry *route)
+{
+    struct route_spec *spec = &route->spec;
+
+    free_texts(OPTION_OF_ROUTE, &spec->policy);
+    match_spec_fini(&spec->match);
+    free(spec->upstream);
+    free(spec->rewrite.strip_prefix);
+    free(spec->rewrite.prefix);
+    free(spec->rewrite.path);
+    field_edit_spec_fini(&spec->request_fields);
+    field_edit_spec_fini(&spec->response_fields);
+    free(spec->credential.header);
+    free(route->credential_env);
+    free(route->credential_file);
+    free(route->credential_prefix);
+}
+
 static void role_fini(struct role_options *role)
 {
     free_texts(OPTION_OF_ROLE, role);
@@ -710,9 +747,7 @@ static void role_fini(struct role_options *role)
         free(role->upstreams[i].spec.name);
     }
     for (size_t i = 0; i < role->route_count; i++) {
-        free_texts(OPTION_OF_ROUTE, &role->routes[i].spec.policy);
-        free(role->routes[i].spec.upstream);
-        match_spec_fini(&role->routes[i].spec.match);
+        route_entry_fini(&role->routes[i]);
     }
     free(role->upstreams);
     free(role->routes);
@@ -964,7 +999,7 @@ static bool check_required(const struct options *options, struct buffer *message
         for (size_t j = 0; j < COUNT_OF(rows); j++) {
             if ((rows[j].roles & 1u << role->role) == 0 || !option_is_operand(&rows[j]) ||
                 (rows[j].scope == OPTION_OF_UPSTREAM && role->upstream_count > 0) ||
-                *(char **)(void *)field_of(&rows[j], (void *)(uintptr_t)role) != NULL)
+                *(char **)(void *)option_field(&rows[j], (void *)(uintptr_t)role) != NULL)
                 continue;
             options_report(options, role->where, message, "%s has no `%s`: %s", roles[role->role].name,
                            rows[j].name, rows[j].help);

@@ -91,8 +91,11 @@ struct upstream_entry {
 };
 
 struct route_entry {
-    struct route_spec spec;
-    struct place where, upstream_at;
+    struct route_spec spec;  /* but for the credential's value and source, which are yet to be found: */
+    char *credential_env;    /* in the environment, */
+    char *credential_file;   /* or in a file, */
+    char *credential_prefix; /* behind this, if it is not null */
+    struct place where, upstream_at, rewrite_at, credential_at;
     bool is_set[OPTION_COUNT_MAX];
 };
 
@@ -160,6 +163,7 @@ enum option_type {
     OPTION_TYPE_loop,
     OPTION_TYPE_auth,
     OPTION_TYPE_answer,
+    OPTION_TYPE_host,
     OPTION_TYPE_level,
     OPTION_TYPE_events,
     OPTION_TYPE_flag,
@@ -213,6 +217,12 @@ enum err option_set(const struct option_row *row, void *base, struct bytes text,
  */
 enum err option_set_policy(const struct option_row *row, void *policy, struct bytes text,
                            struct place where, struct buffer *why);
+
+/* Where the option is in `base`: a struct options, or a struct role_options. */
+void *option_field(const struct option_row *row, void *base);
+
+/* Copies an option's value from field to field; a text that was there is freed. ERR_NO_MEMORY. */
+enum err option_copy(const struct option_row *row, const void *from, void *to);
 
 /* Appends a value as an operator would write it ("64M", "5s", "auto"); nothing for text. */
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value);

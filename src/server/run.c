@@ -107,8 +107,11 @@ int run_roles(const struct options *options)
         _exit(1);
     }
     report_start(options, server, log);
-    while (wait_for(signals, -1) == SIGHUP)
-        server_reload(server);
+    while (wait_for(signals, -1) == SIGHUP) {
+        struct buffer report = {0};
+        server_reload(server, &report); /* which logs what came of it */
+        buffer_fini(&report);
+    }
     log_write(log, LOG_INFO, "stopping: answers in hand have %lld ms; a second signal ends them",
               (long long)options->drain_timeout_ms);
     if (pthread_create(&leaver, NULL, leave_on_signal, log) == 0)

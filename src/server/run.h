@@ -3,7 +3,7 @@
 #include "server/options.h"
 
 /* Runs the roles of `options` until SIGTERM or SIGINT: then it drains, and a second signal ends it at once.
- * SIGHUP has it read the TLS files again. Returns the exit status. */
+ * SIGHUP has it read its files again. Returns the exit status. */
 int run_roles(const struct options *options);
 
 /* Blocks the signals that end a process so that run_wait can wait for them; before any thread starts. Also

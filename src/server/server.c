@@ -5,6 +5,7 @@
 #include "net/listen.h"
 #include "server/file.h"
 #include "server/gateway_plan.h"
+#include "server/reload.h"
 #include "server/users.h"
 #include "server/worker.h"
 #include <errno.h>
@@ -50,6 +51,7 @@ struct server {
     struct now started;
     _Atomic uint64_t metrics_forgotten[METRIC_COUNT]; /* by CONFIG RESETSTAT */
     struct buffer bind_text;
+    pthread_mutex_t reload_lock;
 };
 
 enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
@@ -369,13 +371,13 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
     const struct role_options *role = &server->options->roles[index];
     struct gateway_options options = {
         .store = server->store, .space = HTTP_SPACE + (uint32_t)index, .log = server->log};
-    enum err err = plan_spec_init(&options.plan, role);
+    enum err err = plan_spec_init(&options.plan, server->options, role, message);
 
-    if (err == OK)
-        err = gateway_create(&options, &server->roles[index].gateway);
+    if (err != OK)
+        return err;
+    err = gateway_create(&options, &server->roles[index].gateway);
     plan_spec_fini(&options.plan);
-    if (err == ERR_SYNTAX)
-        buffer_append_literal(message, "an origin is not an absolute http or https URL\n");
+    plan_report(server->options, role, err, message);
     return err;
 }
 
@@ -585,6 +587,7 @@ enum err server_create(const struct options *options, struct log *log, const str
     server->log = log;
     server->clock = clock;
     server->started = clock_read(clock);
+    pthread_mutex_init(&server->reload_lock, NULL);
     server->worker_count = thread_count(options);
     server->workers = calloc(server->worker_count, sizeof *server->workers);
     server->roles = calloc(options->role_count + 1, sizeof *server->roles);
@@ -655,23 +658,21 @@ enum err server_start(struct server *server)
     return err;
 }
 
-void server_reload(struct server *server)
+enum err server_reload(struct server *server, struct buffer *report)
 {
-    struct buffer why = {0};
+    size_t role_count = server->options->role_count;
+    struct gateway **gateways = calloc(role_count + 1, sizeof(struct gateway *));
     enum err err;
 
-    if (server->tls == NULL) {
-        log_write(server->log, LOG_INFO, "nothing to reload: there is no TLS listener");
-        return;
-    }
-    err = tls_server_reload(server->tls, &why);
-    if (err == OK)
-        log_write(server->log, LOG_INFO, "TLS: %s is in use for new connections",
-                  server->options->tls_certificate_path);
-    else
-        log_write(server->log, LOG_ERROR, "TLS: nothing changes: %.*s",
-                  BYTES_PRINTF(why.size > 0 ? buffer_bytes(&why) : bytes_of_text(err_text(err))));
-    buffer_fini(&why);
+    if (gateways == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < role_count; i++)
+        gateways[i] = server->roles[i].gateway;
+    pthread_mutex_lock(&server->reload_lock);
+    err = reload(&(struct reloadable){server->options, gateways, server->tls, server->log}, report);
+    pthread_mutex_unlock(&server->reload_lock);
+    free(gateways);
+    return err;
 }
 
 struct drain_task {
@@ -771,6 +772,7 @@ void server_destroy(struct server *server)
         nh_destroy(server->store);
     kv_hub_destroy(server->hub);
     buffer_fini(&server->bind_text);
+    pthread_mutex_destroy(&server->reload_lock);
     free(server->ports);
     free(server->roles);
     free(server);

@@ -28,9 +28,8 @@ enum err server_create(const struct options *options, struct log *log, const str
  * log says what came of it. Last before server_start, since a start that fails would lose the values. */
 void server_restore(struct server *server);
 
-/* Reads the files of the TLS listeners again, for connections from now on; the log says what came of it. If
- * they cannot be used all stays as it was. */
-void server_reload(struct server *server);
+/* Reads the file of the options, and those of credentials and of TLS, again: see reload.h. Any thread. */
+enum err server_reload(struct server *server, struct buffer *report);
 
 /* Starts the threads. ERR_SYSTEM if the system gives none. */
 enum err server_start(struct server *server);

@@ -2,20 +2,54 @@
 /* A configuration is taken whole or refused with a line for each problem; what is taken can be served, and
  * says the same when it is read again. */
 #undef NDEBUG /* the assertions are the test */
-#include "server/options.h"
+#include "server/gateway_plan.h"
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_complete(const struct options *options)
+/* What was taken can be planned, but for credentials, which are elsewhere, and origins that upstream.c is
+ * stricter about. */
+static void check_plan(struct role_options *role)
+{
+    struct plan_spec spec;
+    struct route_plan *plan;
+    struct buffer message = {0};
+    struct options none;
+    enum err err;
+
+    for (size_t i = 0; i < role->route_count; i++) {
+        free(role->routes[i].spec.credential.header);
+        role->routes[i].spec.credential.header = NULL;
+    }
+    options_init(&none);
+    assert(plan_spec_init(&spec, &none, role, &message) == OK);
+    err = plan_create(&spec, NULL, &plan);
+    plan_spec_fini(&spec);
+    if (err == OK) {
+        assert(plan->route_count == role->route_count);
+        plan_release(plan);
+        return;
+    }
+    assert(err == ERR_SYNTAX); /* of an origin, not of a route */
+    for (size_t i = 0; i < role->route_count; i++) {
+        struct route_match match;
+        assert(route_match_init(&match, &role->routes[i].spec.match) == OK);
+        route_match_fini(&match);
+    }
+}
+
+static void check_complete(struct options *options)
 {
     assert(options->role_count > 0);
     assert(options->connection_buffer_bytes > options->value_bytes_max);
     assert(options->value_bytes_max <= options->memory_bytes / 2);
     for (size_t i = 0; i < options->role_count; i++) {
-        const struct role_options *role = &options->roles[i];
+        struct role_options *role = &options->roles[i];
         assert(role->listens.count > 0);
+        if (role->role == ROLE_GATEWAY)
+            check_plan(role);
         assert((role->role == ROLE_GATEWAY) <=
                (role->upstream_policy.origin_url != NULL || role->upstream_count > 0));
         assert((role->role == ROLE_MOCK) <= (role->data_path != NULL));

@@ -185,6 +185,11 @@ TEST(a_gateway_may_have_upstreams_and_routes)
                                "    - match: {host: a.example, path: /x/**, method: [GET, HEAD]}\n"
                                "      upstream: one\n"
                                "      stale-if-error: 10m\n"
+                               "      host-header: pass\n"
+                               "      rewrite: {strip-prefix: /x, prefix: /y}\n"
+                               "      request-headers: {set: {X-Api: \"1\"}, remove: [Cookie, X-Kind]}\n"
+                               "      response-headers: {set: {X-Frame: deny}, remove: Server}\n"
+                               "      credentials: {header: X-Key, value-file: key, prefix: \"Bearer \"}\n"
                                "    - match:\n"
                                "        method: POST\n"
                                "        header: {X-Kind: \"a*\"}\n"
@@ -213,7 +218,19 @@ TEST(a_gateway_may_have_upstreams_and_routes)
     assert_string_equal(role->routes[0].spec.match.methods[1], "HEAD");
     assert_string_equal(role->routes[0].spec.upstream, "one");
     EXPECT_EQ(role->routes[0].spec.policy.stale_if_error_ms, 600000);
+    EXPECT_EQ(role->routes[0].spec.policy.host_header, ROUTE_HOST_PASS);
+    assert_string_equal(role->routes[0].spec.rewrite.strip_prefix, "/x");
+    assert_string_equal(role->routes[0].spec.rewrite.prefix, "/y");
+    assert_string_equal(role->routes[0].spec.request_fields.set[0].name, "X-Api");
+    assert_string_equal(role->routes[0].spec.request_fields.set[0].value, "1");
+    assert_string_equal(role->routes[0].spec.request_fields.removed[1], "X-Kind");
+    assert_string_equal(role->routes[0].spec.response_fields.set[0].value, "deny");
+    assert_string_equal(role->routes[0].spec.response_fields.removed[0], "Server");
+    assert_string_equal(role->routes[0].spec.credential.header, "X-Key");
+    assert_string_equal(role->routes[0].credential_file, "/tmp/key");
+    assert_string_equal(role->routes[0].credential_prefix, "Bearer ");
     assert_null(role->routes[1].spec.upstream);
+    EXPECT_EQ(role->routes[1].spec.policy.host_header, ROUTE_HOST_ORIGIN);
     assert_string_equal(role->routes[1].spec.match.methods[0], "POST");
     assert_string_equal(role->routes[1].spec.match.fields[0].name, "X-Kind");
     assert_string_equal(role->routes[1].spec.match.fields[0].value, "a*");
@@ -299,11 +316,59 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
          "5:38: method is one value, not a list or a mapping; write a method, such as GET, or a list of "
          "them\n"
          "5:43: method: \"G T\" has a byte that it cannot have\n"
-         "5:64: header is a mapping of names and patterns, such as {X-Kind: \"a*\"}\n"},
-        {"  routes:\n  - {upstream: one, match: {header: {A b: x, X: , x: y}}}\n",
+         "5:64: header is a mapping of names and values, such as {X-Kind: \"a\"}\n"},
+        {"  routes:\n  - {upstream: one, match: {header: {A b: x, X: , Y: z, y: y}}}\n",
          "5:38: header: \"A b\" is no field's name\n"
          "5:49: X has no value; write a pattern of its value, such as \"a*\", or \"*\" for any\n"
-         "5:51: header: X is there twice; keep one\n"},
+         "5:57: header: Y is there twice; keep one\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {strip-prefix: /a/, prefix: b, path: c}}\n",
+         "5:45: strip-prefix: \"/a/\" ends with /; leave that out\n"
+         "5:58: prefix: \"b\" does not begin with /\n"
+         "5:67: path: \"c\" does not begin with /\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {strip-prefix: /a}}\n",
+         "5:30: rewrite: the strip-prefix is not what the path of the match begins with\n"},
+        {"  routes:\n  - {rewrite: {strip-prefix: /a/b}, match: {path: /a/*/b}, upstream: one}\n",
+         "5:15: rewrite: the strip-prefix is not what the path of the match begins with\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {path: /a, prefix: /b}}\n",
+         "5:30: rewrite: the path says it all; leave strip-prefix and prefix out\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {path: \"/a/{b}\"}, match: {path: /a/*}}\n",
+         "5:30: rewrite: the path has a {name} that the path of the match has not\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {path: /a/**}, match: {path: /a/*}}\n",
+         "5:30: rewrite: the path has a ** that the path of the match has not\n"},
+        {"  routes:\n  - {upstream: one, rewrite: {path: /a/*}, match: {path: /a/*}}\n",
+         "5:30: rewrite: the path has a * without a name; write {name} here and in the path of the "
+         "match\n"},
+        {"  routes:\n  - {upstream: one, request-headers: {set: {Host: a, Cookie: a, Range: a, TE: a, X: "
+         "\" a\"}}}\n",
+         "5:45: set: \"Host\" is not set here; see host-header\n"
+         "5:54: set: \"Cookie\" is a credential; write it under credentials, from the environment or a "
+         "file\n"
+         "5:65: set: \"Range\" is the gateway's own to send: it validates what it has stored by it\n"
+         "5:75: set: \"TE\" is a field that no origin is sent\n"
+         "5:85: X: \" a\" has a blank at an end\n"},
+        {"  routes:\n  - {upstream: one, request-headers: {remove: [Host, a b, [c]], sett: 5}}\n",
+         "5:48: remove: \"Host\" cannot be removed: every request has one\n"
+         "5:54: remove: \"a b\" is no field's name\n"
+         "5:59: remove is one value, not a list or a mapping; write a field's name, or a list of them\n"
+         "5:65: unknown key sett; did you mean set?\n"},
+        {"  routes:\n  - {upstream: one, response-headers: {set: [a], remove: [Age, Content-Length, "
+         "Content-Encoding]}}\n",
+         "5:45: set is a mapping of names and values, such as {X-Kind: \"a\"}\n"
+         "5:59: remove: \"Age\" says how old the answer is and whence it came; it stays\n"
+         "5:64: remove: \"Content-Length\" says how the body is sent; it stays\n"
+         "5:80: remove: \"Content-Encoding\" says how the body is sent; it stays\n"},
+        {"  routes:\n  - {upstream: one, credentials: {value-env: TOKEN}}\n",
+         "5:34: credentials have no `header`; write the field to send them in, such as Authorization\n"},
+        {"  routes:\n  - {upstream: one, credentials: {header: Authorization}}\n",
+         "5:34: credentials have one of value-env and value-file, the place where the value is found\n"},
+        {"  routes:\n  - {upstream: one, credentials: {header: A, value-env: B, value-file: c}}\n",
+         "5:34: credentials have one of value-env and value-file, the place where the value is found\n"},
+        {"  routes:\n  - {upstream: one, credentials: {header: Host, value-env: ghp_secret!, value: x}}\n",
+         "5:43: header: \"Host\" is a field that no origin is sent\n"
+         "5:60: value-env is no variable's name; write letters, digits and _; the value itself belongs in "
+         "that "
+         "variable\n"
+         "5:73: value is no key of credentials; write header, value-env, value-file, prefix\n"},
         {"  routes:\n  - {upstream: one, match: &a {path: \"/\\0\"}}\n",
          "5:28: anchors and aliases are not taken here; write the value out\n"},
         {"  routes: [*a]\n", "4:12: anchors and aliases are not taken here; write the value out\n"},

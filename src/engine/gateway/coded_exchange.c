@@ -20,7 +20,7 @@ enum mode {
 struct coded_exchange {
     struct gateway_worker *worker;
     const struct route *route; /* held */
-    struct exchange *x; /* null once it is over */
+    struct exchange *x;        /* null once it is over */
     const struct exchange_client *client;
     const struct exchange_engine *engine;
     struct list in_worker;

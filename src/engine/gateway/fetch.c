@@ -831,7 +831,7 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
     struct gateway_worker *worker = fetch->worker;
     const struct http_request *request = order->request;
     struct buffer url = {0};
-    struct http_fields fields = {calloc(fetch->upstream.fields.count + 2, sizeof *fields.list), 0};
+    struct http_fields fields = {calloc(fetch->upstream.fields.count + 3, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
 
     fetch->by = worker_upstream(worker, fetch->route->upstream);
@@ -853,11 +853,13 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
             fields.list[fields.count++] =
                 (struct http_field){HTTP_HEADER_IF_MODIFIED_SINCE, BYTES("If-Modified-Since"),
                                     buffer_bytes(&fetch->last_modified)};
+        if (fetch->route->credential.value.size > 0)
+            fields.list[fields.count++] = fetch->route->credential;
         err = origin_start(fetch->by->origin,
                            &(struct origin_request){.method = request->method_name,
                                                     .url = buffer_bytes(&url),
                                                     .fields = fields,
-                                                    .host = fetch->route->upstream->authority,
+                                                    .host = route_host(fetch->route, request),
                                                     .body_bytes = request->body_bytes},
                            &callbacks, fetch, &fetch->call);
     }

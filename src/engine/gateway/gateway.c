@@ -44,8 +44,9 @@ struct found {
 struct passage {
     struct reader reader;
     struct gateway_worker *worker;
-    const struct route *route; /* held */
-    struct exchange *x;        /* null once it is over */
+    const struct route *route;   /* held */
+    struct http_request *edited; /* null: the upstream gets the client's as it is */
+    struct exchange *x;          /* null once it is over */
     struct list in_worker;
     enum state state;
     struct request_facts facts;
@@ -244,10 +245,24 @@ static int64_t ttl_seconds(const struct stored_response *response, int64_t now_m
     return seconds == 0 && age_ms >= response->lifetime_ms ? -1 : seconds;
 }
 
-/* Answers from an entry. True if the body is to follow. */
-static bool respond_stored(struct exchange *x, struct now now, const struct request_facts *facts,
-                           const struct stored_response *response, struct cache_status *status)
+/* Rendered fields as the route wants its clients to have them; `edited` is room for that, to be freed. */
+static struct bytes fields_for_client(const struct route *route, struct bytes rendered,
+                                      struct buffer *edited)
 {
+    if (field_edit_is_none(&route->response_fields))
+        return rendered;
+    field_edit_rendered(&route->response_fields, rendered, edited);
+    return edited->failed ? rendered : buffer_bytes(edited);
+}
+
+/* Answers from an entry. True if the body is to follow. */
+static bool respond_stored(const struct route *route, struct exchange *x, struct now now,
+                           const struct request_facts *facts, const struct stored_response *response,
+                           struct cache_status *status)
+{
+    struct buffer edited = {0};
+    struct bytes fields = fields_for_client(route, response->fields, &edited);
+    bool has_body = x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
     int64_t age_seconds = stored_age_ms(response, now.mono_ms) / 1000;
 
     status->has_ttl = true;
@@ -255,12 +270,14 @@ static bool respond_stored(struct exchange *x, struct now now, const struct requ
     status->names_others = (response->flags & STORED_NAMES_CACHES) != 0;
     if (facts->has_condition && response->status == 200 &&
         client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
-        respond_not_modified(x, response->fields, age_seconds, status);
-        return false;
+        respond_not_modified(x, fields, age_seconds, status);
+        has_body = false;
+    } else {
+        respond(x, response->status, (int64_t)response->body_bytes, response->body_number, fields,
+                age_seconds, true, status);
     }
-    respond(x, response->status, (int64_t)response->body_bytes, response->body_number, response->fields,
-            age_seconds, true, status);
-    return x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
+    buffer_fini(&edited);
+    return has_body;
 }
 
 /* Our own answer: a problem document (RFC 9457), or nothing at all for 204. */
@@ -290,6 +307,12 @@ static void answer(struct exchange *x, int status, const char *text,
 
 /* ---- passages ------------------------------------------------------------------------------------ */
 
+/* The request as its upstream sees it. */
+static const struct http_request *upstream_request(const struct passage *passage)
+{
+    return passage->edited != NULL ? passage->edited : passage->x->request;
+}
+
 static struct now passage_now(const struct passage *passage) { return loop_now(passage->worker->loop); }
 
 static void passage_run(struct passage *passage);
@@ -298,6 +321,7 @@ static void passage_free(struct passage *passage)
 {
     list_remove(&passage->in_worker);
     route_release(passage->route);
+    free(passage->edited);
     free(passage);
 }
 
@@ -374,10 +398,9 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
 /* Sends the request on for this client alone; its answer is not stored. */
 static enum state pass(struct passage *passage)
 {
-    const struct http_request *request = passage->x->request;
+    const struct http_request *request = upstream_request(passage);
     struct cache_key key;
-    bool invalidates = !http_method_is_safe(request->method) &&
-                       cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), request);
+    bool invalidates = !http_method_is_safe(request->method) && route_key(passage->route, request, &key);
     struct fetch_order order = {
         .route = passage->route,
         .request = request,
@@ -396,7 +419,7 @@ static void revalidate_in_background(struct passage *passage, const struct cache
 {
     const struct stored_response *response = &passage->found.response;
     struct fetch_order order = {.route = passage->route,
-                                .request = passage->x->request,
+                                .request = upstream_request(passage),
                                 .key = key,
                                 .traits = passage->facts.traits,
                                 .is_shared = true,
@@ -428,7 +451,7 @@ static enum state serve_stale(struct passage *passage, const char *detail)
 static enum state forward(struct passage *passage, const struct cache_key *key, enum use use)
 {
     struct gateway *gateway = passage->worker->gateway;
-    const struct http_request *request = passage->x->request;
+    const struct http_request *request = upstream_request(passage);
     const struct request_facts *facts = &passage->facts;
     const struct found *found = &passage->found;
     struct stored_note note = {0};
@@ -474,11 +497,10 @@ static enum state on_lookup(struct passage *passage)
 
     if (passage->facts.plan == PLAN_ANSWER)
         return refuse(passage, passage->facts.status, "the request is not one that can be sent on");
-    if (passage->facts.plan == PLAN_PASS ||
-        !cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), passage->x->request))
+    if (passage->facts.plan == PLAN_PASS || !route_key(passage->route, upstream_request(passage), &key))
         return pass(passage);
     found_release(gateway, &passage->found);
-    find(gateway, now.mono_ms, passage->x->request, &key, &passage->found);
+    find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
     use = use_of(&passage->facts, &passage->found, now.mono_ms);
     passage->status = (struct cache_status){0};
     switch (use) {
@@ -510,10 +532,9 @@ static bool find_stale(struct passage *passage)
     int64_t now_mono_ms = passage_now(passage).mono_ms;
     struct cache_key key;
 
-    if (passage->facts.plan != PLAN_CACHE ||
-        !cache_key_init(&key, buffer_bytes(&passage->route->upstream->base_url), passage->x->request))
+    if (passage->facts.plan != PLAN_CACHE || !route_key(passage->route, upstream_request(passage), &key))
         return false;
-    find(gateway, now_mono_ms, passage->x->request, &key, &passage->found);
+    find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (may_serve_on_error(passage->route, &passage->facts, &passage->found, now_mono_ms))
         return true;
     found_release(gateway, &passage->found);
@@ -558,8 +579,8 @@ static bool is_for(const struct passage *passage, const struct fetch_head *head)
     if (!head->is_shared)
         return false;
     return head->vary.size == 0 ||
-           (vary_values(bytes_of(head->vary.text, head->vary.size), &passage->x->request->fields, values,
-                        sizeof values, &size) &&
+           (vary_values(bytes_of(head->vary.text, head->vary.size), &upstream_request(passage)->fields,
+                        values, sizeof values, &size) &&
             bytes_equal(bytes_of(values, size), buffer_bytes(&head->vary_values)));
 }
 
@@ -601,7 +622,7 @@ static void respond_fetched(struct passage *passage)
     const struct fetch_head *head = fetch_head(&passage->reader);
     struct exchange *x = passage->x;
     struct bytes rendered = buffer_bytes(&head->fields);
-    struct buffer with_cookies = {0};
+    struct buffer with_cookies = {0}, edited = {0};
     struct now now = passage_now(passage);
     bool is_from_store = !passage->reader.is_leader || head->origin_status != head->facts.status;
     int64_t age_seconds =
@@ -624,7 +645,9 @@ static void respond_fetched(struct passage *passage)
     if (passage->facts.plan == PLAN_CACHE && passage->facts.has_condition && !passage->with_preconditions &&
         head->facts.status == 200 && client_has_it(&x->request->fields, rendered, now.wall_ms)) {
         passage->skips_body = true;
+        rendered = fields_for_client(passage->route, rendered, &edited);
         respond_not_modified(x, rendered, age_seconds, &passage->status);
+        buffer_fini(&edited);
         return;
     }
     if (passage->reader.is_leader && head->cookies.size > 0) {
@@ -632,9 +655,11 @@ static void respond_fetched(struct passage *passage)
         buffer_append(&with_cookies, buffer_bytes(&head->cookies));
         rendered = buffer_bytes(&with_cookies);
     }
+    rendered = fields_for_client(passage->route, rendered, &edited);
     respond(x, head->facts.status, passage->promised_bytes, 0, rendered, age_seconds, true,
             &passage->status);
     buffer_fini(&with_cookies);
+    buffer_fini(&edited);
 }
 
 static enum state over(struct passage *passage, void (*finish)(struct exchange *x))
@@ -699,8 +724,8 @@ static enum state on_serve(struct passage *passage)
         passage->has_responded = true;
         if (passage->status.reason == FORWARD_STALE || passage->status.detail != NULL)
             counters_add(passage->worker->counters, METRIC_gateway_stale, 1);
-        passage->skips_body =
-            !respond_stored(x, passage_now(passage), &passage->facts, response, &passage->status);
+        passage->skips_body = !respond_stored(passage->route, x, passage_now(passage), &passage->facts,
+                                              response, &passage->status);
     }
     while (!passage->skips_body && passage->sent_bytes < response->body_bytes) {
         struct bytes rest = value_body_piece(passage->worker->gateway, &passage->found.value, response,
@@ -757,16 +782,16 @@ static void passage_run(struct passage *passage)
 
 /* Answers from the store if that takes no waiting: the hot path. */
 static bool answer_at_once(struct gateway_worker *worker, const struct route *route, struct exchange *x,
-                           const struct request_facts *facts)
+                           const struct http_request *request, const struct request_facts *facts)
 {
     struct gateway *gateway = worker->gateway;
     struct cache_status status = {.reason = FORWARD_NONE};
     struct cache_key key;
     struct found found;
 
-    if (!cache_key_init(&key, buffer_bytes(&route->upstream->base_url), x->request))
+    if (!route_key(route, request, &key))
         return false;
-    find(gateway, x->now.mono_ms, x->request, &key, &found);
+    find(gateway, x->now.mono_ms, request, &key, &found);
     if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH ||
         found.response.body.size < found.response.body_bytes ||
         found.response.body.size > exchange_room(x)) {
@@ -774,39 +799,63 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
         return false;
     }
     counters_add(worker->counters, METRIC_gateway_hits, 1);
-    if (respond_stored(x, x->now, facts, &found.response, &status))
+    if (respond_stored(route, x, x->now, facts, &found.response, &status))
         exchange_send(x, found.response.body);
     found_release(gateway, &found);
     exchange_end(x);
     return true;
 }
 
-static void gateway_begin(void *engine, struct exchange *x)
+/* What the worker can answer without waiting, it does; null if it did. */
+static struct passage *begin(struct gateway_worker *worker, const struct route *route, struct exchange *x)
 {
-    struct gateway_worker *worker = engine;
-    const struct route *route = plan_route(worker->plan, x->request);
-    struct request_facts facts = request_facts_of(x->request);
-    struct passage *passage;
+    const struct http_request *request = x->request;
+    bool is_edited = route_edits_requests(route);
+    struct passage *passage = NULL;
+    struct request_facts facts;
 
     if (route->policy.compress)
         coded_exchange_begin(worker, route, x);
+    if (is_edited && !edited_request_make(&worker->edited, route, request))
+        goto no_memory;
+    if (is_edited)
+        request = &worker->edited.request;
+    facts = request_facts_of(request);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
         answer(x, 404, "no route takes this request",
                &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
-        return;
+        return NULL;
     }
-    if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, &facts))
-        return;
+    if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, request, &facts))
+        return NULL;
     passage = calloc(1, sizeof *passage);
-    if (passage == NULL) {
-        answer(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
-        return;
+    if (passage == NULL)
+        goto no_memory;
+    if (is_edited) {
+        passage->edited = http_request_copy(request);
+        if (passage->edited == NULL)
+            goto no_memory;
     }
     passage->worker = worker;
     passage->route = route_hold(route);
     passage->x = x;
     passage->facts = facts;
     passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = facts.detail};
+    return passage;
+
+no_memory:
+    free(passage);
+    answer(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
+    return NULL;
+}
+
+static void gateway_begin(void *engine, struct exchange *x)
+{
+    struct gateway_worker *worker = engine;
+    struct passage *passage = begin(worker, plan_route(worker->plan, x->request), x);
+
+    if (passage == NULL)
+        return;
     passage->state = STATE_lookup;
     x->engine_state = passage;
     reader_init(&passage->reader, worker, on_woken);
@@ -930,5 +979,6 @@ void gateway_worker_destroy(struct gateway_worker *worker)
     coded_exchanges_destroy(worker);
     fetches_cancel(worker, true);
     worker_part(worker);
+    edited_request_fini(&worker->edited);
     free(worker);
 }

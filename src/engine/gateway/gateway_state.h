@@ -1,6 +1,7 @@
 /* gateway_state.h — what gateway.c and fetch.c share of the gateway: nobody else's business. */
 #pragma once
 #include "base/list.h"
+#include "edited_request.h"
 #include "gateway.h"
 #include "plan.h"
 #include "stored_response.h"
@@ -51,7 +52,8 @@ struct gateway_worker {
     struct list fetches;  /* whose calls are this worker's */
     struct list passages; /* exchanges, and what is left of them */
     struct list coded_exchanges;
-    unsigned coder_count; /* at work */
+    unsigned coder_count;         /* at work */
+    struct edited_request edited; /* for the length of one call */
     bool is_stopping;
 };
 

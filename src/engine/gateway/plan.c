@@ -41,16 +41,16 @@ static enum err take_routes(struct route_plan *plan, const struct plan_spec *spe
     for (size_t i = 0; i < spec->route_count; i++) {
         const struct route_spec *asked = &spec->routes[i];
         struct route *route = &plan->routes[i];
-        enum err err = route_match_init(&route->match, &asked->match);
+        struct upstream *upstream = find_named(plan, asked->upstream);
+        enum err err;
 
+        if (upstream == NULL)
+            return ERR_MISSING;
         plan->route_count++;
+        err = route_init(route, asked, upstream);
         if (err != OK)
             return err;
         route->plan = plan;
-        route->policy = asked->policy;
-        route->upstream = find_named(plan, asked->upstream);
-        if (route->upstream == NULL)
-            return ERR_MISSING;
     }
     return OK;
 }
@@ -64,13 +64,14 @@ enum err plan_create(const struct plan_spec *spec, const struct route_plan *befo
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->reference_count = 1;
-    made->otherwise = (struct route){.plan = made, .policy = spec->policy};
     made->upstreams = calloc(spec->upstream_count + 1, sizeof(struct upstream *));
     made->routes = calloc(spec->route_count + 1, sizeof *made->routes);
     if (made->upstreams != NULL && made->routes != NULL)
         err = take_upstreams(made, spec, before);
     if (err == OK && spec->route_count == 0 && made->upstream_count > 0)
-        made->otherwise.upstream = made->upstreams[0];
+        err =
+            route_init(&made->otherwise, &(struct route_spec){.policy = spec->policy}, made->upstreams[0]);
+    made->otherwise.plan = made;
     if (err == OK)
         err = take_routes(made, spec);
     if (err != OK) {
@@ -92,7 +93,8 @@ void plan_release(struct route_plan *plan)
     if (atomic_fetch_sub(&plan->reference_count, 1) > 1)
         return;
     for (size_t i = 0; i < plan->route_count; i++)
-        route_match_fini(&plan->routes[i].match);
+        route_fini(&plan->routes[i]);
+    route_fini(&plan->otherwise);
     for (size_t i = 0; i < plan->upstream_count; i++)
         upstream_release(plan->upstreams[i]);
     free(plan->routes);

@@ -1,0 +1,132 @@
+#include "route.h"
+#include "base/hash.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool copy_text(const char *from, char **to)
+{
+    *to = from != NULL ? strdup(from) : NULL;
+    return (from == NULL) == (*to == NULL);
+}
+
+/* ---- making -------------------------------------------------------------------------------------- */
+
+static enum err take_rewrite(struct route *route, const struct rewrite_spec *spec)
+{
+    struct rewrite_spec *own = &route->rewrite_texts;
+    const char *wrong_key;
+
+    if (!copy_text(spec->strip_prefix, &own->strip_prefix) || !copy_text(spec->prefix, &own->prefix) ||
+        !copy_text(spec->path, &own->path))
+        return ERR_NO_MEMORY;
+    route->rewrites_path = own->strip_prefix != NULL || own->prefix != NULL || own->path != NULL;
+    return path_rewrite_init(&route->rewrite, own, route->match.has_path ? &route->match.path : NULL,
+                             &wrong_key) == NULL
+               ? OK
+               : ERR_SYNTAX;
+}
+
+static enum err take_credential(struct route *route, const struct credential_spec *spec)
+{
+    struct http_field *field = &route->credential;
+    char *name, *value;
+
+    if (spec->header == NULL)
+        return OK;
+    name = strdup(spec->header);
+    value = strdup(spec->value);
+    if (name == NULL || value == NULL) {
+        free(name);
+        free(value);
+        return ERR_NO_MEMORY;
+    }
+    *field = (struct http_field){http_header_find(bytes_of_text(name)), bytes_of_text(name),
+                                 bytes_of_text(value)};
+    return OK;
+}
+
+/* What the route adds to every request is told by a number that is the same after a restart, in braces,
+ * which no host has. */
+static enum err make_key_prefix(struct route *route, const struct credential_spec *credential)
+{
+    enum { SEED = 1 };
+    struct buffer added = {0};
+
+    for (size_t i = 0; i < route->request_fields.own.set_count; i++)
+        buffer_append_format(&added, "%.*s:%.*s\n", BYTES_PRINTF(route->request_fields.set[i].name),
+                             BYTES_PRINTF(route->request_fields.set[i].value));
+    if (credential->header != NULL)
+        buffer_append_format(&added, "%s %s", credential->header, credential->source);
+    if (added.size > 0)
+        buffer_append_format(&route->key_prefix, "{%016llx} ",
+                             (unsigned long long)hash_bytes(buffer_bytes(&added), SEED));
+    buffer_append(&route->key_prefix, buffer_bytes(&route->upstream->base_url));
+    route->key_prefix.failed |= added.failed;
+    buffer_fini(&added);
+    return route->key_prefix.failed ? ERR_NO_MEMORY : OK;
+}
+
+enum err route_init(struct route *route, const struct route_spec *spec, struct upstream *upstream)
+{
+    enum err err;
+
+    *route = (struct route){.policy = spec->policy, .upstream = upstream};
+    err = route_match_init(&route->match, &spec->match);
+    if (err == OK)
+        err = take_rewrite(route, &spec->rewrite);
+    if (err == OK && (!field_edit_init(&route->request_fields, &spec->request_fields) ||
+                      !field_edit_init(&route->response_fields, &spec->response_fields)))
+        err = ERR_NO_MEMORY;
+    if (err == OK)
+        err = take_credential(route, &spec->credential);
+    if (err == OK)
+        err = make_key_prefix(route, &spec->credential);
+    return err;
+}
+
+void route_fini(struct route *route)
+{
+    struct http_field *credential = &route->credential;
+    char *value = (char *)(uintptr_t)credential->value.data;
+
+    route_match_fini(&route->match);
+    free(route->rewrite_texts.strip_prefix);
+    free(route->rewrite_texts.prefix);
+    free(route->rewrite_texts.path);
+    field_edit_fini(&route->request_fields);
+    field_edit_fini(&route->response_fields);
+    free((char *)(uintptr_t)credential->name.data);
+    if (value != NULL)
+        explicit_bzero(value, credential->value.size);
+    free(value);
+    buffer_fini(&route->key_prefix);
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------- */
+
+static bool passes_host(const struct route *route, const struct http_request *request)
+{
+    return route->policy.host_header == ROUTE_HOST_PASS && request->authority.size > 0;
+}
+
+struct bytes route_host(const struct route *route, const struct http_request *request)
+{
+    return passes_host(route, request) ? request->authority : route->upstream->authority;
+}
+
+bool route_key(const struct route *route, const struct http_request *request, struct cache_key *key)
+{
+    char prefix[CACHE_KEY_PRIMARY_MAX];
+    size_t size = request->authority.size;
+
+    if (!passes_host(route, request))
+        return cache_key_init(key, buffer_bytes(&route->key_prefix), request);
+    if (size + 1 + route->key_prefix.size > sizeof prefix)
+        return false;
+    /* A host is one whatever its case; no host has a space. */
+    for (size_t i = 0; i < size; i++)
+        prefix[i] = byte_to_lower(request->authority.data[i]);
+    prefix[size] = ' ';
+    memcpy(prefix + size + 1, route->key_prefix.data, route->key_prefix.size);
+    return cache_key_init(key, bytes_of(prefix, size + 1 + route->key_prefix.size), request);
+}
