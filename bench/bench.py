@@ -28,6 +28,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
 IDLE_CONNECTIONS = 10_000
+CACHE_MIB = 2048  # of every HTTP cache: 10,000 answers of 100 KiB and what is kept beside them
 SOAK_CONNECTIONS, SOAK_LIFE = 5_000, 200  # batches of a connection before it makes way for a new one, about
 
 
@@ -178,7 +179,7 @@ class Stage:
     def __init__(self, tools, nuthatch):
         self.tools, self.nuthatch = tools, nuthatch
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nuthatch-bench-"))
-        self.servers, self.loads, self.origin = [], [], None
+        self.servers, self.loads, self.origin, self.origins = [], [], None, {}
 
     def start(self, name, command, port):
         server = Server(name, [str(part) for part in command], port, self.folder)
@@ -297,9 +298,9 @@ http {{
 """
 
 
-def one_kib_of_json():
+def json_of(size):
     text = json.dumps({"id": "1", "name": "Eurasian nuthatch", "note": ""}, separators=(",", ":"))
-    return text[:-2] + "x" * (1024 - len(text)) + text[-2:]
+    return text[:-2] + "x" * (size - len(text)) + text[-2:]
 
 
 def start_nginx(stage, name, http, server):
@@ -315,14 +316,15 @@ def start_nginx(stage, name, http, server):
 def start_nginx_return(body, max_age):
     def start(stage, name):
         text = body.replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
-        http = "    geo $dollar { default '$'; }\n"
+        text = text.replace("x" * 1024, "${kib}")  # a word of the configuration has 4 KiB at most
+        http = f"    geo $dollar {{ default '$'; }}\n    geo $kib {{ default '{'x' * 1024}'; }}\n"
         header = f"            add_header Cache-Control max-age={max_age};\n" if max_age else ""
         return start_nginx(stage, name, http, f"        location / {{\n{header}            return 200 '{text}';\n        }}")
     return start
 
 
 def start_nginx_cache(stage, name):
-    http = (f"    proxy_cache_path {stage.folder}/nginx-cache levels=1:2 keys_zone=one:64m max_size=256m inactive=1h "
+    http = (f"    proxy_cache_path {stage.folder}/nginx-cache levels=1:2 keys_zone=one:64m max_size={CACHE_MIB}m inactive=1h "
             "use_temp_path=off;\n"
             f"    upstream origin {{ server 127.0.0.1:{stage.origin.port}; keepalive 16; }}")
     server = ("        location / {\n            proxy_pass http://origin;\n            proxy_http_version 1.1;\n"
@@ -334,14 +336,46 @@ def start_nginx_cache(stage, name):
 def start_varnish(stage, name):
     path, port = needed("varnishd"), free_port()
     return stage.start(name, [path, "-F", "-j", "none", "-n", stage.folder / "varnish", "-a", f"127.0.0.1:{port}",
-                              "-b", f"127.0.0.1:{stage.origin.port}", "-s", "malloc,256m", "-T", "none"], port)
+                              "-b", f"127.0.0.1:{stage.origin.port}", "-s", f"malloc,{CACHE_MIB}m", "-T", "none"], port)
+
+
+HAPROXY = """
+global
+    nbthread 1
+    maxconn 4096
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 30s
+    timeout http-keep-alive 600s
+cache one
+    total-max-size {mib}
+    max-object-size 1000000
+    max-age 3600
+frontend front
+    bind 127.0.0.1:{port}
+    http-request cache-use one
+    http-response cache-store one
+    default_backend back
+backend back
+    server origin 127.0.0.1:{origin}
+"""
+
+
+def start_haproxy(stage, name):
+    path, port = needed("haproxy"), free_port()
+    config = stage.folder / f"haproxy-{port}.conf"
+    config.write_text(HAPROXY.format(port=port, origin=stage.origin.port, mib=CACHE_MIB))
+    return stage.start(name, [path, "-f", config], port)
 
 
 def start_nuthatch_gateway(loop):
     def start(stage, name):
         path, port = nuthatch_binary(stage), free_port()
         return stage.start(name, [path, "gateway", f"http://127.0.0.1:{stage.origin.port}", "--listen",
-                                  f"http://127.0.0.1:{port}", "--threads", 1, "--memory", "256M", "--loop", loop], port)
+                                  f"http://127.0.0.1:{port}", "--threads", 1, "--memory", f"{CACHE_MIB}M", "--loop", loop],
+                           port)
     return start
 
 
@@ -374,7 +408,7 @@ class Workload:
         self.name, self.references, self.tool, self.options = name, references, tool, options
         self.matrix = self.setting = None
 
-    def in_matrix(self, matrix, setting):
+    def in_matrix(self, matrix, **setting):
         """One row of a table that has a column for each server."""
         self.matrix, self.setting = matrix, setting
         return self
@@ -439,9 +473,37 @@ def matrix_groups(sizes):
             yield f"{protocol}, {value_bytes} bytes", servers, fill_and_warm(protocol, value_bytes, keys), [
                 Workload(f"{protocol} {operation}, {value_bytes} bytes, {connections} connections, depth {depth}", [],
                          "load_kv", protocol=protocol, value_bytes=value_bytes, keys=keys, connections=connections,
-                         depth=depth, **options).in_matrix(f"{protocol}: {operation}", (value_bytes, connections, depth))
+                         depth=depth, **options).in_matrix(f"{protocol}: {operation}", bytes_of_the_value=value_bytes,
+                                                            connections=connections, depth=depth)
                 for operation, options in operations.items() for connections in (50, 1000) for depth in (1, 16, 64)
                 if value_bytes * depth * options.get("get_keys", 1) <= 1 << 20]
+
+
+HTTP_TARGETS = 10_000
+
+
+def http_matrix_groups():
+    """Cached answers of every size: one that all ask for, and many; from few connections and from many."""
+    for kib in (1, 10, 100):
+        def fill_http(stage, server, kib=kib):
+            stage.origin = stage.origins[kib]
+            ask_once("/bird")(stage, server)
+            stage.load("load_http", port=server.port, target="/bird", targets=HTTP_TARGETS, fill=1, connections=16, ms=120_000)
+
+        def start_with(start, kib=kib):
+            def start_it(stage, name):
+                if kib not in stage.origins:
+                    stage.origins[kib] = start_nginx_return(json_of(kib * 1024), 3600)(stage, "origin")
+                stage.origin = stage.origins[kib]
+                return start(stage, name)
+            return start_it
+        servers = {name: start_with(start) for name, start in CACHED_SERVERS.items()}
+        servers["nginx return 200"] = start_nginx_return(json_of(kib * 1024), 3600)
+        yield f"HTTP, {kib} KiB", servers, fill_http, [
+            Workload(f"HTTP GET, {kib} KiB, {what}, {connections} connections", [], tool="load_http", target="/bird",
+                     connections=connections, targets=targets)
+            .in_matrix(f"HTTP GET of cached JSON, {what}", KiB=kib, connections=connections)
+            for what, targets in (("one", 0), (f"{HTTP_TARGETS:,} at random", HTTP_TARGETS)) for connections in (64, 1000)]
 
 
 def ask_once(target):
@@ -453,9 +515,10 @@ def ask_once(target):
 CACHED_SERVERS = {
     "nginx proxy_cache": start_nginx_cache,
     "Varnish": start_varnish,
+    "HAProxy": start_haproxy,
     "nuthatch (io_uring)": start_nuthatch_gateway("uring"),
     "nuthatch (epoll)": start_nuthatch_gateway("epoll"),
-    "nginx return 200": start_nginx_return(one_kib_of_json(), 3600),
+    "nginx return 200": start_nginx_return(json_of(1024), 3600),
 }
 
 
@@ -643,18 +706,22 @@ def speed_section(workload, rows, failed):
 
 def matrix_section(name, lines):
     servers = [server for server in lines[0][1] if any(rows[server] for _, rows in lines)]
-    peers = [server for server in servers if not server.startswith("nuthatch")]
     ours = [server for server in servers if server.startswith("nuthatch")]
-    head = ["bytes of the value", "connections", "depth", *(f"{server}, µs" for server in servers),
-            *(f"{server} ÷ best peer" for server in ours)]
-    cells = []
-    for setting, rows in lines:
-        each = {server: median(rows[server], "cpu_us") for server in servers if rows[server]}
-        best = min((each[server] for server in peers if server in each), default=None)
-        cells.append([*(f"{number:,}" for number in setting),
-                      *(f"{each[server]:.2f}" if server in each else "–" for server in servers),
-                      *(f"{each[server] / best:.2f}" if server in each and best else "–" for server in ours)])
-    return f"## {name}: server CPU µs per request\n\n{table(head, cells, words=())}\n"
+    peers = [server for server in servers if server not in ours]
+
+    def columns(key, digits):
+        head = [*(title.replace("_", " ") for title in lines[0][0]), *(f"{server}, µs" for server in servers),
+                *(f"{server} ÷ best peer" for server in ours)]
+        cells = []
+        for setting, rows in lines:
+            each = {server: median(rows[server], key) for server in servers if rows[server]}
+            best = min((each[server] for server in peers if server in each), default=None)
+            cells.append([*(f"{number:,}" for number in setting.values()),
+                          *(f"{each[server]:.{digits}f}" if server in each else "–" for server in servers),
+                          *(f"{each[server] / best:.2f}" if server in each and best else "–" for server in ours)])
+        return table(head, cells, words=())
+    return (f"## {name}: server CPU µs per request\n\n{columns('cpu_us', 2)}\n\n"
+            f"## {name}: p99 µs\n\n{columns('p99_us', 0)}\n")
 
 
 def soak_section(seconds, loads, resident):
@@ -685,7 +752,8 @@ def idle_section(rows):
 def versions(nuthatch):
     found = []
     for program, argument in (("redis-server", "--version"), ("valkey-server", "--version"), ("memcached", "--version"),
-                              ("pogocache", "--version"), ("nginx", "-v"), ("varnishd", "-V"), ("json-server", "--version")):
+                              ("pogocache", "--version"), ("nginx", "-v"), ("varnishd", "-V"), ("haproxy", "-v"),
+                              ("json-server", "--version")):
         try:
             found.append(f"- {program}: {version_of([needed(program), argument])}")
         except Absent:
@@ -729,9 +797,10 @@ def build_tools(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
-    parser.add_argument("--only", choices=("kv", "http", "idle", "matrix", "soak"),
+    parser.add_argument("--only", choices=("kv", "http", "idle", "matrix", "http-matrix", "soak"),
                         help="one part instead of the first three; matrix: every operation, size, depth and number of "
-                             "connections of the cache, an hour and a half; soak: 5,000 connections that come and go, five minutes")
+                             "connections of the cache, an hour and a half; http-matrix: every size, spread and number of "
+                             "connections of the gateway, 20 minutes; soak: 5,000 connections that come and go, five minutes")
     parser.add_argument("--value-bytes", type=int, nargs="+", choices=MATRIX_VALUES, default=list(MATRIX_VALUES),
                         help="the sizes of values of the matrix (all three)")
     parser.add_argument("--rounds", type=int, help="how many (5)")
@@ -759,11 +828,12 @@ def main():
     stage, progress = Stage(tools.resolve(), arguments.nuthatch), Progress()
     bench = Bench(stage, progress, rounds, seconds)
     try:
-        makers = {"kv": kv_groups, "http": http_groups, "matrix": lambda: matrix_groups(arguments.value_bytes)}
+        makers = {"kv": kv_groups, "http": http_groups, "matrix": lambda: matrix_groups(arguments.value_bytes),
+                  "http-matrix": http_matrix_groups}
         groups = [group for part, make in makers.items() if part in parts for group in make()]
         progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts))
         if "http" in parts or "idle" in parts:
-            stage.origin = start_nginx_return(one_kib_of_json(), 3600)(stage, "origin")
+            stage.origin = start_nginx_return(json_of(1024), 3600)(stage, "origin")
         for group in groups:
             bench.run_group(*group)
         bench.add_matrices()

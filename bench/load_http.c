@@ -1,5 +1,6 @@
-/* load_http — a closed loop of HTTP/1.1 GETs for one target: each of N keep-alive connections asks, reads
- * the whole answer and asks again. Answers must be 200 with a Content-Length and the same size each. */
+/* load_http — a closed loop of HTTP/1.1 GETs: each of N keep-alive connections asks, reads the whole answer
+ * and asks again, for one target or for a random one of many, "/bird/0", "/bird/1" and so on. Answers must
+ * be 200 with a Content-Length and the same size each. */
 #include "load.h"
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 enum { HEAD_BYTES_MAX = 16384 };
 
-static int64_t port, connection_count = 64, measure_ms = 2000, warm_up_ms = 200;
+static int64_t port, connection_count = 64, measure_ms = 2000, warm_up_ms = 200, target_count, fills;
 static const char *target = "/", *pids = "";
 
 struct connection {
@@ -22,16 +23,37 @@ struct connection {
     char head[HEAD_BYTES_MAX];
 };
 
-static char request[4096];
-static size_t request_size;
 static int64_t body_bytes = -1; /* of the first answer */
+static int64_t filled_count;
+static uint64_t random_state = 88172645463325252U;
+
+/* Writes the request that is next; returns its size. */
+static size_t next_request(char *request, size_t capacity)
+{
+    int64_t number = fills != 0         ? filled_count++
+                     : target_count > 0 ? random_below(&random_state, (uint32_t)target_count)
+                                        : 0;
+    char tail[24] = "";
+    int size;
+
+    if (target_count > 0)
+        snprintf(tail, sizeof tail, "/%lld", (long long)number);
+    size = snprintf(request, capacity, "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%lld\r\n\r\n", target, tail,
+                    (long long)port);
+    if (size < 0 || (size_t)size >= capacity)
+        stop("the target is too long");
+    return (size_t)size;
+}
 
 static void ask(struct connection *connection)
 {
+    char request[4096];
+    size_t size = next_request(request, sizeof request);
+
     connection->head_size = 0;
     connection->body_left_bytes = -1;
     connection->sent_ns = now_ns();
-    write_all(connection->fd, request, request_size);
+    write_all(connection->fd, request, size);
 }
 
 /* The Content-Length in the head, which ends with an empty line. */
@@ -89,6 +111,9 @@ int main(int argc, char **argv)
     const struct load_option options[] = {
         {"port", "of the server, on 127.0.0.1", &port, NULL},
         {"target", "what to GET (/)", NULL, &target},
+        {"targets", "how many: /0, /1 … behind the target, at random; 0: the target alone", &target_count,
+         NULL},
+        {"fill", "1: GET each of the targets once, in order, and end", &fills, NULL},
         {"connections", "how many (64)", &connection_count, NULL},
         {"ms", "to measure for (2000)", &measure_ms, NULL},
         {"warm-up-ms", "to run before (200)", &warm_up_ms, NULL},
@@ -99,16 +124,14 @@ int main(int argc, char **argv)
     struct epoll_event events[256];
     char extra[64];
     uint64_t at_ns;
-    int epoll, size;
+    int64_t answered_count = 0;
+    int epoll;
 
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
     if (port == 0 || connection_count == 0)
         stop("need --port");
-    size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%lld\r\n\r\n", target,
-                    (long long)port);
-    if (size < 0 || (size_t)size >= sizeof request)
-        stop("the target is too long");
-    request_size = (size_t)size;
+    if (fills != 0 && target_count < connection_count)
+        stop("--fill needs as many --targets as connections");
 
     epoll = epoll_create1(EPOLL_CLOEXEC);
     connections = allocate((size_t)connection_count * sizeof *connections);
@@ -129,9 +152,14 @@ int main(int argc, char **argv)
             if (!receive(connection))
                 continue;
             run_add(&run, now_ns() - connection->sent_ns, 1);
-            ask(connection);
+            if (fills != 0 && ++answered_count == target_count)
+                return 0;
+            if (fills == 0 || filled_count < target_count)
+                ask(connection);
         }
     }
+    if (fills != 0)
+        stop("filling took longer than --ms");
     snprintf(extra, sizeof extra, ",\"body_bytes\":%lld", (long long)body_bytes);
     run_report(&run, extra);
     return 0;
