@@ -1,16 +1,29 @@
 #include "base/number.h"
 
+static size_t digit_count(uint64_t value)
+{
+    size_t count = 1;
+
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 size_t uint64_format(char *text, uint64_t value)
 {
-    char reversed[NUMBER_TEXT_BYTES];
-    size_t size = 0;
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+        "8081828384858687888990919293949596979899";
+    size_t size = digit_count(value);
+    char *at = text + size;
 
-    do {
-        reversed[size++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < size; i++)
-        text[i] = reversed[size - 1 - i];
+    for (; value >= 100; value /= 100)
+        at = memcpy(at - 2, pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(at - 2, pairs + value * 2, 2);
+    else
+        at[-1] = (char)('0' + value);
     return size;
 }
 

@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/number.h"
 #include "test.h"
+#include <stdio.h>
 
 TEST(only_canonical_numbers_that_fit_are_read)
 {
@@ -46,6 +47,19 @@ TEST(a_number_survives_the_way_to_text_and_back)
     }
 }
 
+TEST(a_number_of_any_length_is_written_as_printf_does)
+{
+    uint64_t power = 1;
+
+    for (int digits = 1; digits <= 20; digits++, power *= 10)
+        for (int i = -101; i <= 101; i++) {
+            char text[NUMBER_TEXT_BYTES], wanted[32];
+            uint64_t value = power + (uint64_t)i;
+            int size = snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)value);
+            EXPECT_TEXT(bytes_of(text, uint64_format(text, value)), bytes_of(wanted, (size_t)size));
+        }
+}
+
 TEST(up_to_three_decimals_are_read_as_thousandths)
 {
     static const struct {
@@ -80,4 +94,5 @@ TEST(up_to_three_decimals_are_read_as_thousandths)
 
 RUN_TESTS(TEST_ROW(only_canonical_numbers_that_fit_are_read),
           TEST_ROW(a_number_survives_the_way_to_text_and_back),
+          TEST_ROW(a_number_of_any_length_is_written_as_printf_does),
           TEST_ROW(up_to_three_decimals_are_read_as_thousandths))

@@ -1,5 +1,7 @@
 #include "upstream_fields.h"
 #include "accept_encoding.h"
+#include "base/compiler.h"
+#include "message/http_syntax.h"
 #include <stdlib.h>
 
 bool upstream_takes(enum http_header header)
@@ -44,6 +46,15 @@ static char next_character(struct bytes path, size_t *at)
     return c == '\\' ? '/' : c;
 }
 
+/* Most paths: nothing in them is, or could be read as, a dot. */
+static bool has_no_dots(struct bytes path)
+{
+    for (size_t i = 0; i < path.size; i++)
+        if (!http_byte_is(path.data[i], HTTP_BYTE_PATH) || path.data[i] == '.')
+            return false;
+    return true;
+}
+
 bool target_is_plain(struct bytes path, struct bytes query)
 {
     size_t at = 0, dots = 0, others = 0;
@@ -51,6 +62,8 @@ bool target_is_plain(struct bytes path, struct bytes query)
     for (size_t i = 0; i < query.size; i++)
         if (query.data[i] <= ' ' || query.data[i] >= 0x7f || query.data[i] == '#')
             return false;
+    if (LIKELY(has_no_dots(path)))
+        return true;
     while (at < path.size) {
         char c = next_character(path, &at);
         if (c <= ' ' || c >= 0x7f || c == '#' || c == '?')
