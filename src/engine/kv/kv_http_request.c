@@ -1,6 +1,7 @@
 #include "engine/kv/kv_http_request.h"
 #include "base/number.h"
 #include "engine/kv/kv_call.h"
+#include "message/http_range.h"
 #include "message/percent.h"
 
 static const struct kv_http_refusal good = {0, NULL};
@@ -238,45 +239,22 @@ enum kv_http_condition kv_http_check(const struct http_fields *fields, bool is_t
 
 /* ---- ranges ------------------------------------------------------------------------------------ */
 
-/* One range of bytes, "5-9", "5-" or "-5"; any other is false. */
-static bool parse_range(struct bytes text, uint64_t value_bytes, struct kv_http_range *range)
-{
-    const char *dash = text.size > 0 ? memchr(text.data, '-', text.size) : NULL;
-    struct bytes first, last;
-    uint64_t number = UINT64_MAX;
-
-    if (dash == NULL)
-        return false;
-    first = bytes_first(text, (size_t)(dash - text.data));
-    last = bytes_after(text, first.size + 1);
-    if (last.size > 0 && !digits_parse(last, UINT64_MAX - 1, &number))
-        return false;
-    if (first.size == 0) {
-        if (last.size == 0)
-            return false;
-        range->first = number < value_bytes ? value_bytes - number : 0;
-        range->is_outside = number == 0 || value_bytes == 0;
-        return true;
-    }
-    if (!digits_parse(first, UINT64_MAX - 1, &range->first) || (last.size > 0 && number < range->first))
-        return false;
-    if (last.size > 0 && number < value_bytes)
-        range->end = number + 1;
-    range->is_outside = range->first >= value_bytes;
-    return true;
-}
-
 struct kv_http_range kv_http_read_range(const struct http_fields *fields, uint64_t value_bytes,
                                         uint64_t version)
 {
-    const struct bytes unit = BYTES("bytes=");
     const struct http_field *if_range = http_fields_find(fields, HTTP_HEADER_IF_RANGE);
-    struct bytes text = field_value(fields, HTTP_HEADER_RANGE);
-    struct kv_http_range whole = {.end = value_bytes}, range = whole;
+    struct http_ranges ranges = http_ranges_of(field_value(fields, HTTP_HEADER_RANGE), value_bytes);
+    struct kv_http_range whole = {.end = value_bytes};
 
-    if (!bytes_start_with(text, unit) || (if_range != NULL && !is_etag_of(if_range->value, version)) ||
-        !parse_range(bytes_trim(bytes_after(text, unit.size)), value_bytes, &range))
+    if (if_range != NULL && !is_etag_of(if_range->value, version))
         return whole;
-    range.is_part = !range.is_outside;
-    return range;
+    switch (ranges.kind) {
+    case HTTP_RANGES_NONE: return whole;
+    case HTTP_RANGES_OUTSIDE: return (struct kv_http_range){.is_outside = true};
+    case HTTP_RANGES_PARTS: break;
+    }
+    if (ranges.count > 1)
+        return whole;
+    return (struct kv_http_range){
+        .first = ranges.list[0].start, .end = ranges.list[0].end, .is_part = true};
 }
