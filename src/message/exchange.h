@@ -7,7 +7,8 @@
  *   begin(x)            ───────────────────►  may answer at once, or keep x and return
  *   body(x, bytes)*, body_end(x)  ─────────►  only if the request has a body and exchange_read was called
  *                       ◄───────────────────  exchange_inform(x)*, at any time before exchange_respond
- *                       ◄───────────────────  exchange_respond(x), exchange_send(x)*, then exchange_end(x)
+ *                       ◄───────────────────  exchange_respond(x), exchange_send(x)* or exchange_lend(x)*,
+ *                                             then exchange_end(x)
  *   writable(x)         ───────────────────►  after exchange_room was 0: there is room again
  *   gone(x)             ───────────────────►  the client left: forget x
  *
@@ -15,6 +16,7 @@
  * after. The request's bytes are readable as long as the exchange lives, but they may move when `begin`
  * returns: keep no pointers of your own into them across that, read them through x->request. */
 #pragma once
+#include "base/loan.h"
 #include "base/now.h"
 #include "message/http.h"
 
@@ -38,6 +40,7 @@ struct exchange_client {
     size_t (*room)(const struct exchange *x);
     void (*end)(struct exchange *x);
     void (*abort)(struct exchange *x);
+    bool (*lend)(struct exchange *x, struct loan *loan); /* null: it copies everything */
 };
 
 struct exchange {
@@ -68,6 +71,18 @@ static inline void exchange_respond(struct exchange *x, const struct http_respon
 
 /* Sends a piece of the body, copied. Never refused, but a well-mannered engine stops at exchange_room. */
 static inline void exchange_send(struct exchange *x, struct bytes bytes) { x->client->send(x, bytes); }
+
+/* Below this a copy costs no more than a loan. */
+enum { EXCHANGE_LENT_BYTES_MIN = 16 * 1024 };
+
+/* Sends a piece of the body as it lies in memory: takes `loan` over, releases it on this thread some time
+ * after and returns true; or false, with nothing done, where bytes are not sent from where they lie. What a
+ * slow client does not take for a while is copied, so a well-mannered engine lends no more than
+ * exchange_room. */
+static inline bool exchange_lend(struct exchange *x, struct loan *loan)
+{
+    return x->client->lend != NULL && x->client->lend(x, loan);
+}
 
 /* How many more bytes of body the connection would like to hold now. Once it has said 0, `writable` will
  * be called. */

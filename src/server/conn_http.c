@@ -133,6 +133,25 @@ static void client_send(struct exchange *x, struct bytes bytes)
     buffer_append(output, bytes);
 }
 
+static bool client_lend(struct exchange *x, struct loan *loan)
+{
+    struct http_conn *http = http_of(x);
+    struct stream *stream = &http->conn->stream;
+
+    if (http->no_body || !stream_may_lend(stream))
+        return false;
+    if (http->chunked)
+        http1_render_chunk_head(stream_output(stream), loan->size);
+    else if (http->response_left_bytes != HTTP_BODY_UNKNOWN) {
+        assert(loan->size <= (uint64_t)http->response_left_bytes);
+        http->response_left_bytes -= (int64_t)loan->size;
+    }
+    stream_lend(stream, loan);
+    if (http->chunked)
+        http1_render_chunk_end(stream_output(stream));
+    return true;
+}
+
 static size_t client_room(const struct exchange *x)
 {
     enum { WINDOW_BYTES = 256 * 1024 };
@@ -200,7 +219,7 @@ static void client_abort(struct exchange *x)
 }
 
 static const struct exchange_client client = {client_read, client_inform, client_respond, client_send,
-                                              client_room, client_end,    client_abort};
+                                              client_room, client_end,    client_abort,   client_lend};
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 

@@ -35,9 +35,13 @@ bool cache_key_vary(struct cache_key *key, uint64_t generation, struct bytes nam
     return true;
 }
 
-void cache_key_mark(struct cache_key *key)
+static void add_sign(struct cache_key *key, char sign)
 {
     key->text[key->primary_size] = '\n';
-    key->text[key->primary_size + 1] = '!';
+    key->text[key->primary_size + 1] = sign;
     key->size = key->primary_size + 2;
 }
+
+void cache_key_mark(struct cache_key *key) { add_sign(key, '!'); }
+
+void cache_key_part(struct cache_key *key) { add_sign(key, '%'); }

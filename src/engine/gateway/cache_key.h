@@ -5,6 +5,7 @@
  *   primary    "http://host:port/path?query"     a response, or the marker of variants
  *   variant    primary "\n" generation values    one variant; see stored_response.h
  *   marker     primary "\n!"                     what is known of fetches of it, for some seconds
+ *   parts      primary "\n%"                     what is kept of it where only parts were asked for
  *
  * A '\n' cannot come from a client: target_is_plain is asked first. */
 #pragma once
@@ -28,8 +29,9 @@ bool cache_key_init(struct cache_key *key, struct bytes base_url, const struct h
 bool cache_key_vary(struct cache_key *key, uint64_t generation, struct bytes names,
                     const struct http_fields *fields);
 
-/* Makes it the primary key's marker, or the primary key again. */
+/* Makes it the primary key's marker, or that of its parts, or the primary key again. */
 void cache_key_mark(struct cache_key *key);
+void cache_key_part(struct cache_key *key);
 static inline void cache_key_unmark(struct cache_key *key) { key->size = key->primary_size; }
 
 static inline struct bytes cache_key_bytes(const struct cache_key *key)

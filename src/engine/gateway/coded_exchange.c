@@ -270,6 +270,14 @@ static void send_body(struct exchange *x, struct bytes bytes)
     UNREACHABLE();
 }
 
+/* What has to be looked at on its way is sent, not lent. */
+static bool lend_body(struct exchange *x, struct loan *loan)
+{
+    struct coded_exchange *coded = coded_of(x);
+
+    return coded->mode == MODE_PLAIN && coded->client->lend != NULL && coded->client->lend(x, loan);
+}
+
 static size_t room(const struct exchange *x)
 {
     struct coded_exchange *coded = coded_of(x);
@@ -348,7 +356,8 @@ static void end(struct exchange *x)
 
 static void cut(struct exchange *x) { step_aside(coded_of(x), x)->abort(x); }
 
-static const struct exchange_client client = {read_body, inform, respond, send_body, room, end, cut};
+static const struct exchange_client client = {read_body, inform, respond, send_body,
+                                              room,      end,    cut,     lend_body};
 
 /* ---- what the connection calls ------------------------------------------------------------------ */
 

@@ -13,6 +13,7 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "message/http_date.h"
+#include "parts_add.h"
 #include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -66,6 +67,8 @@ struct fetch {
     struct buffer etag, last_modified; /* what we asked the origin to validate */
     bool may_be_shared, takes_notes, replaces_entry, with_preconditions;
     bool is_validation; /* we asked, and may be answered 304 */
+    bool asks_for_part; /* a Range went along */
+    bool has_if_range;  /* and If-Range: a part then comes without the fields that the client has */
     void (*upload_wanted)(struct reader *reader, size_t room);
 };
 
@@ -212,6 +215,8 @@ void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const stru
     fence_of(shard, hash)->last_hash = (uint32_t)(hash >> 32);
     /* With the marker of variants their generation is forgotten, so that none is found again. */
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    cache_key_part(&marker);
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
     pthread_mutex_lock(&shard->lock);
     for (struct list *node = shard->fetches.next, *next; node != &shard->fetches; node = next) {
@@ -409,6 +414,29 @@ static bool become_variant(struct fetch *fetch)
     return is_ok;
 }
 
+static void parts_key_of(const struct fetch *fetch, struct cache_key *key)
+{
+    memcpy(key->text, fetch->key.data, fetch->primary_size);
+    key->primary_size = fetch->primary_size;
+    cache_key_part(key);
+}
+
+static void append_chunks(const struct fetch *fetch, struct buffer *value)
+{
+    for (const struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
+        buffer_append(value, bytes_of(chunk->data, chunk->size));
+}
+
+/* Those of before say less than the whole that has come. */
+static void drop_parts(const struct fetch *fetch)
+{
+    struct cache_key key;
+
+    parts_key_of(fetch, &key);
+    nh_delete(fetch->gateway->store, loop_now(fetch->worker->loop).mono_ms,
+              gateway_key(fetch->gateway, cache_key_bytes(&key)));
+}
+
 static void store_response(struct fetch *fetch)
 {
     struct gateway *gateway = fetch->gateway;
@@ -424,10 +452,48 @@ static void store_response(struct fetch *fetch)
     response.body_number =
         head->body_number != 0 ? head->body_number : atomic_fetch_add(&gateway->generation, 1) + 1;
     stored_response_encode(&value, gateway->seed, &response);
-    for (struct chunk *chunk = fetch->first; chunk != NULL; chunk = chunk->next)
-        buffer_append(&value, bytes_of(chunk->data, chunk->size));
+    append_chunks(fetch, &value);
+    drop_parts(fetch);
     put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
                       stored_keep_ms(&response, fetch->route->policy.stale_if_error_ms));
+    buffer_fini(&value);
+}
+
+/* ---- parts --------------------------------------------------------------------------------------- */
+
+/* Keeps the part that was fetched. With the last one missing it is whole, and stored as if it had come so.
+ */
+static void store_part(struct fetch *fetch)
+{
+    struct fetch_head *head = &fetch->head;
+    struct buffer body = {0}, value = {0};
+    int64_t now_mono_ms = loop_now(fetch->worker->loop).mono_ms, keep_ms;
+    struct arrived_part arrived = {
+        .facts = &head->facts,
+        .received = head->received,
+        .fields = buffer_bytes(&head->fields),
+        .vary_names = bytes_of(head->vary.text, head->vary.size),
+        .vary_values = buffer_bytes(&head->vary_values),
+        .is_bare = fetch->has_if_range,
+        .object_bytes_max = (uint64_t)fetch->route->policy.object_bytes_max,
+    };
+    struct cache_key key;
+
+    parts_key_of(fetch, &key);
+    append_chunks(fetch, &body);
+    arrived.body = buffer_bytes(&body);
+    switch (body.failed ? PARTS_UNUSABLE
+                        : parts_add(fetch->gateway, now_mono_ms, &key, &arrived, &value, &keep_ms)) {
+    case PARTS_UNUSABLE: break;
+    case PARTS_KEPT: put_unless_fenced(fetch, cache_key_bytes(&key), &value, now_mono_ms, keep_ms); break;
+    case PARTS_WHOLE:
+        if (head->vary.size > 0 && !become_variant(fetch))
+            break;
+        drop_parts(fetch);
+        put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms);
+        break;
+    }
+    buffer_fini(&body);
     buffer_fini(&value);
 }
 
@@ -534,6 +600,23 @@ static void enter_table(struct fetch *fetch)
     list_append(&fetch->shard->fetches, &fetch->in_table);
 }
 
+/* A 206 may be kept if a 200 that says the same might be. */
+static bool may_store_part(const struct fetch *fetch)
+{
+    const struct fetch_head *head = &fetch->head;
+    struct response_facts facts = head->facts;
+    struct http_range range;
+    uint64_t size;
+
+    if (facts.status != 206 || fetch->key.size == 0 || !part_of(buffer_bytes(&head->fields), &range, &size))
+        return false;
+    facts.status = 200;
+    return may_store(&facts, &fetch->traits) &&
+           range.end - range.start <= (uint64_t)fetch->route->policy.object_bytes_max &&
+           (head->body_bytes == HTTP_BODY_UNKNOWN ||
+            head->body_bytes == (int64_t)(range.end - range.start));
+}
+
 /* Decides what may become of the response. */
 static void judge(struct fetch *fetch)
 {
@@ -542,6 +625,10 @@ static void judge(struct fetch *fetch)
     bool fits = head->body_bytes <= fetch->route->policy.object_bytes_max;
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
 
+    if (fetch->asks_for_part && facts->status != 200) {
+        head->is_stored = may_store_part(fetch); /* anything but a part says that there is none */
+        return;
+    }
     head->is_stored = fetch->key.size > 0 && fits && takes_place && may_store(facts, &fetch->traits);
     if (head->is_stored && head->vary.size > 0)
         head->is_stored = become_variant(fetch);
@@ -592,14 +679,14 @@ static void conclude(struct fetch *fetch)
     struct fetch_head *head = &fetch->head;
 
     judge(fetch);
-    if (head->vary.size > 0 && head->is_shared) {
+    if (head->vary.size > 0 && (head->is_shared || fetch->asks_for_part)) {
         char values[CACHE_KEY_BYTES_MAX];
         size_t size;
         if (vary_values(bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields, values,
                         sizeof values, &size))
             buffer_append(&head->vary_values, bytes_of(values, size));
         else
-            head->is_shared = false;
+            head->is_shared = head->is_stored = false;
     }
     if (head->fields.failed || head->cookies.failed || head->vary_values.failed) {
         cancel(fetch, ERR_NO_MEMORY);
@@ -754,8 +841,12 @@ static void on_done(void *owner, enum err err)
     fetch->call = NULL;
     if (err == OK && fetch->progress == FETCH_WAITING)
         err = ERR_SYNTAX;
-    if (err == OK && fetch->progress == FETCH_FLOWING && fetch->head.is_stored && fetch->is_kept)
-        store_response(fetch);
+    if (err == OK && fetch->progress == FETCH_FLOWING && fetch->head.is_stored && fetch->is_kept) {
+        if (fetch->head.facts.status == 206)
+            store_part(fetch);
+        else
+            store_response(fetch);
+    }
     if (err != OK && fetch->progress != FETCH_AGAIN)
         report_failure(fetch, err);
     finish(fetch, err == OK ? FETCH_COMPLETE : FETCH_FAILED, err);
@@ -798,6 +889,9 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     fetch->replaces_entry = order->replaces_entry;
     fetch->with_preconditions = order->with_preconditions;
     fetch->is_validation = order->etag.size > 0 || order->last_modified.size > 0;
+    fetch->asks_for_part =
+        order->with_preconditions && http_fields_find(&order->request->fields, HTTP_HEADER_RANGE) != NULL;
+    fetch->has_if_range = http_fields_find(&order->request->fields, HTTP_HEADER_IF_RANGE) != NULL;
     fetch->requested = loop_now(worker->loop);
     list_init(&fetch->in_worker);
     list_init(&fetch->in_table);

@@ -21,6 +21,8 @@
 #include "cache_status.h"
 #include "coded_exchange.h"
 #include "fetch.h"
+#include "lend.h"
+#include "ranged.h"
 #include "request_facts.h"
 #include "validate.h"
 #include <assert.h>
@@ -38,6 +40,11 @@ struct found {
     bool is_there;
     bool varies; /* the URL is known to have variants, whether this one is there or not */
     nh_value value;
+    struct lender *lender; /* has the value, once a part of it was lent; else null */
+    bool is_part;          /* the value is struct parts, and holds `part` of `whole_bytes` */
+    struct http_range part;
+    uint64_t whole_bytes;
+    uint64_t part_offset; /* in the body */
     struct stored_response response;
 };
 
@@ -55,6 +62,8 @@ struct passage {
     enum err failure;
     int refusal_status;
     const char *refusal_text;
+    struct outgoing outgoing; /* of a stored response's body */
+    struct http_range window; /* what of a fetched body is for the client, if is_cut */
     uint64_t sent_bytes;
     int64_t promised_bytes; /* or HTTP_BODY_UNKNOWN */
     unsigned rounds;        /* how often it came back to lookup */
@@ -63,6 +72,7 @@ struct passage {
     bool with_preconditions;
     bool has_responded;
     bool skips_body;
+    bool is_cut;
     bool is_running, runs_again;
 };
 
@@ -70,8 +80,11 @@ struct passage {
 
 static void found_release(struct gateway *gateway, struct found *found)
 {
-    if (found->is_there)
+    if (found->lender != NULL)
+        lender_release(found->lender);
+    else if (found->is_there)
         nh_release(gateway->store, &found->value);
+    found->lender = NULL;
     found->is_there = false;
 }
 
@@ -81,7 +94,8 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
 {
     struct stored_variants variants;
 
-    found->is_there = found->varies = false;
+    found->is_there = found->varies = found->is_part = false;
+    found->lender = NULL;
     if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), &found->value) !=
         NH_OK)
         return;
@@ -99,6 +113,39 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
         found->is_there = true;
     else
         nh_release(gateway->store, &found->value);
+}
+
+/* Looks for parts of which one holds all that the request asks for. */
+static void find_part(struct gateway *gateway, struct now now, const struct http_request *request,
+                      const struct cache_key *key, struct found *found)
+{
+    char values[CACHE_KEY_BYTES_MAX];
+    struct http_ranges ranges;
+    struct cache_key parts_key;
+    struct parts parts;
+    size_t size;
+
+    memcpy(parts_key.text, key->text, key->primary_size);
+    parts_key.primary_size = key->primary_size;
+    cache_key_part(&parts_key);
+    if (nh_borrow(gateway->store, now.mono_ms, gateway_key(gateway, cache_key_bytes(&parts_key)),
+                  &found->value) != NH_OK)
+        return;
+    if (!value_parts(gateway, &found->value, &parts) ||
+        !vary_values(parts.vary_names, &request->fields, values, sizeof values, &size) ||
+        !bytes_equal(bytes_of(values, size), parts.vary_values))
+        goto release;
+    ranges = ranges_wanted(request, parts.response.fields, parts.size, now.wall_ms);
+    if (ranges.count != 1 || !parts_find(&parts, &ranges.list[0], &found->part_offset))
+        goto release;
+    found->is_there = found->is_part = true;
+    found->response = parts.response;
+    found->part = ranges.list[0];
+    found->whole_bytes = parts.size;
+    return;
+
+release:
+    nh_release(gateway->store, &found->value);
 }
 
 enum use {
@@ -236,6 +283,46 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     buffer_fini(&kept);
 }
 
+/* Answers with `ranges` of a response of `body_bytes`; `outgoing` is then what follows. False if they are
+ * none, and the whole is to be sent. */
+static bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now,
+                           struct bytes rendered, const struct http_ranges *ranges, uint64_t body_bytes,
+                           int64_t age_seconds, const struct cache_status *status,
+                           struct outgoing *outgoing)
+{
+    char text[HTTP_CONTENT_RANGE_BYTES_MAX];
+    struct buffer lines = {0};
+
+    outgoing_init(outgoing, ranges, body_bytes);
+    switch (ranges->kind) {
+    case HTTP_RANGES_NONE: return false;
+    case HTTP_RANGES_OUTSIDE:
+        rendered_append(&lines, BYTES("Content-Range"),
+                        bytes_of(text, http_content_range_format(text, NULL, body_bytes)));
+        respond(x, 416, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
+        break;
+    case HTTP_RANGES_PARTS:
+        outgoing->type = rendered_value(rendered, HTTP_HEADER_CONTENT_TYPE);
+        outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
+        ranged_fields_render(&lines, rendered, outgoing);
+        respond(x, 206, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines), age_seconds, true,
+                status);
+        break;
+    }
+    buffer_fini(&lines);
+    return true;
+}
+
+/* What of an entry the client asks for. */
+static struct http_ranges ranges_of(const struct exchange *x, struct now now, const struct found *found)
+{
+    if (found->is_part)
+        return (struct http_ranges){HTTP_RANGES_PARTS, 1, {found->part}};
+    if (found->response.status != 200)
+        return (struct http_ranges){.kind = HTTP_RANGES_NONE};
+    return ranges_wanted(x->request, found->response.fields, found->response.body_bytes, now.wall_ms);
+}
+
 /* Whole seconds of freshness left; once it is stale, less than 0. */
 static int64_t ttl_seconds(const struct stored_response *response, int64_t now_mono_ms)
 {
@@ -255,11 +342,14 @@ static struct bytes fields_for_client(const struct route *route, struct bytes re
     return edited->failed ? rendered : buffer_bytes(edited);
 }
 
-/* Answers from an entry. True if the body is to follow. */
-static bool respond_stored(const struct route *route, struct exchange *x, struct now now,
-                           const struct request_facts *facts, const struct stored_response *response,
-                           struct cache_status *status)
+/* Answers from an entry. True if the body, or what `outgoing` says of it, is to follow. `outgoing` may be
+ * null for a request without a range. */
+static bool respond_stored(struct gateway *gateway, const struct route *route, struct exchange *x,
+                           struct now now, const struct request_facts *facts, const struct found *found,
+                           struct cache_status *status, struct outgoing *outgoing)
 {
+    const struct stored_response *response = &found->response;
+    struct http_ranges ranges = {.kind = HTTP_RANGES_NONE};
     struct buffer edited = {0};
     struct bytes fields = fields_for_client(route, response->fields, &edited);
     bool has_body = x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
@@ -272,10 +362,21 @@ static bool respond_stored(const struct route *route, struct exchange *x, struct
         client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
         respond_not_modified(x, fields, age_seconds, status);
         has_body = false;
-    } else {
-        respond(x, response->status, (int64_t)response->body_bytes, response->body_number, fields,
-                age_seconds, true, status);
+        goto done;
     }
+    if (facts->has_range)
+        ranges = ranges_of(x, now, found);
+    if (ranges.kind != HTTP_RANGES_NONE) {
+        respond_ranged(gateway, x, now, fields, &ranges,
+                       found->is_part ? found->whole_bytes : response->body_bytes, age_seconds, status,
+                       outgoing);
+        has_body = true;
+        goto done;
+    }
+    respond(x, response->status, (int64_t)response->body_bytes, response->body_number, fields, age_seconds,
+            true, status);
+
+done:
     buffer_fini(&edited);
     return has_body;
 }
@@ -458,14 +559,15 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     bool has_note = look_for_note(gateway, passage_now(passage).mono_ms, key, &note);
     bool is_get = request->method == HTTP_METHOD_GET;
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
+    bool asks_for_part = facts->has_range && !found->is_there && !passage->route->policy.range_whole;
     struct fetch_order order = {
         .route = passage->route,
         .request = request,
         .key = is_get ? key : NULL,
         .traits = facts->traits,
-        .is_shared = is_get && !has_credentials && !passage->is_alone && !facts->wants_validation &&
-                     !(has_note && note.kind == NOTE_NOT_SHAREABLE),
-        .takes_notes = is_get && !has_credentials,
+        .is_shared = is_get && !asks_for_part && !has_credentials && !passage->is_alone &&
+                     !facts->wants_validation && !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+        .takes_notes = is_get && !asks_for_part && !has_credentials,
         .replaces_entry = found->is_there,
     };
 
@@ -501,7 +603,13 @@ static enum state on_lookup(struct passage *passage)
         return pass(passage);
     found_release(gateway, &passage->found);
     find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
+    if (!passage->found.is_there && passage->facts.has_range && !passage->facts.has_condition)
+        find_part(gateway, now, upstream_request(passage), &key, &passage->found);
     use = use_of(&passage->facts, &passage->found, now.mono_ms);
+    if (passage->found.is_part && use != USE_FRESH) { /* what is asked for anew will take their place */
+        found_release(gateway, &passage->found);
+        use = USE_NONE;
+    }
     passage->status = (struct cache_status){0};
     switch (use) {
     case USE_FRESH: counters_add(passage->worker->counters, METRIC_gateway_hits, 1); return STATE_serve;
@@ -617,6 +725,38 @@ static enum state on_wait(struct passage *passage)
     return STATE_relay;
 }
 
+/* Answers with one range of a body that is on its way, if one is asked for. */
+static bool cut_fetched(struct passage *passage, struct bytes rendered, int64_t age_seconds)
+{
+    struct http_ranges ranges = ranges_wanted(
+        passage->x->request, rendered, (uint64_t)passage->promised_bytes, passage_now(passage).wall_ms);
+
+    if (ranges.count > 1 || !respond_ranged(passage->worker->gateway, passage->x, passage_now(passage),
+                                            rendered, &ranges, (uint64_t)passage->promised_bytes,
+                                            age_seconds, &passage->status, &passage->outgoing))
+        return false;
+    passage->is_cut = true;
+    passage->skips_body = ranges.count == 0;
+    passage->window = ranges.list[0];
+    passage->promised_bytes = (int64_t)(passage->window.end - passage->window.start);
+    return true;
+}
+
+/* What of a piece that ends where the reader stands is for the client. */
+static struct bytes cut(const struct passage *passage, struct bytes piece)
+{
+    const struct http_range *window = &passage->window;
+    uint64_t end = passage->reader.read_bytes, start = end - piece.size;
+
+    if (!passage->is_cut)
+        return piece;
+    if (start >= window->end || end <= window->start)
+        return bytes_first(piece, 0);
+    if (end > window->end)
+        piece.size -= end - window->end;
+    return start < window->start ? bytes_after(piece, window->start - start) : piece;
+}
+
 static void respond_fetched(struct passage *passage)
 {
     const struct fetch_head *head = fetch_head(&passage->reader);
@@ -656,8 +796,10 @@ static void respond_fetched(struct passage *passage)
         rendered = buffer_bytes(&with_cookies);
     }
     rendered = fields_for_client(passage->route, rendered, &edited);
-    respond(x, head->facts.status, passage->promised_bytes, 0, rendered, age_seconds, true,
-            &passage->status);
+    if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
+        (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
+        respond(x, head->facts.status, passage->promised_bytes, 0, rendered, age_seconds, true,
+                &passage->status);
     buffer_fini(&with_cookies);
     buffer_fini(&edited);
 }
@@ -695,10 +837,13 @@ static enum state on_relay(struct passage *passage)
         if (piece.size > 0) {
             if (passage->skips_body)
                 continue;
+            piece = cut(passage, piece);
             passage->sent_bytes += piece.size;
             if (passage->promised_bytes >= 0 && passage->sent_bytes > (uint64_t)passage->promised_bytes)
                 return over(passage, exchange_abort);
             exchange_send(passage->x, piece);
+            if (passage->is_cut && passage->sent_bytes == (uint64_t)passage->promised_bytes)
+                return over(passage, exchange_end);
             continue;
         }
         switch (progress) {
@@ -715,6 +860,26 @@ static enum state on_relay(struct passage *passage)
     }
 }
 
+/* Sends `size` bytes of an entry's body from `offset` on: large pieces from where they lie. */
+static void send_stored(struct gateway *gateway, struct exchange *x, struct found *found, uint64_t offset,
+                        uint64_t size)
+{
+    if (size >= EXCHANGE_LENT_BYTES_MIN) {
+        if (found->lender == NULL)
+            found->lender = lender_create(gateway->store, &found->value);
+        if (found->lender != NULL &&
+            lender_lend(found->lender, x, found->value.size - found->response.body_bytes + offset, size))
+            return;
+    }
+    for (uint64_t end = offset + size; offset < end;) {
+        struct bytes piece = value_body_piece(gateway, &found->value, &found->response, offset);
+        if (piece.size > end - offset)
+            piece.size = end - offset;
+        exchange_send(x, piece);
+        offset += piece.size;
+    }
+}
+
 static enum state on_serve(struct passage *passage)
 {
     const struct stored_response *response = &passage->found.response;
@@ -724,19 +889,21 @@ static enum state on_serve(struct passage *passage)
         passage->has_responded = true;
         if (passage->status.reason == FORWARD_STALE || passage->status.detail != NULL)
             counters_add(passage->worker->counters, METRIC_gateway_stale, 1);
-        passage->skips_body = !respond_stored(passage->route, x, passage_now(passage), &passage->facts,
-                                              response, &passage->status);
+        outgoing_init(&passage->outgoing, &(struct http_ranges){0}, response->body_bytes);
+        passage->skips_body =
+            !respond_stored(passage->worker->gateway, passage->route, x, passage_now(passage),
+                            &passage->facts, &passage->found, &passage->status, &passage->outgoing);
     }
-    while (!passage->skips_body && passage->sent_bytes < response->body_bytes) {
-        struct bytes rest = value_body_piece(passage->worker->gateway, &passage->found.value, response,
-                                             passage->sent_bytes);
+    while (!passage->skips_body && !outgoing_is_done(&passage->outgoing)) {
+        struct outgoing_piece piece;
         size_t room = exchange_room(x);
         if (room == 0)
             return STATE_serve;
-        if (rest.size > room)
-            rest.size = room;
-        exchange_send(x, rest);
-        passage->sent_bytes += rest.size;
+        piece = outgoing_next(&passage->outgoing, room);
+        if (passage->found.is_part)
+            piece.offset = piece.offset - passage->found.part.start + passage->found.part_offset;
+        exchange_send(x, piece.text);
+        send_stored(passage->worker->gateway, x, &passage->found, piece.offset, piece.size);
     }
     found_release(passage->worker->gateway, &passage->found);
     return over(passage, exchange_end);
@@ -799,8 +966,8 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
         return false;
     }
     counters_add(worker->counters, METRIC_gateway_hits, 1);
-    if (respond_stored(route, x, x->now, facts, &found.response, &status))
-        exchange_send(x, found.response.body);
+    if (respond_stored(gateway, route, x, x->now, facts, &found, &status, NULL))
+        send_stored(gateway, x, &found, 0, found.response.body_bytes);
     found_release(gateway, &found);
     exchange_end(x);
     return true;
@@ -826,7 +993,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
                &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
         return NULL;
     }
-    if (facts.plan == PLAN_CACHE && answer_at_once(worker, route, x, request, &facts))
+    if (facts.plan == PLAN_CACHE && !facts.has_range && answer_at_once(worker, route, x, request, &facts))
         return NULL;
     passage = calloc(1, sizeof *passage);
     if (passage == NULL)

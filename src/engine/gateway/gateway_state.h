@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "edited_request.h"
 #include "gateway.h"
+#include "parts.h"
 #include "plan.h"
 #include "stored_response.h"
 #include <pthread.h>
@@ -94,6 +95,14 @@ static inline bool value_response(const struct gateway *gateway, const nh_value 
     if (!stored_response_decode(bytes_of_value(value), value->size, gateway->seed, response))
         return false;
     response->received_mono_ms -= gateway->stored_clock_offset_ms;
+    return true;
+}
+
+static inline bool value_parts(const struct gateway *gateway, const nh_value *value, struct parts *parts)
+{
+    if (!parts_decode(bytes_of_value(value), value->size, gateway->seed, parts))
+        return false;
+    parts->response.received_mono_ms -= gateway->stored_clock_offset_ms;
     return true;
 }
 

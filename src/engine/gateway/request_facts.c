@@ -53,9 +53,8 @@ struct request_facts request_facts_of(const struct http_request *request)
         case HTTP_HEADER_IF_NONE_MATCH:
         case HTTP_HEADER_IF_MODIFIED_SINCE: facts.has_condition = true; break;
         case HTTP_HEADER_IF_MATCH:
-        case HTTP_HEADER_IF_UNMODIFIED_SINCE:
-        case HTTP_HEADER_IF_RANGE:
-        case HTTP_HEADER_RANGE: facts.plan = PLAN_PASS; break;
+        case HTTP_HEADER_IF_UNMODIFIED_SINCE: facts.plan = PLAN_PASS; break;
+        case HTTP_HEADER_RANGE: facts.has_range = request->method == HTTP_METHOD_GET; break;
         default: break;
         }
     }

@@ -15,6 +15,7 @@ struct request_facts {
     struct request_traits traits;
     bool is_method_cached; /* GET or HEAD */
     bool has_condition;    /* If-None-Match or If-Modified-Since */
+    bool has_range;        /* a GET with Range */
     bool wants_validation; /* no-cache, max-age=0, Pragma */
     bool is_only_if_cached;
     int64_t max_age_seconds; /* -1: any */

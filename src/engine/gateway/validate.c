@@ -38,7 +38,7 @@ static bool list_has_etag(struct bytes list, struct bytes etag)
     return false;
 }
 
-static struct bytes rendered_value(struct bytes rendered, enum http_header header)
+struct bytes rendered_value(struct bytes rendered, enum http_header header)
 {
     struct http_field field;
 

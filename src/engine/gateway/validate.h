@@ -7,6 +7,9 @@
  * If-Modified-Since; `fields` are the request's, `rendered` the response's. */
 bool client_has_it(const struct http_fields *fields, struct bytes rendered, int64_t now_wall_ms);
 
+/* The value of the first such line; empty if there is none. */
+struct bytes rendered_value(struct bytes rendered, enum http_header header);
+
 /* True for the fields that a 304 carries (RFC 9110 §15.4.5); never Set-Cookie. */
 bool belongs_in_not_modified(enum http_header header);
 

@@ -67,6 +67,9 @@ struct http1_response_framing {
 void http1_render_response_head(struct buffer *output, const struct http_response *response,
                                 const struct http1_response_framing *framing);
 
-/* Appends one chunk around `data`, which is not empty; the last chunk. */
+/* Appends one chunk around `data`, which is not empty; the lines before and behind `data_bytes` that come
+ * by another way; the last chunk. */
 void http1_render_chunk(struct buffer *output, struct bytes data);
+void http1_render_chunk_head(struct buffer *output, uint64_t data_bytes);
+void http1_render_chunk_end(struct buffer *output);
 void http1_render_last_chunk(struct buffer *output);

@@ -92,19 +92,27 @@ void http1_render_response_head(struct buffer *output, const struct http_respons
     buffer_commit(output, (size_t)(at - start));
 }
 
-void http1_render_chunk(struct buffer *output, struct bytes data)
+/* Writes the line before `data_bytes` so that it ends at `end`; returns where it begins. */
+static char *put_chunk_line_before(char *end, uint64_t data_bytes)
 {
     static const char digits[] = "0123456789abcdef";
-    char line[16 + 2], *at = line + sizeof line;
-    struct bytes line_bytes;
-    char *start;
 
-    *--at = '\n';
-    *--at = '\r';
-    for (size_t left = data.size; left > 0; left /= 16)
-        *--at = digits[left % 16];
-    line_bytes = bytes_of(at, (size_t)(line + sizeof line - at));
-    start = buffer_reserve(output, line_bytes.size + data.size + 2);
+    *--end = '\n';
+    *--end = '\r';
+    for (uint64_t left = data_bytes; left > 0; left /= 16)
+        *--end = digits[left % 16];
+    return end;
+}
+
+enum { CHUNK_LINE_BYTES_MAX = 16 + 2 };
+
+void http1_render_chunk(struct buffer *output, struct bytes data)
+{
+    char line[CHUNK_LINE_BYTES_MAX], *end = line + sizeof line;
+    char *at = put_chunk_line_before(end, data.size);
+    struct bytes line_bytes = bytes_of(at, (size_t)(end - at));
+    char *start = buffer_reserve(output, line_bytes.size + data.size + 2);
+
     if (start == NULL)
         return;
     at = put(start, line_bytes);
@@ -112,5 +120,15 @@ void http1_render_chunk(struct buffer *output, struct bytes data)
     at = PUT(at, "\r\n");
     buffer_commit(output, (size_t)(at - start));
 }
+
+void http1_render_chunk_head(struct buffer *output, uint64_t data_bytes)
+{
+    char line[CHUNK_LINE_BYTES_MAX], *end = line + sizeof line;
+    char *at = put_chunk_line_before(end, data_bytes);
+
+    buffer_append(output, bytes_of(at, (size_t)(end - at)));
+}
+
+void http1_render_chunk_end(struct buffer *output) { buffer_append_literal(output, "\r\n"); }
 
 void http1_render_last_chunk(struct buffer *output) { buffer_append_literal(output, "0\r\n\r\n"); }
