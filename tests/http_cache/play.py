@@ -215,7 +215,10 @@ class Play:
         earlier = sum(1 for step, _ in self.requests if step == number)
         self.requests.append((number, request))
         self.transcript.append(f"    origin saw  {request.line}" + "".join(f" | {n}: {v}" for n, v in request.fields))
-        answers = self.row.steps[number - 1].answers
+        step = self.row.steps[number - 1]
+        if step.during and request.line.startswith(step.during.method + " "):
+            step = step.during
+        answers = step.answers
         answer = answers[min(earlier, len(answers) - 1)] if answers else NOT_SCRIPTED
         if answer.status == 304 and not (request.values("If-None-Match") or request.values("If-Modified-Since")):
             answer = Answer(fields=("Cache-Control: no-store",), body=b"the origin was asked without a condition\n")
@@ -226,6 +229,8 @@ class Play:
 
     def answer_bytes(self, number, request, answer):
         body = b"what step %d gave\n" % number if answer.body is None else answer.body
+        if answer.echo:
+            body = ",".join(request.values(answer.echo)).encode("latin-1")
         fields = [self.fill(field) for field in answer.fields]
         names = {field.partition(":")[0].lower() for field in fields}
         if answer.status in (204, 304):
@@ -258,10 +263,10 @@ class Play:
 
     # ---- the client's side ----
 
-    def request_bytes(self, step):
+    def request_bytes(self, step, index):
         if step.raw is not None:
             return self.fill(step.raw.decode("latin-1")).encode("latin-1")
-        fields = [self.fill(field) for field in step.fields]
+        fields = [self.fill(field) for field in step.fields + step.each[index:index + 1]]
         names = {field.partition(":")[0].lower() for field in fields}
         if step.host:
             fields.insert(0, f"Host: {self.fill(step.host)}")
@@ -271,8 +276,8 @@ class Play:
         head = f"{step.method} {target} HTTP/{step.version}\r\n" + "".join(f"{field}\r\n" for field in fields) + "\r\n"
         return head.encode("latin-1") + (step.body or b"")
 
-    async def send(self, address, step):
-        data = self.request_bytes(step)
+    async def send(self, address, step, index):
+        data = self.request_bytes(step, index)
         self.transcript.append("  client sent   " + " | ".join(data.decode("latin-1").split("\r\n")).strip(" |"))
         reader, writer = await asyncio.open_connection(*address, limit=1 << 20)
         try:
@@ -286,6 +291,12 @@ class Play:
         self.transcript.append(f"  client got    {response.line}" + "".join(f" | {n}: {v}" for n, v in response.fields)
                                + f" | {response.body[:80]!r}" + ("" if response.is_whole else " CUT"))
         return response
+
+    async def send_during(self, address, step):
+        await asyncio.sleep(LINGER_S)  # the origin has been asked by then
+        response = await self.send(address, step, 0)
+        if response.status != step.answers[0].status:
+            self.problem(f"meanwhile: status {response.status}")
 
     @staticmethod
     async def linger(reader):
@@ -303,7 +314,8 @@ class Play:
             try:
                 async with self.turns:
                     responses = await asyncio.wait_for(
-                        asyncio.gather(*(self.send(address, step) for _ in range(step.crowd))), PATIENCE_S)
+                        asyncio.gather(*(self.send(address, step, index) for index in range(step.crowd)),
+                                       *([self.send_during(address, step.during)] if step.during else [])), PATIENCE_S)
             except asyncio.TimeoutError:
                 self.problem("no answer in time")
             except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
@@ -312,8 +324,8 @@ class Play:
             else:
                 if step.source == BACKGROUND:
                     await self.wait_for_request(number)
-                for response in responses:
-                    self.compare(step, response)
+                for index, response in enumerate(responses[:step.crowd]):
+                    self.compare(step, response, index)
             self.compare_origin(step)
             if self.problems:
                 return
@@ -342,7 +354,7 @@ class Play:
             return now[-1]
         return before[-1] if before and any(entry[0] == number for entry in self.given) else None
 
-    def compare(self, step, response):
+    def compare(self, step, response, index):
         source = self.source_of(step)
         if step.is_cut and response.status in (502, 503, 504):
             return
@@ -355,7 +367,12 @@ class Play:
             self.problem(f"status {response.status}, not {' or '.join(map(str, statuses))}")
         if response.is_whole == step.is_cut:
             self.problem("the body breaks off" if not response.is_whole else "a body that broke off came as whole")
-        self.compare_body(step, response, source)
+        if source and source[1].echo:
+            own = step.each[index].partition(":")[2].strip().encode("latin-1")
+            if response.body != own:
+                self.problem(f"the body is {response.body!r}, and should be of {own!r}")
+        else:
+            self.compare_body(step, response, source)
         for expected in step.has:
             if not response.has(self.fill(expected)):
                 self.problem(f"no {expected}")
@@ -430,8 +447,8 @@ class Play:
             self.problem("the origin was not asked")
         if step.asks_if_parts_were and not requests and all(request.values("Range") for _, request in self.requests):
             self.problem("the origin was not asked")
-        if step.request_count is not None and len(requests) != step.request_count:
-            self.problem(f"the origin was asked {len(requests)} times, not {step.request_count}")
+        if step.request_counts and not step.request_counts[0] <= len(requests) <= step.request_counts[1]:
+            self.problem(f"the origin was asked {len(requests)} times, not {step.request_counts[0]}")
         for request in requests:
             for expected in step.seen:
                 if not request.has(self.fill(expected)):

@@ -38,6 +38,7 @@ class Answer:
     closes: bool = False
     fault: str = ""  # drop, reset, stall or garbage, instead of an answer
     delay_s: float = 0
+    echo: str = ""  # the body is the value of this field of the request, and each client expects its own
     whole: bytes | None = None  # for a 206 or 416: the body that is given instead where no range is asked for
     has_date: bool = True
 
@@ -53,6 +54,8 @@ class Step:
     raw: bytes | None = None  # the bytes to send, instead of all these
     pause_s: float = 0
     crowd: int = 1
+    each: tuple = ()
+    during: "Step | None" = None
     answers: tuple = ()  # the last one stands for all that follow
 
     source: str = ""
@@ -68,7 +71,7 @@ class Step:
     reason: str | None = None
     is_cut: bool = False
     is_verbatim: bool = False
-    request_count: int | None = None
+    request_counts: tuple = ()
     seen_body: bytes | None = None
     seen_target: str | None = None
     unseen_target: str | None = None
@@ -96,6 +99,14 @@ class Step:
     def by(self, count):
         """So many clients send it at the same time; each expects the same."""
         return self._with(crowd=count)
+
+    def by_each(self, *fields):
+        """A client for each of these fields, which send it at the same time."""
+        return self._with(each=fields, crowd=len(fields))
+
+    def meanwhile(self, step):
+        """While this waits for the origin, `step`, of another method, is played from begin to end."""
+        return self._with(during=step)
 
     # ---- what the origin does, if asked ----
 
@@ -189,9 +200,9 @@ class Step:
         """The origin was not asked for this URL of the row, whatever else it was asked."""
         return self._with(unseen_target=suffix)
 
-    def requests(self, count):
-        """The origin was asked so many times in this step."""
-        return self._with(request_count=count)
+    def requests(self, count, most=None):
+        """The origin was asked so many times in this step; or from `count` to `most` times."""
+        return self._with(request_counts=(count, count if most is None else most))
 
 
 GET, HEAD, POST, PUT, DELETE = (Step(method) for method in ("GET", "HEAD", "POST", "PUT", "DELETE"))

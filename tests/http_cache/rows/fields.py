@@ -73,9 +73,9 @@ ROWS += [
              POST.sends("Content-Type: text/x", "Content-Language: de", body=b"abc").gives()
              .asks().sees("Content-Type: text/x", "Content-Language: de", body=b"abc")),
 ]
-# What an origin might obey and a key does not hold (RESEARCH: unkeyed input).
+# What an origin might obey, and is no part of the key.
 ROWS += [
-    ours(f"Attack 15: {field.partition(':')[0]} of a client does not reach the origin",
+    ours(f"RFC 9111 §7.1, poisoning: {field.partition(':')[0]} of a client does not reach the origin",
          GET.sends(field).gives(FRESH).asks().sees_no(field))
     for field in ("X-Forwarded-Host: evil.example", "X-Original-URL: /admin", "X-Rewrite-URL: /admin",
                   "X-HTTP-Method-Override: DELETE", "Forwarded: host=evil.example", "X-Forwarded-Proto: evil")]

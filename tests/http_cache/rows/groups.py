@@ -45,6 +45,9 @@ ROWS = [
     ours("RFC 9651 §4.2: a Cache-Group-Invalidation that is not a list of strings is ignored",
          member("/a", GROUP), POST.at("/w").sends(body=b"x").gives('Cache-Group-Invalidation: "{path}",'), GET.at("/a").hits(1)),
     ours("RFC 9875 §2: Cache-Groups is passed on", member("/a", GROUP).gets(GROUP), GET.at("/a").hits().gets(GROUP)),
+    ours("RFC 9875 §3: what was asked for before the write and comes after it is not kept",
+         GET.at("/a").gives(FRESH, GROUP, delay_s=0.8).meanwhile(POST.at("/w").sends(body=b"x").gives(INVALIDATES)),
+         GET.at("/a").gives(FRESH).asks()),
     ours("RFC 9875 §3: what was fetched after the write stays",
          member("/a", GROUP), POST.at("/w").sends(body=b"x").gives(INVALIDATES), member("/a", GROUP).asks(), GET.at("/a").hits(3)),
 ]

@@ -1,5 +1,5 @@
 """Invalidation: what a write makes untrue (RFC 9111 §4.4)"""
-from words import DELETE, GET, HEAD, POST, PUT, method, optional, ours, required
+from words import DELETE, GET, HEAD, LATER_S, POST, PUT, method, optional, ours, required
 
 FRESH = "Cache-Control: max-age=3600"
 STORED = GET.gives(FRESH)
@@ -47,8 +47,15 @@ ROWS += [
              STORED, POST.at("/other").sends(body=b"new").gives(409, "Location: {path}"), GET.hits(1)),
     required("RFC 9111 §4.4: Location of a GET invalidates nothing",
              STORED, GET.at("/other").gives(FRESH, "Location: {path}"), GET.gives(FRESH).gets(body=b"what step 1 gave\n")),
-    ours("RFC 9111 §4: an answer that left before a write succeeded is not stored after it",
-         GET.gives(FRESH), POST.sends(body=b"new").gives(), AGAIN, GET.hits(3)),
+    required("RFC 9111 §4.4: what was asked for before a write and comes after it is not kept",
+             GET.gives(FRESH, delay_s=0.8).meanwhile(POST.sends(body=b"new").gives(204)), AGAIN),
+    required("RFC 9111 §4.4: nor is what confirms the state before it",
+             GET.gives("Cache-Control: max-age=1", 'ETag: "a"'),
+             GET.waits(LATER_S).gives(304, FRESH, 'ETag: "a"', delay_s=0.8)
+             .meanwhile(POST.sends(body=b"new").gives(204)).gets(200),
+             GET.gives(FRESH, 'ETag: "b"').gets(200, 'ETag: "b"')),
+    optional("RFC 9111 §4.4: what is asked for after the write is kept",
+             GET.gives(FRESH, delay_s=0.8).meanwhile(POST.sends(body=b"new").gives(204)), AGAIN, GET.hits(2)),
 ]
 ROWS += [
     optional(f"RFC 9111 §4.4: what {field} of a {name} names {how} goes",
