@@ -302,6 +302,7 @@ static void print_man(void)
         "SIGTERM and SIGINT end the process once the answers in progress have left, at the latest after\n"
         ".BR \\-\\-drain\\-timeout ;\n"
         "a second one ends it at once.\n"
+        "SIGHUP has the YAML file, the files of credentials and those of TLS read again.\n"
         ".SH EXAMPLES\n");
     for (int i = 0; i < VERB_COUNT; i++) {
         printf(".TP\n.B ");

@@ -1,5 +1,6 @@
 #include "server/options.h"
 #include "base/number.h"
+#include "engine/gateway/upstream_fields.h"
 #include "engine/kv/kv_notify_flags.h"
 #include "server/nearest.h"
 #include <arpa/inet.h>
@@ -448,7 +449,9 @@ static bool is_http_url(struct bytes text)
     for (size_t i = 0; i < authority.size && authority.data[i] != '/'; i++)
         if (authority.data[i] == '@') /* a user and a password have no place in an origin's name */
             return false;
-    return true;
+    /* What upstream_create would refuse. */
+    return text.size <= CACHE_KEY_PRIMARY_MAX / 2 && memchr(text.data, '\\', text.size) == NULL &&
+           target_is_plain(text, (struct bytes){NULL, 0});
 }
 
 /* ---- where clients connect ---------------------------------------------------------------------- */

@@ -136,7 +136,9 @@ void options_report_restarts(const struct options *running, const struct options
 {
     for (size_t i = 0; i < option_row_count(); i++) {
         const struct option_row *row = option_row(i);
-        if (row->scope == OPTION_OF_SERVER && !is_same(row, running, fresh))
+        /* What neither says follows from the rest. */
+        bool is_said = running->set_at[i].line != 0 || fresh->set_at[i].line != 0;
+        if (row->scope == OPTION_OF_SERVER && is_said && !is_same(row, running, fresh))
             report(fresh, fresh->set_at[i], message, row->name);
     }
     report_roles(running, fresh, message);

@@ -1,6 +1,6 @@
 """A gateway with several upstreams and routes, from a file: who gets which request, as what, and what changes when the
 file does."""
-import http.client, os, re, shutil, signal, subprocess, tempfile, threading, time, unittest
+import http.client, os, re, shutil, signal, socket, subprocess, tempfile, threading, time, unittest
 
 from harness import BINARY, Nuthatch, Origin, fetch
 
@@ -293,6 +293,35 @@ class Routes(unittest.TestCase):
             server.wait_for(what + " is another than runs: that needs a restart")
         server.wait_for("there are more roles in the file than run")
         self.assertEqual(fetch(server.port, "/env/x").status, 200)
+
+    def test_connections_to_an_upstream_that_is_gone_are_closed_once_the_last_answer_has_come(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        listener.settimeout(30)
+        two = self.origin("two")
+
+        def text(url):
+            return f"""
+  upstreams:
+    one: {{origin: "{url}"}}
+  routes: [{{upstream: one}}]
+"""
+        server = self.serve(text(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        client.request("GET", "/x")
+        kept = listener.accept()[0]
+        kept.settimeout(30)
+        self.addCleanup(kept.close)
+        kept.recv(4096)
+        kept.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        self.rewrite(server, text(two.url), "1 upstream and 1 route")
+        end = time.time() + 30
+        while not fetch(server.port, "/y").body.startswith(b"two"):
+            self.assertLess(time.time(), end)
+        kept.sendall(b"world")  # what had begun goes on to its end
+        self.assertEqual(client.getresponse().read(), b"helloworld")
+        self.assertEqual(kept.recv(100), b"")
+        client.close()
 
     def test_nobody_notices_a_reload_under_load(self):
         slow, fast = self.origin("slow", control="no-store"), self.origin("fast")
