@@ -148,7 +148,7 @@ class Routes(unittest.TestCase):
             self.assertEqual((answer["X-Frame-Options"], answer["Server"], answer["Set-Cookie"]), ("DENY", None, None))
 
     def test_an_answer_from_the_store_is_edited_too(self):
-        one = self.origin("one", ETag='"1"')
+        one = self.origin("one", ETag='"1"', Content_Type="text/x-echo")
         server = self.serve(f"""
   upstreams:
     one: {{origin: "{one.url}"}}
@@ -160,6 +160,10 @@ class Routes(unittest.TestCase):
             self.assertEqual((answer["X-Frame-Options"], answer["Server"], answer["ETag"]), ("DENY", None, '"1"'))
         answer = fetch(server.port, "/x", If_None_Match='"1"')
         self.assertEqual((answer.status, answer["Server"], answer["ETag"], one.count()), (304, None, '"1"', 1))
+        for ranges in ("bytes=0-2", "bytes=0-2,5-7"):
+            answer = fetch(server.port, "/x", Range=ranges)
+            self.assertEqual((answer.status, answer["X-Frame-Options"], answer["Server"]), (206, "DENY", None))
+        self.assertIn(b"Content-Type: text/x-echo\r\n", answer.body)
 
     # ---- credentials ----
 

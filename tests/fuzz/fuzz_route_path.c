@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway */
-/* A pattern, a path and a rewriting, a line each. What a pattern captures lies in the path; what a plain path is
- * rewritten to is plain, so that key and origin cannot disagree about it; a pattern of text alone fits itself. */
+/* A pattern, a path and a rewriting, a line each. What a pattern captures lies in the path; what a plain
+ * path is rewritten to is plain, so that key and origin cannot disagree about it; a pattern of text alone
+ * fits itself. */
 #undef NDEBUG /* the assertions are the test */
 #include "engine/gateway/path_rewrite.h"
 #include "engine/gateway/upstream_fields.h"
@@ -39,7 +40,8 @@ static void check_rewrite(const struct rewrite_spec *spec, const struct path_pat
     const char *key;
 
     if ((spec->prefix != NULL && rewrite_prefix_is_wrong(bytes_of_text(spec->prefix)) != NULL) ||
-        (spec->strip_prefix != NULL && rewrite_prefix_is_wrong(bytes_of_text(spec->strip_prefix)) != NULL) ||
+        (spec->strip_prefix != NULL &&
+         rewrite_prefix_is_wrong(bytes_of_text(spec->strip_prefix)) != NULL) ||
         path_rewrite_init(&rewrite, spec, pattern, &key) != NULL)
         return;
     path_rewrite_apply(&rewrite, pattern, path, &out);

@@ -283,11 +283,11 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     buffer_fini(&kept);
 }
 
-/* Answers with `ranges` of a response of `body_bytes`; `outgoing` is then what follows. False if they are
- * none, and the whole is to be sent. */
+/* Answers with `ranges` of a response of `body_bytes`; `outgoing` is then what follows, and borrows `type`,
+ * that of the body. False if they are none, and the whole is to be sent. */
 static bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now,
-                           struct bytes rendered, const struct http_ranges *ranges, uint64_t body_bytes,
-                           int64_t age_seconds, const struct cache_status *status,
+                           struct bytes rendered, struct bytes type, const struct http_ranges *ranges,
+                           uint64_t body_bytes, int64_t age_seconds, const struct cache_status *status,
                            struct outgoing *outgoing)
 {
     char text[HTTP_CONTENT_RANGE_BYTES_MAX];
@@ -302,7 +302,7 @@ static bool respond_ranged(struct gateway *gateway, struct exchange *x, struct n
         respond(x, 416, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
         break;
     case HTTP_RANGES_PARTS:
-        outgoing->type = rendered_value(rendered, HTTP_HEADER_CONTENT_TYPE);
+        outgoing->type = type;
         outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
         ranged_fields_render(&lines, rendered, outgoing);
         respond(x, 206, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines), age_seconds, true,
@@ -367,9 +367,9 @@ static bool respond_stored(struct gateway *gateway, const struct route *route, s
     if (facts->has_range)
         ranges = ranges_of(x, now, found);
     if (ranges.kind != HTTP_RANGES_NONE) {
-        respond_ranged(gateway, x, now, fields, &ranges,
-                       found->is_part ? found->whole_bytes : response->body_bytes, age_seconds, status,
-                       outgoing);
+        respond_ranged(gateway, x, now, fields, rendered_value(response->fields, HTTP_HEADER_CONTENT_TYPE),
+                       &ranges, found->is_part ? found->whole_bytes : response->body_bytes, age_seconds,
+                       status, outgoing);
         has_body = true;
         goto done;
     }
@@ -731,9 +731,10 @@ static bool cut_fetched(struct passage *passage, struct bytes rendered, int64_t 
     struct http_ranges ranges = ranges_wanted(
         passage->x->request, rendered, (uint64_t)passage->promised_bytes, passage_now(passage).wall_ms);
 
-    if (ranges.count > 1 || !respond_ranged(passage->worker->gateway, passage->x, passage_now(passage),
-                                            rendered, &ranges, (uint64_t)passage->promised_bytes,
-                                            age_seconds, &passage->status, &passage->outgoing))
+    if (ranges.count > 1 ||
+        !respond_ranged(passage->worker->gateway, passage->x, passage_now(passage), rendered,
+                        (struct bytes){0}, &ranges, (uint64_t)passage->promised_bytes, age_seconds,
+                        &passage->status, &passage->outgoing))
         return false;
     passage->is_cut = true;
     passage->skips_body = ranges.count == 0;
