@@ -34,10 +34,15 @@ enum err tls_server_reload(struct tls_server *server, struct buffer *why);
 /* All its streams must have been closed. */
 void tls_server_destroy(struct tls_server *server);
 
+/* What ALPN offers: nothing, it is left alone; http/1.1; h2 and http/1.1. */
+enum tls_alpn { TLS_ALPN_NONE, TLS_ALPN_HTTP1, TLS_ALPN_HTTP };
+
 /* Like stream_open (net/loop.h), with TLS. `received` is called with plain text; stream_queued_bytes counts
  * plain text, or what it has become. A client that has not shaken hands within `handshake_ms`, or whose
- * bytes are no TLS, is closed with a line in the loop's log. With `speaks_http`, ALPN offers http/1.1 and
- * nothing else; without, ALPN is left alone. */
+ * bytes are no TLS, is closed with a line in the loop's log. */
 void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
-                     const struct stream_callbacks *callbacks, struct tls_server *server, bool speaks_http,
-                     int64_t handshake_ms);
+                     const struct stream_callbacks *callbacks, struct tls_server *server,
+                     enum tls_alpn alpn, int64_t handshake_ms);
+
+/* Whether client and server have agreed on HTTP/2; known once `received` is called. */
+bool tls_stream_speaks_http2(const struct stream *stream);

@@ -20,7 +20,8 @@ struct tls {
     struct buffer *sealed; /* what goes to the socket next; null when there is none */
     struct stream *stream;
     struct timer handshake_timer;
-    uint8_t is_open : 1, has_failed : 1, has_said_goodbye : 1, speaks_http : 1;
+    enum tls_alpn alpn;
+    uint8_t is_open : 1, has_failed : 1, has_said_goodbye : 1;
 };
 
 /* A new connection as of the newest files; null without memory. Any thread. */

@@ -12,7 +12,7 @@ struct tls_server {
     SSL_CTX *context;
 };
 
-static const unsigned char http_protocols[] = "\x08http/1.1";
+static const unsigned char http_protocols[] = "\x02h2\x08http/1.1"; /* best first */
 
 /* ---- how OpenSSL reaches a stream -------------------------------------------------------------- */
 
@@ -60,13 +60,16 @@ SSL *tls_server_connect(struct tls_server *server)
 static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_size,
                            const unsigned char *offered, unsigned offered_size, void *context)
 {
+    enum { H2_BYTES = 3 };
     const struct tls *tls = SSL_get_app_data(ssl);
+    size_t skipped = tls->alpn == TLS_ALPN_HTTP1 ? H2_BYTES : 0;
     unsigned char *found;
 
     (void)context;
-    if (!tls->speaks_http)
+    if (tls->alpn == TLS_ALPN_NONE)
         return SSL_TLSEXT_ERR_NOACK;
-    if (SSL_select_next_proto(&found, chosen_size, http_protocols, sizeof http_protocols - 1, offered,
+    if (SSL_select_next_proto(&found, chosen_size, http_protocols + skipped,
+                              (unsigned)(sizeof http_protocols - 1 - skipped), offered,
                               offered_size) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 §3.2 */
     *chosen = found;

@@ -54,8 +54,8 @@ static void handshake_timer_fired(struct timer *timer)
 }
 
 void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
-                     const struct stream_callbacks *callbacks, struct tls_server *server, bool speaks_http,
-                     int64_t handshake_ms)
+                     const struct stream_callbacks *callbacks, struct tls_server *server,
+                     enum tls_alpn alpn, int64_t handshake_ms)
 {
     struct tls *tls = calloc(1, sizeof *tls);
     SSL *ssl = tls != NULL ? tls_server_connect(server) : NULL;
@@ -67,12 +67,21 @@ void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
         stream_break(stream, ERR_NO_MEMORY);
         return;
     }
-    *tls = (struct tls){.ssl = ssl, .stream = stream, .speaks_http = speaks_http};
+    *tls = (struct tls){.ssl = ssl, .stream = stream, .alpn = alpn};
     SSL_set_app_data(ssl, tls);
     BIO_set_data(SSL_get_rbio(ssl), tls);
     timer_init(&tls->handshake_timer, handshake_timer_fired);
     timer_set(loop, &tls->handshake_timer, loop->now.mono_ms + handshake_ms);
     stream->tls = tls;
+}
+
+bool tls_stream_speaks_http2(const struct stream *stream)
+{
+    const unsigned char *name;
+    unsigned size;
+
+    SSL_get0_alpn_selected(stream->tls->ssl, &name, &size);
+    return bytes_equal(bytes_of(name, size), BYTES("h2"));
 }
 
 void tls_close(struct stream *stream)

@@ -313,7 +313,10 @@ void conn_accept(struct listener *listener, int fd)
     worker->connection_count++;
     counters_add(&worker->counters, METRIC_connections_accepted, 1);
     if (port->tls != NULL)
-        tls_stream_open(worker->loop, &conn->stream, fd, &callbacks, port->tls, port->wire == WIRE_HTTP,
+        tls_stream_open(worker->loop, &conn->stream, fd, &callbacks, port->tls,
+                        port->wire != WIRE_HTTP ? TLS_ALPN_NONE
+                        : port->has_http2       ? TLS_ALPN_HTTP
+                                                : TLS_ALPN_HTTP1,
                         worker->limits->head_ms);
     else
         stream_open(worker->loop, &conn->stream, fd, &callbacks);

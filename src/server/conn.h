@@ -1,10 +1,11 @@
 /* conn.h — one client connection: bytes into messages, messages into bytes, in order.
  *
  * conn.c has what all have in common: the caps, the deadlines, closing, and finding out which protocol is
- * spoken. conn_cache.c and conn_http.c are the two kinds. */
+ * spoken. conn_cache.c, conn_http.c and conn_http2.c are the three kinds. */
 #pragma once
 #include "message/exchange.h"
 #include "message/session.h"
+#include "protocol/http/http2_session.h"
 #include "server/worker.h"
 
 struct conn;
@@ -46,7 +47,10 @@ struct conn {
     bool peer_ended;  /* the client will send no more */
 };
 
-extern const struct conn_kind conn_kind_cache, conn_kind_http;
+extern const struct conn_kind conn_kind_cache, conn_kind_http, conn_kind_http2;
+
+/* Whether `input`, the first that came on a connection to an HTTP port, is HTTP/2's. */
+enum http2_preface conn_http2_look(const struct conn *conn, struct bytes input);
 
 /* A port's `accepted`. */
 void conn_accept(struct listener *listener, int fd);

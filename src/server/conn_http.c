@@ -318,6 +318,11 @@ static size_t received(struct conn *conn, struct bytes input)
     size_t offset = 0;
 
     if (http == NULL) {
+        switch (conn_http2_look(conn, input)) {
+        case HTTP2_PREFACE_NONE: break;
+        case HTTP2_PREFACE_PART: return 0;
+        case HTTP2_PREFACE_WHOLE: conn->kind = &conn_kind_http2; return conn->kind->received(conn, input);
+        }
         http = conn->kind_state = calloc(1, sizeof *http);
         if (http == NULL) {
             conn->closing = true;
@@ -421,7 +426,7 @@ static int64_t due_ms(const struct conn *conn)
     const struct http_conn *http = conn->kind_state;
 
     if (http == NULL)
-        return conn->opened_ms + limits->http_idle_ms;
+        return conn->opened_ms + (conn->input.size > 0 ? limits->head_ms : limits->http_idle_ms);
     if (http->active)
         return http->body_wanted ? conn->active_ms + limits->body_ms
                                  : INT64_MAX; /* else it is the engine's turn */

@@ -519,6 +519,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         port->wire = wire_of(role, shared->protocol);
         port->fd = shared->fds[index];
         port->tls = shared->transport == LISTEN_TLS ? server->tls : NULL;
+        port->has_http2 = options->has_http2 == ANSWER_YES;
         port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
             port->engine = &gateway_engine;

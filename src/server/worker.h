@@ -45,6 +45,7 @@ struct port {
     enum wire wire;
     struct tls_server *tls;               /* null: plain text */
     int fd;                               /* -1: another worker accepts for this one (see intake.h) */
+    bool has_http2;                       /* of an HTTP port: whether it speaks HTTP/2 too */
     bool is_for_all;                      /* this worker accepts for all */
     size_t turn;                          /* then: whose turn it is */
     const struct exchange_engine *engine; /* of an HTTP port */
