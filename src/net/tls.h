@@ -1,6 +1,6 @@
 /* tls.h — TLS between a stream and its owner: the owner sees plain text, the socket does not.
  *
- * A tls_server is what all workers share: the certificate, its key, whose certificates clients may show. It
+ * A tls_server is what all workers share: certificates, their keys, whose certificates clients may show. It
  * can be loaded anew at any time; connections keep what they began with. TLS 1.2 and 1.3, ciphers with
  * forward secrecy, no renegotiation, sessions resumed by tickets alone, so that nothing is kept for a
  * client that has gone. */
@@ -15,11 +15,14 @@ struct tls_server; /* opaque: tls_server.c */
  * none that they do not vouch for. */
 enum tls_client_auth { TLS_CLIENT_AUTH_NONE, TLS_CLIENT_AUTH_OPTIONAL, TLS_CLIENT_AUTH_REQUIRED };
 
-/* Names of PEM files, kept by reference. */
+/* Names of PEM files, kept by reference, as are the lists. The certificate is chosen by the name that the
+ * client asks for (SNI) among those that each has for it, an exact one before a wildcard; else it is the
+ * first. */
 struct tls_files {
-    const char *certificate; /* the server's, and those between it and an authority */
-    const char *key;         /* not encrypted */
-    const char *authorities; /* may be null if client_auth is NONE */
+    char *const *certificates; /* each with those between it and an authority */
+    char *const *keys;         /* not encrypted; one for each certificate */
+    size_t count;              /* of both, at least 1 */
+    const char *authorities;   /* may be null if client_auth is NONE */
     enum tls_client_auth client_auth;
 };
 

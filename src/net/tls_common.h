@@ -5,17 +5,27 @@
 #pragma once
 #include "net/tls.h"
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 
 enum {
     TLS_SEALED_BYTES_MAX = 256 * 1024, /* about so much is sealed ahead of the socket */
     TLS_UNASKED_BYTES_MAX = 64 * 1024, /* what a peer's bytes alone may have us say before it reads */
 };
 
+/* What was read from the files: a context for each certificate, the first of them for who asks for none of
+ * its names. Never changed; freed when the server has newer ones and the last connection is gone. */
+struct tls_contexts {
+    atomic_size_t user_count;
+    size_t count;
+    SSL_CTX *list[];
+};
+
 /* The TLS of one stream. */
 struct tls {
     SSL *ssl;
-    struct bytes arrived;    /* what OpenSSL may read now; borrowed for the length of tls_input */
-    struct buffer *unsealed; /* the owner's output that is being sealed */
+    struct tls_contexts *contexts; /* those it began with */
+    struct bytes arrived;          /* what OpenSSL may read now; borrowed for the length of tls_input */
+    struct buffer *unsealed;       /* the owner's output that is being sealed */
     size_t unsealed_offset;
     struct buffer *sealed; /* what goes to the socket next; null when there is none */
     struct stream *stream;
@@ -24,8 +34,16 @@ struct tls {
     uint8_t is_open : 1, has_failed : 1, has_said_goodbye : 1;
 };
 
-/* A new connection as of the newest files; null without memory. Any thread. */
-SSL *tls_server_connect(struct tls_server *server);
+/* Reads the files. As tls_server_create; the result has one user. */
+enum err tls_contexts_read(const struct tls_files *files, struct buffer *why,
+                           struct tls_contexts **contexts);
+
+/* One more user, or one less. Any thread. */
+void tls_contexts_hold(struct tls_contexts *contexts);
+void tls_contexts_release(struct tls_contexts *contexts); /* or null */
+
+/* A new connection as of the newest files, `*contexts`, which it uses; null without memory. Any thread. */
+SSL *tls_server_connect(struct tls_server *server, struct tls_contexts **contexts);
 
 /* Bytes have come from the socket. */
 void tls_input(struct stream *stream, struct bytes bytes);

@@ -58,7 +58,8 @@ void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
                      enum tls_alpn alpn, int64_t handshake_ms)
 {
     struct tls *tls = calloc(1, sizeof *tls);
-    SSL *ssl = tls != NULL ? tls_server_connect(server) : NULL;
+    struct tls_contexts *contexts;
+    SSL *ssl = tls != NULL ? tls_server_connect(server, &contexts) : NULL;
 
     stream_open(loop, stream, fd, callbacks);
     if (ssl == NULL) {
@@ -67,7 +68,7 @@ void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
         stream_break(stream, ERR_NO_MEMORY);
         return;
     }
-    *tls = (struct tls){.ssl = ssl, .stream = stream, .alpn = alpn};
+    *tls = (struct tls){.ssl = ssl, .contexts = contexts, .stream = stream, .alpn = alpn};
     SSL_set_app_data(ssl, tls);
     BIO_set_data(SSL_get_rbio(ssl), tls);
     timer_init(&tls->handshake_timer, handshake_timer_fired);
@@ -92,6 +93,7 @@ void tls_close(struct stream *stream)
     stream_give_buffer(stream->loop, &tls->unsealed);
     stream_give_buffer(stream->loop, &tls->sealed);
     SSL_free(tls->ssl);
+    tls_contexts_release(tls->contexts);
     free(tls);
     stream->tls = NULL;
 }

@@ -173,7 +173,7 @@ static void read_scalar(struct config_reader *reader, const struct option_row *r
         buffer_fini(&placeholder);
         return;
     }
-    if (row->type == OPTION_TYPE_path) {
+    if (row->type == OPTION_TYPE_path || row->type == OPTION_TYPE_paths) {
         err = config_beside_file(reader, text, &full);
         text = buffer_bytes(&full);
     }
@@ -197,7 +197,8 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
         config_advance(reader);
         return;
     }
-    if (row->type != OPTION_TYPE_listens || !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
+    if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths) ||
+        !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
         CONFIG_REPORT(reader, config_here(reader), "%s is one value, not a list or a mapping", row->name);
         config_skip(reader);
         return;
@@ -209,7 +210,7 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
             read_scalar(reader, row, base);
             config_advance(reader);
         } else {
-            CONFIG_REPORT(reader, config_here(reader), "%s is a list of addresses, nothing deeper",
+            CONFIG_REPORT(reader, config_here(reader), "%s is a list of plain values, nothing deeper",
                           row->name);
             config_skip(reader);
         }

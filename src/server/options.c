@@ -246,6 +246,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: return;
@@ -276,7 +277,8 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_events: buffer_append_literal(out, "LETTERS"); return;
     case OPTION_TYPE_flag: return;
     case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
-    case OPTION_TYPE_path: buffer_append_literal(out, "FILE"); return;
+    case OPTION_TYPE_path:
+    case OPTION_TYPE_paths: buffer_append_literal(out, "FILE"); return;
     case OPTION_TYPE_text: buffer_append_literal(out, "TEXT"); return;
     case OPTION_TYPE_secret: buffer_append_literal(out, "SECRET"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
@@ -367,6 +369,7 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: UNREACHABLE();
@@ -566,6 +569,20 @@ static enum err set_listen(struct role_options *role, struct listen_list *list, 
     return refuse_listen(role->role, text, "has an unknown scheme", why);
 }
 
+static enum err append_path(struct path_list *list, struct bytes text)
+{
+    char **items = reallocarray(list->items, list->count + 1, sizeof *items);
+
+    if (items == NULL)
+        return ERR_NO_MEMORY;
+    list->items = items;
+    items[list->count] = text_copy(text);
+    if (items[list->count] == NULL)
+        return ERR_NO_MEMORY;
+    list->count++;
+    return OK;
+}
+
 static enum err set_events(uint32_t *flags, struct bytes text, struct buffer *why)
 {
     if (kv_notify_parse(text, flags))
@@ -607,11 +624,12 @@ static enum err set_field(const struct option_row *row, void *field, struct role
         }
         return set_text(field, text);
     case OPTION_TYPE_path:
+    case OPTION_TYPE_paths:
         if (text.size == 0) {
             buffer_append_literal(why, "the name of the file is empty");
             return ERR_SYNTAX;
         }
-        return set_text(field, text);
+        return row->type == OPTION_TYPE_path ? set_text(field, text) : append_path(field, text);
     case OPTION_TYPE_text:
         if (!is_visible(text)) {
             buffer_append_literal(why, "write one or more visible ASCII characters, no spaces");
@@ -664,11 +682,34 @@ static bool is_owned_text(enum option_type type)
            type == OPTION_TYPE_secret;
 }
 
+static void free_paths(struct path_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+}
+
 static void free_texts(enum option_scope scope, void *policy)
 {
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (rows[i].scope == scope && is_owned_text(rows[i].type))
-            free(*(char **)(void *)((char *)policy + rows[i].offset));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        void *field = (char *)policy + rows[i].offset;
+
+        if (rows[i].scope != scope)
+            continue;
+        if (is_owned_text(rows[i].type))
+            free(*(char **)field);
+        else if (rows[i].type == OPTION_TYPE_paths)
+            free_paths(field);
+    }
+}
+
+static enum err copy_paths(const struct path_list *from, struct path_list *to)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < from->count && err == OK; i++)
+        err = append_path(to, bytes_of_text(from->items[i]));
+    return err;
 }
 
 enum err option_copy(const struct option_row *row, const void *from, void *to)
@@ -691,6 +732,7 @@ enum err option_copy(const struct option_row *row, const void *from, void *to)
         const char *text = *(char *const *)from;
         return text != NULL ? set_text(to, bytes_of_text(text)) : OK;
     }
+    case OPTION_TYPE_paths: return copy_paths(from, to);
     case OPTION_TYPE_listens: return OK; /* a role's own: never taken from elsewhere */
     }
     UNREACHABLE();
@@ -977,13 +1019,21 @@ static bool check_tls(const struct options *options, struct buffer *message)
         for (size_t j = 0; j < list->count; j++) {
             if (list->items[j].transport != LISTEN_TLS)
                 continue;
-            if (options->tls_certificate_path != NULL && options->tls_key_path != NULL)
+            if (options->tls_certificate_paths.count > 0 && options->tls_key_paths.count > 0)
                 break;
             options_report(options, list->items[j].where, message,
                            "%s: a TLS listener needs tls-cert and tls-key, the names of two PEM files",
                            list->items[j].address);
             return false;
         }
+    }
+    if (options->tls_certificate_paths.count != options->tls_key_paths.count) {
+        options_report(
+            options, place_of(options, offsetof(struct options, tls_key_paths)), message,
+            "there are %zu tls-cert and %zu tls-key; each certificate needs its key, in the same "
+            "order",
+            options->tls_certificate_paths.count, options->tls_key_paths.count);
+        return false;
     }
     if (options->tls_client_auth != TLS_CLIENT_AUTH_NONE && options->tls_authorities_path == NULL) {
         options_report(options, place_of(options, offsetof(struct options, tls_client_auth)), message,

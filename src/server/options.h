@@ -61,6 +61,12 @@ struct listen_list {
     size_t count;
 };
 
+/* Names of files, in the order they were given. */
+struct path_list {
+    char **items;
+    size_t count;
+};
+
 /* Of an option that is answered. */
 enum answer { ANSWER_NO, ANSWER_YES };
 
@@ -78,6 +84,7 @@ enum { OPTION_COUNT_MAX = 256 };
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;
+#define OPTION_FIELD_paths(field)    struct path_list field;
 #define OPTION_FIELD_text(field)     char *field;
 #define OPTION_FIELD_secret(field)   char *field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
@@ -169,6 +176,7 @@ enum option_type {
     OPTION_TYPE_flag,
     OPTION_TYPE_url,
     OPTION_TYPE_path,
+    OPTION_TYPE_paths, /* may be repeated */
     OPTION_TYPE_text,
     OPTION_TYPE_secret, /* a text that is never shown again */
     OPTION_TYPE_listens,

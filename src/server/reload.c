@@ -65,8 +65,9 @@ static void say_what_runs(const struct reloadable *what, struct route_plan *cons
                                  plans[i]->upstream_count == 1 ? "" : "s", plans[i]->route_count,
                                  plans[i]->route_count == 1 ? "" : "s");
     if (what->tls != NULL)
-        buffer_append_format(report, "TLS: %s is in use for new connections\n",
-                             what->running->tls_certificate_path);
+        for (size_t i = 0; i < what->running->tls_certificate_paths.count; i++)
+            buffer_append_format(report, "TLS: %s is in use for new connections\n",
+                                 what->running->tls_certificate_paths.items[i]);
 }
 
 static enum err take_up(const struct reloadable *what, const struct options *fresh,

@@ -44,6 +44,16 @@ static bool has_same_listens(const struct listen_list *a, const struct listen_li
     return true;
 }
 
+static bool has_same_paths(const struct path_list *a, const struct path_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return true;
+}
+
 static bool is_same(const struct option_row *row, const void *a, const void *b)
 {
     a = field_of(row, a);
@@ -63,6 +73,7 @@ static bool is_same(const struct option_row *row, const void *a, const void *b)
     case OPTION_TYPE_path:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret: return is_same_text(*(char *const *)a, *(char *const *)b);
+    case OPTION_TYPE_paths: return has_same_paths(a, b);
     case OPTION_TYPE_listens: return has_same_listens(a, b);
     }
     UNREACHABLE();

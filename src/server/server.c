@@ -304,8 +304,11 @@ static enum err create_tls(struct server *server, struct buffer *message)
         is_needed |= server->ports[i].transport == LISTEN_TLS;
     if (!is_needed)
         return OK;
-    err = tls_server_create(&(struct tls_files){options->tls_certificate_path, options->tls_key_path,
-                                                options->tls_authorities_path, options->tls_client_auth},
+    err = tls_server_create(&(struct tls_files){.certificates = options->tls_certificate_paths.items,
+                                                .keys = options->tls_key_paths.items,
+                                                .count = options->tls_certificate_paths.count,
+                                                .authorities = options->tls_authorities_path,
+                                                .client_auth = options->tls_client_auth},
                             &why, &server->tls);
     if (why.size > 0)
         buffer_append_format(message, "TLS: %.*s\n", BYTES_PRINTF(buffer_bytes(&why)));

@@ -28,14 +28,15 @@ class Certificates:
                 f"/CN=nuthatch test {name}", "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", self.key(name),
                 "-out", self.cert(name))
 
-    def make(self, name, authority="ca"):
+    def make(self, name, authority="ca", names=("DNS:localhost", "IP:127.0.0.1")):
         request, extensions = self.path(name + ".csr"), self.path(name + ".ext")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                 "-keyout", self.key(name), "-out", request)
         with open(extensions, "w") as file:
-            file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+            file.write(f"subjectAltName={','.join(names)}\n")
         openssl("x509", "-req", "-in", request, "-CA", self.cert(authority), "-CAkey", self.key(authority),
                 "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", self.cert(name))
 
-    def options(self, name="server"):
-        return ["--tls-cert", self.cert(name), "--tls-key", self.key(name)]
+    def options(self, *names):
+        return [word for name in names or ("server",)
+                for word in ("--tls-cert", self.cert(name), "--tls-key", self.key(name))]

@@ -139,6 +139,75 @@ class Tls(unittest.TestCase):
                 with self.connect(server.port, context=context, session=session) as s:
                     self.assertTrue(s.session_reused)
 
+    # ---- several certificates ----
+
+    def chosen(self, port, name, version=None):
+        """The subject of the certificate that a client who asks for `name` gets."""
+        context = self.context(version=version)
+        context.check_hostname = False
+        with socket.create_connection(("127.0.0.1", port), 30) as s, context.wrap_socket(s, server_hostname=name) as tls:
+            tls.sendall(b"PING\r\n")
+            self.assertEqual(tls.recv(100), b"+PONG\r\n")
+            return dict(pair[0] for pair in tls.getpeercert()["subject"])["commonName"]
+
+    def test_the_name_that_a_client_asks_for_chooses_the_certificate(self):
+        names = {"first": ("DNS:first.example", "DNS:localhost"), "wild": ("DNS:*.example.org", "DNS:example.net"),
+                 "exact": ("DNS:api.example.org",), "partial": ("DNS:w*.example.com",)}
+        for name, alternatives in names.items():
+            self.made.make(name, names=alternatives)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with Nuthatch("cache", *self.made.options(*names), listen="tls://127.0.0.1:0") as server:
+                for asked, given in (("first.example", "first"), ("localhost", "first"), ("www.example.org", "wild"),
+                                     ("WWW.Example.ORG", "wild"), ("example.net", "wild"), ("api.example.org", "exact"),
+                                     ("example.org", "first"), ("a.b.example.org", "first"), ("www.example.com", "first"),
+                                     ("wild", "first"), ("nowhere.example", "first"), (None, "first")):
+                    self.assertEqual(self.chosen(server.port, asked, version), given, asked)
+
+    def test_openssl_gets_the_certificate_it_names_and_resumes_with_it(self):
+        for name, alternatives in (("one", ("DNS:one.example",)), ("two", ("DNS:two.example",))):
+            self.made.make(name, names=alternatives)
+        session = self.made.path("session")
+        with Nuthatch("cache", *self.made.options("one", "two"), listen="tls://127.0.0.1:0") as server:
+            for more, word in (("-sess_out", b"New, TLS"), ("-sess_in", b"Reused, TLS")):
+                for name in ("two.example",):
+                    said = subprocess.run(["openssl", "s_client", "-CAfile", self.made.cert("ca"), "-verify_return_error",
+                                           "-verify_hostname", name, "-servername", name, "-tls1_2", more, session,
+                                           "-connect", f"127.0.0.1:{server.port}"],
+                                          input=b"QUIT\r\n", capture_output=True, timeout=30)
+                    self.assertIn(word, said.stdout, said.stderr)
+                    self.assertIn(b"CN = two", said.stdout + said.stderr)
+
+    def test_all_certificates_are_read_again_or_none(self):
+        made = Certificates(tempfile.mkdtemp(dir=self.folder.name))
+        shutil.copy(self.made.cert("ca"), made.cert("ca"))
+        shutil.copy(self.made.key("ca"), made.key("ca"))
+        for name in ("one", "two"):
+            made.make(name, names=(f"DNS:{name}.example",))
+        config = made.path("nuthatch.yaml")
+        with open(config, "w") as file:
+            file.write("tls-cert: [one.pem, two.pem]\ntls-key:\n  - one.key\n  - two.key\n"
+                       "cache:\n  listen: tls://127.0.0.1:0\n")
+        with Nuthatch("serve", config, listen=()) as server:
+            def serials():
+                found = []
+                for name in ("one.example", "two.example"):
+                    with socket.create_connection(("127.0.0.1", server.port), 30) as s, \
+                            self.context().wrap_socket(s, server_hostname=name) as tls:
+                        found.append(tls.getpeercert()["serialNumber"])
+                return found
+            first = serials()
+            made.make("one", names=("DNS:one.example",))
+            os.rename(made.key("two"), made.path("away"))
+            os.kill(server.pid, signal.SIGHUP)
+            server.wait_for("TLS: nothing changes")
+            self.assertEqual(serials(), first)
+            os.rename(made.path("away"), made.key("two"))
+            os.kill(server.pid, signal.SIGHUP)
+            server.wait_for("two.pem is in use for new connections")
+            second = serials()
+            self.assertNotEqual(second[0], first[0])
+            self.assertEqual(second[1], first[1])
+
     def test_client_certificates(self):
         wanted = {  # by the mode and whose certificate: may it speak?
             "none": {None: True, "client": True, "stranger": True},
@@ -166,6 +235,9 @@ class Tls(unittest.TestCase):
                 ([], b"a TLS listener needs tls-cert and tls-key"),
                 (["--tls-cert", cert], b"a TLS listener needs tls-cert and tls-key"),
                 (["--tls-cert", cert, "--tls-key", "/nowhere"], b"the key /nowhere: No such file"),
+                (["--tls-cert", cert, "--tls-key", key, "--tls-cert", cert],
+                 b"there are 2 tls-cert and 1 tls-key; each certificate needs its key"),
+                (["--tls-cert", cert, "--tls-key", key, "--tls-cert", bad, "--tls-key", key], b"the certificate " + bad.encode()),
                 (["--tls-cert", bad, "--tls-key", key], b"the certificate " + bad.encode()),
                 (["--tls-cert", cert, "--tls-key", self.made.key("client")], b"key values mismatch"),
                 (["--tls-cert", cert, "--tls-key", encrypted], b"the key " + encrypted.encode()),

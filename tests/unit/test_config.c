@@ -165,7 +165,7 @@ TEST(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on)
         "5:3: unknown key lisen; did you mean listen?\n"
         "6:3: latency belongs under mock\n"
         "7:3: memory belongs at the top of the file, not under cache\n"
-        "8:31: listen is a list of addresses, nothing deeper\n"
+        "8:31: listen is a list of plain values, nothing deeper\n"
         "10:13: origin: \"example.com\" is not an origin; write one like https://api.example.com or "
         "http://127.0.0.1:3000/base\n"
         "11:17: object-max: \"12q\" does not fit; write a size, such as 512, 64k, 1M or 1G\n"
