@@ -425,8 +425,12 @@ static void client_abort(struct exchange *x)
     over(stream);
 }
 
-static const struct exchange_client client = {client_read, client_respond, client_send,
-                                              client_room, client_end,     client_abort};
+static const struct exchange_client client = {.read = client_read,
+                                              .respond = client_respond,
+                                              .send = client_send,
+                                              .room = client_room,
+                                              .end = client_end,
+                                              .abort = client_abort};
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
