@@ -212,6 +212,16 @@ class Rules(WithOrigin):
         self.client.send(frame(DATA, END_STREAM, stream, b"hello"))
         self.assertEqual(self.client.answer(stream), (200, b"5", "end"))
 
+    def test_interim_responses_go_through(self):
+        def answer(request):
+            request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+            request.reply(200, b"x")
+        _, server = self.serve(answer)
+        client = self.connect(server)
+        self.assertEqual(client.fetch(), (200, b"x", "end"))
+        heads = [payload for kind, _, _, payload in client.frames if kind == HEADERS]
+        self.assertEqual([status_of(head) for head in heads], [103, 200])
+
     def test_trailers_are_dropped(self):
         stream = self.client.ask(method="POST", body=b"hello", end=False)
         self.client.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, block([("x-trailer", "1")])))

@@ -270,6 +270,23 @@ static void say_for_engine(struct http2_session *session)
 
 /* ---- what engines say -------------------------------------------------------------------------- */
 
+static void client_inform(struct exchange *x, int status, const struct http_fields *list)
+{
+    struct http2_stream *stream = stream_of(x);
+    struct http2_session *session = stream->session;
+    struct http_response response = {.status = status, .body_bytes = HTTP_BODY_NONE, .fields = *list};
+    struct http2_fields fields;
+
+    if (stream->has_responded || session->is_over)
+        return;
+    if (!http2_fields_init(&fields, &response, NULL) ||
+        nghttp2_submit_headers(session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, fields.list,
+                               fields.count, NULL) != 0)
+        session->has_failed = true;
+    http2_fields_fini(&fields);
+    say_for_engine(session);
+}
+
 static void client_read(struct exchange *x, bool wanted)
 {
     struct http2_stream *stream = stream_of(x);
@@ -282,14 +299,9 @@ static void client_read(struct exchange *x, bool wanted)
     }
     stream->body_ms = now_of(session).mono_ms;
     lower_due(session, stream->body_ms + session->options.body_ms);
-    if (stream->continue_owed && !stream->has_responded) {
-        nghttp2_nv status = {.name = (uint8_t *)(uintptr_t) ":status",
-                             .namelen = 7,
-                             .value = (uint8_t *)(uintptr_t) "100",
-                             .valuelen = 3};
+    if (stream->continue_owed && !stream->has_responded && !stream->has_all) {
         stream->continue_owed = false;
-        if (!stream->has_all)
-            nghttp2_submit_headers(session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1, NULL);
+        client_inform(x, 100, &(struct http_fields){NULL, 0});
     }
     if ((stream->body.size > 0 || stream->has_all) && list_is_empty(&stream->in_ready)) {
         list_append(&session->ready, &stream->in_ready);
@@ -426,6 +438,7 @@ static void client_abort(struct exchange *x)
 }
 
 static const struct exchange_client client = {.read = client_read,
+                                              .inform = client_inform,
                                               .respond = client_respond,
                                               .send = client_send,
                                               .room = client_room,
