@@ -367,7 +367,7 @@ class Play:
             self.problem(f"status {response.status}, not {' or '.join(map(str, statuses))}")
         if response.is_whole == step.is_cut:
             self.problem("the body breaks off" if not response.is_whole else "a body that broke off came as whole")
-        if source and source[1].echo:
+        if source and source[1].echo and step.each:
             own = step.each[index].partition(":")[2].strip().encode("latin-1")
             if response.body != own:
                 self.problem(f"the body is {response.body!r}, and should be of {own!r}")

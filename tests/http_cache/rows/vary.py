@@ -1,5 +1,7 @@
 """Vary: which of several answers of one URL (RFC 9111 §4.1)"""
-from words import GET, HEAD, optional, ours, required
+from words import GET, HEAD, LATER_S, optional, ours, required
+
+SHORT = ("Cache-Control: max-age=1", "Vary: Foo")
 
 
 def answer(*varies):
@@ -71,6 +73,18 @@ ROWS = [
              HEAD.sends("Foo: 1").hits(1).gets("X-Which: one")),
     required("RFC 9111 §4.1: a HEAD is not answered by another variant",
              GET.sends("Foo: 1").gives(*answer("Foo")), HEAD.sends("Foo: 2").gives(*answer("Foo")).asks()),
+    optional("RFC 9111 §4.3.1: each variant is validated by its own ETag",
+             GET.sends("Foo: 1").gives(*SHORT, 'ETag: "one"'), GET.sends("Foo: 2").gives(*SHORT, 'ETag: "two"'),
+             GET.waits(LATER_S).sends("Foo: 1").validates(*answer("Foo"), 'ETag: "one"', from_step=1).sees('If-None-Match: "one"'),
+             GET.sends("Foo: 2").validates(*answer("Foo"), 'ETag: "two"', from_step=2).sees('If-None-Match: "two"'),
+             GET.sends("Foo: 1").hits(1), GET.sends("Foo: 2").hits(2)),
+    required("RFC 9111 §4.3.4: what confirms one variant makes no other fresh",
+             GET.sends("Foo: 1").gives(*SHORT, 'ETag: "one"'), GET.sends("Foo: 2").gives(*SHORT, 'ETag: "two"'),
+             GET.waits(LATER_S).sends("Foo: 1").validates(*answer("Foo"), 'ETag: "one"', from_step=1),
+             GET.sends("Foo: 2").gives(*answer("Foo")).asks()),
+    required("RFC 9111 §4.1: forty variants are kept apart",
+             *(GET.sends(f"Foo: {i}").gives(*answer("Foo"), echo="Foo").gets(200, body=b"%d" % i) for i in range(40)),
+             *(GET.sends(f"Foo: {i}").gives(*answer("Foo"), echo="Foo").gets(200, body=b"%d" % i) for i in range(40))),
     required("RFC 9110 §12.5.5: Vary arrives as it was sent",
              GET.sends("Foo: 1").gives(*answer("Foo, Bar", "Baz")).verbatim(),
              GET.sends("Foo: 1").hits().verbatim()),
@@ -80,6 +94,6 @@ ROWS = [
              GET.sends("Foo: 2", "Bar: 2").gives(*answer("Foo, Bar")).asks()),
     required("RFC 9111 §4.1: a URL that began to vary does not give its first answer to all",
              GET.sends("Foo: 1").gives("Cache-Control: max-age=1"),
-             GET.waits(2.2).sends("Foo: 1").gives(*answer("Foo")).asks(),
+             GET.waits(LATER_S).sends("Foo: 1").gives(*answer("Foo")).asks(),
              GET.sends("Foo: 2").gives(*answer("Foo")).asks()),
 ]
