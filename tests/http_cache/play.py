@@ -15,6 +15,7 @@ from words import BACKGROUND, ORIGIN, STORE, Answer
 PATIENCE_S = 15
 BACKGROUND_PATIENCE_S = 3
 STEPS_AT_A_TIME = 64
+PIECES, PIECE_PAUSE_S = 6, 0.002
 LINGER_S = 0.3
 ROW_PATH = re.compile(r"/(rows-\w+/\d+)(?=[/?#]|$|[^\w])")
 PLACES = re.compile(r"\{(?:(rfc850|asctime):)?(now|path|last|host|origin)([+-]\d+)?\}")
@@ -117,6 +118,18 @@ async def read_response(reader, method):
     return message
 
 
+async def write(writer, data, random):
+    """Sends `data`; with a `random`, in several pieces, most of which arrive by themselves."""
+    places = sorted(random.randrange(len(data) + 1) for _ in range(PIECES - 1)) if random else []
+    for begin, end in zip([0, *places], [*places, len(data)]):
+        if begin > 0:
+            await asyncio.sleep(PIECE_PAUSE_S)
+        if writer.transport.is_closing():
+            return  # whoever reads has heard enough
+        writer.write(data[begin:end])
+    await writer.drain()
+
+
 # ---- the origin ------------------------------------------------------------------------------------------
 
 
@@ -175,8 +188,9 @@ class Origin:
             else:
                 writer.close()
             return False
-        writer.write(answer.raw.encode("latin-1") if answer.raw else play.answer_bytes(number, request, answer))
-        await writer.drain()
+        data = answer.raw.encode("latin-1") if answer.raw else play.answer_bytes(number, request, answer)
+        # What lies behind an answer comes with it, or it might meet another row's request.
+        await write(writer, data, None if answer.raw and not answer.closes else play.random)
         if answer.closes or answer.framing in ("close", "cut", "unended") or answer.version == "1.0":
             writer.close()
             return False
@@ -189,7 +203,7 @@ class Origin:
 class Play:
     """One row on its way: what was asked and given in each step, and what did not come out as expected."""
 
-    def __init__(self, row, path, host, origin_host, is_ours, turns):
+    def __init__(self, row, path, host, origin_host, is_ours, turns, random):
         self.row, self.path, self.is_ours = row, path, is_ours
         self.places = {"path": path, "last": path.rpartition("/")[2], "host": host, "origin": origin_host}
         self.number = 0  # of the step, from 1
@@ -198,7 +212,7 @@ class Play:
         self.problems = []
         self.transcript = []
         self.began = time.time()
-        self.turns = turns
+        self.turns, self.random = turns, random
 
     def fill(self, text):
         def place(found):
@@ -281,8 +295,7 @@ class Play:
         self.transcript.append("  client sent   " + " | ".join(data.decode("latin-1").split("\r\n")).strip(" |"))
         reader, writer = await asyncio.open_connection(*address, limit=1 << 20)
         try:
-            writer.write(data)
-            await writer.drain()
+            await write(writer, data, self.random)
             response = await read_response(reader, step.method)
             if step.raw is not None:
                 await self.linger(reader)
@@ -464,14 +477,14 @@ class Play:
                 self.problem(f"the origin saw the body {request.body[:60]!r}")
 
 
-async def play_all(origin, rows, address_of, is_ours):
-    """Plays all together and returns the plays. `address_of(row)`: (host, port) of the cache that it is for, and whether
-    that is ours."""
+async def play_all(origin, rows, address_of, is_ours, random=None):
+    """Plays all together and returns the plays. `address_of(row)`: (host, port) of the cache that it is for; `is_ours`:
+    whether that is nuthatch; `random`: cuts messages into pieces."""
     run = secrets.token_hex(4)  # a cache that outlives this run has not seen its URLs
     plays, turns = [], asyncio.Semaphore(STEPS_AT_A_TIME)
     for number, row in enumerate(rows):
         host, port = address_of(row)
-        plays.append(Play(row, f"/rows-{run}/{number}", f"{host}:{port}", f"127.0.0.1:{origin.port}", is_ours, turns))
+        plays.append(Play(row, f"/rows-{run}/{number}", f"{host}:{port}", f"127.0.0.1:{origin.port}", is_ours, turns, random))
         origin.plays[plays[-1].path.lstrip("/")] = plays[-1]
     await asyncio.gather(*(play.run(address_of(play.row)) for play in plays))
     return plays

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """What HTTP asks of a cache, rule by rule: plays the rows of rows/ against nuthatch, or against another proxy.
 
-    run.py [--loop uring|epoll] [--only PATTERN] [--json FILE] [--verbose]      against $NUTHATCH
+    run.py [--loop uring|epoll] [--pieces SEED] [--only PATTERN] [--json FILE] [--verbose]
+                                                                                against $NUTHATCH
     run.py --base-url http://127.0.0.1:8080 --origin-port 9000 [...]            against what listens there and
                                                                                 forwards to 127.0.0.1:9000
 
@@ -13,6 +14,7 @@ import collections
 import importlib
 import json
 import pathlib
+import random
 import re
 import resource
 import sys
@@ -54,7 +56,7 @@ def expected_failures(rows):
     return failures
 
 
-async def play_against_nuthatch(rows, loop):
+async def play_against_nuthatch(rows, loop, random):
     """One gateway for each set of options that rows ask for."""
     origin = Origin()
     await origin.start()
@@ -62,7 +64,7 @@ async def play_against_nuthatch(rows, loop):
     try:
         for options in {row.options for row in rows}:
             servers[options] = Nuthatch("gateway", f"http://127.0.0.1:{origin.port}", *GATEWAY, "--loop", loop, *options)
-        return await play_all(origin, rows, lambda row: ("127.0.0.1", servers[row.options].port), True)
+        return await play_all(origin, rows, lambda row: ("127.0.0.1", servers[row.options].port), True, random)
     finally:
         await origin.stop()
         statuses = [server.stop() for server in servers.values()]
@@ -85,7 +87,7 @@ async def play_against(rows, base_url, origin_port):
 def play(rows, arguments):
     """The plays of `rows`, each run to its end."""
     if not arguments.base_url:
-        return asyncio.run(play_against_nuthatch(rows, arguments.loop))
+        return asyncio.run(play_against_nuthatch(rows, arguments.loop, arguments.pieces))
     return asyncio.run(play_against(rows, arguments.base_url, arguments.origin_port))
 
 
@@ -128,6 +130,7 @@ def main():
     parser.add_argument("--base-url", help="of another proxy; rows of the kind `ours` are left out")
     parser.add_argument("--origin-port", type=int, help="where that proxy looks for its origin")
     parser.add_argument("--only", default="", help="rows whose subject or name match this regular expression")
+    parser.add_argument("--pieces", type=random.Random, metavar="SEED", help="both ends cut their messages into pieces")
     parser.add_argument("--json", help="write each row's outcome here")
     parser.add_argument("--verbose", action="store_true", help="show what is known to fail as well")
     arguments = parser.parse_args()
