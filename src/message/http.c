@@ -1,5 +1,6 @@
 #include "message/http.h"
 #include "base/compiler.h"
+#include "base/words.h"
 #include "message/http_syntax.h"
 #include <assert.h>
 
@@ -32,16 +33,6 @@ const uint8_t http_byte_classes[256] = {
 #undef P
 #undef Q
 #undef X
-
-#define WORD_OF(byte) (0x0101010101010101U * (byte))
-#define HIGH_BITS     WORD_OF(0x80U)
-
-static inline uint64_t load_8(const char *data)
-{
-    uint64_t word;
-    memcpy(&word, data, sizeof word);
-    return word;
-}
 
 static inline uint32_t load_4(const char *data)
 {
@@ -82,9 +73,9 @@ static inline __attribute__((always_inline)) bool is_row(const char *written, co
 {
     if (size >= 8) {
         for (size_t i = 0; i + 8 <= size; i += 8)
-            if (!is_same_word(load_8(written + i), load_8(row + i)))
+            if (!is_same_word(word_load(written + i), word_load(row + i)))
                 return false;
-        return size % 8 == 0 || is_same_word(load_8(written + size - 8), load_8(row + size - 8));
+        return size % 8 == 0 || is_same_word(word_load(written + size - 8), word_load(row + size - 8));
     }
     if (size >= 4)
         return is_same_word(load_4(written), load_4(row)) &&
@@ -249,11 +240,10 @@ bool http_is_token(struct bytes name)
     return name.size > 0;
 }
 
-/* Nonzero if one of the eight bytes is below 0x20 or is 0x7f: a tab too, which the caller sorts out. */
-static inline uint64_t has_control(uint64_t word)
+/* A tab too, which the caller sorts out. */
+static inline bool has_control(uint64_t word)
 {
-    uint64_t deletes = word ^ WORD_OF(0x7fU);
-    return (((word - WORD_OF(0x20U)) & ~word) | ((deletes - WORD_OF(1U)) & ~deletes)) & HIGH_BITS;
+    return (word_has_below(word, 0x20) | word_has(word, 0x7f)) != 0;
 }
 
 static bool are_value_bytes(const char *data, size_t size)
@@ -270,7 +260,7 @@ bool http_is_field_value(struct bytes value)
     size_t left = value.size;
 
     for (; left >= 8; at += 8, left -= 8)
-        if (UNLIKELY(has_control(load_8(at)) != 0) && !are_value_bytes(at, 8))
+        if (UNLIKELY(has_control(word_load(at))) && !are_value_bytes(at, 8))
             return false;
     return are_value_bytes(at, left);
 }

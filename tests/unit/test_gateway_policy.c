@@ -121,6 +121,22 @@ TEST(a_target_that_could_be_read_in_two_ways_is_refused)
             fail_msg("%s?%s", cases[i].path, cases[i].query);
 }
 
+TEST(a_byte_that_is_not_visible_is_seen_wherever_it_stands)
+{
+    for (size_t size = 1; size < 20; size++)
+        for (size_t at = 0; at < size; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                bool is_visible = byte > ' ' && byte < 0x7f && byte != '#';
+                char text[20];
+                memset(text, 'a', sizeof text);
+                text[at] = (char)byte;
+                if (target_is_plain(BYTES("/"), bytes_of(text, size)) != is_visible ||
+                    target_is_plain(bytes_of(text, size), BYTES("")) !=
+                        (is_visible && byte != '?' && !(size == 1 && byte == '.')))
+                    fail_msg("byte %d at %zu of %zu", byte, at, size);
+            }
+}
+
 TEST(nothing_goes_upstream_that_could_steer_the_origin_past_the_key)
 {
     struct http_text fields;
@@ -427,6 +443,7 @@ RUN_TESTS(TEST_ROW(vary_is_a_list_over_all_lines_and_a_star_anywhere_forbids_reu
           TEST_ROW(two_requests_are_one_variant_only_if_the_named_fields_agree),
           TEST_ROW(values_that_do_not_fit_are_no_variant),
           TEST_ROW(a_target_that_could_be_read_in_two_ways_is_refused),
+          TEST_ROW(a_byte_that_is_not_visible_is_seen_wherever_it_stands),
           TEST_ROW(nothing_goes_upstream_that_could_steer_the_origin_past_the_key),
           TEST_ROW(clients_that_take_the_same_codings_are_one_to_the_origin_and_in_the_key),
           TEST_ROW(the_client_has_it_if_one_of_its_etags_is_ours),
