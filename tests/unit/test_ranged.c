@@ -82,6 +82,7 @@ TEST(what_goes_out_is_the_same_in_pieces_of_any_size_and_as_long_as_was_said)
             buffer_append(&out, piece.text);
             buffer_append(&out, bytes_of(body + piece.offset, piece.size));
         }
+        EXPECT(out.data != NULL);
         EXPECT_TEXT(buffer_bytes(&out), bytes_of_text(cases[i / 11].wanted));
         buffer_fini(&out);
     }

@@ -416,6 +416,7 @@ static bool become_variant(struct fetch *fetch)
 
 static void parts_key_of(const struct fetch *fetch, struct cache_key *key)
 {
+    assert(fetch->key.data != NULL); /* what is stored has a key */
     memcpy(key->text, fetch->key.data, fetch->primary_size);
     key->primary_size = fetch->primary_size;
     cache_key_part(key);
