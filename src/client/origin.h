@@ -33,11 +33,13 @@ struct origin_callbacks {
     /* An interim response came (RFC 9110 §15.2), other than 100, which is between the origin and us. The
      * fields are as of head. */
     void (*interim)(void *owner, int status, const struct http_fields *fields);
-    /* The head of the final response is there. The fields, hop-by-hop ones and
-     * Content-Length taken out, are readable only during the call; each is a valid name and value.
+    /* The head of the final response is there. Its status is 200 to 999. The reason and the fields,
+     * hop-by-hop ones and Content-Length taken out, are readable only during the call; each is a valid name
+     * and value.
      * `body_bytes` is the Content-Length, HTTP_BODY_UNKNOWN, or HTTP_BODY_NONE (also for 204 and 304); to a
      * HEAD it is what a GET would have had, and no body follows. */
-    void (*head)(void *owner, int status, const struct http_fields *fields, int64_t body_bytes);
+    void (*head)(void *owner, int status, struct bytes reason, const struct http_fields *fields,
+                 int64_t body_bytes);
     /* A piece of the body, readable during the call. To hold the flow call origin_pause: this piece still
      * counts as taken. */
     void (*body)(void *owner, struct bytes bytes);

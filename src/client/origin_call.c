@@ -96,7 +96,7 @@ static void take_head(struct origin_call *call)
     } else {
         call->has_head = true;
         set_deadline(call, 0);
-        call->callbacks.head(call->owner, head.status, &head.fields, head.body_bytes);
+        call->callbacks.head(call->owner, head.status, head.reason, &head.fields, head.body_bytes);
         buffer_fini(&call->head);
         if (call->body_paused)
             touch(call); /* an answer before the body's end may mean that the rest need not be sent */

@@ -25,7 +25,7 @@ static bool next_line(struct bytes *text, struct bytes *line)
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* RFC 9112 §4. The space before an empty reason is often left out, and harmlessly so. */
-static bool parse_status_line(struct bytes line, int *minor_version, int *status)
+static bool parse_status_line(struct bytes line, int *minor_version, struct origin_head *head)
 {
     static const struct bytes start = BYTES_INIT("HTTP/1.");
     const char *at;
@@ -39,8 +39,9 @@ static bool parse_status_line(struct bytes line, int *minor_version, int *status
     if (line.size > 12 && (line.data[12] != ' ' || !http_is_field_value(bytes_after(line, 13))))
         return false;
     *minor_version = at[0] - '0';
-    *status = (at[2] - '0') * 100 + (at[3] - '0') * 10 + (at[4] - '0');
-    return *status >= 100 && *status <= 599;
+    head->status = (at[2] - '0') * 100 + (at[3] - '0') * 10 + (at[4] - '0');
+    head->reason = line.size > 13 ? bytes_trim(bytes_after(line, 13)) : BYTES("");
+    return head->status >= 100;
 }
 
 /* A line that begins with white space (obs-fold) has no token for a name and is refused like any other. */
@@ -106,7 +107,7 @@ enum err origin_head_parse(struct bytes text, struct origin_head *head)
     bool has_no_body;
 
     head->fields = (struct http_fields){.list = head->list};
-    if (!next_line(&text, &line) || !parse_status_line(line, &minor_version, &head->status))
+    if (!next_line(&text, &line) || !parse_status_line(line, &minor_version, head))
         return ERR_SYNTAX;
     while (next_line(&text, &line) && line.size > 0) {
         struct http_field *field = &head->list[head->fields.count];

@@ -9,7 +9,8 @@
 enum { ORIGIN_HEAD_BYTES_MAX = 64 * 1024, ORIGIN_HEAD_FIELDS_MAX = 200 };
 
 struct origin_head {
-    int status;                /* 100 to 599 */
+    int status;                /* 100 to 999 */
+    struct bytes reason;       /* the phrase after it; may be empty */
     int64_t body_bytes;        /* as struct origin_callbacks says */
     struct http_fields fields; /* in `list`; without hop-by-hop fields, those that Connection names, and
                                 * Content-Length */

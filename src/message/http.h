@@ -67,7 +67,8 @@ struct http_request {
 };
 
 struct http_response {
-    int status;
+    int status;                /* 100 to 999 */
+    struct bytes reason;       /* as a field's value may be; null: the usual phrase */
     int64_t body_bytes;        /* HTTP_BODY_UNKNOWN: ends with exchange_end */
     struct http_fields fields; /* without Connection, Content-Length and Transfer-Encoding: those are of the
                                 * connection's making */

@@ -2,6 +2,7 @@
 /* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
  * bytes also go through Vary, If-None-Match, Accept-Encoding and the decoders of what is stored. */
 #include "engine/gateway/accept_encoding.h"
+#include "engine/gateway/route.h"
 #include "engine/gateway/storable.h"
 #include "engine/gateway/stored_response.h"
 #include "engine/gateway/validate.h"
@@ -29,9 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char accepted_text[ACCEPTED_CODINGS_BYTES_MAX];
     struct http_fields fields = {list, sizeof list / sizeof list[0]};
     struct now now = {.mono_ms = 1, .wall_ms = 1700000000000};
-    struct response_facts facts = response_facts_of(200, &fields, now, now);
+    struct route_policy policy = {.heuristic_ms_max = 86400000};
+    struct response_facts facts = response_facts_of(200, &fields, now, now, &policy);
     struct request_traits authorized = {.has_authorization = true};
-    struct cache_directives twice = facts.directives;
+    struct http_field targeted = {HTTP_HEADER_CDN_CACHE_CONTROL, BYTES("CDN-Cache-Control"), value};
+    struct cache_directives twice = facts.directives, to_us;
     struct stored_response response;
     struct stored_variants variants;
     struct stored_note note;
@@ -48,13 +51,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(facts.freshness.lifetime_ms >= 0 && facts.freshness.initial_age_ms >= 0);
     if (facts.directives.malformed) {
         check(facts.freshness.lifetime_ms == 0);
-        check(!may_store(&facts, &authorized));
+        check(!may_store(&facts, &authorized, &policy));
         check(stale_if_error_ms_of(&facts.directives) == 0);
     }
+    to_us = response_directives_of(&(struct http_fields){&targeted, 1});
+    for (enum directive i = 0; i < DIRECTIVE_COUNT; i++)
+        if (directives_have(&to_us, i))
+            check(to_us.seconds[i] >= DIRECTIVE_INVALID && to_us.seconds[i] <= DIRECTIVE_SECONDS_MAX);
     /* A second line only ever adds. */
     directives_read(&twice, value);
     check((facts.directives.present & ~twice.present) == 0);
     check(facts.directives.malformed == twice.malformed);
+    directives_name_field(&fields, BYTES("a"));
     if (vary_of(&fields, &vary))
         vary_values(bytes_of(vary.text, vary.size), &fields, values, sizeof values, &values_size);
     /* What goes upstream for many says the same of codings as what each of them said. */

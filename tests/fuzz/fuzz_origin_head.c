@@ -14,8 +14,9 @@ static bool lies_inside(struct bytes inner, struct bytes outer)
 
 static void check(const struct origin_head *head, struct bytes input)
 {
-    assert(head->status >= 100 && head->status < 600);
+    assert(head->status >= 100 && head->status < 1000);
     assert(head->body_bytes >= HTTP_BODY_UNKNOWN);
+    assert(http_is_field_value(head->reason));
     for (size_t i = 0; i < head->fields.count; i++) {
         const struct http_field *field = &head->fields.list[i];
         assert(http_is_token(field->name) && http_is_field_value(field->value));

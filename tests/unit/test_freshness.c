@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 #include "base/compiler.h"
 #include "engine/gateway/freshness.h"
+#include "engine/gateway/route.h"
 #include "engine/gateway/storable.h"
 #include "http_text.h"
 #include "test.h"
@@ -151,6 +152,71 @@ TEST(a_wall_clock_that_jumps_makes_no_age_negative_or_huge)
     EXPECT_EQ(current_age_ms(7, 5000, 4000), 7);
 }
 
+/* What a route says by itself. */
+static const struct route_policy plain = {.heuristic_ms_max = INT64_C(24) * 3600 * 1000};
+
+static struct response_facts facts_of_text(int status, const char *text, const struct route_policy *policy)
+{
+    struct now now = {.mono_ms = 5000, .wall_ms = NOON_MS};
+    struct http_text fields;
+
+    http_text_read(&fields, text);
+    return response_facts_of(status, &fields.fields, now, now, policy);
+}
+
+TEST(what_does_not_say_is_fresh_for_a_tenth_of_its_age)
+{
+    static const struct {
+        int status;
+        const char *fields;
+        int64_t lifetime_s;
+    } cases[] = {
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {200, NOON_DATE "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {200, "Date: Tue, 24 Nov 2026 11:10:00 GMT\nLast-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 60},
+        {200, "Last-Modified: Sat, 24 Nov 2001 11:00:00 GMT", 86400}, /* not for ever */
+        {200, "Last-Modified: Tue, 24 Nov 2026 13:00:00 GMT", 0},     /* a clock that is fast */
+        {200, "Last-Modified: Tue, 24 Nov 26 11:00:00 GMT", 0},       /* no date */
+        {200, "", 0},
+        {200, "ETag: \"a\"", 0},
+        /* it does say */
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nCache-Control: max-age=1", 1},
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nCache-Control: max-age=x", 0},
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nExpires: 0", 0},
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nPragma: no-cache", 0},
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nCache-Control: a b", 0},
+        /* RFC 9110 §15.1 */
+        {203, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {204, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {300, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {301, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {308, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {404, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {405, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {410, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {414, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {501, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360},
+        {201, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 0},
+        {299, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 0},
+        {302, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 0},
+        {403, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 0},
+        {500, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 0},
+        /* or what is marked as cacheable (RFC 9111 §4.2.2) */
+        {299, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nCache-Control: public", 360},
+        {599, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT\nCache-Control: public", 360},
+    };
+    static const struct route_policy never = {0};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct response_facts facts = facts_of_text(cases[i].status, cases[i].fields, &plain);
+        if (facts.freshness.lifetime_ms != cases[i].lifetime_s * 1000)
+            fail_msg("%d %s: %lld ms", cases[i].status, cases[i].fields,
+                     (long long)facts.freshness.lifetime_ms);
+        facts = facts_of_text(cases[i].status, cases[i].fields, &never);
+        EXPECT(!(facts.freshness.lifetime_ms > 0) || facts.freshness.is_explicit);
+    }
+}
+
 TEST(only_what_is_for_all_is_stored)
 {
     enum { NO, KEPT, SHARED }; /* KEPT: stored, but given to nobody who waits */
@@ -161,9 +227,11 @@ TEST(only_what_is_for_all_is_stored)
         int outcome;
     } cases[] = {
         {200, "Cache-Control: max-age=60", false, false, SHARED},
+        {200, "Cache-Control: public", false, false, NO},
         {200, "", false, false, NO},
-        {200, "ETag: \"a\"", false, false, KEPT}, /* for its validator */
-        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", false, false, KEPT},
+        {200, "ETag: \"a\"", false, false, KEPT},                                    /* for its validator */
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", false, false, SHARED}, /* by heuristic */
+        {200, "Last-Modified: Tue, 24 Nov 2026 12:00:00 GMT", false, false, KEPT},
         {200, "Last-Modified: long ago", false, false, NO},
         {200, "Cache-Control: max-age=0", false, false, NO},
         {200, "Cache-Control: max-age=0\nETag: \"a\"", false, false, KEPT},
@@ -172,11 +240,18 @@ TEST(only_what_is_for_all_is_stored)
         {200, "Cache-Control: no-store=\"x\", max-age=60", false, false, NO},
         {200, "Cache-Control: no-store;, max-age=60", false, false, NO},
         {200, "Cache-Control: private, max-age=60", false, false, NO},
-        {200, "Cache-Control: private=\"a\", max-age=60", false, false, NO},
+        {200, "Cache-Control: private=\"a\", max-age=60", false, false, SHARED}, /* but for that field */
+        {200, "Cache-Control: private=a, max-age=60", false, false, SHARED},
+        {200, "Cache-Control: private=\"\", max-age=60", false, false, NO},
+        {200, "Cache-Control: private=\"a b\", max-age=60", false, false, NO},
+        {200, "Cache-Control: private=\"a\", private, max-age=60", false, false, NO},
+        {200, "Cache-Control: private, private=\"a\", max-age=60", false, false, NO},
+        {200, "Cache-Control: private=\"a, max-age=60", false, false, NO},
         {200, "Cache-Control: private, s-maxage=60", false, false, NO},
         {200, "Cache-Control: no-cache, max-age=60", false, false, NO},
         {200, "Cache-Control: no-cache, max-age=60\nETag: \"a\"", false, false, KEPT},
-        {200, "Cache-Control: no-cache=\"a\", max-age=60\nETag: \"a\"", false, false, KEPT},
+        {200, "Cache-Control: no-cache=\"a\", max-age=60\nETag: \"a\"", false, false, SHARED},
+        {200, "Cache-Control: no-cache=\"a\", no-cache, max-age=60\nETag: \"a\"", false, false, KEPT},
         {200, "Cache-Control: must-understand, no-store, max-age=60", false, false, SHARED},
         {299, "Cache-Control: must-understand, no-store, max-age=60", false, false, NO},
         {299, "Cache-Control: must-understand, max-age=60", false, false, NO},
@@ -184,7 +259,10 @@ TEST(only_what_is_for_all_is_stored)
         {299, "ETag: \"a\"", false, false, NO},
         {206, "Cache-Control: max-age=60", false, false, NO},
         {304, "Cache-Control: max-age=60", false, false, NO},
-        {401, "Cache-Control: max-age=60", false, false, NO},
+        {401, "Cache-Control: max-age=60", false, false, SHARED},
+        {401, "Cache-Control: max-age=60", true, false, NO},
+        {401, "", false, false, NO},
+        {407, "Cache-Control: max-age=60", false, false, NO},
         {416, "Cache-Control: max-age=60", false, false, NO},
         {204, "", false, false, NO},
         {204, "Cache-Control: max-age=60", false, false, SHARED},
@@ -193,7 +271,14 @@ TEST(only_what_is_for_all_is_stored)
         {404, "", false, false, NO},
         {404, "Cache-Control: max-age=60", false, false, SHARED},
         {500, "ETag: \"a\"", false, false, NO},
+        {303, "Cache-Control: max-age=60", false, false, SHARED},
+        {400, "Cache-Control: max-age=60", false, false, SHARED},
+        {499, "Cache-Control: max-age=60", false, false, SHARED},
+        {500, "Cache-Control: max-age=60", false, false, SHARED},
         {503, "Cache-Control: max-age=3600", false, false, SHARED},
+        {599, "Expires: Tue, 24 Nov 2026 13:00:00 GMT", false, false, SHARED},
+        {600, "Cache-Control: max-age=60", false, false, NO},
+        {999, "Cache-Control: max-age=60", false, false, NO},
         {200, "Cache-Control: max-age=60\nVary: Accept", false, false, SHARED},
         {200, "Cache-Control: max-age=60\nVary: *", false, false, NO},
         {200, "Cache-Control: max-age=60\nVary: Accept, *", false, false, NO},
@@ -212,27 +297,80 @@ TEST(only_what_is_for_all_is_stored)
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct request_traits request = {cases[i].authorization, cases[i].cookie};
-        struct now now = {.mono_ms = 5000, .wall_ms = NOON_MS};
-        struct response_facts facts;
-        struct http_text fields;
+        struct response_facts facts = facts_of_text(cases[i].status, cases[i].fields, &plain);
 
-        http_text_read(&fields, cases[i].fields);
-        facts = response_facts_of(cases[i].status, &fields.fields, now, now);
-        if (may_store(&facts, &request) != (cases[i].outcome != NO) ||
-            may_share(&facts, &request) != (cases[i].outcome == SHARED))
+        if (may_store(&facts, &request, &plain) != (cases[i].outcome != NO) ||
+            may_share(&facts, &request, &plain) != (cases[i].outcome == SHARED))
             fail_msg("%d %s: stored %d, shared %d", cases[i].status, cases[i].fields,
-                     may_store(&facts, &request), may_share(&facts, &request));
+                     may_store(&facts, &request, &plain), may_share(&facts, &request, &plain));
     }
 }
 
-TEST(an_error_never_stays_longer_than_a_minute)
+TEST(what_is_said_to_caches_like_us_counts_alone)
 {
-    struct now now = {.mono_ms = 5000, .wall_ms = NOON_MS};
-    struct http_text fields;
+    enum { NO, KEPT, SHARED };
+    static const struct {
+        const char *fields;
+        int64_t lifetime_s;
+        int outcome;
+    } cases[] = {
+        {"CDN-Cache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: no-store", 60, SHARED},
+        {"CDN-Cache-Control: max-age=60\nCache-Control: private, max-age=5", 60, SHARED},
+        {"CDN-Cache-Control: no-store\nCache-Control: max-age=60", 0, NO},
+        {"CDN-Cache-Control: private, max-age=60\nCache-Control: max-age=60", 60, NO},
+        {"CDN-Cache-Control: private=\"a\", max-age=60", 60, NO},
+        {"CDN-Cache-Control: no-cache, max-age=60\nETag: \"a\"", 60, KEPT},
+        {"CDN-Cache-Control: max-age=60\nExpires: 0", 60, SHARED},
+        /* it says nothing of freshness: neither do the others count */
+        {"CDN-Cache-Control: foo\nCache-Control: max-age=60", 0, NO},
+        {"CDN-Cache-Control: public\nExpires: Tue, 24 Nov 2026 13:00:00 GMT", 0, NO},
+        {"CDN-Cache-Control: public\nLast-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 360, SHARED},
+        {"CDN-Cache-Control: must-revalidate\nCache-Control: no-store\nETag: \"a\"", 0, KEPT},
+        /* ours before that of all */
+        {"CDN-Cache-Control: max-age=60\nNuthatch-Cache-Control: max-age=7", 7, SHARED},
+        {"Nuthatch-Cache-Control: max-age=7\nCDN-Cache-Control: no-store", 7, SHARED},
+        {"Nuthatch-Cache-Control: ,\nCDN-Cache-Control: max-age=60", 60, SHARED},
+        /* several lines, and of several values the last (RFC 9651 §3.2) */
+        {"CDN-Cache-Control: max-age=60\nCDN-Cache-Control: stale-if-error=5", 60, SHARED},
+        {"CDN-Cache-Control: max-age=60\nCDN-Cache-Control: max-age=7", 7, SHARED},
+        {"CDN-Cache-Control: max-age=60;x=1", 60, SHARED},
+        {"CDN-Cache-Control: max-age=99999999999", 2147483648, SHARED},
+        /* empty or malformed: as if it were not there */
+        {"CDN-Cache-Control: \nCache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: no-store,\nCache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: no-store; \"\nCache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: No-Store\nCache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: &\nCache-Control: max-age=60", 60, SHARED},
+        {"CDN-Cache-Control: max-age=9999999999999999\nCache-Control: max-age=60", 60, SHARED},
+        /* of the wrong type: permits nothing */
+        {"CDN-Cache-Control: max-age=\"60\"\nCache-Control: max-age=60", 0, NO},
+        {"CDN-Cache-Control: max-age=60.5", 0, NO},
+        {"CDN-Cache-Control: max-age=-60", 0, NO},
+        {"CDN-Cache-Control: max-age", 0, NO},
+        {"CDN-Cache-Control: no-store=?0, max-age=60", 0, NO},
+        {"CDN-Cache-Control: no-store=foo, max-age=60", 0, NO},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct request_traits request = {0};
+        struct response_facts facts = facts_of_text(200, cases[i].fields, &plain);
 
-    http_text_read(&fields, "Cache-Control: max-age=3600");
-    EXPECT_EQ(response_facts_of(503, &fields.fields, now, now).freshness.lifetime_ms, 60000);
-    EXPECT_EQ(response_facts_of(404, &fields.fields, now, now).freshness.lifetime_ms, 3600000);
+        if (facts.freshness.lifetime_ms != cases[i].lifetime_s * 1000 ||
+            may_store(&facts, &request, &plain) != (cases[i].outcome != NO) ||
+            may_share(&facts, &request, &plain) != (cases[i].outcome == SHARED))
+            fail_msg("%s: %lld ms, stored %d", cases[i].fields, (long long)facts.freshness.lifetime_ms,
+                     may_store(&facts, &request, &plain));
+    }
+}
+
+TEST(a_route_may_store_cookies_like_other_fields)
+{
+    static const struct route_policy stores = {.stores_set_cookie = 1};
+    struct response_facts facts = facts_of_text(200, "Cache-Control: max-age=60\nSet-Cookie: a=b", &stores);
+
+    EXPECT(may_share(&facts, &(struct request_traits){0}, &stores));
+    EXPECT(!may_store(&facts, &(struct request_traits){.has_cookie = true}, &stores));
+    EXPECT(!may_store(&facts, &(struct request_traits){0}, &plain));
 }
 
 TEST(stale_is_served_only_where_the_response_lets_it)
@@ -240,18 +378,21 @@ TEST(stale_is_served_only_where_the_response_lets_it)
     static const struct {
         const char *control;
         int64_t on_error_ms, while_revalidating_ms;
+        bool is_forbidden; /* also to a client who would take it */
     } cases[] = {
-        {"Cache-Control: max-age=1", -1, 0},
-        {"Cache-Control: max-age=1, stale-if-error=60", 60000, 0},
-        {"Cache-Control: max-age=1, stale-while-revalidate=30", -1, 30000},
-        {"Cache-Control: max-age=1, stale-if-error=x", 0, 0},
-        {"Cache-Control: max-age=1, stale-if-error=60, must-revalidate", 0, 0},
-        {"Cache-Control: max-age=1, stale-if-error=60, proxy-revalidate", 0, 0},
-        {"Cache-Control: max-age=1, stale-if-error=60, no-cache", 0, 0},
-        {"Cache-Control: max-age=1, stale-while-revalidate=60, must-revalidate", 0, 0},
-        {"Cache-Control: s-maxage=1", 0, 0},
-        {"Cache-Control: s-maxage=1, stale-if-error=60", 60000, 0},
-        {"Cache-Control: max-age=1, stale-if-error=60, ;", 0, 0},
+        {"Cache-Control: max-age=1", -1, -1, false},
+        {"Cache-Control: max-age=1, stale-if-error=60", 60000, -1, false},
+        {"Cache-Control: max-age=1, stale-while-revalidate=30", -1, 30000, false},
+        {"Cache-Control: max-age=1, stale-if-error=x", 0, -1, false},
+        {"Cache-Control: max-age=1, stale-if-error=60, must-revalidate", 0, 0, true},
+        {"Cache-Control: max-age=1, stale-if-error=60, proxy-revalidate", 0, 0, true},
+        {"Cache-Control: max-age=1, stale-if-error=60, no-cache", 0, 0, true},
+        {"Cache-Control: max-age=1, stale-if-error=60, no-cache=\"a\"", 60000, -1, false},
+        {"Cache-Control: max-age=1, stale-while-revalidate=60, must-revalidate", 0, 0, true},
+        {"Cache-Control: s-maxage=1", 0, 0, true},
+        {"Cache-Control: s-maxage=1, stale-if-error=60", 60000, 0, true},
+        {"Cache-Control: s-maxage=1, stale-while-revalidate=60", 0, 60000, true},
+        {"Cache-Control: max-age=1, stale-if-error=60, ;", 0, 0, true},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct http_text fields;
@@ -260,7 +401,8 @@ TEST(stale_is_served_only_where_the_response_lets_it)
         http_text_read(&fields, cases[i].control);
         directives = directives_of(&fields.fields);
         if (stale_if_error_ms_of(&directives) != cases[i].on_error_ms ||
-            stale_while_revalidate_ms_of(&directives) != cases[i].while_revalidating_ms)
+            stale_while_revalidate_ms_of(&directives) != cases[i].while_revalidating_ms ||
+            forbids_stale(&directives) != cases[i].is_forbidden)
             fail_msg("%s", cases[i].control);
     }
 }
@@ -268,5 +410,7 @@ TEST(stale_is_served_only_where_the_response_lets_it)
 RUN_TESTS(TEST_ROW(the_lifetime_is_what_the_response_says),
           TEST_ROW(the_age_counts_what_others_say_and_the_way_here),
           TEST_ROW(a_wall_clock_that_jumps_makes_no_age_negative_or_huge),
-          TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(an_error_never_stays_longer_than_a_minute),
+          TEST_ROW(what_does_not_say_is_fresh_for_a_tenth_of_its_age),
+          TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(what_is_said_to_caches_like_us_counts_alone),
+          TEST_ROW(a_route_may_store_cookies_like_other_fields),
           TEST_ROW(stale_is_served_only_where_the_response_lets_it))

@@ -2,6 +2,7 @@
 /* The gateway between clients made of memory and an origin that is a thread with a socket: two workers,
  * each with its own loop on its own thread, and a clock that can be put forward. */
 #include "base/compiler.h"
+#include "engine/gateway/fetch.h"
 #include "engine/gateway/gateway.h"
 #include "http_text.h"
 #include "message/exchange.h"
@@ -598,6 +599,49 @@ TEST(a_thousand_clients_of_two_workers_cause_one_request)
     world_destroy(world);
 }
 
+/* An order for /fresh by one who found nothing, or what came at `found_ms`. */
+struct late_order {
+    struct runner *runner;
+    int64_t found_ms; /* -1: nothing */
+    enum err err;
+};
+
+static void place_order(void *argument)
+{
+    struct late_order *late = argument;
+    struct http_request request = {
+        .method = HTTP_METHOD_GET, .method_name = BYTES("GET"), .path = BYTES("/fresh")};
+    const struct route *route = plan_route(late->runner->worker->plan, &request);
+    struct cache_key key;
+    bool joined;
+
+    EXPECT(route_key(route, &request, &key));
+    late->err = fetch_join_or_begin(late->runner->worker,
+                                    &(struct fetch_order){.route = route,
+                                                          .request = &request,
+                                                          .key = &key,
+                                                          .has_found = late->found_ms >= 0,
+                                                          .found_received_mono_ms = late->found_ms,
+                                                          .is_shared = true},
+                                    NULL, &joined);
+}
+
+/* Between a look at the store and the one at the fetches under way, one of these may have ended. */
+TEST(what_has_come_since_one_looked_is_not_asked_for_again)
+{
+    struct world *world = world_create();
+    struct late_order late = {.runner = &world->runners[1], .found_ms = -1};
+
+    expect_answer(world, "GET", "/fresh", "", 200, "fresh", NULL);
+    on_worker(late.runner, place_order, &late);
+    EXPECT_EQ(late.err, ERR_CHANGED);
+    late.found_ms = 1; /* another one than there is */
+    on_worker(late.runner, place_order, &late);
+    EXPECT_EQ(late.err, ERR_CHANGED);
+    EXPECT_EQ(world->stub.request_count, 1);
+    world_destroy(world);
+}
+
 TEST(the_first_client_may_leave_and_the_others_are_served)
 {
     struct world *world = world_create();
@@ -858,7 +902,7 @@ TEST(a_stale_answer_stands_in_for_an_origin_that_fails)
     world->forward_ms += 2000;
     expect_answer(world, "GET", "/brief", "", 200, "old", "Age: 7\r\n");
     world->forward_ms += 2000;
-    expect_answer(world, "GET", "/brief", "", 200, "old", "detail=stale-if-error");
+    expect_answer(world, "GET", "/brief", "", 200, "old", "detail=origin-unreachable");
     expect_answer(world, "GET", "/brief", "Cache-Control: no-cache", 502, NULL, NULL);
     expect_answer(world, "GET", "/brief-strict", "", 502, NULL, "problem+json");
     expect_answer(world, "GET", "/never-seen", "", 502, NULL, "fwd=uri-miss");
@@ -1101,6 +1145,7 @@ TEST(an_origin_s_url_that_is_none_is_refused)
 
 RUN_TESTS(TEST_ROW(what_is_fresh_is_asked_for_once),
           TEST_ROW(a_thousand_clients_of_two_workers_cause_one_request),
+          TEST_ROW(what_has_come_since_one_looked_is_not_asked_for_again),
           TEST_ROW(the_first_client_may_leave_and_the_others_are_served),
           TEST_ROW(what_all_clients_left_is_stored_nevertheless),
           TEST_ROW(a_private_answer_is_given_to_nobody_else_and_all_go_at_once),

@@ -76,6 +76,7 @@ struct call {
     int64_t pause_every_piece_ms; /* 0: does not pause */
     /* what came */
     int status, head_count, done_count;
+    struct buffer reason;
     struct buffer fields; /* "name: value\n" each */
     int64_t body_bytes;   /* as the head said */
     struct buffer body;
@@ -142,6 +143,7 @@ static void fixture_fini(struct fixture *f)
     for (size_t i = 0; i < f->call_count; i++) {
         timer_cancel(f->loop, &f->calls[i].timer);
         buffer_fini(&f->calls[i].body);
+        buffer_fini(&f->calls[i].reason);
         buffer_fini(&f->calls[i].fields);
     }
     origin_destroy(f->origin);
@@ -177,13 +179,15 @@ static void note_callback(struct call *call)
         start(new_call(call->fixture), "GET", "/plain", HTTP_BODY_NONE);
 }
 
-static void on_head(void *owner, int status, const struct http_fields *fields, int64_t body_bytes)
+static void on_head(void *owner, int status, struct bytes reason, const struct http_fields *fields,
+                    int64_t body_bytes)
 {
     struct call *call = owner;
 
     note_callback(call);
     call->head_count++;
     call->status = status;
+    buffer_append(&call->reason, reason);
     call->body_bytes = body_bytes;
     for (size_t i = 0; i < fields->count; i++)
         buffer_append_format(&call->fields, "%.*s: %.*s\n", BYTES_PRINTF(fields->list[i].name),
@@ -740,6 +744,33 @@ TEST(interim_responses_are_told_but_for_100)
     fixture_fini(&f);
 }
 
+TEST(any_status_and_reason_is_handed_on)
+{
+    static const struct {
+        const char *response;
+        int status;
+        const char *reason;
+    } cases[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "OK"},
+        {"HTTP/1.1 200 Fine by me\r\nContent-Length: 0\r\n\r\n", 200, "Fine by me"},
+        {"HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", 299, ""},
+        {"HTTP/1.1 299\r\nContent-Length: 0\r\n\r\n", 299, ""},
+        {"HTTP/1.1 600 What\r\nContent-Length: 0\r\n\r\n", 600, "What"},
+        {"HTTP/1.1 999 Whatever \xe9\r\nContent-Length: 0\r\n\r\n", 999, "Whatever \xe9"},
+    };
+    struct fixture f;
+
+    fixture_with(&f, state);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct call *call = new_call(&f);
+        start_raw(call, "GET", cases[i].response, false);
+        run(&f);
+        expect_response(call, cases[i].status, "");
+        EXPECT_TEXT(buffer_bytes(&call->reason), bytes_of_text(cases[i].reason));
+    }
+    fixture_fini(&f);
+}
+
 TEST(a_response_in_doubt_is_refused_and_its_connection_not_used_again)
 {
     static const struct {
@@ -777,7 +808,6 @@ TEST(a_response_in_doubt_is_refused_and_its_connection_not_used_again)
         {"HTTP/1.1  200 OK\r\n\r\n", ERR_SYNTAX},
         {"HTTP/1.1 200OK\r\n\r\n", ERR_SYNTAX},
         {"HTTP/1.1 2000 OK\r\n\r\n", ERR_SYNTAX},
-        {"HTTP/1.1 600 What\r\nContent-Length: 0\r\n\r\n", ERR_SYNTAX},
         {"HTTP/1.1 099 What\r\nContent-Length: 0\r\n\r\n", ERR_SYNTAX},
         {"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n", ERR_SYNTAX},
         {"HTTP/2 200\r\nContent-Length: 0\r\n\r\n", ERR_SYNTAX},
@@ -1464,6 +1494,7 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_refusal_ends_the_call_though_the_owner_never_sends_its_body),
           ON_BOTH(the_answer_to_head_says_the_length_and_has_no_body),
           ON_BOTH(each_way_to_frame_a_response_is_read), ON_BOTH(interim_responses_are_told_but_for_100),
+          ON_BOTH(any_status_and_reason_is_handed_on),
           ON_BOTH(a_response_in_doubt_is_refused_and_its_connection_not_used_again),
           ON_BOTH(a_response_that_ends_too_early_is_never_taken_for_a_whole_one),
           ON_BOTH(what_follows_a_response_is_not_taken_for_the_next_one),

@@ -12,8 +12,9 @@
 #include "fetch.h"
 #include "base/compiler.h"
 #include "base/hash.h"
-#include "message/http_date.h"
+#include "edited_request.h"
 #include "parts_add.h"
+#include "reference.h"
 #include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -64,8 +65,9 @@ struct fetch {
     uint32_t fence_count;
     struct now requested;
     enum http_method method;
+    struct buffer path, authority;     /* of a write's request: what it changes has to be found */
     struct buffer etag, last_modified; /* what we asked the origin to validate */
-    bool may_be_shared, takes_notes, replaces_entry, with_preconditions;
+    bool may_be_shared, takes_notes, replaces_entry, supersedes, with_preconditions;
     bool is_validation; /* we asked, and may be answered 304 */
     bool asks_for_part; /* a Range went along */
     bool has_if_range;  /* and If-Range: a part then comes without the fields that the client has */
@@ -110,10 +112,12 @@ static void fetch_destroy(struct fetch *fetch)
         chunk_release(fetch->first);
     upstream_fields_fini(&fetch->upstream);
     buffer_fini(&fetch->key);
+    buffer_fini(&fetch->path);
+    buffer_fini(&fetch->authority);
     buffer_fini(&fetch->etag);
     buffer_fini(&fetch->last_modified);
-    buffer_fini(&fetch->head.fields);
-    buffer_fini(&fetch->head.cookies);
+    response_fields_fini(&fetch->head.fields);
+    buffer_fini(&fetch->head.reason);
     buffer_fini(&fetch->head.vary_values);
     route_release(fetch->route);
     free(fetch);
@@ -201,8 +205,10 @@ static struct fence *fence_of(struct fetch_shard *shard, uint64_t hash)
     return &shard->fences[hash / FETCH_SHARDS % FENCES_PER_SHARD];
 }
 
-void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+/* Returns the fence's count: who has it knows of this invalidation, and of no later one. */
+static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
 {
+    uint32_t count;
     struct cache_key marker;
     uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
     struct fetch_shard *shard = shard_of(gateway, hash);
@@ -211,7 +217,7 @@ void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const stru
     marker.primary_size = key->primary_size;
     cache_key_mark(&marker);
     pthread_mutex_lock(&shard->store_lock);
-    fence_of(shard, hash)->count++;
+    count = ++fence_of(shard, hash)->count;
     fence_of(shard, hash)->last_hash = (uint32_t)(hash >> 32);
     /* With the marker of variants their generation is forgotten, so that none is found again. */
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
@@ -227,6 +233,12 @@ void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const stru
     }
     pthread_mutex_unlock(&shard->lock);
     pthread_mutex_unlock(&shard->store_lock);
+    return count;
+}
+
+void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    invalidate(gateway, now_mono_ms, key);
 }
 
 static bool is_success(int status) { return status >= 200 && status < 400; }
@@ -239,7 +251,71 @@ static void invalidate_target(struct fetch *fetch)
         return;
     memcpy(key.text, fetch->key.data, fetch->primary_size);
     key.primary_size = key.size = fetch->primary_size;
-    gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+    fetch->fence_count = invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+}
+
+static bool is_target(const struct fetch *fetch, const struct cache_key *key)
+{
+    return bytes_equal(cache_key_primary(key), bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));
+}
+
+/* Invalidates the resource: `is_origin_s` if it is told by the origin's path, or else by the client's,
+ * which the route may rewrite. True, and nothing done, if it is the target itself. */
+static bool invalidate_reference(struct fetch *fetch, const struct reference *reference, bool is_origin_s)
+{
+    const struct route *route = fetch->route;
+    struct edited_request edited = {0};
+    struct http_request request = {.authority = buffer_bytes(&fetch->authority),
+                                   .path = reference->path,
+                                   .query = reference->query,
+                                   .has_query = reference->has_query};
+    struct cache_key key;
+    bool names_target = false;
+
+    if (!is_origin_s && edited_request_make(&edited, route, &request))
+        request = edited.request;
+    if (route_key(route, &request, &key)) {
+        names_target = is_target(fetch, &key);
+        if (!names_target)
+            gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+    }
+    edited_request_fini(&edited);
+    return names_target;
+}
+
+/* RFC 9111 §4.4: what a write succeeded on, and what its answer says that it is about, by the URL that the
+ * origin has or by the one that the client knows. True if the answer is the target's own new state (RFC
+ * 9110 §8.7). */
+static bool invalidate_after_success(struct fetch *fetch, const struct http_fields *fields)
+{
+    struct bytes path = buffer_bytes(&fetch->path);
+    struct buffer urls[3] = {0}; /* the origin's, and those that the client may have */
+    uint32_t count = fetch->fence_count;
+    bool is_of_target = false;
+
+    buffer_append(&urls[0], buffer_bytes(&fetch->route->upstream->base_url));
+    buffer_append_literal(&urls[1], "http://");
+    buffer_append_literal(&urls[2], "https://");
+    buffer_append(&urls[1], buffer_bytes(&fetch->authority));
+    buffer_append(&urls[2], buffer_bytes(&fetch->authority));
+    invalidate_target(fetch);
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->list[i];
+        bool names_target = false;
+        if (field->header != HTTP_HEADER_LOCATION && field->header != HTTP_HEADER_CONTENT_LOCATION)
+            continue;
+        for (size_t j = 0; j < COUNT_OF(urls); j++) {
+            struct reference reference;
+            if (reference_resolve(&reference, buffer_bytes(&urls[j]), path, field->value))
+                names_target |= invalidate_reference(fetch, &reference, j == 0);
+            reference_fini(&reference);
+        }
+        is_of_target |= names_target && field->header == HTTP_HEADER_CONTENT_LOCATION;
+    }
+    for (size_t j = 0; j < COUNT_OF(urls); j++)
+        buffer_fini(&urls[j]);
+    /* If another write came between, who knows which of the two is the later one. */
+    return is_of_target && fetch->fence_count == count + 1;
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------- */
@@ -438,26 +514,92 @@ static void drop_parts(const struct fetch *fetch)
               gateway_key(fetch->gateway, cache_key_bytes(&key)));
 }
 
+/* Begins the value to be stored: all but the body, for which there is then room. False if there is no
+ * memory. */
+static bool begin_value(const struct fetch *fetch, struct buffer *value, struct stored_response *response,
+                        uint64_t body_bytes)
+{
+    response->received_mono_ms += fetch->gateway->stored_clock_offset_ms;
+    /* Once, at its size: growing by doubling would copy a large body several times over. */
+    if (buffer_reserve(value, stored_response_bytes(response) + body_bytes) == NULL)
+        return false;
+    stored_response_encode(value, fetch->gateway->seed, response);
+    return true;
+}
+
 static void store_response(struct fetch *fetch)
 {
-    struct gateway *gateway = fetch->gateway;
     struct fetch_head *head = &fetch->head;
     struct buffer value = {0};
     struct stored_response response =
-        stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields));
+        stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields.kept));
 
-    /* Once, at its size: growing by doubling would copy a large body several times over. */
-    if (buffer_reserve(&value, head->fields.size + fetch->body_bytes + 256) == NULL)
-        return;
-    response.received_mono_ms += gateway->stored_clock_offset_ms;
+    response.hidden = buffer_bytes(&head->fields.hidden);
+    response.reason = fetch_reason(head);
     response.body_number =
-        head->body_number != 0 ? head->body_number : atomic_fetch_add(&gateway->generation, 1) + 1;
-    stored_response_encode(&value, gateway->seed, &response);
+        head->body_number != 0 ? head->body_number : atomic_fetch_add(&fetch->gateway->generation, 1) + 1;
+    if (!begin_value(fetch, &value, &response, fetch->body_bytes))
+        return;
     append_chunks(fetch, &value);
     drop_parts(fetch);
     put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
-                      stored_keep_ms(&response, fetch->route->policy.stale_if_error_ms));
+                      stored_keep_ms(&response, &fetch->route->policy));
     buffer_fini(&value);
+}
+
+/* Puts the entry again, with the fields that the answer to a HEAD freshens. */
+static void store_freshened(struct fetch *fetch, const nh_value *entry,
+                            const struct stored_response *stored, const struct http_fields *fields)
+{
+    const struct route_policy *policy = &fetch->route->policy;
+    struct now received = fetch->head.received;
+    struct http_fields merged = freshened_fields(stored->fields, stored->hidden, fields);
+    struct response_fields rendered = {0};
+    struct response_facts facts;
+    struct stored_response fresh;
+    struct buffer value = {0};
+
+    if (merged.list == NULL)
+        return;
+    facts = response_facts_of(stored->status, &merged, fetch->requested, received, policy);
+    response_fields_render(&rendered, &merged, &facts.directives, policy, received, false);
+    fresh = stored_response_of(&facts, received, buffer_bytes(&rendered.kept));
+    fresh.hidden = buffer_bytes(&rendered.hidden);
+    fresh.reason = stored->reason;
+    fresh.body_number = stored->body_number;
+    if (may_store(&facts, &fetch->traits, policy) && !response_fields_failed(&rendered) &&
+        begin_value(fetch, &value, &fresh, stored->body_bytes)) {
+        for (uint64_t offset = 0; offset < stored->body_bytes;) {
+            struct bytes piece = value_body_piece(fetch->gateway, entry, stored, offset);
+            buffer_append(&value, piece);
+            offset += piece.size;
+        }
+        put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, received.mono_ms,
+                          stored_keep_ms(&fresh, policy));
+    }
+    buffer_fini(&value);
+    response_fields_fini(&rendered);
+    free(merged.list);
+}
+
+/* RFC 9111 §4.3.5: what a HEAD says of the entry that would have answered it, had that been fresh. */
+static void learn_from_head(struct fetch *fetch, const struct http_fields *fields, int64_t body_bytes)
+{
+    struct gateway *gateway = fetch->gateway;
+    nh_key key = gateway_key(gateway, buffer_bytes(&fetch->key));
+    int64_t now_mono_ms = fetch->head.received.mono_ms;
+    struct stored_response stored;
+    nh_value entry;
+
+    if (nh_borrow(gateway->store, now_mono_ms, key, &entry) != NH_OK)
+        return;
+    if (value_response(gateway, &entry, &stored) && stored.status == 200) {
+        if (is_described_by(&stored, fields, body_bytes))
+            store_freshened(fetch, &entry, &stored, fields);
+        else
+            nh_delete(gateway->store, now_mono_ms, key);
+    }
+    nh_release(gateway->store, &entry);
 }
 
 /* ---- parts --------------------------------------------------------------------------------------- */
@@ -472,11 +614,11 @@ static void store_part(struct fetch *fetch)
     struct arrived_part arrived = {
         .facts = &head->facts,
         .received = head->received,
-        .fields = buffer_bytes(&head->fields),
+        .fields = buffer_bytes(&head->fields.kept),
         .vary_names = bytes_of(head->vary.text, head->vary.size),
         .vary_values = buffer_bytes(&head->vary_values),
         .is_bare = fetch->has_if_range,
-        .object_bytes_max = (uint64_t)fetch->route->policy.object_bytes_max,
+        .policy = &fetch->route->policy,
     };
     struct cache_key key;
 
@@ -568,28 +710,6 @@ static void on_body(void *owner, struct bytes bytes)
 
 /* ---- the head ------------------------------------------------------------------------------------ */
 
-static void render_fields(struct fetch_head *head, const struct http_fields *fields)
-{
-    bool has_date = false;
-
-    for (size_t i = 0; i < fields->count; i++) {
-        const struct http_field *field = &fields->list[i];
-        if (field->header == HTTP_HEADER_AGE)
-            continue; /* ours to say, from what it said */
-        if (field->header == HTTP_HEADER_SET_COOKIE) {
-            rendered_append(&head->cookies, field->name, field->value);
-            continue;
-        }
-        has_date |= field->header == HTTP_HEADER_DATE;
-        rendered_append(&head->fields, field->name, field->value);
-    }
-    if (!has_date) {
-        char date[HTTP_DATE_BYTES];
-        http_date_format(head->received.wall_ms, date);
-        rendered_append(&head->fields, BYTES("Date"), bytes_of(date, sizeof date));
-    }
-}
-
 /* Puts the fetch in the table under its key if it may be joined and nobody else is there. Under the lock.
  */
 static void enter_table(struct fetch *fetch)
@@ -609,10 +729,11 @@ static bool may_store_part(const struct fetch *fetch)
     struct http_range range;
     uint64_t size;
 
-    if (facts.status != 206 || fetch->key.size == 0 || !part_of(buffer_bytes(&head->fields), &range, &size))
+    if (facts.status != 206 || fetch->key.size == 0 ||
+        !part_of(buffer_bytes(&head->fields.kept), &range, &size))
         return false;
     facts.status = 200;
-    return may_store(&facts, &fetch->traits) &&
+    return may_store(&facts, &fetch->traits, &fetch->route->policy) &&
            range.end - range.start <= (uint64_t)fetch->route->policy.object_bytes_max &&
            (head->body_bytes == HTTP_BODY_UNKNOWN ||
             head->body_bytes == (int64_t)(range.end - range.start));
@@ -623,17 +744,24 @@ static void judge(struct fetch *fetch)
 {
     struct fetch_head *head = &fetch->head;
     const struct response_facts *facts = &head->facts;
-    bool fits = head->body_bytes <= fetch->route->policy.object_bytes_max;
+    const struct route_policy *policy = &fetch->route->policy;
+    bool fits = head->body_bytes <= policy->object_bytes_max;
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
 
     if (fetch->asks_for_part && facts->status != 200) {
         head->is_stored = may_store_part(fetch); /* anything but a part says that there is none */
         return;
     }
-    head->is_stored = fetch->key.size > 0 && fits && takes_place && may_store(facts, &fetch->traits);
+    head->is_stored = fetch->key.size > 0 && fits && takes_place &&
+                      (fetch->method == HTTP_METHOD_POST ? may_store_post(facts, &fetch->traits, policy)
+                                                         : may_store(facts, &fetch->traits, policy));
+    if (fetch->supersedes && facts->status < 500 && facts->status != 304 &&
+        !(fits && may_store(facts, &(struct request_traits){0}, policy)))
+        nh_delete(fetch->gateway->store, head->received.mono_ms,
+                  gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
     if (head->is_stored && head->vary.size > 0)
         head->is_stored = become_variant(fetch);
-    head->is_shared = fetch->may_be_shared && head->is_stored && may_share(facts, &fetch->traits);
+    head->is_shared = fetch->may_be_shared && head->is_stored && may_share(facts, &fetch->traits, policy);
     if (head->is_shared)
         return;
     if (facts->status < 500) {
@@ -652,8 +780,8 @@ static void publish(struct fetch *fetch)
     bool is_kept = fetch->head.is_stored;
     bool may_be_joined = fetch->may_be_shared && fetch->head.is_stored && fetch->head.is_shared;
 
-    if (is_kept && !fetch->may_be_shared && may_share(&fetch->head.facts, &fetch->traits) &&
-        fetch->takes_notes)
+    if (is_kept && !fetch->may_be_shared && fetch->takes_notes &&
+        may_share(&fetch->head.facts, &fetch->traits, &fetch->route->policy))
         drop_note(fetch); /* it said that nobody should wait: now it pays to */
     fetch_lock(fetch);
     if (!is_kept)
@@ -689,7 +817,7 @@ static void conclude(struct fetch *fetch)
         else
             head->is_shared = head->is_stored = false;
     }
-    if (head->fields.failed || head->cookies.failed || head->vary_values.failed) {
+    if (response_fields_failed(&head->fields) || head->reason.failed || head->vary_values.failed) {
         cancel(fetch, ERR_NO_MEMORY);
         return;
     }
@@ -719,6 +847,25 @@ static bool append_stored_body(struct fetch *fetch, const nh_value *value,
     return true;
 }
 
+static void take_reason(struct fetch_head *head, struct bytes reason)
+{
+    head->has_reason = reason.data != NULL;
+    buffer_append(&head->reason, reason);
+}
+
+/* What the fields say: the origin's (`is_forwarded`), or those of an entry that it freshened. */
+static void take_fields(struct fetch *fetch, int status, const struct http_fields *fields,
+                        bool is_forwarded)
+{
+    struct fetch_head *head = &fetch->head;
+    const struct route_policy *policy = &fetch->route->policy;
+
+    head->facts = response_facts_of(status, fields, fetch->requested, head->received, policy);
+    vary_of(fields, &head->vary);
+    response_fields_render(&head->fields, fields, &head->facts.directives, policy, head->received,
+                           is_forwarded);
+}
+
 /* The origin says that the entry we have is good. */
 static void on_not_modified(struct fetch *fetch, const struct http_fields *fields)
 {
@@ -738,11 +885,10 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
     if (value_response(gateway, &value, &stored) && bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
         bytes_equal(stored.last_modified, buffer_bytes(&fetch->last_modified)) &&
         is_validated_by(&stored, fields)) {
-        merged = freshened_fields(stored.fields, fields);
+        merged = freshened_fields(stored.fields, stored.hidden, fields);
         if (merged.list != NULL) {
-            head->facts = response_facts_of(stored.status, &merged, fetch->requested, head->received);
-            render_fields(head, &merged);
-            vary_of(&merged, &head->vary);
+            take_fields(fetch, stored.status, &merged, false);
+            take_reason(head, stored.reason);
             head->body_bytes = (int64_t)stored.body_bytes;
             head->body_number = stored.body_number;
             is_good = append_stored_body(fetch, &value, &stored);
@@ -759,7 +905,8 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
     conclude(fetch);
 }
 
-static void on_head(void *owner, int status, const struct http_fields *fields, int64_t body_bytes)
+static void on_head(void *owner, int status, struct bytes reason, const struct http_fields *fields,
+                    int64_t body_bytes)
 {
     struct fetch *fetch = owner;
     struct fetch_head *head = &fetch->head;
@@ -768,8 +915,14 @@ static void on_head(void *owner, int status, const struct http_fields *fields, i
     head->origin_status = status;
     head->body_bytes = body_bytes;
     if (!http_method_is_safe(fetch->method)) {
-        if (is_success(status))
-            invalidate_target(fetch); /* before the client hears of it: RFC 9111 §4.4 */
+        /* Before the client hears of it. */
+        bool is_of_target = is_success(status) && invalidate_after_success(fetch, fields);
+        if (!is_of_target || fetch->method != HTTP_METHOD_POST)
+            buffer_fini(&fetch->key);
+    }
+    if (fetch->method == HTTP_METHOD_HEAD && fetch->key.size > 0) {
+        if (status == 200)
+            learn_from_head(fetch, fields, body_bytes);
         buffer_fini(&fetch->key);
     }
     if (status == 304 && fetch->is_validation) {
@@ -780,9 +933,9 @@ static void on_head(void *owner, int status, const struct http_fields *fields, i
         cancel(fetch, ERR_SYNTAX); /* nobody asked a condition */
         return;
     }
-    head->facts = response_facts_of(status, fields, fetch->requested, head->received);
-    vary_of(fields, &head->vary);
-    render_fields(head, fields);
+    take_fields(fetch, status, fields, true);
+    if (!bytes_equal(reason, http_status_reason(status)))
+        take_reason(head, reason);
     conclude(fetch);
 }
 
@@ -888,6 +1041,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     fetch->may_be_shared = order->is_shared;
     fetch->takes_notes = order->takes_notes;
     fetch->replaces_entry = order->replaces_entry;
+    fetch->supersedes = order->supersedes;
     fetch->with_preconditions = order->with_preconditions;
     fetch->is_validation = order->etag.size > 0 || order->last_modified.size > 0;
     fetch->asks_for_part =
@@ -904,6 +1058,10 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
         fetch->primary_size = order->key->primary_size;
         fetch->hash = hash_bytes(cache_key_primary(order->key), gateway->seed);
     }
+    if (!http_method_is_safe(fetch->method)) {
+        buffer_append(&fetch->path, order->request->path);
+        buffer_append(&fetch->authority, order->request->authority);
+    }
     fetch->shard = shard_of(gateway, fetch->hash);
     fetch->last = chunk_create(0);
     if (fetch->last != NULL) {
@@ -914,7 +1072,8 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
             &fetch->upstream, &order->request->fields,
             &(struct upstream_wish){order->with_preconditions,
                                     order->key != NULL && http_method_is_safe(fetch->method)}) ||
-        fetch->last == NULL || fetch->key.failed || fetch->etag.failed || fetch->last_modified.failed) {
+        fetch->last == NULL || fetch->key.failed || fetch->path.failed || fetch->authority.failed ||
+        fetch->etag.failed || fetch->last_modified.failed) {
         fetch_destroy(fetch);
         return NULL;
     }
@@ -992,6 +1151,26 @@ static bool join(struct fetch_shard *shard, const struct fetch_order *order, str
     return false;
 }
 
+/* Whether there is another thing under the order's key by now than the one who ordered saw. Asked once the
+ * order is alone in the table: who was there before put what it brought, and then left. */
+static bool has_come(struct gateway *gateway, int64_t now_mono_ms, const struct fetch_order *order)
+{
+    struct stored_response response;
+    struct stored_variants variants;
+    bool has_come;
+    nh_value value;
+
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(order->key)), &value) !=
+        NH_OK)
+        return false;
+    if (value_response(gateway, &value, &response))
+        has_come = !order->has_found || response.received_mono_ms != order->found_received_mono_ms;
+    else
+        has_come = stored_variants_decode(bytes_of_value(&value), gateway->seed, &variants);
+    nh_release(gateway->store, &value);
+    return has_come;
+}
+
 enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_order *order,
                              struct reader *reader, bool *joined)
 {
@@ -1027,6 +1206,13 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
         attach(fetch, reader, true);
     fetch_unlock(fetch);
     list_append(&worker->fetches, &fetch->in_worker);
+    if (order->is_shared && has_come(gateway, fetch->requested.mono_ms, order)) {
+        if (reader != NULL)
+            fetch_leave(reader);
+        /* The maker's reference is still held. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+        finish(fetch, FETCH_AGAIN, OK);
+        return ERR_CHANGED;
+    }
     err = fetch_start(fetch, order);
     if (err != OK) {
         if (reader != NULL)

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "cache_key.h"
 #include "gateway_state.h"
+#include "response_fields.h"
 #include "upstream_fields.h"
 #include "vary.h"
 #include <stdatomic.h>
@@ -26,16 +27,25 @@ enum fetch_progress {
 struct fetch_head {
     struct response_facts facts;
     struct now received;
-    int64_t body_bytes;        /* a number, HTTP_BODY_NONE or HTTP_BODY_UNKNOWN */
-    uint64_t body_number;      /* of the stored body that a 304 confirmed, or 0 */
-    int origin_status;         /* what the origin answered: 304 where facts.status is the stored one's */
-    struct buffer fields;      /* rendered, without Set-Cookie and Age */
-    struct buffer cookies;     /* rendered Set-Cookie lines: for the leader alone */
+    int64_t body_bytes;   /* a number, HTTP_BODY_NONE or HTTP_BODY_UNKNOWN */
+    uint64_t body_number; /* of the stored body that a 304 confirmed, or 0 */
+    int origin_status;    /* what the origin answered: 304 where facts.status is the stored one's */
+    struct response_fields fields; /* `sent` is for the leader alone */
+    struct buffer reason;
+    bool has_reason;           /* the origin's phrase is not the usual one */
     struct vary vary;          /* names */
     struct buffer vary_values; /* of the request that was sent */
     bool is_shared;            /* readers other than the leader may use it */
     bool is_stored;            /* it will be stored if it arrives whole */
 };
+
+/* As struct http_response has it. */
+static inline struct bytes fetch_reason(const struct fetch_head *head)
+{
+    return !head->has_reason       ? (struct bytes){0}
+           : head->reason.size > 0 ? buffer_bytes(&head->reason)
+                                   : BYTES("");
+}
 
 /* One who waits for a fetch. Embedded; init it once, and free it only when reader_is_quiet. */
 struct reader {
@@ -59,10 +69,14 @@ struct fetch_order {
     const struct http_request *request;
     const struct cache_key *key; /* null: the response is neither shared nor stored */
     struct request_traits traits;
-    bool is_shared;          /* others may join */
-    bool takes_notes;        /* tells later requests, for seconds, what came of it */
-    bool replaces_entry;     /* there is an entry under the key: a failure must not take its place */
-    bool with_preconditions; /* the client's conditions go to the origin */
+    bool has_found; /* there was an entry under the key, of this moment */
+    int64_t found_received_mono_ms;
+    bool is_shared;      /* others may join */
+    bool takes_notes;    /* tells later requests, for seconds, what came of it */
+    bool replaces_entry; /* there is an entry that may stand in for a failure, which must not take its place
+                          */
+    bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
+    bool with_preconditions;          /* the client's conditions go to the origin */
     struct bytes etag, last_modified; /* of the entry to validate; empty: ask for the whole */
 };
 
@@ -72,7 +86,8 @@ bool reader_is_quiet(const struct reader *reader);
 
 /* Attaches `reader` to the fetch of order->key that is under way, if one may be joined, or else begins one
  * that it leads; `*joined` says which. A null reader wants nothing but the store filled. Nothing is called
- * back from inside. Errors as of origin_start. */
+ * back from inside. Errors as of origin_start, and ERR_CHANGED: look up again, as there is something else
+ * under the key by now. */
 enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_order *order,
                              struct reader *reader, bool *joined);
 

@@ -60,6 +60,8 @@ static int64_t lifetime_ms_of(const struct http_fields *fields, const struct cac
         return directives_seconds(directives, DIRECTIVE_S_MAXAGE, 0) * SECOND_MS;
     if (directives_have(directives, DIRECTIVE_MAX_AGE))
         return directives_seconds(directives, DIRECTIVE_MAX_AGE, 0) * SECOND_MS;
+    if (directives->is_targeted) /* RFC 9213 §2.2 */
+        return 0;
     return expires_lifetime_ms(fields, date_wall_ms, received_wall_ms);
 }
 
@@ -76,8 +78,19 @@ struct freshness freshness_of(const struct http_fields *fields, const struct cac
         .lifetime_ms = lifetime_ms_of(fields, directives, date_wall_ms, received.wall_ms),
         .is_explicit = directives_have(directives, DIRECTIVE_S_MAXAGE) ||
                        directives_have(directives, DIRECTIVE_MAX_AGE) ||
-                       http_fields_find(fields, HTTP_HEADER_EXPIRES) != NULL,
+                       (!directives->is_targeted && http_fields_find(fields, HTTP_HEADER_EXPIRES) != NULL),
         .initial_age_ms = apparent_age_ms > corrected_age_ms ? apparent_age_ms : corrected_age_ms,
         .age_seconds = age_seconds,
     };
+}
+
+int64_t heuristic_lifetime_ms(const struct http_fields *fields, struct now received, int64_t ms_max)
+{
+    const struct http_field *modified = http_fields_find(fields, HTTP_HEADER_LAST_MODIFIED);
+    int64_t modified_ms, lifetime_ms;
+
+    if (modified == NULL || !http_date_parse(modified->value, received.wall_ms, &modified_ms))
+        return 0;
+    lifetime_ms = (date_ms_of(fields, received.wall_ms) - modified_ms) / 10;
+    return lifetime_ms < 0 ? 0 : lifetime_ms > ms_max ? ms_max : lifetime_ms;
 }

@@ -8,7 +8,7 @@
 
 struct freshness {
     int64_t lifetime_ms;    /* 0: stale from the start */
-    bool is_explicit;       /* the response says how long; false: it says nothing */
+    bool is_explicit;       /* the response says how long; false: it says nothing, or we guessed */
     int64_t initial_age_ms; /* RFC 9111 §4.2.3, corrected_initial_age, at the moment of receipt */
     int64_t age_seconds;    /* the response's valid Age, or -1 */
 };
@@ -16,6 +16,11 @@ struct freshness {
 /* Of a response whose request left at `requested` and whose head came at `received`. */
 struct freshness freshness_of(const struct http_fields *fields, const struct cache_directives *directives,
                               struct now requested, struct now received);
+
+/* RFC 9111 §4.2.2: what to think of a response that does not say how long it is fresh: a tenth of the time
+ * since its Last-Modified, at most `ms_max`; 0 without one. Whether it may be guessed is storable.c's to
+ * say. */
+int64_t heuristic_lifetime_ms(const struct http_fields *fields, struct now received, int64_t ms_max);
 
 /* The age at `now_mono_ms` of what was `initial_age_ms` old at `received_mono_ms`; never negative. */
 static inline int64_t current_age_ms(int64_t initial_age_ms, int64_t received_mono_ms, int64_t now_mono_ms)

@@ -24,6 +24,7 @@
 #include "lend.h"
 #include "ranged.h"
 #include "request_facts.h"
+#include "reuse.h"
 #include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -148,54 +149,16 @@ release:
     nh_release(gateway->store, &found->value);
 }
 
-enum use {
-    USE_NONE,     /* there is nothing for this request */
-    USE_FRESH,    /* as it is */
-    USE_STALE,    /* once validated */
-    USE_UNWANTED, /* it is fresh, but the client wants it from the origin */
-};
-
-static enum use use_of(const struct request_facts *facts, const struct found *found, int64_t now_mono_ms)
+static enum use found_use(const struct route *route, const struct request_facts *facts,
+                          const struct found *found, int64_t now_mono_ms)
 {
-    const struct stored_response *response = &found->response;
-    int64_t age_ms;
-
-    if (!found->is_there ||
-        (facts->traits.has_authorization && !(response->flags & STORED_PERMITS_AUTHORIZED)))
-        return USE_NONE;
-    age_ms = stored_age_ms(response, now_mono_ms);
-    if ((response->flags & STORED_NO_CACHE) || age_ms >= response->lifetime_ms)
-        return USE_STALE;
-    if (facts->wants_validation ||
-        (facts->max_age_seconds >= 0 && age_ms / 1000 > facts->max_age_seconds) ||
-        (response->lifetime_ms - age_ms) / 1000 < facts->min_fresh_seconds)
-        return USE_UNWANTED;
-    return USE_FRESH;
+    return found->is_there ? use_of(&route->policy, facts, &found->response, now_mono_ms) : USE_NONE;
 }
 
-static int64_t staleness_ms(const struct stored_response *response, int64_t now_mono_ms)
+static bool may_stand_in(enum failure failure, const struct route *route, const struct request_facts *facts,
+                         const struct found *found, int64_t now_mono_ms)
 {
-    return stored_age_ms(response, now_mono_ms) - response->lifetime_ms;
-}
-
-static bool may_serve_while_revalidating(const struct request_facts *facts, const struct found *found,
-                                         int64_t now_mono_ms)
-{
-    return !facts->wants_validation && !facts->traits.has_cookie && facts->max_age_seconds < 0 &&
-           facts->min_fresh_seconds == 0 && !(found->response.flags & STORED_NO_CACHE) &&
-           staleness_ms(&found->response, now_mono_ms) < found->response.stale_while_revalidate_ms;
-}
-
-/* RFC 5861 §4, and what the operator allows where the response does not say. */
-static bool may_serve_on_error(const struct route *route, const struct request_facts *facts,
-                               const struct found *found, int64_t now_mono_ms)
-{
-    const struct stored_response *response = &found->response;
-    int64_t allowed_ms =
-        response->stale_if_error_ms < 0 ? route->policy.stale_if_error_ms : response->stale_if_error_ms;
-
-    return use_of(facts, found, now_mono_ms) != USE_NONE && !facts->wants_validation &&
-           !(response->flags & STORED_NO_CACHE) && staleness_ms(response, now_mono_ms) < allowed_ms;
+    return found->is_there && may_serve_on(failure, &route->policy, facts, &found->response, now_mono_ms);
 }
 
 static bool look_for_note(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
@@ -244,14 +207,15 @@ static void respond_after_others(struct exchange *x, struct http_response *respo
 
 /* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
  * the origin, now or earlier; our own answers get theirs from the connection. */
-static void respond(struct exchange *x, int status, int64_t body_bytes, uint64_t body_number,
-                    struct bytes rendered, int64_t age_seconds, bool has_date,
+static void respond(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
+                    uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
                     const struct cache_status *cache_status)
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
     struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
     struct http_field fields[2];
     struct http_response response = {.status = status,
+                                     .reason = reason,
                                      .body_bytes = body_bytes,
                                      .body_number = body_number,
                                      .fields = {fields, 0},
@@ -279,7 +243,8 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     while (rendered_next(&rendered, &field))
         if (belongs_in_not_modified(field.header))
             rendered_append(&kept, field.name, field.value);
-    respond(x, 304, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true, cache_status);
+    respond(x, 304, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true,
+            cache_status);
     buffer_fini(&kept);
 }
 
@@ -299,14 +264,14 @@ static bool respond_ranged(struct gateway *gateway, struct exchange *x, struct n
     case HTTP_RANGES_OUTSIDE:
         rendered_append(&lines, BYTES("Content-Range"),
                         bytes_of(text, http_content_range_format(text, NULL, body_bytes)));
-        respond(x, 416, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
+        respond(x, 416, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
         break;
     case HTTP_RANGES_PARTS:
         outgoing->type = type;
         outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
         ranged_fields_render(&lines, rendered, outgoing);
-        respond(x, 206, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines), age_seconds, true,
-                status);
+        respond(x, 206, (struct bytes){0}, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines),
+                age_seconds, true, status);
         break;
     }
     buffer_fini(&lines);
@@ -373,8 +338,8 @@ static bool respond_stored(struct gateway *gateway, const struct route *route, s
         has_body = true;
         goto done;
     }
-    respond(x, response->status, (int64_t)response->body_bytes, response->body_number, fields, age_seconds,
-            true, status);
+    respond(x, response->status, response->reason, (int64_t)response->body_bytes, response->body_number,
+            fields, age_seconds, true, status);
 
 done:
     buffer_fini(&edited);
@@ -398,7 +363,8 @@ static void answer(struct exchange *x, int status, const char *text,
         rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (body.failed || rendered.failed)
         buffer_clear(&body);
-    respond(x, status, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false, cache_status);
+    respond(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false,
+            cache_status);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
         exchange_send(x, buffer_bytes(&body));
     buffer_fini(&body);
@@ -485,6 +451,8 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
     enum err err = fetch_join_or_begin(passage->worker, order, &passage->reader, &joined);
 
     found_release(passage->worker->gateway, &passage->found);
+    if (err == ERR_CHANGED)
+        return look_again(passage);
     if (err != OK) {
         passage->status.reason = FORWARD_REFUSED;
         return refuse(passage, 503, "the request could not be sent to the origin");
@@ -523,9 +491,12 @@ static void revalidate_in_background(struct passage *passage, const struct cache
                                 .request = upstream_request(passage),
                                 .key = key,
                                 .traits = passage->facts.traits,
+                                .has_found = true,
+                                .found_received_mono_ms = response->received_mono_ms,
                                 .is_shared = true,
                                 .takes_notes = true,
                                 .replaces_entry = true,
+                                .supersedes = true,
                                 .etag = response->etag,
                                 .last_modified = response->last_modified};
     struct stored_note note;
@@ -556,23 +527,28 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     const struct request_facts *facts = &passage->facts;
     const struct found *found = &passage->found;
     struct stored_note note = {0};
-    bool has_note = look_for_note(gateway, passage_now(passage).mono_ms, key, &note);
+    int64_t now_mono_ms = passage_now(passage).mono_ms;
+    bool has_note = look_for_note(gateway, now_mono_ms, key, &note);
     bool is_get = request->method == HTTP_METHOD_GET;
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
     bool asks_for_part = facts->has_range && !found->is_there && !passage->route->policy.range_whole;
     struct fetch_order order = {
         .route = passage->route,
         .request = request,
-        .key = is_get ? key : NULL,
+        .key = is_get || found->is_there ? key : NULL, /* a HEAD may tell of what there is */
         .traits = facts->traits,
+        .has_found = found->is_there,
+        .found_received_mono_ms = found->response.received_mono_ms,
         .is_shared = is_get && !asks_for_part && !has_credentials && !passage->is_alone &&
                      !facts->wants_validation && !(has_note && note.kind == NOTE_NOT_SHAREABLE),
         .takes_notes = is_get && !asks_for_part && !has_credentials,
-        .replaces_entry = found->is_there,
+        .replaces_entry = may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
+        .supersedes = is_get && use != USE_NONE,
     };
 
     if (has_note && note.kind != NOTE_NOT_SHAREABLE) {
-        if (may_serve_on_error(passage->route, facts, found, passage_now(passage).mono_ms)) {
+        enum failure failure = note.kind == NOTE_FAILING ? FAILURE_ERROR : FAILURE_UNREACHABLE;
+        if (may_stand_in(failure, passage->route, facts, found, now_mono_ms)) {
             passage->status.reason = FORWARD_NONE;
             return serve_stale(passage, "origin-failing");
         }
@@ -590,6 +566,14 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     return begin_fetch(passage, &order);
 }
 
+/* RFC 9111 §5.2.1.7. */
+static enum state refuse_uncached(struct passage *passage)
+{
+    found_release(passage->worker->gateway, &passage->found);
+    passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = "only-if-cached"};
+    return refuse(passage, 504, "not in the cache");
+}
+
 static enum state on_lookup(struct passage *passage)
 {
     struct gateway *gateway = passage->worker->gateway;
@@ -599,13 +583,15 @@ static enum state on_lookup(struct passage *passage)
 
     if (passage->facts.plan == PLAN_ANSWER)
         return refuse(passage, passage->facts.status, "the request is not one that can be sent on");
+    if (passage->facts.plan == PLAN_PASS && passage->facts.is_only_if_cached)
+        return refuse_uncached(passage);
     if (passage->facts.plan == PLAN_PASS || !route_key(passage->route, upstream_request(passage), &key))
         return pass(passage);
     found_release(gateway, &passage->found);
     find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
     if (!passage->found.is_there && passage->facts.has_range && !passage->facts.has_condition)
         find_part(gateway, now, upstream_request(passage), &key, &passage->found);
-    use = use_of(&passage->facts, &passage->found, now.mono_ms);
+    use = found_use(passage->route, &passage->facts, &passage->found, now.mono_ms);
     if (passage->found.is_part && use != USE_FRESH) { /* what is asked for anew will take their place */
         found_release(gateway, &passage->found);
         use = USE_NONE;
@@ -614,10 +600,13 @@ static enum state on_lookup(struct passage *passage)
     switch (use) {
     case USE_FRESH: counters_add(passage->worker->counters, METRIC_gateway_hits, 1); return STATE_serve;
     case USE_STALE:
-        if (may_serve_while_revalidating(&passage->facts, &passage->found, now.mono_ms)) {
+        if (may_serve_while_revalidating(&passage->route->policy, &passage->facts, &passage->found.response,
+                                         now.mono_ms)) {
             revalidate_in_background(passage, &key);
             return serve_stale(passage, "stale-while-revalidate");
         }
+        if (accepts_stale(&passage->facts, &passage->found.response, now.mono_ms))
+            return serve_stale(passage, "max-stale");
         passage->status.reason = FORWARD_STALE;
         break;
     case USE_UNWANTED: passage->status.reason = FORWARD_REQUEST; break;
@@ -625,16 +614,13 @@ static enum state on_lookup(struct passage *passage)
         passage->status.reason = passage->found.varies ? FORWARD_VARY_MISS : FORWARD_URI_MISS;
         break;
     }
-    if (passage->facts.is_only_if_cached) {
-        found_release(gateway, &passage->found);
-        passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = "only-if-cached"};
-        return refuse(passage, 504, "not in the cache");
-    }
+    if (passage->facts.is_only_if_cached)
+        return refuse_uncached(passage);
     return forward(passage, &key, use);
 }
 
 /* The origin did not answer, or only with an error: a stale response may do. */
-static bool find_stale(struct passage *passage)
+static bool find_stale(struct passage *passage, enum failure failure)
 {
     struct gateway *gateway = passage->worker->gateway;
     int64_t now_mono_ms = passage_now(passage).mono_ms;
@@ -643,7 +629,7 @@ static bool find_stale(struct passage *passage)
     if (passage->facts.plan != PLAN_CACHE || !route_key(passage->route, upstream_request(passage), &key))
         return false;
     find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
-    if (may_serve_on_error(passage->route, &passage->facts, &passage->found, now_mono_ms))
+    if (may_stand_in(failure, passage->route, &passage->facts, &passage->found, now_mono_ms))
         return true;
     found_release(gateway, &passage->found);
     return false;
@@ -669,9 +655,9 @@ static enum state fail(struct passage *passage, enum err failure)
     fetch_leave(&passage->reader);
     if (failure == ERR_CANCELLED && passage->facts.plan == PLAN_CACHE && passage->rounds < ROUNDS_MAX)
         return look_again(passage); /* another worker ended, and its fetches with it */
-    if (find_stale(passage)) {
+    if (find_stale(passage, FAILURE_UNREACHABLE)) {
         passage->status.reason = FORWARD_STALE;
-        return serve_stale(passage, "stale-if-error");
+        return serve_stale(passage, "origin-unreachable");
     }
     return refuse(passage, failure == ERR_TIMEOUT ? 504 : 502, failure_text(failure));
 }
@@ -714,7 +700,7 @@ static enum state on_wait(struct passage *passage)
         passage->is_alone |= !head->is_shared;
         return look_again(passage);
     }
-    if (is_error(head->facts.status) && find_stale(passage)) {
+    if (is_error(head->facts.status) && find_stale(passage, FAILURE_ERROR)) {
         passage->status.reason = FORWARD_STALE;
         passage->status.origin_status = head->facts.status;
         fetch_leave(&passage->reader);
@@ -762,8 +748,9 @@ static void respond_fetched(struct passage *passage)
 {
     const struct fetch_head *head = fetch_head(&passage->reader);
     struct exchange *x = passage->x;
-    struct bytes rendered = buffer_bytes(&head->fields);
-    struct buffer with_cookies = {0}, edited = {0};
+    struct bytes rendered =
+        buffer_bytes(passage->reader.is_leader ? &head->fields.sent : &head->fields.kept);
+    struct buffer edited = {0};
     struct now now = passage_now(passage);
     bool is_from_store = !passage->reader.is_leader || head->origin_status != head->facts.status;
     int64_t age_seconds =
@@ -776,7 +763,7 @@ static void respond_fetched(struct passage *passage)
     passage->status.ttl_seconds = head->facts.freshness.lifetime_ms / 1000 - age_seconds;
     passage->status.names_others = names_other_caches(rendered);
     if (!is_from_store)
-        age_seconds = head->facts.freshness.age_seconds; /* as the origin said it, if it did */
+        age_seconds = -1; /* what the origin said of it is among the fields */
     passage->promised_bytes = head->body_bytes;
     if (head->body_bytes == HTTP_BODY_UNKNOWN && x->request->method != HTTP_METHOD_HEAD &&
         fetch_look(&passage->reader) == FETCH_COMPLETE)
@@ -791,17 +778,11 @@ static void respond_fetched(struct passage *passage)
         buffer_fini(&edited);
         return;
     }
-    if (passage->reader.is_leader && head->cookies.size > 0) {
-        buffer_append(&with_cookies, rendered);
-        buffer_append(&with_cookies, buffer_bytes(&head->cookies));
-        rendered = buffer_bytes(&with_cookies);
-    }
     rendered = fields_for_client(passage->route, rendered, &edited);
     if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
         (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
-        respond(x, head->facts.status, passage->promised_bytes, 0, rendered, age_seconds, true,
-                &passage->status);
-    buffer_fini(&with_cookies);
+        respond(x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0, rendered,
+                age_seconds, true, &passage->status);
     buffer_fini(&edited);
 }
 
@@ -960,7 +941,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
     if (!route_key(route, request, &key))
         return false;
     find(gateway, x->now.mono_ms, request, &key, &found);
-    if (use_of(facts, &found, x->now.mono_ms) != USE_FRESH ||
+    if (found_use(route, facts, &found, x->now.mono_ms) != USE_FRESH ||
         found.response.body.size < found.response.body_bytes ||
         found.response.body.size > exchange_room(x)) {
         found_release(gateway, &found);
@@ -988,7 +969,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
         goto no_memory;
     if (is_edited)
         request = &worker->edited.request;
-    facts = request_facts_of(request);
+    facts = request_facts_of(request, &route->policy);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
         answer(x, 404, "no route takes this request",
                &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});

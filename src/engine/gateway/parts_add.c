@@ -67,7 +67,8 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
                           &known_value) == NH_OK;
     made.response = stored_response_of(&facts, arrived->received, arrived->fields);
     is_combined = has_known && value_parts(gateway, &known_value, &known) && may_combine(&known, &made) &&
-                  parts_join(&known, range, &made) && parts_bytes(&made) <= arrived->object_bytes_max;
+                  parts_join(&known, range, &made) &&
+                  parts_bytes(&made) <= (uint64_t)arrived->policy->object_bytes_max;
     if (!is_combined) {
         made.count = 1;
         made.list[0] = range;
@@ -76,7 +77,7 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     parts_fields_render(&fields, known.response.fields, arrived->fields);
     facts.status = parts_are_whole(&made) ? 200 : 206;
     made.response = stored_response_of(&facts, arrived->received, buffer_bytes(&fields));
-    *keep_ms = stored_keep_ms(&made.response, 0);
+    *keep_ms = stored_keep_ms(&made.response, arrived->policy);
     made.response.received_mono_ms += gateway->stored_clock_offset_ms;
     made.response.body_number = atomic_fetch_add(&gateway->generation, 1) + 1;
     /* Once, at its size, as growing by doubling would copy it several times over. */

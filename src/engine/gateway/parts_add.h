@@ -12,7 +12,7 @@ struct arrived_part {
     struct bytes vary_names, vary_values;
     struct bytes body;
     bool is_bare; /* it answers a request with If-Range, and so may lack fields: no use but beside others */
-    uint64_t object_bytes_max; /* of the parts together */
+    const struct route_policy *policy; /* its object_bytes_max is of the parts together */
 };
 
 enum parts_added {

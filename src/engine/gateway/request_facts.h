@@ -20,6 +20,9 @@ struct request_facts {
     bool is_only_if_cached;
     int64_t max_age_seconds; /* -1: any */
     int64_t min_fresh_seconds;
+    int64_t max_stale_seconds;      /* 0: what is stale will not do */
+    int64_t stale_if_error_seconds; /* RFC 5861 §4: what is stale by less will do if the origin fails */
 };
 
-struct request_facts request_facts_of(const struct http_request *request);
+struct request_facts request_facts_of(const struct http_request *request,
+                                      const struct route_policy *policy);

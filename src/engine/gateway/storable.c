@@ -1,10 +1,8 @@
 #include "storable.h"
 #include "base/compiler.h"
 #include "message/http_date.h"
+#include "route.h"
 #include "vary.h"
-
-/* However long the origin says: a failure must not outlive its cause for long. */
-#define FAILURE_LIFETIME_MS_MAX INT64_C(60000)
 
 static bool is_heuristically_cacheable(int status)
 {
@@ -18,16 +16,29 @@ static bool is_heuristically_cacheable(int status)
     return false;
 }
 
-struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
-                                        struct now received)
+/* RFC 9111 §4.2.2. An old "Pragma: no-cache" stands for what Cache-Control would have said. */
+static bool may_guess(const struct response_facts *facts, const struct http_fields *fields)
 {
-    struct response_facts facts = {.status = status, .directives = directives_of(fields)};
+    const struct http_field *pragma = http_fields_find(fields, HTTP_HEADER_PRAGMA);
+
+    if (facts->freshness.is_explicit || facts->directives.malformed)
+        return false;
+    if (pragma != NULL && bytes_equal_nocase(pragma->value, BYTES("no-cache")))
+        return false;
+    return is_heuristically_cacheable(facts->status) ||
+           directives_have(&facts->directives, DIRECTIVE_PUBLIC);
+}
+
+struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
+                                        struct now received, const struct route_policy *policy)
+{
+    struct response_facts facts = {.status = status, .directives = response_directives_of(fields)};
     struct vary vary;
     int64_t wall_ms;
 
     facts.freshness = freshness_of(fields, &facts.directives, requested, received);
-    if (status >= 500 && facts.freshness.lifetime_ms > FAILURE_LIFETIME_MS_MAX)
-        facts.freshness.lifetime_ms = FAILURE_LIFETIME_MS_MAX;
+    if (may_guess(&facts, fields))
+        facts.freshness.lifetime_ms = heuristic_lifetime_ms(fields, received, policy->heuristic_ms_max);
     facts.varies_on_all = !vary_of(fields, &vary);
     facts.sets_cookie = http_fields_find(fields, HTTP_HEADER_SET_COOKIE) != NULL;
     for (size_t i = 0; i < fields->count; i++) {
@@ -54,76 +65,97 @@ bool permits_authorized(const struct cache_directives *directives)
 }
 
 /* Marked as nobody's, or as one person's. */
-static bool is_private(const struct response_facts *response, const struct request_traits *request)
+static bool is_marked(const struct response_facts *response, const struct request_traits *request)
 {
     const struct cache_directives *directives = &response->directives;
     /* RFC 9111 §5.2.2.3: with must-understand, no-store is for caches that do not know the status. */
-    bool is_understood = directives_have(directives, DIRECTIVE_MUST_UNDERSTAND) && !directives->malformed &&
-                         http_status_reason(response->status).size > 0;
+    bool must_understand = directives_have(directives, DIRECTIVE_MUST_UNDERSTAND);
+    bool is_known = http_status_reason(response->status).size > 0;
 
-    if (directives_have(directives, DIRECTIVE_PRIVATE) || response->varies_on_all)
+    if (directives_bind(directives, DIRECTIVE_PRIVATE) || response->varies_on_all)
         return true;
-    if (directives_have(directives, DIRECTIVE_NO_STORE) && !is_understood)
+    if (must_understand && !is_known)
         return true;
-    if (directives_have(directives, DIRECTIVE_MUST_UNDERSTAND) &&
-        http_status_reason(response->status).size == 0)
+    if (directives_have(directives, DIRECTIVE_NO_STORE) && (!must_understand || directives->malformed))
         return true;
-    if (request->has_authorization && !permits_authorized(directives))
-        return true;
-    return (response->sets_cookie || request->has_cookie) && !is_for_all(directives);
+    return request->has_authorization && !permits_authorized(directives);
 }
 
-bool may_store(const struct response_facts *response, const struct request_traits *request)
+bool may_store(const struct response_facts *response, const struct request_traits *request,
+               const struct route_policy *policy)
 {
+    bool sets_cookie = response->sets_cookie && policy->stores_set_cookie == 0;
+
     switch (response->status) {
     case 206: /* a part */
     case 304: /* says something of another response */
-    case 401: /* of one client's credentials */
-    case 407:
-    case 416: return false;
+    case 407: /* of what is between us and the origin */
+    case 416: /* of one Range */ return false;
     }
-    if (response->status < 200 || response->status > 599 || is_private(response, request))
+    /* RFC 9110 §15: what is above 599 is no status that means anything. */
+    if (response->status < 200 || response->status > 599 || is_marked(response, request))
         return false;
-    if (directives_have(&response->directives, DIRECTIVE_NO_CACHE) && !response->has_validator)
+    if ((sets_cookie || request->has_cookie) && !is_for_all(&response->directives))
+        return false;
+    if (directives_bind(&response->directives, DIRECTIVE_NO_CACHE) && !response->has_validator)
         return false; /* could never be reused */
-    if (response->freshness.is_explicit)
-        return response->freshness.lifetime_ms > response->freshness.initial_age_ms ||
-               response->has_validator;
-    return is_heuristically_cacheable(response->status) && response->status < 500 &&
-           response->has_validator;
+    if (response->freshness.lifetime_ms > response->freshness.initial_age_ms)
+        return true;
+    return response->has_validator &&
+           (response->freshness.is_explicit ||
+            (is_heuristically_cacheable(response->status) && response->status < 500));
 }
 
-bool may_share(const struct response_facts *response, const struct request_traits *request)
+bool may_store_post(const struct response_facts *response, const struct request_traits *request,
+                    const struct route_policy *policy)
 {
-    return may_store(response, request) && !directives_have(&response->directives, DIRECTIVE_NO_CACHE) &&
+    return response->status == 200 && response->freshness.is_explicit &&
+           response->freshness.lifetime_ms > response->freshness.initial_age_ms &&
+           may_store(response, request, policy);
+}
+
+bool may_share(const struct response_facts *response, const struct request_traits *request,
+               const struct route_policy *policy)
+{
+    return may_store(response, request, policy) &&
+           !directives_bind(&response->directives, DIRECTIVE_NO_CACHE) &&
            response->freshness.lifetime_ms > response->freshness.initial_age_ms;
 }
 
 bool may_share_failure(const struct response_facts *response, const struct request_traits *request)
 {
     return response->status >= 500 && !response->sets_cookie && !request->has_cookie &&
-           !request->has_authorization && !is_private(response, request);
+           !request->has_authorization && !is_marked(response, request);
 }
 
-static bool forbids_stale(const struct cache_directives *directives)
+/* By the response's own word, whatever else it says. */
+static bool forbids_any_stale(const struct cache_directives *directives)
 {
     return directives->malformed || directives_have(directives, DIRECTIVE_MUST_REVALIDATE) ||
            directives_have(directives, DIRECTIVE_PROXY_REVALIDATE) ||
-           directives_have(directives, DIRECTIVE_NO_CACHE);
+           directives_bind(directives, DIRECTIVE_NO_CACHE);
+}
+
+bool forbids_stale(const struct cache_directives *directives)
+{
+    return forbids_any_stale(directives) || directives_have(directives, DIRECTIVE_S_MAXAGE);
+}
+
+static int64_t stale_ms_of(const struct cache_directives *directives, enum directive directive)
+{
+    if (forbids_any_stale(directives))
+        return 0;
+    if (directives_have(directives, directive))
+        return directives_seconds(directives, directive, 0) * 1000;
+    return directives_have(directives, DIRECTIVE_S_MAXAGE) ? 0 : -1;
 }
 
 int64_t stale_if_error_ms_of(const struct cache_directives *directives)
 {
-    if (forbids_stale(directives))
-        return 0;
-    if (directives_have(directives, DIRECTIVE_STALE_IF_ERROR))
-        return directives_seconds(directives, DIRECTIVE_STALE_IF_ERROR, 0) * 1000;
-    return directives_have(directives, DIRECTIVE_S_MAXAGE) ? 0 : -1;
+    return stale_ms_of(directives, DIRECTIVE_STALE_IF_ERROR);
 }
 
 int64_t stale_while_revalidate_ms_of(const struct cache_directives *directives)
 {
-    if (forbids_stale(directives))
-        return 0;
-    return directives_seconds(directives, DIRECTIVE_STALE_WHILE_REVALIDATE, 0) * 1000;
+    return stale_ms_of(directives, DIRECTIVE_STALE_WHILE_REVALIDATE);
 }

@@ -2,10 +2,12 @@
 #pragma once
 #include "freshness.h"
 
+struct route_policy; /* route.h */
+
 /* What of a request decides whether its response may be anybody else's. */
 struct request_traits {
     bool has_authorization;
-    bool has_cookie;
+    bool has_cookie; /* and the route does not say that cookies make no difference */
 };
 
 struct response_facts {
@@ -18,15 +20,23 @@ struct response_facts {
 };
 
 struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
-                                        struct now received);
+                                        struct now received, const struct route_policy *policy);
 
-/* RFC 9111 §3. Stricter than it has to be in three ways, for the sake of origins that forget to say
- * "private": a response that sets a cookie, and one to a request with a cookie, must be marked public or
- * s-maxage; and without explicit freshness a response is stored only to be revalidated. */
-bool may_store(const struct response_facts *response, const struct request_traits *request);
+/* RFC 9111 §3. Any final status will do whose freshness is explicit, but 206, 304, 407 and 416, which speak
+ * of something else than the resource. Stricter than it has to be for the sake of origins that forget to
+ * say "private": a response that sets a cookie, and one to a request with a cookie, must be marked public
+ * or s-maxage, unless the route says otherwise. */
+bool may_store(const struct response_facts *response, const struct request_traits *request,
+               const struct route_policy *policy);
+
+/* The answer to a POST may serve later GETs, being about the POST's own URL (RFC 9110 §9.3.3): which is the
+ * caller's to find out. */
+bool may_store_post(const struct response_facts *response, const struct request_traits *request,
+                    const struct route_policy *policy);
 
 /* May be reused now for others than the one who asked: stored and fresh. */
-bool may_share(const struct response_facts *response, const struct request_traits *request);
+bool may_share(const struct response_facts *response, const struct request_traits *request,
+               const struct route_policy *policy);
 
 /* An origin's 5xx: not stored, but given to those who wait already, so that a failing origin is not asked
  * once for each of them. Not if it is marked as somebody's. */
@@ -34,6 +44,9 @@ bool may_share_failure(const struct response_facts *response, const struct reque
 
 /* A request with credentials may be answered from it (RFC 9111 §3.5). */
 bool permits_authorized(const struct cache_directives *directives);
+
+/* Nobody may have it stale without a validation, not even who asks for it (RFC 9111 §4.2.4). */
+bool forbids_stale(const struct cache_directives *directives);
 
 /* How long it may be served after its freshness ended: RFC 9111 §4.2.4 and RFC 5861. -1: it does not say;
  * 0: never. s-maxage forbids what the response does not itself allow, as proxy-revalidate would. */

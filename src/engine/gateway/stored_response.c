@@ -1,6 +1,7 @@
 #include "stored_response.h"
 #include "base/compiler.h"
 #include "base/hash.h"
+#include "route.h"
 
 enum { MAGIC_RESPONSE = 0x6e750001, MAGIC_VARIANTS = 0x6e750002, MAGIC_NOTE = 0x6e750003 };
 
@@ -20,6 +21,8 @@ struct response_head {
     uint32_t fields_bytes;
     uint32_t etag_at, etag_bytes;
     uint32_t modified_at, modified_bytes;
+    uint32_t hidden_bytes;
+    uint32_t reason_bytes;
     uint32_t unused;
 };
 struct variants_head {
@@ -57,8 +60,10 @@ struct stored_response stored_response_of(const struct response_facts *facts, st
     const struct cache_directives *directives = &facts->directives;
     struct stored_response response = {
         .status = facts->status,
-        .flags = (directives_have(directives, DIRECTIVE_NO_CACHE) ? STORED_NO_CACHE : 0u) |
-                 (permits_authorized(directives) ? STORED_PERMITS_AUTHORIZED : 0u),
+        .flags = (directives_bind(directives, DIRECTIVE_NO_CACHE) ? STORED_NO_CACHE : 0u) |
+                 (permits_authorized(directives) ? STORED_PERMITS_AUTHORIZED : 0u) |
+                 (forbids_stale(directives) ? STORED_FORBIDS_STALE : 0u) |
+                 (directives_have(directives, DIRECTIVE_IMMUTABLE) ? STORED_IMMUTABLE : 0u),
         .received_mono_ms = received.mono_ms,
         .initial_age_ms = facts->freshness.initial_age_ms,
         .lifetime_ms = facts->freshness.lifetime_ms,
@@ -80,17 +85,43 @@ struct stored_response stored_response_of(const struct response_facts *facts, st
     return response;
 }
 
-int64_t stored_keep_ms(const struct stored_response *response, int64_t stale_if_error_default_ms)
+static int64_t larger(int64_t one, int64_t other) { return one > other ? one : other; }
+
+int64_t stored_stale_if_error_ms(const struct stored_response *response, const struct route_policy *policy)
+{
+    return response->stale_if_error_ms < 0 ? policy->stale_if_error_ms : response->stale_if_error_ms;
+}
+
+int64_t stored_stale_if_unreachable_ms(const struct stored_response *response,
+                                       const struct route_policy *policy)
+{
+    return response->stale_if_error_ms < 0
+               ? larger(policy->stale_if_error_ms, policy->stale_if_unreachable_ms)
+               : response->stale_if_error_ms;
+}
+
+int64_t stored_stale_while_revalidate_ms(const struct stored_response *response,
+                                         const struct route_policy *policy)
+{
+    return response->stale_while_revalidate_ms < 0 ? policy->stale_while_revalidate_ms
+                                                   : response->stale_while_revalidate_ms;
+}
+
+int64_t stored_keep_ms(const struct stored_response *response, const struct route_policy *policy)
 {
     int64_t fresh_ms = response->lifetime_ms - response->initial_age_ms;
-    int64_t stale_ms =
-        response->stale_if_error_ms < 0 ? stale_if_error_default_ms : response->stale_if_error_ms;
+    int64_t stale_ms = larger(stored_stale_if_unreachable_ms(response, policy),
+                              stored_stale_while_revalidate_ms(response, policy));
 
-    if (stale_ms < response->stale_while_revalidate_ms)
-        stale_ms = response->stale_while_revalidate_ms;
-    if ((response->etag.size > 0 || response->last_modified.size > 0) && stale_ms < KEEP_FOR_VALIDATION_MS)
-        stale_ms = KEEP_FOR_VALIDATION_MS;
-    return (fresh_ms > 0 ? fresh_ms : 0) + stale_ms;
+    if (response->etag.size > 0 || response->last_modified.size > 0)
+        stale_ms = larger(stale_ms, KEEP_FOR_VALIDATION_MS);
+    return larger(fresh_ms, 0) + stale_ms;
+}
+
+size_t stored_response_bytes(const struct stored_response *response)
+{
+    return sizeof(struct response_head) + response->fields.size + response->hidden.size +
+           response->reason.size;
 }
 
 void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response)
@@ -99,7 +130,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
     struct response_head head = {
         .magic = MAGIC_RESPONSE,
         .status = (uint16_t)response->status,
-        .flags = (uint16_t)response->flags,
+        .flags = (uint16_t)(response->flags | (response->reason.data != NULL ? STORED_HAS_REASON : 0u)),
         .received_mono_ms = response->received_mono_ms,
         .initial_age_ms = response->initial_age_ms,
         .lifetime_ms = response->lifetime_ms,
@@ -107,6 +138,8 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .stale_while_revalidate_ms = response->stale_while_revalidate_ms,
         .body_number = response->body_number,
         .fields_bytes = (uint32_t)response->fields.size,
+        .hidden_bytes = (uint32_t)response->hidden.size,
+        .reason_bytes = (uint32_t)response->reason.size,
     };
 
     if (response->etag.size > 0) {
@@ -119,6 +152,8 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
     }
     buffer_append(value, bytes_of(&head, sizeof head));
     buffer_append(value, response->fields);
+    buffer_append(value, response->hidden);
+    buffer_append(value, response->reason);
     seal(value, start, seed);
 }
 
@@ -132,14 +167,16 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
 {
     struct response_head head;
     struct bytes fields;
+    uint64_t head_bytes; /* all before the body */
 
     if (value.size < sizeof head)
         return false;
     memcpy(&head, value.data, sizeof head);
-    if (head.magic != MAGIC_RESPONSE || head.fields_bytes > value.size - sizeof head ||
+    head_bytes = sizeof head + (uint64_t)head.fields_bytes + head.hidden_bytes + head.reason_bytes;
+    if (head.magic != MAGIC_RESPONSE || head_bytes > value.size ||
         !is_within(head.etag_at, head.etag_bytes, head.fields_bytes) ||
         !is_within(head.modified_at, head.modified_bytes, head.fields_bytes) ||
-        !is_sealed(bytes_first(value, sizeof head + head.fields_bytes), seed))
+        !is_sealed(bytes_first(value, head_bytes), seed))
         return false;
     fields = bytes_of(value.data + sizeof head, head.fields_bytes);
     *response = (struct stored_response){
@@ -153,8 +190,12 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .etag = bytes_of(fields.data + head.etag_at, head.etag_bytes),
         .last_modified = bytes_of(fields.data + head.modified_at, head.modified_bytes),
         .fields = fields,
-        .body = bytes_after(value, sizeof head + head.fields_bytes),
-        .body_bytes = value_bytes - sizeof head - head.fields_bytes,
+        .hidden = bytes_of(fields.data + fields.size, head.hidden_bytes),
+        .reason = head.flags & STORED_HAS_REASON
+                      ? bytes_of(fields.data + fields.size + head.hidden_bytes, head.reason_bytes)
+                      : (struct bytes){0},
+        .body = bytes_after(value, head_bytes),
+        .body_bytes = value_bytes - head_bytes,
         .body_number = head.body_number,
     };
     return true;

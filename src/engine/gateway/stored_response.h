@@ -1,7 +1,7 @@
 /* stored_response.h — what the gateway keeps in the store, as bytes. Pure.
  *
- *   response   head | fields, rendered as "Name: value CRLF" lines | body
- *   variants   the marker under a primary key whose response varies: a generation and the names of Vary.
+ *   response   head | fields, rendered as "Name: value CRLF" lines | hidden fields, likewise | reason |
+ * body variants   the marker under a primary key whose response varies: a generation and the names of Vary.
  *              Variants' keys hold the generation, so that forgetting the marker forgets them all.
  *   note       under a marker key, for seconds: "not shareable" or "the origin fails"
  *
@@ -16,22 +16,28 @@ enum stored_flags {
     STORED_NO_CACHE = 1,           /* every use needs a validation */
     STORED_PERMITS_AUTHORIZED = 2, /* RFC 9111 §3.5 */
     STORED_NAMES_CACHES = 4,       /* its fields have a Cache-Status already */
+    STORED_FORBIDS_STALE = 8,      /* RFC 9111 §4.2.4, whatever a client says */
+    STORED_IMMUTABLE = 16,         /* RFC 8246 */
+    STORED_HAS_REASON = 32,        /* its reason, which may be empty, is not the usual one */
 };
 
 struct stored_response {
     int status;
     unsigned flags; /* enum stored_flags */
     int64_t received_mono_ms, initial_age_ms, lifetime_ms;
-    int64_t stale_if_error_ms; /* after the lifetime; -1: the response does not say */
-    int64_t stale_while_revalidate_ms;
-    struct bytes etag, last_modified; /* both empty if there is none */
-    struct bytes fields;              /* rendered, without Set-Cookie and Age */
-    struct bytes body;                /* as far as it was decoded with the head */
-    uint64_t body_bytes;              /* all of it */
-    uint64_t body_number;             /* no other body of this gateway's has it */
+    int64_t stale_if_error_ms;         /* after the lifetime; -1: the response does not say */
+    int64_t stale_while_revalidate_ms; /* likewise */
+    struct bytes etag, last_modified;  /* both empty if there is none */
+    struct bytes fields;               /* for everybody: struct response_fields' `kept` */
+    struct bytes hidden;               /* not to be sent */
+    struct bytes reason;               /* as struct http_response has it */
+    struct bytes body;                 /* as far as it was decoded with the head */
+    uint64_t body_bytes;               /* all of it */
+    uint64_t body_number;              /* no other body of this gateway's has it */
 };
 
-/* Fills in all but the body from `facts` and `fields_rendered`, which stays the caller's. */
+/* Fills in all but hidden fields, reason and body from `facts` and `fields_rendered`, which stays the
+ * caller's. */
 struct stored_response stored_response_of(const struct response_facts *facts, struct now received,
                                           struct bytes fields_rendered);
 
@@ -41,7 +47,19 @@ static inline int64_t stored_age_ms(const struct stored_response *response, int6
 }
 
 /* How long after `received` it may be of any use, for the store's own expiry. */
-int64_t stored_keep_ms(const struct stored_response *response, int64_t stale_if_error_default_ms);
+int64_t stored_keep_ms(const struct stored_response *response, const struct route_policy *policy);
+
+/* How long after its freshness ended it may stand in for an answer: of 5xx; for none, the origin being out
+ * of reach (RFC 9111 §4.2.4); or while it is revalidated. What the response does not say, the route does.
+ */
+int64_t stored_stale_if_error_ms(const struct stored_response *response, const struct route_policy *policy);
+int64_t stored_stale_if_unreachable_ms(const struct stored_response *response,
+                                       const struct route_policy *policy);
+int64_t stored_stale_while_revalidate_ms(const struct stored_response *response,
+                                         const struct route_policy *policy);
+
+/* The size of what stored_response_encode appends. */
+size_t stored_response_bytes(const struct stored_response *response);
 
 /* Appends the value to be put, but the body, which the caller appends. */
 void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response);

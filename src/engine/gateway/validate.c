@@ -73,6 +73,8 @@ bool client_has_it(const struct http_fields *fields, struct bytes rendered, int6
     if (names_etags || since == NULL)
         return false;
     modified = rendered_value(rendered, HTTP_HEADER_LAST_MODIFIED);
+    if (modified.size == 0)
+        modified = rendered_value(rendered, HTTP_HEADER_DATE);
     return http_date_parse(modified, now_wall_ms, &modified_ms) &&
            http_date_parse(since->value, now_wall_ms, &since_ms) && modified_ms <= since_ms;
 }
@@ -94,10 +96,24 @@ bool belongs_in_not_modified(enum http_header header)
 bool is_validated_by(const struct stored_response *stored, const struct http_fields *not_modified)
 {
     const struct http_field *etag = http_fields_find(not_modified, HTTP_HEADER_ETAG);
+    const struct http_field *modified = http_fields_find(not_modified, HTTP_HEADER_LAST_MODIFIED);
 
-    /* Without an ETag, or with a weak one, it is the answer to the condition we sent. */
-    return etag == NULL || bytes_start_with(etag->value, BYTES("W/")) || stored->etag.size == 0 ||
-           bytes_equal(without_weakness(etag->value), without_weakness(stored->etag));
+    /* Without a validator of its own it is the answer to the condition we sent. */
+    if (etag != NULL && stored->etag.size > 0)
+        return bytes_equal(without_weakness(etag->value), without_weakness(stored->etag));
+    return etag != NULL || modified == NULL || stored->last_modified.size == 0 ||
+           bytes_equal(modified->value, stored->last_modified);
+}
+
+bool is_described_by(const struct stored_response *stored, const struct http_fields *head,
+                     int64_t body_bytes)
+{
+    const struct http_field *etag = http_fields_find(head, HTTP_HEADER_ETAG);
+    const struct http_field *modified = http_fields_find(head, HTTP_HEADER_LAST_MODIFIED);
+
+    return (etag == NULL || bytes_equal(etag->value, stored->etag)) &&
+           (modified == NULL || bytes_equal(modified->value, stored->last_modified)) &&
+           (body_bytes == HTTP_BODY_UNKNOWN || (uint64_t)body_bytes == stored->body_bytes);
 }
 
 /* RFC 9111 §3.2, and fields that describe the stored body's form. */
@@ -117,22 +133,39 @@ static bool replaces(const struct http_fields *fields, const struct http_field *
     return false;
 }
 
-struct http_fields freshened_fields(struct bytes stored_rendered, const struct http_fields *not_modified)
+/* Adds those of `stored` that the 304 leaves as they are. */
+static void add_kept(struct http_fields *merged, struct bytes stored,
+                     const struct http_fields *not_modified)
+{
+    struct http_field field;
+
+    while (rendered_next(&stored, &field))
+        /* A 304 without a Date was made when it came (RFC 9110 §6.6.1), not when the stored one was. */
+        if (field.header != HTTP_HEADER_DATE && !replaces(not_modified, &field))
+            merged->list[merged->count++] = field;
+}
+
+static size_t line_count(struct bytes rendered)
+{
+    struct http_field field;
+    size_t count = 0;
+
+    while (rendered_next(&rendered, &field))
+        count++;
+    return count;
+}
+
+struct http_fields freshened_fields(struct bytes stored_rendered, struct bytes stored_hidden,
+                                    const struct http_fields *not_modified)
 {
     struct http_fields merged = {0};
-    struct bytes rest = stored_rendered;
-    struct http_field field;
-    size_t lines = not_modified->count;
+    size_t lines = line_count(stored_rendered) + line_count(stored_hidden) + not_modified->count;
 
-    while (rendered_next(&rest, &field))
-        lines++;
     merged.list = calloc(lines + 1, sizeof *merged.list);
     if (merged.list == NULL)
         return merged;
-    while (rendered_next(&stored_rendered, &field))
-        /* A 304 without a Date was made when it came (RFC 9110 §6.6.1), not when the stored one was. */
-        if (field.header != HTTP_HEADER_DATE && !replaces(not_modified, &field))
-            merged.list[merged.count++] = field;
+    add_kept(&merged, stored_rendered, not_modified);
+    add_kept(&merged, stored_hidden, not_modified);
     for (size_t i = 0; i < not_modified->count; i++)
         if (!is_left_alone(not_modified->list[i].header))
             merged.list[merged.count++] = not_modified->list[i];

@@ -15,8 +15,15 @@ static inline char *put(char *at, struct bytes bytes)
 
 #define PUT(at, literal) ((char *)memcpy(at, literal, sizeof(literal) - 1) + sizeof(literal) - 1)
 
-static char *put_status_line(char *at, int status)
+static char *put_status_line(char *at, int status, struct bytes reason)
 {
+    if (UNLIKELY(reason.data != NULL)) {
+        at = PUT(at, "HTTP/1.1 ");
+        at += uint64_format(at, (uint64_t)status);
+        at = PUT(at, " ");
+        at = put(at, reason);
+        return PUT(at, "\r\n");
+    }
     switch (status) {
 #define HTTP_STATUS(code, reason, heuristic)                                                               \
     case code:                                                                                             \
@@ -67,17 +74,18 @@ static inline bool may_render(const struct http_field *field)
 void http1_render_response_head(struct buffer *output, const struct http_response *response,
                                 const struct http1_response_framing *framing)
 {
-    size_t size = FRAMING_BYTES_MAX + response->rendered.size;
+    size_t size = FRAMING_BYTES_MAX + response->rendered.size + response->reason.size;
     const struct http_field *list = response->fields.list;
     char *start, *at;
 
     assert(response->status >= 100 && response->status <= 999);
+    assert(http_is_field_value(response->reason));
     for (size_t i = 0; i < response->fields.count; i++)
         size += list[i].name.size + list[i].value.size + 4;
     start = at = buffer_reserve(output, size);
     if (start == NULL)
         return;
-    at = put_status_line(at, response->status);
+    at = put_status_line(at, response->status, response->reason);
     at = put_framing(at, response, framing);
     for (size_t i = 0; i < response->fields.count; i++) {
         if (UNLIKELY(!may_render(&list[i])))
