@@ -93,6 +93,18 @@ class OnTheWire(unittest.TestCase):
         answer = fetch(port, "/plain")
         self.assertRegex(answer["Cache-Status"], r"^nuthatch; hit; ttl=-\d; detail=origin-failing$")
 
+    def test_switches_for_what_is_stale(self):
+        port = self.serve(lambda r: r.reply(200, b"x", Cache_Control="max-age=1"), "--stale-if-unreachable", "0",
+                          "--stale-while-revalidate", "2s")
+        fetch(port, "/x")
+        time.sleep(1.1)
+        self.assertIn("detail=stale-while-revalidate", fetch(port, "/x")["Cache-Status"])
+        time.sleep(0.2)
+        self.assertRegex(fetch(port, "/x")["Cache-Status"], r"^nuthatch; hit; ttl=[01]$")
+        self.origin.stop()
+        time.sleep(3.1)
+        self.assertEqual(fetch(port, "/x").status, 502)
+
     def test_a_client_may_take_what_is_stale(self):
         port = self.serve(lambda r: r.reply(200, b"x", Cache_Control="max-age=1", Age="11"))
         fetch(port, "/x")  # stale from the start, and without a validator: not stored
