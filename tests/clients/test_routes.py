@@ -216,6 +216,26 @@ class Routes(unittest.TestCase):
         fetch(server.port, "/x")
         self.assertIn("; hit", fetch(server.port, "/x", Authorization="mine")["Cache-Status"])
 
+    def test_a_saved_store_has_the_answers_and_not_the_credentials(self):
+        one = Origin(lambda request: request.reply(200, b"an answer", Cache_Control="max-age=60", Vary="Authorization, X-Key"))
+        self.addCleanup(one.stop)
+        text = f"""
+  upstreams:
+    one: {{origin: "{one.url}"}}
+  routes:
+    - {{upstream: one, credentials: {{header: Authorization, value-env: TOKEN}}}}
+persist: {self.folder}/image
+"""
+        server = self.serve(text, TOKEN=SECRET)
+        fetch(server.port, "/x")
+        self.assertEqual(server.stop(), 0)
+        with open(f"{self.folder}/image", "rb") as file:
+            image = file.read()
+        self.assertIn(b"an answer", image)
+        self.assertNotIn(SECRET.encode(), image)
+        server = self.serve(text, TOKEN=SECRET)
+        self.assertIn("; hit", fetch(server.port, "/x")["Cache-Status"])
+
     def test_credentials_that_cannot_be_had_are_told_without_a_word_of_them(self):
         one, text = self.credentials()
         whole = "gateway:\n  listen: http://127.0.0.1:0\n" + text
