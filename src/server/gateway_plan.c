@@ -1,5 +1,6 @@
 #include "server/gateway_plan.h"
 #include "server/file.h"
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- credentials: what is read here is shown to nobody ------------------------------------------- */
@@ -29,6 +30,7 @@ static bool read_value(const struct options *options, const struct route_entry *
     const char *text = route->credential_env != NULL ? getenv(route->credential_env) : NULL;
     enum err err = OK;
 
+    assert((route->credential_env == NULL) != (route->credential_file == NULL));
     if (route->credential_file != NULL)
         err = file_read(route->credential_file, value);
     else if (text == NULL)
@@ -53,7 +55,7 @@ static bool read_value(const struct options *options, const struct route_entry *
 
 static char *text_of(const struct buffer *buffer)
 {
-    return buffer->failed ? NULL : strndup(buffer->data, buffer->size);
+    return buffer->failed || buffer->data == NULL ? NULL : strndup(buffer->data, buffer->size);
 }
 
 static enum err find_credential(struct credential_spec *credential, const struct options *options,

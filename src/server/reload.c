@@ -8,7 +8,7 @@ static void log_lines(struct log *log, enum log_level level, const struct buffer
 {
     struct bytes rest = bytes_after(buffer_bytes(report), start);
 
-    while (rest.size > 0) {
+    while (rest.data != NULL && rest.size > 0) {
         const char *end = memchr(rest.data, '\n', rest.size);
         size_t size = end != NULL ? (size_t)(end - rest.data) : rest.size;
         log_write(log, level, "reload: %.*s", (int)size, rest.data);

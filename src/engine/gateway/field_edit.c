@@ -4,24 +4,26 @@
 
 /* ---- making -------------------------------------------------------------------------------------- */
 
-static bool copy_spec(struct field_edit_spec *own, const struct field_edit_spec *spec)
+static bool copy_set(struct field_edit *edit, const struct field_edit_spec *spec)
 {
-    own->set = calloc(spec->set_count + 1, sizeof *own->set);
-    own->removed = calloc(spec->removed_count + 1, sizeof *own->removed);
-    if (own->set == NULL || own->removed == NULL)
-        return false;
-    while (own->set_count < spec->set_count) {
-        struct field_spec *to = &own->set[own->set_count];
-        const struct field_spec *from = &spec->set[own->set_count++];
-        to->name = strdup(from->name);
-        to->value = strdup(from->value);
-        if (to->name == NULL || to->value == NULL)
+    for (size_t i = 0; i < spec->set_count; i++) {
+        struct field_spec *own = &edit->own.set[edit->own.set_count++];
+        own->name = strdup(spec->set[i].name);
+        own->value = strdup(spec->set[i].value);
+        if (own->name == NULL || own->value == NULL)
             return false;
+        edit->set[i] = (struct http_field){http_header_find(bytes_of_text(own->name)),
+                                           bytes_of_text(own->name), bytes_of_text(own->value)};
     }
-    while (own->removed_count < spec->removed_count) {
-        char **to = &own->removed[own->removed_count];
-        *to = strdup(spec->removed[own->removed_count++]);
-        if (*to == NULL)
+    return true;
+}
+
+static bool copy_removed(struct field_edit *edit, const struct field_edit_spec *spec)
+{
+    for (size_t i = 0; i < spec->removed_count; i++) {
+        char **own = &edit->own.removed[edit->own.removed_count++];
+        *own = strdup(spec->removed[i]);
+        if (*own == NULL)
             return false;
     }
     return true;
@@ -30,14 +32,10 @@ static bool copy_spec(struct field_edit_spec *own, const struct field_edit_spec 
 bool field_edit_init(struct field_edit *edit, const struct field_edit_spec *spec)
 {
     *edit = (struct field_edit){.set = calloc(spec->set_count + 1, sizeof *edit->set)};
-    if (edit->set == NULL || !copy_spec(&edit->own, spec))
-        return false;
-    for (size_t i = 0; i < edit->own.set_count; i++) {
-        struct bytes name = bytes_of_text(edit->own.set[i].name);
-        edit->set[i] =
-            (struct http_field){http_header_find(name), name, bytes_of_text(edit->own.set[i].value)};
-    }
-    return true;
+    edit->own.set = calloc(spec->set_count + 1, sizeof *edit->own.set);
+    edit->own.removed = calloc(spec->removed_count + 1, sizeof *edit->own.removed);
+    return edit->set != NULL && edit->own.set != NULL && edit->own.removed != NULL &&
+           copy_set(edit, spec) && copy_removed(edit, spec);
 }
 
 void field_edit_fini(struct field_edit *edit)

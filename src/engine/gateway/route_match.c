@@ -67,18 +67,20 @@ enum err route_match_init(struct route_match *match, const struct match_spec *sp
 {
     struct match_spec *own = &match->own;
 
-    *match = (struct route_match){.has_host = spec->host != NULL, .has_path = spec->path != NULL};
+    *match = (struct route_match){.has_host = false};
     if (!match_spec_copy(own, spec))
         return ERR_NO_MEMORY;
-    if (match->has_host) {
+    if (own->host != NULL) {
+        match->has_host = true;
         match->host = bytes_of_text(own->host);
         match->has_subdomains = bytes_start_with(match->host, BYTES("*."));
         if (match->has_subdomains)
             match->host = bytes_after(match->host, 1);
     }
-    if (match->has_path && path_pattern_parse(&match->path, bytes_of_text(own->path)) != NULL)
-        return ERR_SYNTAX;
-    return OK;
+    if (own->path == NULL)
+        return OK;
+    match->has_path = true;
+    return path_pattern_parse(&match->path, bytes_of_text(own->path)) == NULL ? OK : ERR_SYNTAX;
 }
 
 void route_match_fini(struct route_match *match)
