@@ -56,6 +56,7 @@ static void bury_those_that_ended(struct origin *origin)
         struct origin_callbacks callbacks = call->callbacks;
         void *owner = call->owner;
         enum err verdict = call->verdict;
+        enum origin_reach reach = origin_reach(call);
         bool is_cancelled = call->is_cancelled;
 
         if (call->is_running)
@@ -63,7 +64,7 @@ static void bury_those_that_ended(struct origin *origin)
         origin_call_destroy(call);
         if (!is_cancelled) {
             origin->call_count--;
-            callbacks.done(owner, verdict);
+            callbacks.done(owner, verdict, reach);
         }
     }
 }

@@ -16,12 +16,23 @@ struct origin_call; /* one request and its answer; the origin's until `done` */
 
 struct origin_options {
     struct loop *loop;
-    int64_t connect_timeout_ms;    /* name, connection and TLS together */
-    int64_t first_byte_timeout_ms; /* from the request's last piece sent to the response's head; it does not
-                                    * run while the owner is being waited for */
-    /* Waiting for a place and connecting may take the sum of those two. */
-    int64_t total_timeout_ms; /* from origin_start to the end, waiting for a place included; 0: none */
     uint32_t connections_max; /* at least 1 */
+};
+
+struct origin_timeouts {
+    int64_t connect_ms;    /* name, connection and TLS together */
+    int64_t first_byte_ms; /* from the request's last piece sent to the response's head; it does not run
+                            * while the owner is being waited for */
+    /* Waiting for a place and connecting may take the sum of those two. */
+    int64_t total_ms; /* from origin_start to the end, waiting for a place included; 0: none */
+};
+
+/* How far a call has come. */
+enum origin_reach {
+    ORIGIN_WAITING,    /* for a place: the server knows nothing of it */
+    ORIGIN_CONNECTING, /* a connection is being made, or could not be: no byte of the request was sent */
+    ORIGIN_SENT,       /* some of the request was: it may be carried out */
+    ORIGIN_HEARD,      /* some of an answer has come */
 };
 
 enum err origin_create(const struct origin_options *options, struct origin **origin);
@@ -49,9 +60,9 @@ struct origin_callbacks {
     /* The call has ended and is gone: OK if the response was complete; ERR_TIMEOUT, ERR_REFUSED,
      * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (closed without an answer, cut off, or the request's body was
      * not as long as declared), ERR_SYNTAX (not HTTP, or framing in doubt), ERR_TOO_LARGE (head over 64 KiB
-     * or 200 fields), ERR_NO_DESCRIPTOR, ERR_NO_MEMORY, ERR_SYSTEM. May come while the response is held.
-     * Called once, last; not after origin_cancel. */
-    void (*done)(void *owner, enum err err);
+     * or 200 fields), ERR_NO_DESCRIPTOR, ERR_NO_MEMORY, ERR_SYSTEM. `reach`: how far it had come. May come
+     * while the response is held. Called once, last; not after origin_cancel. */
+    void (*done)(void *owner, enum err err, enum origin_reach reach);
 };
 
 struct origin_request {
@@ -61,6 +72,7 @@ struct origin_request {
                                 * Host and Content-Length, which follow from the rest */
     struct bytes host;         /* the Host field's value; empty: the URL's authority */
     int64_t body_bytes;        /* HTTP_BODY_NONE, a number, or HTTP_BODY_UNKNOWN for chunked */
+    struct origin_timeouts timeouts;
 };
 
 /* Starts a call; the request and the callbacks are copied. ERR_NO_MEMORY; ERR_SYNTAX: a URL that libcurl
@@ -83,6 +95,8 @@ void origin_limit_silence(struct origin_call *call, int64_t silence_ms);
 /* Gives the call up, at any time before `done`, inside any callback: no further callback; the connection is
  * closed. */
 void origin_cancel(struct origin_call *call);
+
+enum origin_reach origin_reach(const struct origin_call *call);
 
 /* How many calls have not ended. */
 size_t origin_call_count(const struct origin *origin);

@@ -30,8 +30,7 @@ static void set_deadline(struct origin_call *call, int64_t due_ms)
 static void await_head(struct origin_call *call)
 {
     if (!call->has_head)
-        set_deadline(call, loop_now(call->origin->options.loop).mono_ms +
-                               call->origin->options.first_byte_timeout_ms);
+        set_deadline(call, loop_now(call->origin->options.loop).mono_ms + call->timeouts.first_byte_ms);
 }
 
 /* It is the origin's turn to send more of the body, if that is limited, unless the owner holds it back. */
@@ -240,6 +239,15 @@ void origin_call_attend(struct origin_call *call)
         origin_call_end(call, origin_call_error(call, code));
 }
 
+enum origin_reach origin_reach(const struct origin_call *call)
+{
+    if (call->head_bytes > 0)
+        return ORIGIN_HEARD;
+    if (call->was_sent)
+        return ORIGIN_SENT;
+    return call->is_running ? ORIGIN_CONNECTING : ORIGIN_WAITING;
+}
+
 /* ---- beginning and end ------------------------------------------------------------------------- */
 
 static bool is_idempotent(enum http_method method)
@@ -267,7 +275,7 @@ static void set_options(struct origin_call *call)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->origin->options.connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->timeouts.connect_ms);
     /* One call a connection: in HTTP/2 a call that is held back would hold back its neighbours. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     /* Names are looked up on a thread: no signals, and no waiting for it when a call is given up. */
@@ -284,6 +292,7 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->origin = origin;
+    made->timeouts = request->timeouts;
     list_init(&made->in_origin);
     list_init(&made->in_touched);
     timer_init(&made->deadline, deadline_fired);
@@ -299,12 +308,12 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
     err = origin_request_apply(request, made->easy, &made->field_lines);
     if (err != OK)
         goto destroy;
-    if (origin->options.total_timeout_ms > 0)
-        made->total_due_ms = loop_now(origin->options.loop).mono_ms + origin->options.total_timeout_ms;
+    if (made->timeouts.total_ms > 0)
+        made->total_due_ms = loop_now(origin->options.loop).mono_ms + made->timeouts.total_ms;
     /* A place must come free, and the connection stand, before anybody would have given up on the answer.
      */
-    set_deadline(made, loop_now(origin->options.loop).mono_ms + origin->options.connect_timeout_ms +
-                           origin->options.first_byte_timeout_ms);
+    set_deadline(made, loop_now(origin->options.loop).mono_ms + made->timeouts.connect_ms +
+                           made->timeouts.first_byte_ms);
     *call = made;
     return OK;
 

@@ -32,6 +32,7 @@ struct origin_call {
     CURL *easy;
     struct curl_slist *field_lines;
     struct timer deadline;
+    struct origin_timeouts timeouts;
     int64_t total_due_ms;    /* 0: none */
     int64_t silence_ms;      /* between two pieces of the response's body; 0: any */
     enum err verdict;        /* once ended */

@@ -643,7 +643,7 @@ static void check_upstream_of(struct config_reader *reader, const struct role_op
     struct nearest nearest = {0};
 
     if (route->spec.upstream == NULL) {
-        if (role->upstream_policy.origin_url == NULL && role->upstream_count > 0 &&
+        if (role->upstream_policy.origin_urls == NULL && role->upstream_count > 0 &&
             route->upstream_at.line == 0)
             CONFIG_REPORT(reader, route->where, "the route has no `upstream`; write upstream: %s",
                           role->upstreams[0].spec.name);

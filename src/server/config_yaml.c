@@ -197,7 +197,8 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
         config_advance(reader);
         return;
     }
-    if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths) ||
+    if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths &&
+         row->type != OPTION_TYPE_url) ||
         !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
         CONFIG_REPORT(reader, config_here(reader), "%s is one value, not a list or a mapping", row->name);
         config_skip(reader);

@@ -98,7 +98,7 @@ enum err plan_spec_init(struct plan_spec *spec, const struct options *options,
         return ERR_NO_MEMORY;
     }
     /* The one without a name first: without routes all goes there. */
-    if (role->upstream_policy.origin_url != NULL)
+    if (role->upstream_policy.origin_urls != NULL)
         upstreams[spec->upstream_count++] = (struct upstream_spec){.policy = role->upstream_policy};
     for (size_t i = 0; i < role->upstream_count; i++)
         upstreams[spec->upstream_count++] = role->upstreams[i].spec;

@@ -457,6 +457,53 @@ static bool is_http_url(struct bytes text)
            target_is_plain(text, (struct bytes){NULL, 0});
 }
 
+/* "URL", or "URL weight=3". */
+static bool is_origin(struct bytes text)
+{
+    static const struct bytes key = BYTES_INIT("weight=");
+    const char *space = text.size > 0 ? memchr(text.data, ' ', text.size) : NULL;
+    struct bytes url = space != NULL ? bytes_first(text, (size_t)(space - text.data)) : text, rest;
+    uint64_t weight = 1;
+
+    if (space != NULL) {
+        rest = bytes_trim(bytes_after(text, url.size));
+        if (!bytes_start_with(rest, key) || !uint64_parse(bytes_after(rest, key.size), &weight))
+            return false;
+    }
+    return weight >= 1 && weight <= ORIGIN_WEIGHT_MAX && is_http_url(url);
+}
+
+/* Adds a line to those that are there. */
+static enum err add_origin(char **field, struct bytes text, struct buffer *why)
+{
+    struct buffer lines = {0};
+    size_t count = 1;
+    enum err err;
+
+    if (!is_origin(text)) {
+        buffer_append_format(why,
+                             "\"%s\" is not an origin; write one like https://api.example.com or "
+                             "http://127.0.0.1:3000/base%s",
+                             shown_text(text).text,
+                             text.size > 0 && memchr(text.data, ' ', text.size) != NULL
+                                 ? ", one of several perhaps like https://api.example.com weight=3"
+                                 : "");
+        return ERR_SYNTAX;
+    }
+    for (const char *at = *field; at != NULL; at = strchr(at + 1, '\n'))
+        count++;
+    if (count > ORIGINS_MAX) {
+        buffer_append_format(why, "there are more than %d origins; leave some out", ORIGINS_MAX);
+        return ERR_SYNTAX;
+    }
+    if (*field != NULL)
+        buffer_append_format(&lines, "%s\n", *field);
+    buffer_append(&lines, text);
+    err = lines.failed ? ERR_NO_MEMORY : set_text(field, buffer_bytes(&lines));
+    buffer_fini(&lines);
+    return err;
+}
+
 /* ---- where clients connect ---------------------------------------------------------------------- */
 
 /* "HOST:PORT" or "[v6]:PORT"; whether the host exists is for whoever opens the socket. */
@@ -608,15 +655,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
     case OPTION_TYPE_level: return set_choice(row, field, text, why);
     case OPTION_TYPE_events: return set_events(field, text, why);
     case OPTION_TYPE_flag: *(bool *)field = true; return OK;
-    case OPTION_TYPE_url:
-        if (!is_http_url(text)) {
-            buffer_append_format(why,
-                                 "\"%s\" is not an origin; write one like https://api.example.com or "
-                                 "http://127.0.0.1:3000/base",
-                                 shown_text(text).text);
-            return ERR_SYNTAX;
-        }
-        return set_text(field, text);
+    case OPTION_TYPE_url: return add_origin(field, text, why);
     case OPTION_TYPE_secret:
         if (text.size == 0) {
             buffer_append_literal(why, "the password is empty; leave the option out for none");
@@ -1232,20 +1271,29 @@ static enum err take_flag(struct command_line *line, const char *argument)
     return err;
 }
 
+static const struct option_row *operand_of(enum verb verb)
+{
+    for (size_t i = 0; i < COUNT_OF(rows) && (unsigned)verb < ROLE_COUNT; i++)
+        if ((rows[i].verbs & 1u << verb) != 0 && option_is_operand(&rows[i]))
+            return &rows[i];
+    return NULL;
+}
+
 static enum err take_operand(struct command_line *line, const char *argument)
 {
     const struct verb_row *verb = &verbs[line->options->verb];
+    const struct option_row *row = operand_of(line->options->verb);
+    bool may_be_repeated = row != NULL && row->type == OPTION_TYPE_url;
 
-    if (verb->operand == NULL || line->has_operand) {
+    if (verb->operand == NULL || (line->has_operand && !may_be_repeated)) {
         options_report(line->options, on_command_line, line->message,
                        "%s is one word too many; see nuthatch %s --help",
                        shown_text(bytes_of_text(argument)).text, verb->name);
         return ERR_SYNTAX;
     }
     line->has_operand = true;
-    for (size_t i = 0; i < COUNT_OF(rows) && line->role != NULL; i++)
-        if ((rows[i].verbs & 1u << line->options->verb) != 0 && option_is_operand(&rows[i]))
-            return take_value(line, &rows[i], verb->operand, bytes_of_text(argument));
+    if (row != NULL)
+        return take_value(line, row, verb->operand, bytes_of_text(argument));
     line->options->file = strdup(argument);
     return line->options->file != NULL ? OK : ERR_NO_MEMORY;
 }

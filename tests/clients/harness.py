@@ -132,7 +132,7 @@ class Origin:
     """An HTTP/1.1 server in this process. `answer(request)` gets a http.server handler and writes what it likes;
     `requests` has every request line with its headers, in order."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, port=0):
         origin = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -172,7 +172,7 @@ class Origin:
 
         self.lock = threading.Lock()
         self.requests = []
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

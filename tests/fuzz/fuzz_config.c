@@ -41,7 +41,7 @@ static void check_complete(struct options *options)
         if (role->role == ROLE_GATEWAY)
             check_plan(role);
         assert((role->role == ROLE_GATEWAY) <=
-               (role->upstream_policy.origin_url != NULL || role->upstream_count > 0));
+               (role->upstream_policy.origin_urls != NULL || role->upstream_count > 0));
         assert((role->role == ROLE_MOCK) <= (role->data_path != NULL));
         for (size_t j = 0; j < role->listens.count; j++)
             assert(strrchr(role->listens.items[j].address, ':') != NULL);

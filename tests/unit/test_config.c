@@ -85,8 +85,8 @@ TEST(a_file_may_hold_every_role_as_often_as_it_likes)
     assert_string_equal(options.roles[0].listens.items[1].address, "127.0.0.1:7002");
     EXPECT_EQ(options.roles[0].listens.items[1].where.line, 7);
     EXPECT_EQ(options.roles[0].listens.items[1].where.column, 34);
-    assert_string_equal(options.roles[1].upstream_policy.origin_url, "https://a.example");
-    assert_string_equal(options.roles[2].upstream_policy.origin_url, "http://b.example");
+    assert_string_equal(options.roles[1].upstream_policy.origin_urls, "https://a.example");
+    assert_string_equal(options.roles[2].upstream_policy.origin_urls, "http://b.example");
     EXPECT_EQ(options.roles[1].route_policy.stale_if_error_ms, 0);
     EXPECT_EQ(options.roles[2].route_policy.stale_if_error_ms, 3600000);
     EXPECT_EQ(options.roles[2].where.line, 11);
@@ -195,7 +195,7 @@ TEST(a_gateway_may_have_upstreams_and_routes)
                                "        header: {X-Kind: \"a*\"}\n"
                                "  upstreams:\n"
                                "    one: {origin: http://one.example, connect-timeout: 1s}\n"
-                               "    two: {origin: http://two.example}\n"
+                               "    two: {origin: [http://two.example, http://three.example weight=2]}\n"
                                "  connect-timeout: 2s\n"
                                "  origin: http://plain.example\n";
     struct options options;
@@ -207,10 +207,12 @@ TEST(a_gateway_may_have_upstreams_and_routes)
     role = &options.roles[0];
     EXPECT_EQ(role->upstream_count, 2);
     assert_string_equal(role->upstreams[0].spec.name, "one");
-    assert_string_equal(role->upstreams[0].spec.policy.origin_url, "http://one.example");
+    assert_string_equal(role->upstreams[0].spec.policy.origin_urls, "http://one.example");
+    assert_string_equal(role->upstreams[1].spec.policy.origin_urls,
+                        "http://two.example\nhttp://three.example weight=2");
     EXPECT_EQ(role->upstreams[0].spec.policy.connect_timeout_ms, 1000);
     EXPECT_EQ(role->upstreams[1].spec.policy.connect_timeout_ms, 2000);
-    EXPECT_EQ(role->upstreams[1].spec.policy.origin_connections_max, 64);
+    EXPECT_EQ(role->upstreams[1].spec.policy.origin_connections_max, 1024);
     EXPECT_EQ(role->route_count, 2);
     assert_string_equal(role->routes[0].spec.match.host, "a.example");
     assert_string_equal(role->routes[0].spec.match.path, "/x/**");
@@ -253,8 +255,10 @@ TEST(each_problem_of_an_upstream_is_said_with_its_place)
         {"  upstreams:\n    a: {orgin: x}\n    b: 5\n  routes: [{upstream: a}]\n",
          "3:9: unknown key orgin; did you mean origin?\n"
          "4:8: an upstream is a mapping of its keys and their values\n"
-         "3:5: upstream a has no `origin`: the API to stand in front of, http or https\n"
-         "4:5: upstream b has no `origin`: the API to stand in front of, http or https\n"},
+         "3:5: upstream a has no `origin`: the API to stand in front of, http or https, or a list of its "
+         "origins\n"
+         "4:5: upstream b has no `origin`: the API to stand in front of, http or https, or a list of its "
+         "origins\n"},
         {"  upstreams:\n    a: {origin: http://a, origin: http://b, connect-timeout: 1}\n  routes: "
          "[{upstream: a}]\n",
          "3:27: origin is there twice; keep one\n"
@@ -387,7 +391,8 @@ TEST(what_no_single_option_can_know_is_said_with_a_place_too)
     static const struct {
         const char *text, *said;
     } cases[] = {
-        {"gateway:\n", "1:9: gateway has no `origin`: the API to stand in front of, http or https\n"},
+        {"gateway:\n", "1:9: gateway has no `origin`: the API to stand in front of, http or https, or a "
+                       "list of its origins\n"},
         {"mock:\n  latency: 1s\n", "2:3: mock has no `data`: the JSON file to serve\n"},
         {"cache:\n  - listen: tcp://127.0.0.1:5\n  - listen: tcp://127.0.0.1:5\n",
          "3:13: 127.0.0.1:5 is taken by the listener of line 2; give each role its own `listen`\n"},

@@ -12,7 +12,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS = 2, PATIENCE_MS = 180000, OBJECT_BYTES_MAX = 100000, STREAM_BYTES = 32 * 1024 * 1024 };
+enum {
+    WORKERS = 2,
+    PATIENCE_MS = 180000,
+    OBJECT_BYTES_MAX = 100000,
+    STREAM_BYTES = 32 * 1024 * 1024,
+    COALESCE_TIMEOUT_MS = 10000
+};
 
 static void sleep_ms(int ms) { usleep((useconds_t)ms * 1000); }
 
@@ -111,8 +117,11 @@ static void answer_visitor(struct stub *stub, int fd, const char *head, int numb
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nCache-Status: cdn; hit\r\n", "ok");
     } else if (strcmp(path, "/swr") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=1, stale-while-revalidate=60\r\n", "%d", number);
-    } else if (strcmp(path, "/stream") == 0) {
-        ANSWER("200 OK", "Cache-Control: no-store\r\n", "");
+    } else if (strcmp(path, "/stream") == 0 || strcmp(path, "/stream-for-all") == 0) {
+        if (strcmp(path, "/stream") == 0)
+            ANSWER("200 OK", "Cache-Control: no-store\r\n", "");
+        else
+            ANSWER("200 OK", "Cache-Control: max-age=60\r\n", "");
         if (send_text(fd, text, strlen(text)))
             send_zeroes(stub, fd, STREAM_BYTES);
         return;
@@ -265,12 +274,13 @@ static struct world *world_create_with(int64_t stale_if_error_ms)
     EXPECT_EQ(
         gateway_create(
             &(struct gateway_options){
-                .plan = {.upstreams = &(struct upstream_spec){.policy = {.origin_url = url,
+                .plan = {.upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
                                                                          .connect_timeout_ms = 5000,
-                                                                         .first_byte_timeout_ms = 60000000,
                                                                          .origin_connections_max = 64}},
                          .upstream_count = 1,
                          .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                    .first_byte_timeout_ms = 60000000,
+                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
                                     .stale_if_error_ms = stale_if_error_ms}},
                 .store = world->store,
                 .space = 3},
@@ -642,6 +652,123 @@ TEST(what_has_come_since_one_looked_is_not_asked_for_again)
     world_destroy(world);
 }
 
+static bool has_handed_over(void *argument)
+{
+    struct world *world = argument;
+    uint64_t count = 0;
+    for (size_t i = 0; i < WORKERS; i++)
+        count += counters_read(&world->runners[i].counters, METRIC_gateway_handovers);
+    return count >= 5;
+}
+
+TEST(who_waits_too_long_for_anothers_request_asks_anew_once_for_all)
+{
+    enum { COUNT = 6 };
+    struct world *world = world_create();
+    struct client *clients[COUNT];
+
+    stub_set(&world->stub, true, false);
+    for (size_t i = 0; i < COUNT; i++) {
+        clients[i] = client_create(world, i % WORKERS, "GET", "/count", "");
+        client_start(clients[i]);
+        wait_for_requests(world, 1);
+    }
+    world->forward_ms += COALESCE_TIMEOUT_MS - 100;
+    sleep_ms(50);
+    EXPECT_EQ(world->stub.request_count, 1);
+    world->forward_ms += 200;
+    wait_for_requests(world, 2);
+    wait_until_true(has_handed_over, world);
+    stub_set(&world->stub, false, false);
+    for (size_t i = 0; i < COUNT; i++) {
+        wait_until_true(has_ended, clients[i]);
+        EXPECT_TEXT(buffer_bytes(&clients[i]->body), i == 0 ? BYTES("1") : BYTES("2"));
+        client_destroy(clients[i]);
+    }
+    EXPECT_EQ(world->stub.request_count, 2);
+    world_destroy(world);
+}
+
+TEST(who_has_asked_anew_waits_for_its_own_request)
+{
+    struct world *world = world_create();
+    struct client *first = client_create(world, 0, "GET", "/count", "");
+    struct client *second = client_create(world, 1, "GET", "/count", "");
+
+    stub_set(&world->stub, true, false);
+    client_start(first);
+    wait_for_requests(world, 1);
+    client_start(second);
+    world->forward_ms += COALESCE_TIMEOUT_MS + 10;
+    wait_for_requests(world, 2); /* by the second: now it leads, and waits for as long as it takes */
+    world->forward_ms += 10 * COALESCE_TIMEOUT_MS;
+    sleep_ms(50);
+    EXPECT_EQ(world->stub.request_count, 2);
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, first);
+    wait_until_true(has_ended, second);
+    EXPECT_EQ(second->status, 200);
+    client_destroy(first);
+    client_destroy(second);
+    world_destroy(world);
+}
+
+TEST(who_insists_joins_no_request_from_before_it_came)
+{
+    struct world *world = world_create();
+    struct client *first = client_create(world, 0, "GET", "/count", "");
+    struct client *insists = client_create(world, 1, "GET", "/count", "Cache-Control: no-cache");
+    struct client *later = client_create(world, 0, "GET", "/count", "");
+
+    stub_set(&world->stub, true, false);
+    client_start(first);
+    wait_for_requests(world, 1);
+    sleep_ms(20); /* a moment is a millisecond */
+    client_start(insists);
+    wait_for_requests(world, 2);
+    sleep_ms(20);
+    client_start(later); /* any answer will do for it */
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, first);
+    wait_until_true(has_ended, insists);
+    wait_until_true(has_ended, later);
+    EXPECT_TEXT(buffer_bytes(&first->body), BYTES("1"));
+    EXPECT_TEXT(buffer_bytes(&insists->body), BYTES("2"));
+    EXPECT_EQ(world->stub.request_count, 2);
+    client_destroy(first);
+    client_destroy(insists);
+    client_destroy(later);
+    world_destroy(world);
+}
+
+static void start_crowd_that_insists(void *argument)
+{
+    struct client **clients = argument;
+    for (size_t i = 0; i < 100; i++)
+        begin_client(clients[i]);
+}
+
+TEST(those_who_insist_in_the_same_moment_share_one_request)
+{
+    struct world *world = world_create();
+    struct client *clients[100];
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    stub_set(&world->stub, true, false);
+    for (size_t i = 0; i < COUNT_OF(clients); i++)
+        clients[i] = client_create(world, 0, "GET", "/count", "Cache-Control: no-cache");
+    on_worker(&world->runners[0], start_crowd_that_insists, clients);
+    wait_for_requests(world, 2);
+    stub_set(&world->stub, false, false);
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        wait_until_true(has_ended, clients[i]);
+        EXPECT_TEXT(buffer_bytes(&clients[i]->body), BYTES("2"));
+        client_destroy(clients[i]);
+    }
+    EXPECT_EQ(world->stub.request_count, 2);
+    world_destroy(world);
+}
+
 TEST(the_first_client_may_leave_and_the_others_are_served)
 {
     struct world *world = world_create();
@@ -1001,6 +1128,35 @@ TEST(a_slow_client_holds_the_origin_back)
     world_destroy(world);
 }
 
+TEST(a_client_too_slow_for_the_others_is_cut)
+{
+    struct world *world = world_create();
+    struct client *slow = client_create(world, 0, "GET", "/stream-for-all", "");
+    struct client *fast[2];
+
+    slow->room_bytes = 1000;
+    stub_set(&world->stub, true, false);
+    client_start(slow);
+    for (size_t i = 0; i < COUNT_OF(fast); i++) {
+        fast[i] = client_create(world, i, "GET", "/stream-for-all", "");
+        client_start(fast[i]);
+    }
+    stub_set(&world->stub, false, false);
+    for (size_t i = 0; i < COUNT_OF(fast); i++) {
+        wait_until_true(has_ended, fast[i]);
+        EXPECT(!fast[i]->was_aborted);
+        EXPECT_EQ(fast[i]->received_bytes, STREAM_BYTES);
+        client_destroy(fast[i]);
+    }
+    wait_until_true(has_ended, slow);
+    EXPECT(slow->was_aborted);
+    EXPECT_EQ(slow->received_bytes, 1000);
+    EXPECT_EQ(world->stub.request_count, 1);
+    EXPECT_EQ(counters_read(&world->runners[0].counters, METRIC_gateway_stragglers), 1);
+    client_destroy(slow);
+    world_destroy(world);
+}
+
 static bool has_closed_early(void *argument) { return ((struct stub *)argument)->closed_early_count > 0; }
 
 TEST(what_nobody_wants_and_nobody_may_store_is_given_up)
@@ -1133,12 +1289,12 @@ TEST(an_origin_s_url_that_is_none_is_refused)
     struct upstream *upstream;
 
     for (size_t i = 0; i < COUNT_OF(urls); i++)
-        if (upstream_create(&(struct upstream_spec){.policy = {.origin_url = (char *)(uintptr_t)urls[i]}},
-                            &upstream) != ERR_SYNTAX)
+        if (upstream_create(&(struct upstream_spec){.policy = {.origin_urls = (char *)(uintptr_t)urls[i]}},
+                            NULL, &upstream) != ERR_SYNTAX)
             fail_msg("%s", urls[i]);
     EXPECT_EQ(
-        upstream_create(&(struct upstream_spec){.policy = {.origin_url = (char[]){"HTTPS://a:1/base/"}}},
-                        &upstream),
+        upstream_create(&(struct upstream_spec){.policy = {.origin_urls = (char[]){"HTTPS://a:1/base/"}}},
+                        NULL, &upstream),
         OK);
     upstream_release(upstream);
 }
@@ -1146,6 +1302,10 @@ TEST(an_origin_s_url_that_is_none_is_refused)
 RUN_TESTS(TEST_ROW(what_is_fresh_is_asked_for_once),
           TEST_ROW(a_thousand_clients_of_two_workers_cause_one_request),
           TEST_ROW(what_has_come_since_one_looked_is_not_asked_for_again),
+          TEST_ROW(who_waits_too_long_for_anothers_request_asks_anew_once_for_all),
+          TEST_ROW(who_has_asked_anew_waits_for_its_own_request),
+          TEST_ROW(who_insists_joins_no_request_from_before_it_came),
+          TEST_ROW(those_who_insist_in_the_same_moment_share_one_request),
           TEST_ROW(the_first_client_may_leave_and_the_others_are_served),
           TEST_ROW(what_all_clients_left_is_stored_nevertheless),
           TEST_ROW(a_private_answer_is_given_to_nobody_else_and_all_go_at_once),
@@ -1163,7 +1323,7 @@ RUN_TESTS(TEST_ROW(what_is_fresh_is_asked_for_once),
           TEST_ROW(stale_is_served_while_it_is_revalidated),
           TEST_ROW(a_body_cut_short_cuts_the_clients_and_is_not_stored),
           TEST_ROW(a_body_too_large_to_store_is_passed_through),
-          TEST_ROW(a_slow_client_holds_the_origin_back),
+          TEST_ROW(a_slow_client_holds_the_origin_back), TEST_ROW(a_client_too_slow_for_the_others_is_cut),
           TEST_ROW(what_nobody_wants_and_nobody_may_store_is_given_up),
           TEST_ROW(the_end_of_a_worker_leaves_the_clients_of_others_served),
           TEST_ROW(we_add_ourselves_after_the_caches_before_us),

@@ -24,7 +24,7 @@ static void begin_life(struct life *life, struct now now)
         gateway_create(
             &(struct gateway_options){
                 .plan = {.upstreams =
-                             &(struct upstream_spec){.policy = {.origin_url = (char[]){"http://origin"}}},
+                             &(struct upstream_spec){.policy = {.origin_urls = (char[]){"http://origin"}}},
                          .upstream_count = 1},
                 .store = life->store,
                 .space = SPACE},

@@ -59,7 +59,7 @@ TEST(help_fits_a_terminal_and_is_plain_unless_coloured)
 
 TEST(help_into_a_file_is_plain)
 {
-    char text[8192];
+    char text[65536];
     struct buffer wanted = {0};
     FILE *file = tmpfile();
     size_t size;

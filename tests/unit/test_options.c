@@ -195,7 +195,7 @@ TEST(operands_and_role_flags_reach_their_fields)
         "gateway https://a.example --connect-timeout 1s --stale-if-error 1h --origin-connections 5 "
         "--listen tcp://127.0.0.1:0 --listen http://127.0.0.1:0",
         &message);
-    assert_string_equal(options.roles[0].upstream_policy.origin_url, "https://a.example");
+    assert_string_equal(options.roles[0].upstream_policy.origin_urls, "https://a.example");
     EXPECT_EQ(options.roles[0].upstream_policy.connect_timeout_ms, 1000);
     EXPECT_EQ(options.roles[0].route_policy.stale_if_error_ms, 3600000);
     EXPECT_EQ(options.roles[0].upstream_policy.origin_connections_max, 5);
@@ -252,6 +252,33 @@ TEST(help_and_version_are_found_wherever_they_stand)
     buffer_fini(&message);
 }
 
+TEST(a_gateway_may_have_several_origins)
+{
+    static const char *const refused[] = {"http://b weight",   "http://b weight=0", "http://b weight=1001",
+                                          "http://b weight=x", "http://b x=1",      "b weight=1"};
+    static const char *const words[] = {"nuthatch",  "gateway", "http://a",  "http://b  weight=3",
+                                        "--retries", "0",       "http://c/x"};
+    char *argv[COUNT_OF(words)];
+    struct options options;
+    struct buffer message = {0};
+
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        argv[i] = (char *)(uintptr_t)words[i];
+    options_init(&options);
+    EXPECT_EQ(options_parse_arguments(&options, COUNT_OF(argv), argv, &message), OK);
+    assert_string_equal(options.roles[0].upstream_policy.origin_urls,
+                        "http://a\nhttp://b  weight=3\nhttp://c/x");
+    EXPECT_EQ(options.roles[0].upstream_policy.retries_max, 0);
+    options_fini(&options);
+    for (size_t i = 0; i < COUNT_OF(refused); i++) {
+        argv[3] = (char *)(uintptr_t)refused[i];
+        options_init(&options);
+        EXPECT_EQ(options_parse_arguments(&options, COUNT_OF(argv), argv, &message), ERR_SYNTAX);
+        options_fini(&options);
+    }
+    buffer_fini(&message);
+}
+
 TEST(what_is_wrong_with_a_command_line_is_said_with_what_to_do)
 {
     static const struct {
@@ -278,8 +305,9 @@ TEST(what_is_wrong_with_a_command_line_is_said_with_what_to_do)
         {"cache again", "nuthatch: again is one word too many; see nuthatch cache --help\n"},
         {"demo --once=yes", "nuthatch: --once takes no value\n"},
         {"gateway", "nuthatch: gateway needs a URL, such as: nuthatch gateway https://api.example.com\n"},
-        {"gateway http://a http://b",
-         "nuthatch: http://b is one word too many; see nuthatch gateway --help\n"},
+        {"gateway http://a b",
+         "nuthatch: URL: \"b\" is not an origin; write one like https://api.example.com or "
+         "http://127.0.0.1:3000/base\n"},
         {"gateway --origin http://a",
          "nuthatch: --origin is written without its name: nuthatch gateway URL\n"},
         {"mock", "nuthatch: mock needs a FILE, such as: nuthatch mock db.json --latency 300ms\n"},
@@ -438,6 +466,7 @@ RUN_TESTS(TEST_ROW(a_password_is_taken_and_wiped_off_the_command_line),
           TEST_ROW(a_role_command_leaves_that_role_complete),
           TEST_ROW(operands_and_role_flags_reach_their_fields),
           TEST_ROW(help_and_version_are_found_wherever_they_stand),
+          TEST_ROW(a_gateway_may_have_several_origins),
           TEST_ROW(what_is_wrong_with_a_command_line_is_said_with_what_to_do),
           TEST_ROW(only_listeners_and_origins_that_can_be_meant_are_taken),
           TEST_ROW(a_limit_that_nobody_set_follows_the_one_it_hangs_on),

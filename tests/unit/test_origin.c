@@ -87,6 +87,7 @@ struct call {
     int interim_statuses[4]; /* in the order they came */
     size_t interim_count;
     enum err err;
+    enum origin_reach reach;
     struct timer timer;
 };
 
@@ -94,6 +95,7 @@ struct fixture {
     struct loop *loop;
     struct origin *origin;
     struct server server;
+    struct origin_timeouts timeouts; /* of the calls that a test starts */
     struct timer patience, stopper;
     size_t pending_count;
     struct call calls[CALLS_MAX];
@@ -115,15 +117,11 @@ static void fixture_init(struct fixture *f, void **state, uint32_t connections_m
                          int64_t first_byte_ms, int64_t total_ms)
 {
     struct loop_options loop_options = {.kind = *(const enum loop_kind *)*state, .clock = &clock_system};
-    struct origin_options options = {
-        .connect_timeout_ms = connect_ms,
-        .first_byte_timeout_ms = first_byte_ms,
-        .total_timeout_ms = total_ms,
-        .connections_max = connections_max,
-    };
+    struct origin_options options = {.connections_max = connections_max};
     enum err err;
 
-    *f = (struct fixture){0};
+    *f = (struct fixture){
+        .timeouts = {.connect_ms = connect_ms, .first_byte_ms = first_byte_ms, .total_ms = total_ms}};
     err = loop_create(&loop_options, &f->loop);
     if (err == ERR_UNSUPPORTED)
         skip();
@@ -287,13 +285,14 @@ static void on_interim(void *owner, int status, const struct http_fields *fields
         EXPECT(fields->count == 1 && fields->list[0].header == http_header_find(BYTES("Link")));
 }
 
-static void on_done(void *owner, enum err err)
+static void on_done(void *owner, enum err err, enum origin_reach reach)
 {
     struct call *call = owner;
 
     note_callback(call);
     call->done_count++;
     call->err = err;
+    call->reach = reach;
     call->handle = NULL;
     ended(call->fixture);
 }
@@ -311,10 +310,12 @@ static struct call *new_call(struct fixture *f)
 static enum err try_request(struct call *call, const struct origin_request *request)
 {
     struct fixture *f = call->fixture;
+    struct origin_request with_timeouts = *request;
     enum err err;
 
+    with_timeouts.timeouts = f->timeouts;
     f->in_origin_function = true;
-    err = origin_start(f->origin, request, &callbacks, call, &call->handle);
+    err = origin_start(f->origin, &with_timeouts, &callbacks, call, &call->handle);
     f->in_origin_function = false;
     if (err == OK)
         f->pending_count++;
@@ -1190,6 +1191,27 @@ TEST(a_port_nobody_listens_on_refuses)
     fixture_fini(&f);
 }
 
+TEST(the_end_says_how_far_the_call_had_come)
+{
+    struct fixture f;
+    int port;
+
+    fixture_init(&f, state, 1, 5000, 5000, 300);
+    port = f.server.port;
+    pass_time(&f, 1); /* so that the loop knows what time it is */
+    start(new_call(&f), "GET", "/stall", HTTP_BODY_NONE);
+    start(new_call(&f), "GET", "/plain", HTTP_BODY_NONE); /* for which there is no place */
+    run(&f);
+    EXPECT_EQ(f.calls[0].reach, ORIGIN_HEARD);
+    EXPECT_EQ(f.calls[1].reach, ORIGIN_WAITING);
+    EXPECT_EQ(get(&f, "/close")->reach, ORIGIN_SENT);
+    EXPECT_EQ(get(&f, "/silence")->reach, ORIGIN_SENT);
+    f.server.port = 1; /* where nobody listens */
+    EXPECT_EQ(get(&f, "/")->reach, ORIGIN_CONNECTING);
+    f.server.port = port;
+    fixture_fini(&f);
+}
+
 TEST(a_host_that_does_not_exist_is_unreachable)
 {
     struct fixture f;
@@ -1512,8 +1534,9 @@ RUN_TESTS(ON_BOTH(a_get_brings_status_fields_length_and_body),
           ON_BOTH(a_kept_connection_that_dies_is_replaced_only_for_what_may_be_sent_twice),
           ON_BOTH(a_body_is_never_sent_twice), ON_BOTH(calls_may_be_started_in_every_callback),
           ON_BOTH(a_server_that_closes_without_an_answer_is_an_error),
-          ON_BOTH(a_port_nobody_listens_on_refuses), ON_BOTH(a_host_that_does_not_exist_is_unreachable),
-          ON_BOTH(a_self_signed_certificate_is_refused), ON_BOTH(silence_ends_with_the_first_byte_timeout),
+          ON_BOTH(a_port_nobody_listens_on_refuses), ON_BOTH(the_end_says_how_far_the_call_had_come),
+          ON_BOTH(a_host_that_does_not_exist_is_unreachable), ON_BOTH(a_self_signed_certificate_is_refused),
+          ON_BOTH(silence_ends_with_the_first_byte_timeout),
           ON_BOTH(a_stalled_body_ends_with_the_total_timeout_and_not_with_the_first_byte_timeout),
           ON_BOTH(a_connection_that_does_not_come_about_ends_with_the_connect_timeout),
           ON_BOTH(a_tls_handshake_without_an_answer_ends_with_the_connect_timeout),

@@ -85,10 +85,11 @@ TEST(a_gateway_goes_on_as_the_one_with_its_listeners_wherever_that_stands)
                       "  - {origin: http://moved, listen: http://127.0.0.1:5}\n"
                       "  - {origin: http://two, listen: http://127.0.0.1:2}\n"
                       "  - {origin: http://one, listen: http://127.0.0.1:1}\n");
-    assert_string_equal(options_successor(&running, &fresh, 0)->upstream_policy.origin_url, "http://one");
-    assert_string_equal(options_successor(&running, &fresh, 1)->upstream_policy.origin_url, "http://two");
+    assert_string_equal(options_successor(&running, &fresh, 0)->upstream_policy.origin_urls, "http://one");
+    assert_string_equal(options_successor(&running, &fresh, 1)->upstream_policy.origin_urls, "http://two");
     /* The third has no partner; it is the first of those, as is the one that moved. */
-    assert_string_equal(options_successor(&running, &fresh, 2)->upstream_policy.origin_url, "http://moved");
+    assert_string_equal(options_successor(&running, &fresh, 2)->upstream_policy.origin_urls,
+                        "http://moved");
     assert_null(options_successor(&running, &fresh, 3));
     options_fini(&running);
     options_fini(&fresh);

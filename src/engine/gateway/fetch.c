@@ -15,15 +15,17 @@
 #include "edited_request.h"
 #include "parts_add.h"
 #include "reference.h"
+#include "upstream_call.h"
 #include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
     CHUNK_BYTES_MAX = 1024 * 1024,
-    CHUNK_BYTES = 16 * 1024,         /* room of a chunk at least, once a body is larger than a piece */
-    WINDOW_BYTES = 256 * 1024,       /* of a body that is not kept: how far the slowest reader may lag */
-    RESUME_BYTES = WINDOW_BYTES / 2, /* and how near it has to come before the origin goes on */
+    CHUNK_BYTES = 16 * 1024,           /* room of a chunk at least, once a body is larger than a piece */
+    WINDOW_BYTES = 256 * 1024,         /* of a body that is not kept: how far all readers may lag */
+    RESUME_BYTES = WINDOW_BYTES / 2,   /* and how near it has to come before the origin goes on */
+    STRAGGLER_BYTES = 8 * 1024 * 1024, /* and how far one alone may */
     NOT_SHAREABLE_MS = 5000,
     FAILING_MS = 1000,
 };
@@ -48,6 +50,7 @@ struct fetch {
     bool is_paused;
     bool is_kept;  /* `first` is held */
     bool has_head; /* which readers may see */
+    bool is_overdue;
     enum fetch_progress progress;
     enum err error;
     struct chunk *first, *last;
@@ -55,7 +58,9 @@ struct fetch {
 
     /* The worker's alone, or immutable. */
     struct upstream_worker *by; /* what it goes by, while there is a call */
-    struct origin_call *call;   /* null when there is none any more */
+    struct timer handover;      /* set while others may wait for its head, if that is limited */
+    struct upstream_call sending;
+    struct origin_call *call; /* of `sending`: null when there is none any more */
     struct fetch_head head;
     struct upstream_fields upstream;
     struct request_traits traits;
@@ -158,16 +163,38 @@ static void call_for_attention(struct fetch *fetch)
     loop_post(fetch->worker->loop, &fetch->task);
 }
 
-/* Under the lock. How far the slowest reader is behind. */
+/* Under the lock. How far a reader is behind. */
+static uint64_t lag_of(const struct fetch *fetch, const struct reader *reader)
+{
+    return fetch->body_bytes - reader->read_bytes;
+}
+
+/* Under the lock. How far the reader is behind that waits for more, or will first; 0 without readers. */
 static uint64_t lag_bytes(const struct fetch *fetch)
 {
-    uint64_t lag = 0;
+    uint64_t least = UINT64_MAX;
 
     for (const struct list *node = fetch->readers.next; node != &fetch->readers; node = node->next) {
-        uint64_t behind = fetch->body_bytes - CONTAINER_OF(node, struct reader, in_fetch)->read_bytes;
-        lag = behind > lag ? behind : lag;
+        uint64_t lag = lag_of(fetch, CONTAINER_OF(node, struct reader, in_fetch));
+        least = lag < least ? lag : least;
     }
-    return lag;
+    return least == UINT64_MAX ? 0 : least;
+}
+
+/* Under the lock; of a body that is not kept. What is sent to the fastest reader must not wait for the
+ * slowest, nor fill the memory on its account. */
+static void cut_stragglers(struct fetch *fetch)
+{
+    if (lag_bytes(fetch) > WINDOW_BYTES)
+        return;
+    for (struct list *node = fetch->readers.next; node != &fetch->readers; node = node->next) {
+        struct reader *reader = CONTAINER_OF(node, struct reader, in_fetch);
+        if (reader->is_cut || lag_of(fetch, reader) <= STRAGGLER_BYTES)
+            continue;
+        reader->is_cut = true;
+        if (!atomic_exchange(&reader->is_posted, true))
+            loop_post(reader->worker->loop, &reader->task);
+    }
 }
 
 /* The fetch's own worker's; under the lock. */
@@ -181,7 +208,7 @@ static bool is_wanted(const struct fetch *fetch)
     case FETCH_WAITING: /* may turn out to be worth storing */
         return fetch->key.size > 0 && http_method_is_safe(fetch->method) && /* and holds up nobody */
                worker_call_count(fetch->worker, fetch->route->upstream) <=
-                   fetch->route->upstream->origin.connections_max;
+                   (size_t)fetch->route->upstream->policy.origin_connections_max;
     case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
     case FETCH_COMPLETE:
     case FETCH_FAILED:
@@ -324,6 +351,8 @@ static bool invalidate_after_success(struct fetch *fetch, const struct http_fiel
 static void finish(struct fetch *fetch, enum fetch_progress progress, enum err error)
 {
     fetch->call = NULL;
+    if (fetch->worker != NULL)
+        timer_cancel(fetch->worker->loop, &fetch->handover);
     if (fetch->worker != NULL && fetch->by != NULL && fetch->by->is_retired)
         worker_tell(fetch->worker);
     fetch->by = NULL;
@@ -341,8 +370,7 @@ static void finish(struct fetch *fetch, enum fetch_progress progress, enum err e
 
 static void cancel(struct fetch *fetch, enum err error)
 {
-    if (fetch->call != NULL)
-        origin_cancel(fetch->call);
+    upstream_call_cancel(&fetch->sending);
     /* A write may be carried out although we never hear of it. */
     if (fetch->progress == FETCH_WAITING && !http_method_is_safe(fetch->method))
         invalidate_target(fetch);
@@ -375,6 +403,15 @@ static void resume_if_near(struct fetch *fetch)
         origin_resume(fetch->call);
 }
 
+/* From now on it may have others wait for so long. */
+static void limit_hold(struct fetch *fetch)
+{
+    int64_t limit_ms = fetch->route->policy.coalesce_timeout_ms;
+
+    if (limit_ms > 0)
+        timer_set(fetch->worker->loop, &fetch->handover, loop_now(fetch->worker->loop).mono_ms + limit_ms);
+}
+
 static void attend(struct task *task)
 {
     struct fetch *fetch = CONTAINER_OF(task, struct fetch, task);
@@ -388,6 +425,25 @@ static void attend(struct task *task)
         resume_if_near(fetch);
     fetch_lock(fetch);
     fetch_unlock_and_release(fetch); /* the task's reference */
+}
+
+/* There is no head yet: those who follow go on without it, see fetch_is_overdue. But one that waits for a
+ * place itself would only have others wait behind it. */
+static void hand_over(struct timer *timer)
+{
+    struct fetch *fetch = CONTAINER_OF(timer, struct fetch, handover);
+
+    if (fetch->call != NULL && origin_reach(fetch->call) == ORIGIN_WAITING) {
+        limit_hold(fetch);
+        return;
+    }
+    fetch_lock(fetch);
+    if (fetch->progress == FETCH_WAITING) {
+        leave_table(fetch);
+        fetch->is_overdue = true;
+        wake_readers(fetch);
+    }
+    fetch_unlock(fetch);
 }
 
 /* ---- what is stored ------------------------------------------------------------------------------ */
@@ -527,6 +583,23 @@ static bool begin_value(const struct fetch *fetch, struct buffer *value, struct 
     return true;
 }
 
+/* Whether another that began later has come first. */
+static bool is_outdated(const struct fetch *fetch)
+{
+    struct gateway *gateway = fetch->gateway;
+    struct stored_response stored;
+    nh_value value;
+    bool is_outdated;
+
+    if (nh_borrow(gateway->store, loop_now(fetch->worker->loop).mono_ms,
+                  gateway_key(gateway, buffer_bytes(&fetch->key)), &value) != NH_OK)
+        return false;
+    is_outdated =
+        value_response(gateway, &value, &stored) && stored.received_mono_ms >= fetch->requested.mono_ms;
+    nh_release(gateway->store, &value);
+    return is_outdated;
+}
+
 static void store_response(struct fetch *fetch)
 {
     struct fetch_head *head = &fetch->head;
@@ -534,6 +607,8 @@ static void store_response(struct fetch *fetch)
     struct stored_response response =
         stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields.kept));
 
+    if (fetch->is_overdue && is_outdated(fetch))
+        return;
     response.hidden = buffer_bytes(&head->fields.hidden);
     response.reason = fetch_reason(head);
     response.body_number =
@@ -699,6 +774,8 @@ static void on_body(void *owner, struct bytes bytes)
         leave_table(fetch);
         stop_keeping(fetch);
     }
+    if (!fetch->is_kept)
+        cut_stragglers(fetch);
     pauses = !fetch->is_kept && !fetch->is_paused && lag_bytes(fetch) > WINDOW_BYTES;
     fetch->is_paused |= pauses;
     wake_readers(fetch);
@@ -799,7 +876,7 @@ static void publish(struct fetch *fetch)
     /* Others will wait for what is kept: an origin that falls silent must not keep them waiting for ever.
      * What is only passed on may be silent as long as its one client likes. */
     if (is_kept)
-        origin_limit_silence(fetch->call, fetch->route->upstream->origin.first_byte_timeout_ms);
+        origin_limit_silence(fetch->call, fetch->route->policy.first_byte_timeout_ms);
 }
 
 /* The head is complete but for what follows from it. The fetch may be gone afterwards. */
@@ -971,28 +1048,24 @@ static void on_want_body(void *owner, size_t room)
         fetch->upload_wanted(leader, room);
 }
 
-static void report_failure(struct fetch *fetch, enum err err)
+static void report_failure(struct fetch *fetch, enum err err, enum origin_reach reach)
 {
-    struct gateway *gateway = fetch->gateway;
-
-    log_write_limited(gateway->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
-                      BYTES_PRINTF(fetch->route->upstream->authority), err_text(err));
     if (fetch->progress != FETCH_WAITING)
         return;
     counters_add(fetch->worker->counters, METRIC_gateway_origin_errors, 1);
     /* Noted for all is only what no single request is to blame for. */
-    if (err == ERR_REFUSED || err == ERR_UNREACHABLE || err == ERR_TLS || err == ERR_TIMEOUT)
+    if ((err == ERR_REFUSED || err == ERR_UNREACHABLE || err == ERR_TLS || err == ERR_TIMEOUT) &&
+        !origin_set_has_hope(&fetch->route->upstream->origins))
         take_note(fetch, NOTE_UNREACHABLE, err == ERR_TIMEOUT ? 504 : 502, FAILING_MS);
     /* A write may have been carried out although we never heard of it. */
-    if (!http_method_is_safe(fetch->method) && err != ERR_REFUSED)
+    if (!http_method_is_safe(fetch->method) && reach >= ORIGIN_SENT)
         invalidate_target(fetch);
 }
 
-static void on_done(void *owner, enum err err)
+static void on_done(void *owner, enum err err, enum origin_reach reach)
 {
     struct fetch *fetch = owner;
 
-    fetch->call = NULL;
     if (err == OK && fetch->progress == FETCH_WAITING)
         err = ERR_SYNTAX;
     if (err == OK && fetch->progress == FETCH_FLOWING && fetch->head.is_stored && fetch->is_kept) {
@@ -1002,7 +1075,7 @@ static void on_done(void *owner, enum err err)
             store_response(fetch);
     }
     if (err != OK && fetch->progress != FETCH_AGAIN)
-        report_failure(fetch, err);
+        report_failure(fetch, err, reach);
     finish(fetch, err == OK ? FETCH_COMPLETE : FETCH_FAILED, err);
 }
 
@@ -1019,6 +1092,7 @@ static void attach(struct fetch *fetch, struct reader *reader, bool is_leader)
     reader->chunk_offset = 0;
     reader->read_bytes = 0;
     reader->is_waiting = false;
+    reader->is_cut = false;
     reader->is_leader = is_leader;
     list_append(&fetch->readers, &reader->in_fetch);
 }
@@ -1036,6 +1110,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     fetch->worker = worker;
     fetch->reference_count = 1;
     fetch->task.run = attend;
+    timer_init(&fetch->handover, hand_over);
     fetch->traits = order->traits;
     fetch->method = order->request->method;
     fetch->may_be_shared = order->is_shared;
@@ -1084,18 +1159,17 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
 {
     struct gateway_worker *worker = fetch->worker;
     const struct http_request *request = order->request;
-    struct buffer url = {0};
+    struct buffer target = {0};
     struct http_fields fields = {calloc(fetch->upstream.fields.count + 3, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
 
     fetch->by = worker_upstream(worker, fetch->route->upstream);
-    buffer_append(&url, buffer_bytes(&fetch->route->upstream->base_url));
-    buffer_append(&url, request->path);
+    buffer_append(&target, request->path);
     if (request->has_query) {
-        buffer_append_byte(&url, '?');
-        buffer_append(&url, request->query);
+        buffer_append_byte(&target, '?');
+        buffer_append(&target, request->query);
     }
-    if (fields.list != NULL && !url.failed && fetch->by != NULL) {
+    if (fields.list != NULL && !target.failed && fetch->by != NULL) {
         if (fetch->upstream.fields.count > 0)
             memcpy(fields.list, fetch->upstream.fields.list,
                    fetch->upstream.fields.count * sizeof *fields.list);
@@ -1109,16 +1183,21 @@ static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order
                                     buffer_bytes(&fetch->last_modified)};
         if (fetch->route->credential.value.size > 0)
             fields.list[fields.count++] = fetch->route->credential;
-        err = origin_start(fetch->by->origin,
-                           &(struct origin_request){.method = request->method_name,
-                                                    .url = buffer_bytes(&url),
-                                                    .fields = fields,
-                                                    .host = route_host(fetch->route, request),
-                                                    .body_bytes = request->body_bytes},
-                           &callbacks, fetch, &fetch->call);
+        err = upstream_call_start(
+            &fetch->sending, fetch->by, worker->loop, worker->counters,
+            &(struct upstream_request){
+                .method = request->method_name,
+                .target = buffer_bytes(&target),
+                .host = route_host(fetch->route, request),
+                .fields = fields,
+                .body_bytes = request->body_bytes,
+                .timeouts = {.connect_ms = fetch->route->upstream->policy.connect_timeout_ms,
+                             .first_byte_ms = fetch->route->policy.first_byte_timeout_ms,
+                             .total_ms = fetch->route->policy.total_timeout_ms}},
+            &callbacks, fetch, &fetch->call);
     }
     free(fields.list);
-    buffer_fini(&url);
+    buffer_fini(&target);
     if (err != OK)
         return err;
     counters_add(worker->counters, METRIC_gateway_fetches, 1);
@@ -1142,7 +1221,8 @@ static bool join(struct fetch_shard *shard, const struct fetch_order *order, str
 {
     for (struct list *node = shard->fetches.next; node != &shard->fetches; node = node->next) {
         struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
-        if (!bytes_equal(buffer_bytes(&fetch->key), cache_key_bytes(order->key)))
+        if (fetch->requested.mono_ms < order->begun_since_ms ||
+            !bytes_equal(buffer_bytes(&fetch->key), cache_key_bytes(order->key)))
             continue;
         if (reader != NULL)
             attach(fetch, reader, false);
@@ -1219,6 +1299,8 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
             fetch_leave(reader);
         /* The maker's reference is still held. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         finish(fetch, FETCH_FAILED, err);
+    } else if (order->is_shared) {
+        limit_hold(fetch);
     }
     return err;
 }
@@ -1251,6 +1333,16 @@ enum fetch_progress fetch_look(struct reader *reader)
     reader->is_waiting = progress == FETCH_WAITING;
     fetch_unlock(fetch);
     return progress;
+}
+
+bool fetch_is_overdue(struct reader *reader)
+{
+    bool is_overdue;
+
+    fetch_lock(reader->fetch);
+    is_overdue = reader->fetch->is_overdue;
+    fetch_unlock(reader->fetch);
+    return is_overdue && !reader->is_leader;
 }
 
 bool fetch_has_head(struct reader *reader)
@@ -1351,6 +1443,7 @@ void fetches_cancel(struct gateway_worker *worker, bool all)
                 drop_if_unwanted(fetch);
             continue;
         }
+        timer_cancel(worker->loop, &fetch->handover);
         fetch_lock(fetch);
         fetch->worker = NULL;
         if (fetch->is_posted) { /* its task will never run */

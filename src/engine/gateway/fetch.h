@@ -58,8 +58,9 @@ struct reader {
     struct chunk *chunk;
     size_t chunk_offset;
     uint64_t read_bytes;
-    bool is_waiting; /* wants to be woken when there is news */
-    bool is_leader;  /* the one whose request it is */
+    bool is_waiting;     /* wants to be woken when there is news */
+    bool is_leader;      /* the one whose request it is */
+    _Atomic bool is_cut; /* gets no more: it was so slow that others would have had to wait */
     _Atomic bool is_posted;
     struct task task;
 };
@@ -71,8 +72,9 @@ struct fetch_order {
     struct request_traits traits;
     bool has_found; /* there was an entry under the key, of this moment */
     int64_t found_received_mono_ms;
-    bool is_shared;      /* others may join */
-    bool takes_notes;    /* tells later requests, for seconds, what came of it */
+    bool is_shared;         /* others may join */
+    int64_t begun_since_ms; /* joins only a fetch begun no earlier than this; 0: any */
+    bool takes_notes;       /* tells later requests, for seconds, what came of it */
     bool replaces_entry; /* there is an entry that may stand in for a failure, which must not take its place
                           */
     bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
@@ -94,6 +96,10 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
 /* How far the fetch is; the reader is woken when that changes. */
 enum fetch_progress fetch_look(struct reader *reader);
 enum err fetch_error(struct reader *reader);
+
+/* Whether a reader who only follows had better do without it: it has gone without a head for longer than
+ * the route's coalesce-timeout. While WAITING; nobody joins it any more. */
+bool fetch_is_overdue(struct reader *reader);
 
 /* Whether it got as far as a head; after FAILED. */
 bool fetch_has_head(struct reader *reader);

@@ -29,7 +29,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ROUNDS_MAX = 3 };
+enum { ROUNDS_MAX = 3, HANDOVERS_MAX = 2 };
 
 #define STATES(X) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
 #define X(name)   STATE_##name,
@@ -67,9 +67,11 @@ struct passage {
     struct http_range window; /* what of a fetched body is for the client, if is_cut */
     uint64_t sent_bytes;
     int64_t promised_bytes; /* or HTTP_BODY_UNKNOWN */
-    unsigned rounds;        /* how often it came back to lookup */
-    bool has_looked;        /* `found` is up to date */
-    bool is_alone;          /* no more waiting for others */
+    int64_t arrived_mono_ms;
+    unsigned rounds;    /* how often it came back to lookup */
+    unsigned handovers; /* how often because what it waited for took too long */
+    bool has_looked;    /* `found` is up to date */
+    bool is_alone;      /* no more waiting for others */
     bool with_preconditions;
     bool has_responded;
     bool skips_body;
@@ -436,6 +438,18 @@ static enum state look_again(struct passage *passage)
     return STATE_lookup;
 }
 
+/* What others began has no head yet. Whoever has waited for several of them waits for the last to its end,
+ * so that an origin that never answers is seen to fail. */
+static enum state wait_or_hand_over(struct passage *passage)
+{
+    if (passage->handovers == HANDOVERS_MAX || !fetch_is_overdue(&passage->reader))
+        return STATE_wait;
+    passage->handovers++;
+    counters_add(passage->worker->counters, METRIC_gateway_handovers, 1);
+    fetch_leave(&passage->reader);
+    return STATE_lookup;
+}
+
 static void on_upload_wanted(struct reader *reader, size_t room)
 {
     struct passage *passage = CONTAINER_OF(reader, struct passage, reader);
@@ -505,7 +519,7 @@ static void revalidate_in_background(struct passage *passage, const struct cache
     /* For a HEAD nobody would bring a body; one who fails is asked again later; and who waits comes first.
      */
     if (worker_call_count(passage->worker, passage->route->upstream) >=
-            passage->route->upstream->origin.connections_max ||
+            (size_t)passage->route->upstream->policy.origin_connections_max ||
         passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
         (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
@@ -540,7 +554,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .has_found = found->is_there,
         .found_received_mono_ms = found->response.received_mono_ms,
         .is_shared = is_get && !asks_for_part && !has_credentials && !passage->is_alone &&
-                     !facts->wants_validation && !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+                     !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+        .begun_since_ms = facts->wants_validation ? passage->arrived_mono_ms : 0,
         .takes_notes = is_get && !asks_for_part && !has_credentials,
         .replaces_entry = may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
         .supersedes = is_get && use != USE_NONE,
@@ -686,7 +701,7 @@ static enum state on_wait(struct passage *passage)
     const struct fetch_head *head;
 
     switch (fetch_look(&passage->reader)) {
-    case FETCH_WAITING: return STATE_wait;
+    case FETCH_WAITING: return wait_or_hand_over(passage);
     case FETCH_AGAIN: return look_again(passage);
     case FETCH_FAILED:
         if (!fetch_has_head(&passage->reader))
@@ -809,6 +824,10 @@ static enum state on_relay(struct passage *passage)
         const struct fetch_head *head = fetch_head(&passage->reader);
         struct bytes piece;
 
+        if (passage->reader.is_cut) {
+            counters_add(passage->worker->counters, METRIC_gateway_stragglers, 1);
+            return over(passage, exchange_abort);
+        }
         if (passage->skips_body &&
             !(passage->reader.is_leader && (passage->x->request->method == HTTP_METHOD_HEAD ||
                                             head->facts.status == 204 || head->facts.status == 304)))
@@ -988,6 +1007,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     passage->worker = worker;
     passage->route = route_hold(route);
     passage->x = x;
+    passage->arrived_mono_ms = x->now.mono_ms;
     passage->facts = facts;
     passage->status = (struct cache_status){.reason = FORWARD_REFUSED, .detail = facts.detail};
     return passage;
@@ -1046,6 +1066,7 @@ const struct exchange_engine gateway_engine = {gateway_begin, gateway_body, gate
 enum err gateway_create(const struct gateway_options *options, struct gateway **gateway)
 {
     struct gateway *made = aligned_alloc(_Alignof(struct gateway), sizeof *made);
+    struct plan_spec with_log = options->plan;
     enum err err;
 
     if (made == NULL)
@@ -1058,7 +1079,8 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .generation = hash_seed_random(),
         .space = options->space,
     };
-    err = plan_create(&options->plan, NULL, &made->plan);
+    with_log.log = options->log;
+    err = plan_create(&with_log, NULL, &made->plan);
     if (err != OK) {
         free(made);
         return err;

@@ -56,6 +56,7 @@ struct gateway_worker {
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
     bool is_stopping;
+    bool checks_health; /* of origins: it alone does */
 };
 
 /* ---- replan.c ------------------------------------------------------------------------------------ */

@@ -18,7 +18,7 @@ static enum err take_upstreams(struct route_plan *plan, const struct plan_spec *
         if (same != NULL)
             plan->upstreams[i] = upstream_hold(same);
         else
-            err = upstream_create(&spec->upstreams[i], &plan->upstreams[i]);
+            err = upstream_create(&spec->upstreams[i], spec->log, &plan->upstreams[i]);
         if (err != OK)
             return err;
         plan->upstream_count++;

@@ -14,6 +14,7 @@ struct plan_spec {
     const struct route_spec *routes;
     size_t route_count;
     struct route_policy policy;
+    struct log *log; /* the gateway's: where what becomes of origins is told */
 };
 
 struct route_plan {

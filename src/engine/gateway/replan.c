@@ -5,6 +5,7 @@
  * no more stay until the last fetch over them has ended. */
 #include "base/compiler.h"
 #include "gateway_state.h"
+#include "health_check.h"
 
 struct upstream_worker *worker_upstream(struct gateway_worker *worker, struct upstream *upstream)
 {
@@ -38,8 +39,26 @@ static void look_through_upstreams(struct gateway_worker *worker)
         struct upstream_worker *present = CONTAINER_OF(node, struct upstream_worker, in_worker);
         next = node->next;
         present->is_retired = !plan_has_upstream(worker->plan, present->upstream);
+        if (present->is_retired) {
+            health_checks_destroy(present->checks);
+            present->checks = NULL;
+        }
         if (present->is_retired && origin_call_count(present->origin) == 0)
             upstream_worker_destroy(present);
+    }
+}
+
+/* The upstreams of its plan that are to be checked are. Without memory for it they are all asked. */
+static void check_upstreams(struct gateway_worker *worker)
+{
+    for (size_t i = 0; i < worker->plan->upstream_count; i++) {
+        struct upstream *upstream = worker->plan->upstreams[i];
+        struct upstream_worker *by;
+        if (upstream->policy.check_path == NULL)
+            continue;
+        by = worker_upstream(worker, upstream);
+        if (by != NULL && by->checks == NULL)
+            health_checks_create(by, worker->loop, worker->counters, &by->checks);
     }
 }
 
@@ -52,6 +71,8 @@ static void follow(struct task *task)
     worker->plan = gateway_hold_plan(worker->gateway);
     plan_release(before);
     look_through_upstreams(worker);
+    if (worker->checks_health)
+        check_upstreams(worker);
 }
 
 void worker_tell(struct gateway_worker *worker)
@@ -67,8 +88,11 @@ void worker_join(struct gateway_worker *worker, struct gateway *gateway)
     list_init(&worker->in_gateway);
     pthread_mutex_lock(&gateway->plan_lock);
     worker->plan = plan_hold(gateway->plan);
+    worker->checks_health = list_is_empty(&gateway->workers);
     list_append(&gateway->workers, &worker->in_gateway);
     pthread_mutex_unlock(&gateway->plan_lock);
+    if (worker->checks_health)
+        worker_tell(worker); /* the checks begin once the loop runs */
 }
 
 void worker_part(struct gateway_worker *worker)
@@ -94,7 +118,11 @@ struct route_plan *gateway_hold_plan(struct gateway *gateway)
 enum err gateway_plan(struct gateway *gateway, const struct plan_spec *spec, struct route_plan **plan)
 {
     struct route_plan *before = gateway_hold_plan(gateway);
-    enum err err = plan_create(spec, before, plan);
+    struct plan_spec with_log = *spec;
+    enum err err;
+
+    with_log.log = gateway->log;
+    err = plan_create(&with_log, before, plan);
 
     plan_release(before);
     return err;

@@ -111,7 +111,7 @@ static bool passes_host(const struct route *route, const struct http_request *re
 
 struct bytes route_host(const struct route *route, const struct http_request *request)
 {
-    return passes_host(route, request) ? request->authority : route->upstream->authority;
+    return passes_host(route, request) ? request->authority : (struct bytes){0};
 }
 
 bool route_key(const struct route *route, const struct http_request *request, struct cache_key *key)

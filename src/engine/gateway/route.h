@@ -68,5 +68,5 @@ void route_fini(struct route *route);
  * passed on. False if it would be too long: such requests are not cached. */
 bool route_key(const struct route *route, const struct http_request *request, struct cache_key *key);
 
-/* The Host to send. */
+/* The Host to send; empty: that of whichever origin is asked. */
 struct bytes route_host(const struct route *route, const struct http_request *request);

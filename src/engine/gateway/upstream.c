@@ -1,36 +1,10 @@
 #include "upstream.h"
 #include "base/compiler.h"
-#include "cache_key.h"
+#include "health_check.h"
 #include "upstream_fields.h"
 #include <stdlib.h>
 
-/* Splits "http://authority/base"; the base is given without slashes at its end. */
-static bool parse_origin_url(struct bytes url, struct bytes *base, struct bytes *authority)
-{
-    static const struct bytes schemes[] = {BYTES_INIT("http://"), BYTES_INIT("https://")};
-    struct bytes rest = {0};
-    const char *slash;
-
-    for (size_t i = 0; i < COUNT_OF(schemes); i++)
-        if (url.size > schemes[i].size && bytes_equal_nocase(bytes_first(url, schemes[i].size), schemes[i]))
-            rest = bytes_after(url, schemes[i].size);
-    if (rest.size == 0)
-        return false;
-    while (rest.data[rest.size - 1] == '/') {
-        rest.size--;
-        url.size--;
-        if (rest.size == 0)
-            return false;
-    }
-    slash = memchr(rest.data, '/', rest.size);
-    *authority = slash == NULL ? rest : bytes_first(rest, (size_t)(slash - rest.data));
-    *base = url;
-    for (size_t i = 0; i < authority->size; i++)
-        if (authority->data[i] == '@' || authority->data[i] == '?' || authority->data[i] == '\\')
-            return false;
-    return authority->size > 0 && authority->data[0] != ':' &&
-           target_is_plain(bytes_after(rest, authority->size), *authority);
-}
+enum { OUT_MS_MAX = 5 * 60 * 1000, CHECKS_TO_DECIDE = 2 };
 
 /* ---- what was asked for -------------------------------------------------------------------------- */
 
@@ -51,6 +25,7 @@ static bool copy_text(const char *from, char **to)
 #define COPY_duration(field) true
 #define COPY_answer(field)   true
 #define COPY_url(field)      copy_text(from->field, &to->field)
+#define COPY_text(field)     copy_text(from->field, &to->field)
 
 static bool policy_copy(const struct upstream_policy *from, struct upstream_policy *to)
 {
@@ -67,7 +42,8 @@ static bool policy_copy(const struct upstream_policy *from, struct upstream_poli
 #define FREE_size(field)
 #define FREE_duration(field)
 #define FREE_answer(field)
-#define FREE_url(field) free(policy->field);
+#define FREE_url(field)  free(policy->field);
+#define FREE_text(field) free(policy->field);
 
 static void policy_fini(struct upstream_policy *policy)
 {
@@ -81,6 +57,7 @@ static void policy_fini(struct upstream_policy *policy)
 #define SAME_duration(field) a->field == b->field
 #define SAME_answer(field)   a->field == b->field
 #define SAME_url(field)      is_same_text(a->field, b->field)
+#define SAME_text(field)     is_same_text(a->field, b->field)
 
 static bool policy_is_same(const struct upstream_policy *a, const struct upstream_policy *b)
 {
@@ -93,22 +70,40 @@ static bool policy_is_same(const struct upstream_policy *a, const struct upstrea
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
-static enum err take_url(struct upstream *upstream)
+static bool is_path(const char *text)
 {
-    struct bytes base, authority;
+    return text[0] == '/' && target_is_plain(bytes_of_text(text), (struct bytes){0});
+}
 
-    if (upstream->policy.origin_url == NULL ||
-        !parse_origin_url(bytes_of_text(upstream->policy.origin_url), &base, &authority) ||
-        base.size > CACHE_KEY_PRIMARY_MAX / 2)
+static enum err take_origins(struct upstream *upstream, struct log *log)
+{
+    const struct upstream_policy *policy = &upstream->policy;
+    struct health_policy health = {
+        .failures_max = policy->failures_max,
+        .out_ms = policy->out_ms,
+        .out_ms_max = policy->out_ms > OUT_MS_MAX ? policy->out_ms : OUT_MS_MAX,
+        .slow_start_ms = policy->slow_start_ms,
+        .checks_to_fail = CHECKS_TO_DECIDE,
+        .checks_to_pass = CHECKS_TO_DECIDE,
+    };
+    const struct origin_place *first;
+    enum err err;
+
+    if (policy->origin_urls == NULL || (policy->check_path != NULL && !is_path(policy->check_path)))
         return ERR_SYNTAX;
-    buffer_append(&upstream->base_url, base);
+    err = origin_set_init(&upstream->origins, bytes_of_text(policy->origin_urls), &health, log);
+    if (err != OK)
+        return err;
+    first = &upstream->origins.places[0];
+    buffer_append(&upstream->base_url, buffer_bytes(&first->base_url));
     if (upstream->base_url.failed)
         return ERR_NO_MEMORY;
-    upstream->authority = bytes_of(upstream->base_url.data + (authority.data - base.data), authority.size);
+    upstream->authority = bytes_of(upstream->base_url.data + (first->authority.data - first->base_url.data),
+                                   first->authority.size);
     return OK;
 }
 
-enum err upstream_create(const struct upstream_spec *spec, struct upstream **upstream)
+enum err upstream_create(const struct upstream_spec *spec, struct log *log, struct upstream **upstream)
 {
     const struct upstream_policy *policy = &spec->policy;
     struct upstream *made = calloc(1, sizeof *made);
@@ -117,13 +112,9 @@ enum err upstream_create(const struct upstream_spec *spec, struct upstream **ups
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->reference_count = 1;
-    made->origin = (struct origin_options){.connect_timeout_ms = policy->connect_timeout_ms,
-                                           .first_byte_timeout_ms = policy->first_byte_timeout_ms,
-                                           .total_timeout_ms = policy->total_timeout_ms,
-                                           .connections_max = (uint32_t)policy->origin_connections_max};
     err = policy_copy(policy, &made->policy) && copy_text(spec->name, &made->name) ? OK : ERR_NO_MEMORY;
     if (err == OK)
-        err = take_url(made);
+        err = take_origins(made, log);
     if (err != OK) {
         upstream_release(made);
         return err;
@@ -144,6 +135,8 @@ void upstream_release(struct upstream *upstream)
         return;
     policy_fini(&upstream->policy);
     free(upstream->name);
+    if (upstream->origins.places != NULL)
+        origin_set_fini(&upstream->origins);
     buffer_fini(&upstream->base_url);
     free(upstream);
 }
@@ -158,13 +151,13 @@ bool upstream_is(const struct upstream *upstream, const struct upstream_spec *sp
 enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
                                 struct upstream_worker **worker)
 {
-    struct origin_options options = upstream->origin;
+    struct origin_options options = {.loop = loop,
+                                     .connections_max = (uint32_t)upstream->policy.origin_connections_max};
     struct upstream_worker *made = calloc(1, sizeof *made);
     enum err err;
 
     if (made == NULL)
         return ERR_NO_MEMORY;
-    options.loop = loop;
     err = origin_create(&options, &made->origin);
     if (err != OK) {
         free(made);
@@ -179,6 +172,7 @@ enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
 void upstream_worker_destroy(struct upstream_worker *worker)
 {
     list_remove(&worker->in_worker);
+    health_checks_destroy(worker->checks);
     origin_destroy(worker->origin);
     upstream_release(worker->upstream);
     free(worker);

@@ -6,14 +6,16 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "client/origin.h"
+#include "origin_set.h"
 #include <stdatomic.h>
 
 /* The C type of a field by the type of its row. */
 #define UPSTREAM_FIELD_integer(field)  int64_t field;
 #define UPSTREAM_FIELD_size(field)     int64_t field;
 #define UPSTREAM_FIELD_duration(field) int64_t field;
-#define UPSTREAM_FIELD_answer(field)   int field; /* 0: no, 1: yes */
-#define UPSTREAM_FIELD_url(field)      char *field;
+#define UPSTREAM_FIELD_answer(field)   int field;   /* 0: no, 1: yes */
+#define UPSTREAM_FIELD_url(field)      char *field; /* one a line */
+#define UPSTREAM_FIELD_text(field)     char *field;
 
 /* What the operator may say of an upstream: the rows of tables/upstream_options.def. */
 struct upstream_policy {
@@ -32,14 +34,14 @@ struct upstream {
     atomic_uint reference_count;
     struct upstream_policy policy; /* with texts of its own */
     char *name;                    /* or null */
-    struct buffer base_url;        /* without a slash at its end */
-    struct bytes authority;        /* part of it */
-    struct origin_options origin;  /* but the loop */
+    struct buffer
+        base_url; /* of its first origin: it names the upstream in keys, whichever origin answers */
+    struct bytes authority; /* part of it */
+    struct origin_set origins;
 };
 
-/* Makes one with one reference. ERR_SYNTAX if the origin is not "http://host:port" or
- * "https://host[/base]"; ERR_NO_MEMORY. */
-enum err upstream_create(const struct upstream_spec *spec, struct upstream **upstream);
+/* Makes one with one reference. Errors as of origin_set_init. */
+enum err upstream_create(const struct upstream_spec *spec, struct log *log, struct upstream **upstream);
 struct upstream *upstream_hold(struct upstream *upstream);
 void upstream_release(struct upstream *upstream);
 
@@ -51,7 +53,8 @@ struct upstream_worker {
     struct list in_worker;
     struct upstream *upstream; /* held */
     struct origin *origin;
-    bool is_retired; /* the worker's plan has it no more: goes once nothing is in flight */
+    struct health_checks *checks; /* of the one worker that does them; else null */
+    bool is_retired;              /* the worker's plan has it no more: goes once nothing is in flight */
 };
 
 /* Made and destroyed on the loop's thread, or while the loop does not run; no call of it may be alive then.

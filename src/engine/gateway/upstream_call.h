@@ -1,0 +1,49 @@
+/* upstream_call.h — one request to an upstream and its answer: sent to one of its origins, and if that does
+ * not answer at all, perhaps to another.
+ *
+ * Sent again, at most retries_max times and within the budget of origin_set.h, is only what cannot be
+ * carried out twice, or does no harm if it is (RFC 9110 §9.2.2): any request of which no byte was sent and
+ * of whose body none was asked for, if there is another origin; an idempotent one without a body whose
+ * connection was closed before a byte of the answer came.
+ *
+ * Embedded in its owner; on one loop's thread. */
+#pragma once
+#include "base/counters.h"
+#include "upstream.h"
+
+struct upstream_request {
+    struct bytes method; /* copied, as are target and host */
+    struct bytes target; /* path and query, behind the origin's base URL */
+    struct bytes host;   /* the Host field's value; empty: the authority of whichever origin is asked */
+    struct http_fields fields; /* the list is copied, the texts must stay until the call has ended */
+    int64_t body_bytes;        /* as in struct origin_request */
+    struct origin_timeouts timeouts;
+};
+
+struct upstream_call {
+    const struct origin_callbacks *callbacks;
+    void *owner;
+    struct upstream_worker *by;
+    struct loop *loop;
+    struct counters *counters;
+    struct origin_call **current; /* the owner's: the call of now, null once it has ended */
+    struct buffer text;           /* of method, target and host, which move no more */
+    struct upstream_request request;
+    int64_t total_due_ms; /* 0: none */
+    uint64_t tried;       /* a bit for each origin */
+    int64_t retries_left;
+    size_t place; /* the origin that is asked */
+    bool is_under_way;
+    bool body_was_asked; /* it can be had only once */
+};
+
+/* Begins a call; errors as of origin_start, and after one nothing is due. `callbacks`, which stays, is told
+ * as by origin_start, of the last attempt only. `*current` is for the functions of origin.h, but for
+ * origin_cancel. */
+enum err upstream_call_start(struct upstream_call *call, struct upstream_worker *by, struct loop *loop,
+                             struct counters *counters, const struct upstream_request *request,
+                             const struct origin_callbacks *callbacks, void *owner,
+                             struct origin_call **current);
+
+/* Gives it up, at any time before `done`: as origin_cancel. Fine if it has ended. */
+void upstream_call_cancel(struct upstream_call *call);
