@@ -24,11 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
 IDLE_CONNECTIONS = 10_000
 CACHE_MIB = 2048  # of every HTTP cache: 10,000 answers of 100 KiB and what is kept beside them
+CROWD, SLOW_MS = 1_000, 1_000  # clients at once; how long the origin takes
 SOAK_CONNECTIONS, SOAK_LIFE = 5_000, 200  # batches of a connection before it makes way for a new one, about
 
 
@@ -98,13 +100,13 @@ def pinned(cpu):
 class Server:
     """One running server: its process, its children, its port."""
 
-    def __init__(self, name, command, port, folder):
+    def __init__(self, name, command, port, folder, cpu=SERVER_CPU):
         self.name, self.port = name, port
         self.log_path = folder / f"{port}.log"
         with open(self.log_path, "wb") as log:
             # A session of its own: Ctrl-C on the terminal comes to us, and we stop it in order.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True, preexec_fn=pinned(SERVER_CPU), cwd=folder)
+                                            start_new_session=True, preexec_fn=pinned(cpu), cwd=folder)
 
     def wait_until_ready(self):
         deadline = time.monotonic() + 10
@@ -181,8 +183,8 @@ class Stage:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nuthatch-bench-"))
         self.servers, self.loads, self.origin, self.origins = [], [], None, {}
 
-    def start(self, name, command, port):
-        server = Server(name, [str(part) for part in command], port, self.folder)
+    def start(self, name, command, port, cpu=SERVER_CPU):
+        server = Server(name, [str(part) for part in command], port, self.folder, cpu)
         self.servers.append(server)
         server.wait_until_ready()
         return server
@@ -331,6 +333,23 @@ def start_nginx_cache(stage, name):
               "            proxy_set_header Connection \"\";\n            proxy_cache one;\n"
               "            proxy_cache_lock on;\n        }")
     return start_nginx(stage, name, http, server)
+
+
+def start_nginx_lock(stage, name):
+    """nginx with what its documentation has against a crowd."""
+    http = (f"    proxy_cache_path {stage.folder}/nginx-lock levels=1:2 keys_zone=two:64m max_size=256m inactive=1h "
+            "use_temp_path=off;\n"
+            f"    upstream slow {{ server 127.0.0.1:{stage.origin.port}; keepalive 1024; }}")
+    server = ("        location / {\n            proxy_pass http://slow;\n            proxy_http_version 1.1;\n"
+              "            proxy_set_header Connection \"\";\n            proxy_cache two;\n"
+              "            proxy_cache_lock on;\n            proxy_cache_background_update on;\n"
+              "            proxy_cache_use_stale updating;\n        }")
+    return start_nginx(stage, name, http, server)
+
+
+def start_slow_origin(stage):
+    port = free_port()
+    return stage.start("slow origin", [stage.tools / "slow_origin", "--port", port, "--delay-ms", SLOW_MS], port, LOAD_CPU)
 
 
 def start_varnish(stage, name):
@@ -522,6 +541,14 @@ CACHED_SERVERS = {
 }
 
 
+COALESCE_SERVERS = {
+    "nginx proxy_cache_lock": start_nginx_lock,
+    "Varnish": start_varnish,
+    "nuthatch (io_uring)": start_nuthatch_gateway("uring"),
+    "nuthatch (epoll)": start_nuthatch_gateway("epoll"),
+}
+
+
 def http_groups():
     mock = {
         "nginx return 200": start_nginx_return(mock_item(), 0),
@@ -620,6 +647,37 @@ class Bench:
         self.sections.append(soak_section(seconds, {name: load.result() for name, load in loads.items()}, resident))
         self.progress.say(self.sections[-1])
         server.stop()
+
+    def run_coalesce(self, servers):
+        """A crowd that asks for one thing: which is cacheable, which is not, known not to be, and just stale."""
+        running = self.start_all("coalesce", servers, lambda stage, server: None, self.rounds)
+        rows = {name: [] for name in running}
+        for number in range(self.rounds):
+            for name, server in running.items():
+                self.progress.step(f"{CROWD:,} clients at once: {name}, round {number + 1}")
+                stale = f"/max-age=1,_stale-while-revalidate=60/{number}"
+                result = {"cold": self.crowd(server, f"/max-age=60/{number}"),
+                          "uncacheable": self.crowd(server, f"/no-store/{number}"),
+                          "known": self.crowd(server, f"/no-store/{number}")}
+                self.stage.load("crowd_http", port=server.port, target=stale, clients=1)
+                time.sleep(2)
+                result["stale"] = self.crowd(server, stale)
+                rows[name].append(result)
+        self.sections.append(coalesce_section(rows))
+        self.progress.say(self.sections[-1])
+        for server in running.values():
+            server.stop()
+
+    def crowd(self, server, target):
+        """What a crowd saw, and how many requests reached the origin for it."""
+        self.origin_count()
+        result = self.stage.load("crowd_http", port=server.port, target=target, clients=CROWD)
+        result["requests"] = self.origin_count()
+        return result
+
+    def origin_count(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.stage.origin.port}/count", timeout=10) as answer:
+            return int(answer.read())
 
     def run_idle(self):
         running = self.start_all("idle", CACHED_SERVERS, ask_once("/bird"), 1)
@@ -737,6 +795,25 @@ def soak_section(seconds, loads, resident):
                                                   for name, (at, size) in marks]) + "\n")
 
 
+def coalesce_section(rows):
+    parts = ("cold", "uncacheable", "known", "stale")
+    head = ["server", "cacheable: requests", "last s", "uncacheable: requests", "median s", "last s",
+            "once that is known: last s", "just stale: requests", "last s"]
+    lines = []
+    for name, results in rows.items():
+        if not results:
+            continue
+        cold, uncacheable, known, stale = ([result[part] for result in results] for part in parts)
+        def seconds(row, key):
+            return f"{median(row, key) / 1000:.3f}"
+        lines.append([name, f"{median(cold, 'requests'):.0f}", seconds(cold, "last_ms"),
+                      f"{median(uncacheable, 'requests'):.0f}", seconds(uncacheable, "median_ms"),
+                      seconds(uncacheable, "last_ms"), seconds(known, "last_ms"),
+                      f"{median(stale, 'requests'):.0f}", seconds(stale, "last_ms")])
+    return (f"## {CROWD:,} clients at once, one URL, an origin that takes {SLOW_MS / 1000:g} s\n\n"
+            f"{table(head, lines)}\n")
+
+
 def idle_section(rows):
     head = ["server", "RSS MiB before", "RSS MiB with all idle", "bytes per connection"]
     lines, failures = [], ""
@@ -797,17 +874,18 @@ def build_tools(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
-    parser.add_argument("--only", choices=("kv", "http", "idle", "matrix", "http-matrix", "soak"),
-                        help="one part instead of the first three; matrix: every operation, size, depth and number of "
-                             "connections of the cache, an hour and a half; http-matrix: every size, spread and number of "
-                             "connections of the gateway, 20 minutes; soak: 5,000 connections that come and go, five minutes")
+    parser.add_argument("--only", choices=("kv", "http", "idle", "coalesce", "matrix", "http-matrix", "soak"),
+                        help="one part instead of the first three; coalesce: a thousand clients that want the same thing "
+                             "at once, a minute a round; matrix: every operation, size, depth and number of connections of "
+                             "the cache, an hour and a half; http-matrix: every size, spread and number of connections of "
+                             "the gateway, 20 minutes; soak: 5,000 connections that come and go, five minutes")
     parser.add_argument("--value-bytes", type=int, nargs="+", choices=MATRIX_VALUES, default=list(MATRIX_VALUES),
                         help="the sizes of values of the matrix (all three)")
     parser.add_argument("--rounds", type=int, help="how many (5)")
     parser.add_argument("--seconds", type=float, help="of each measurement (3)")
     parser.add_argument("--nuthatch", type=pathlib.Path, default=ROOT / "build/release/nuthatch", help="the binary")
     parser.add_argument("--tools", type=pathlib.Path,
-                        help="a folder with load_kv, load_http and idle_http; without it they are built in build/bench")
+                        help="a folder with load_kv, load_http and the others; without it they are built in build/bench")
     arguments = parser.parse_args()
     arguments.nuthatch = arguments.nuthatch.resolve()
     rounds = arguments.rounds or (2 if arguments.quick else 5)
@@ -831,7 +909,8 @@ def main():
         makers = {"kv": kv_groups, "http": http_groups, "matrix": lambda: matrix_groups(arguments.value_bytes),
                   "http-matrix": http_matrix_groups}
         groups = [group for part, make in makers.items() if part in parts for group in make()]
-        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts))
+        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts) +
+                      (len(COALESCE_SERVERS) * rounds if "coalesce" in parts else 0))
         if "http" in parts or "idle" in parts:
             stage.origin = start_nginx_return(json_of(1024), 3600)(stage, "origin")
         for group in groups:
@@ -839,6 +918,9 @@ def main():
         bench.add_matrices()
         if "idle" in parts:
             bench.run_idle()
+        if "coalesce" in parts:
+            stage.origin = start_slow_origin(stage)
+            bench.run_coalesce(COALESCE_SERVERS)
         if "soak" in parts:
             bench.run_soak(arguments.seconds or (20 if arguments.quick else 300))
         progress.say(f"Saved as {report(bench, arguments).relative_to(ROOT)}")
