@@ -60,7 +60,8 @@ struct origin_callbacks {
     /* The call has ended and is gone: OK if the response was complete; ERR_TIMEOUT, ERR_REFUSED,
      * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (closed without an answer, cut off, or the request's body was
      * not as long as declared), ERR_SYNTAX (not HTTP, or framing in doubt), ERR_TOO_LARGE (head over 64 KiB
-     * or 200 fields), ERR_NO_DESCRIPTOR, ERR_NO_MEMORY, ERR_SYSTEM. `reach`: how far it had come. May come
+     * or 200 fields), ERR_NO_DESCRIPTOR, ERR_ADDRESS_IN_USE (no local port
+     * is left), ERR_NO_MEMORY, ERR_SYSTEM. `reach`: how far it had come. May come
      * while the response is held. Called once, last; not after origin_cancel. */
     void (*done)(void *owner, enum err err, enum origin_reach reach);
 };

@@ -344,6 +344,7 @@ static enum err connect_error(long number)
     case ETIMEDOUT: return ERR_TIMEOUT;
     case EMFILE:
     case ENFILE: return ERR_NO_DESCRIPTOR;
+    case EADDRNOTAVAIL: return ERR_ADDRESS_IN_USE; /* all of our own ports are */
     default: return ERR_UNREACHABLE;
     }
 }

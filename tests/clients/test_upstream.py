@@ -1,5 +1,5 @@
 """Upstreams of several origins, origins that misbehave in every way, and what clients see of it."""
-import contextlib, http.client, re, socket, struct, tempfile, threading, time, unittest
+import contextlib, fcntl, http.client, re, socket, struct, subprocess, sys, tempfile, threading, time, unittest
 
 from harness import Nuthatch, Origin, fetch, free_port
 
@@ -180,7 +180,7 @@ class OneOrigin(UpstreamTest):
         deeds = [stall, stall_in_head, cut_in_head, close, reset, garbage, broken]
         for i in range(len(deeds)):
             self.assertEqual(fetch(server.port, f"/{i}").body, b"stored")
-        time.sleep(2)
+        time.sleep(1.2)
         for i, each in enumerate(deeds):
             deed[0] = each
             stale = fetch(server.port, f"/{i}")
@@ -198,6 +198,62 @@ class OneOrigin(UpstreamTest):
             with gateway(server.url, "--retries", "0") as front:
                 self.assertEqual(fetch(front.port, "/get").status, 502)
                 self.assertEqual(server.count, 4)
+
+
+class PortsRunOut(UpstreamTest):
+    """In a network of its own, which has eight local ports."""
+
+    def test_without_a_port_to_connect_from_some_fail_and_nothing_else(self):
+        within = ["unshare", "--map-root-user", "--net", sys.executable, __file__, "--in-a-network-of-eight-ports"]
+        if subprocess.run(within[:3] + ["true"], capture_output=True).returncode != 0:
+            self.skipTest("no namespaces here")
+        done = subprocess.run(within, capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+def in_a_network_of_eight_ports():
+    with socket.socket() as s:  # up with lo
+        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
+        file.write("40000 40007")
+    release = threading.Event()
+
+    def answer(request):
+        if request.path != "/stale" and not release.is_set():
+            release.wait(20)
+        request.reply(200, b"good", Cache_Control="max-age=1, stale-if-error=60" if request.path == "/stale" else "no-store")
+
+    def ask(path):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(address)
+        s.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path)
+        return s
+
+    def status_of(s):
+        with s:
+            received = b""
+            while piece := s.recv(65536):
+                received += piece
+        return int(received.split(b" ")[1])
+    with tempfile.TemporaryDirectory() as folder, Origin(answer, 50001) as origin, \
+            Origin(answer, 50002) as other:
+        address = f"{folder}/socket"
+        with gateway(origin.url, other.url, "--unhealthy-after", "1", listen=f"unix://{address}") as server:
+            assert status_of(ask(b"/stale")) == 200
+            time.sleep(1.2)
+            sockets = [ask(b"/%d" % i) for i in range(40)]  # eight ports for each of two origins
+            end = time.time() + 20
+            while origin.count() + other.count() < 17:
+                assert time.time() < end, (origin.count(), other.count(), server.log)
+                time.sleep(0.01)
+            time.sleep(0.2)
+            assert status_of(ask(b"/stale")) == 200
+            release.set()
+            statuses = [status_of(s) for s in sockets]
+            assert statuses.count(200) >= 16 and set(statuses) <= {200, 502}, statuses
+            assert 502 in statuses, statuses
+            assert [status_of(ask(b"/later")) for _ in range(20)] == [200] * 20
+        assert "left out" not in server.log, server.log  # it is not the origins' fault
 
 
 class SeveralOrigins(UpstreamTest):
@@ -297,7 +353,7 @@ class SeveralOrigins(UpstreamTest):
         self.assertIn("is left out: its check was answered 500", server.log)
         self.assertGreater(other.count("/health"), 3)  # one of the two threads asks
         seen, began = checked.count("/health"), time.monotonic()
-        time.sleep(1)
+        time.sleep(0.5)
         self.assertLess(checked.count("/health") - seen, 12 * (time.monotonic() - began))
 
 
@@ -333,6 +389,73 @@ class Coalescing(UpstreamTest):
         self.assertEqual(again.body, b"second")  # which is the newer
         self.assertIn("; hit", again["Cache-Status"])
 
+    def crowd(self, port, path, count):
+        """So many clients that have asked and wait for their answers."""
+        sockets = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(count)]
+        for s in sockets:
+            self.addCleanup(s.close)
+            s.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path)
+        return sockets
+
+    def all_of(self, sockets):
+        bodies = []
+        for s in sockets:
+            received = b""
+            while piece := s.recv(65536):
+                received += piece
+            bodies.append(received.partition(b"\r\n\r\n")[2])
+        return bodies
+
+    def wait_for_count(self, origin, count):
+        end = time.time() + 20
+        while origin.count() < count:
+            self.assertLess(time.time(), end, origin.count())
+            time.sleep(0.01)
+
+    def test_a_crowd_is_answered_from_a_stale_entry_while_one_request_is_under_way(self):
+        release, count = threading.Event(), [0]
+        self.addCleanup(release.set)
+
+        def answer(request):
+            count[0] += 1
+            mine = count[0]
+            if mine > 1:
+                release.wait(20)
+            request.reply(200, b"%d" % mine, Cache_Control="max-age=1, stale-while-revalidate=60")
+        origin = self.origin(answer)
+        server = self.gateway(origin.url, "--threads", "2")
+        fetch(server.port, "/x")
+        time.sleep(1.2)
+        self.assertEqual(self.all_of(self.crowd(server.port, b"/x", 100)), [b"1"] * 100)  # the origin has not answered
+        self.assertEqual(origin.count(), 2)
+        release.set()
+        end = time.time() + 20
+        while fetch(server.port, "/x").body != b"2":
+            self.assertLess(time.time(), end)
+            time.sleep(0.01)
+
+    def test_what_is_known_not_to_be_shared_is_asked_for_by_all_at_once(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def answer(request):
+            release.wait(20)
+            request.reply(200, b"mine", Cache_Control="private")
+        origin = self.origin(answer)
+        server = self.gateway(origin.url, "--threads", "2")
+        first = self.crowd(server.port, b"/x", 100)
+        self.wait_for_count(origin, 1)
+        time.sleep(0.1)
+        self.assertEqual(origin.count(), 1)  # nobody knows yet
+        release.set()
+        self.assertEqual(self.all_of(first), [b"mine"] * 100)
+        self.assertEqual(origin.count(), 100)
+        release.clear()
+        second = self.crowd(server.port, b"/x", 100)
+        self.wait_for_count(origin, 200)  # all of them, and none has been answered
+        release.set()
+        self.assertEqual(self.all_of(second), [b"mine"] * 100)
+
     def test_an_uncacheable_answer_lets_all_go_at_once_within_the_bound(self):
         busy, peak, lock = [0], [0], threading.Lock()
 
@@ -353,4 +476,6 @@ class Coalescing(UpstreamTest):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--in-a-network-of-eight-ports"]:
+        sys.exit(in_a_network_of_eight_ports())
     unittest.main()

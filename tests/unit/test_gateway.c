@@ -262,20 +262,24 @@ static void *run_loop(void *argument)
     return NULL;
 }
 
-static struct world *world_create_with(int64_t stale_if_error_ms)
+/* `more_origins` follow the stub, each after a new line. */
+static struct world *world_create_with(int64_t stale_if_error_ms, const char *more_origins)
 {
     struct world *world = calloc(1, sizeof *world);
-    char url[64];
+    char url[128];
 
     stub_start(&world->stub);
     world->clock = (struct clock){world_now, world};
     EXPECT_EQ(nh_create(NULL, &world->store), NH_OK);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/%s", world->stub.port, more_origins);
     EXPECT_EQ(
         gateway_create(
             &(struct gateway_options){
                 .plan = {.upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
                                                                          .connect_timeout_ms = 5000,
+                                                                         .retries_max = 1,
+                                                                         .failures_max = 3,
+                                                                         .out_ms = 500,
                                                                          .origin_connections_max = 64}},
                          .upstream_count = 1,
                          .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
@@ -299,7 +303,7 @@ static struct world *world_create_with(int64_t stale_if_error_ms)
     return world;
 }
 
-static struct world *world_create(void) { return world_create_with(60000); }
+static struct world *world_create(void) { return world_create_with(60000, ""); }
 
 static void wait_until_true(bool (*holds)(void *), void *argument)
 {
@@ -1042,7 +1046,7 @@ TEST(a_stale_answer_stands_in_for_an_origin_that_fails)
 
 TEST(stale_is_not_served_on_error_unless_allowed)
 {
-    struct world *world = world_create_with(0);
+    struct world *world = world_create_with(0, "");
     expect_answer(world, "GET", "/brief", "", 200, "old", NULL);
     world->forward_ms += 5000;
     stub_set(&world->stub, false, true);
@@ -1238,7 +1242,7 @@ TEST(whoever_comes_and_goes_everybody_is_answered_and_all_comes_to_rest)
                                          "If-None-Match: \"v1\"",
                                          "Range: bytes=0-1"};
     static const char *const methods[] = {"GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "POST"};
-    struct world *world = world_create();
+    struct world *world = world_create_with(60000, "\nhttp://127.0.0.1:1 weight=2"); /* which refuses */
     struct client *present[PRESENT] = {NULL};
     unsigned seed = 20261124;
 
