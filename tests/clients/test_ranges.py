@@ -1,5 +1,5 @@
 """Ranges through the gateway: what a client gets of a stored answer, against a model that is written down plainly."""
-import os, random, re, socket, threading, time, unittest
+import gzip, os, random, re, socket, threading, time, unittest
 
 from harness import FREED_IS_GONE, Nuthatch, Origin, fetch
 
@@ -157,6 +157,20 @@ class Ranges(unittest.TestCase):
             for language in ("de", "fr"):
                 got = fetch(server.port, "/x", Accept_Language=language, Range="bytes=2-3")
                 self.assertEqual((got.status, got.body), (206, language.encode()))
+
+    def test_what_we_compress_has_ranges_of_the_plain_bytes_only(self):
+        body = b"".join(b"%07d\n" % i for i in range(20_000))
+        origin, server = self.serve(lambda r: r.reply(200, body, Cache_Control="max-age=60", ETag='"one"',
+                                                      Content_Type="text/plain"), "--compress", "yes")
+        for _ in range(3):
+            coded = fetch(server.port, "/x", Accept_Encoding="gzip")
+            self.assertEqual((coded["Content-Encoding"], coded["ETag"]), ("gzip", 'W/"one"'))
+            self.assertEqual(gzip.decompress(coded.body), body)
+            part = fetch(server.port, "/x", Accept_Encoding="gzip", Range="bytes=100000-100099")
+            self.assertEqual((part.status, part.body, part["Content-Encoding"]), (206, body[100000:100100], None))
+            whole = fetch(server.port, "/x", Accept_Encoding="gzip", Range="bytes=0-9", If_Range='W/"one"')
+            self.assertEqual((whole.status, whole.body), (200, body))
+        self.assertEqual(origin.count(), 1)
 
     def test_several_ranges_of_a_large_answer_to_a_client_that_reads_slowly(self):
         body, origin, server = self.serve_bytes(8 << 20)

@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "coded.h"
 #include "coder.h"
+#include "lend.h"
 #include <stdlib.h>
 
 enum {
@@ -38,7 +39,8 @@ struct coded_exchange {
     uint64_t lease;
     char key_text[CODED_KEY_BYTES];
     struct bytes key;
-    nh_value stored;     /* while MODE_STORED */
+    nh_value stored; /* while MODE_STORED */
+    struct lender *lender;
     uint64_t sent_bytes; /* of it */
 };
 
@@ -76,7 +78,7 @@ static void retire(struct coded_exchange *coded)
     stop_coding(coded);
     give_up_lease(coded);
     if (coded->mode == MODE_STORED)
-        nh_release(coded->worker->gateway->store, &coded->stored);
+        value_release(coded->worker->gateway->store, &coded->stored, &coded->lender);
     coded->mode = MODE_PLAIN;
     buffer_fini(&coded->coded);
     coded->x = NULL;
@@ -258,7 +260,10 @@ static void send_body(struct exchange *x, struct bytes bytes)
 
     switch (coded->mode) {
     case MODE_PLAIN: coded->client->send(x, bytes); return;
-    case MODE_STORED: return;
+    case MODE_STORED:
+        if (coded->is_ended)
+            coded->client->send(x, bytes);
+        return;
     case MODE_CODING:
         coded->turn_bytes += bytes.size;
         if (coded->coder != NULL && !code(coded, bytes, CODER_MORE))
@@ -270,12 +275,13 @@ static void send_body(struct exchange *x, struct bytes bytes)
     UNREACHABLE();
 }
 
-/* What has to be looked at on its way is sent, not lent. */
+/* What the coder has to look at is sent, not lent. */
 static bool lend_body(struct exchange *x, struct loan *loan)
 {
     struct coded_exchange *coded = coded_of(x);
 
-    return coded->mode == MODE_PLAIN && coded->client->lend != NULL && coded->client->lend(x, loan);
+    return (coded->mode == MODE_PLAIN || coded->is_ended) && coded->client->lend != NULL &&
+           coded->client->lend(x, loan);
 }
 
 static size_t room(const struct exchange *x)
@@ -313,21 +319,18 @@ static const struct exchange_client *step_aside(struct coded_exchange *coded, st
 /* Sends what of the stored coding the connection has room for, and ends with its last byte. */
 static void send_stored(struct coded_exchange *coded)
 {
-    const struct gateway *gateway = coded->worker->gateway;
     struct exchange *x = coded->x;
     bool has_body = x->request->method != HTTP_METHOD_HEAD;
 
     while (has_body && coded->sent_bytes < coded->stored.size) {
-        size_t room_bytes = coded->client->room(x);
-        nh_bytes piece;
-        if (room_bytes == 0)
+        uint64_t size = coded->client->room(x), left = coded->stored.size - coded->sent_bytes;
+        if (size == 0)
             return;
-        if (nh_value_piece(gateway->store, &coded->stored, coded->sent_bytes, &piece) != NH_OK)
-            UNREACHABLE(); /* a whole value has all its pieces */
-        if (piece.size > room_bytes)
-            piece.size = room_bytes;
-        coded->client->send(x, bytes_of(piece.data, piece.size));
-        coded->sent_bytes += piece.size;
+        if (size > left)
+            size = left;
+        value_send(coded->worker->gateway->store, &coded->stored, &coded->lender, x, coded->sent_bytes,
+                   size);
+        coded->sent_bytes += size;
     }
     step_aside(coded, x)->end(x);
 }

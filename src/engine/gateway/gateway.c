@@ -83,11 +83,8 @@ struct passage {
 
 static void found_release(struct gateway *gateway, struct found *found)
 {
-    if (found->lender != NULL)
-        lender_release(found->lender);
-    else if (found->is_there)
-        nh_release(gateway->store, &found->value);
-    found->lender = NULL;
+    if (found->is_there)
+        value_release(gateway->store, &found->value, &found->lender);
     found->is_there = false;
 }
 
@@ -861,24 +858,12 @@ static enum state on_relay(struct passage *passage)
     }
 }
 
-/* Sends `size` bytes of an entry's body from `offset` on: large pieces from where they lie. */
+/* Sends `size` bytes of an entry's body from `offset` on. */
 static void send_stored(struct gateway *gateway, struct exchange *x, struct found *found, uint64_t offset,
                         uint64_t size)
 {
-    if (size >= EXCHANGE_LENT_BYTES_MIN) {
-        if (found->lender == NULL)
-            found->lender = lender_create(gateway->store, &found->value);
-        if (found->lender != NULL &&
-            lender_lend(found->lender, x, found->value.size - found->response.body_bytes + offset, size))
-            return;
-    }
-    for (uint64_t end = offset + size; offset < end;) {
-        struct bytes piece = value_body_piece(gateway, &found->value, &found->response, offset);
-        if (piece.size > end - offset)
-            piece.size = end - offset;
-        exchange_send(x, piece);
-        offset += piece.size;
-    }
+    value_send(gateway->store, &found->value, &found->lender, x,
+               found->value.size - found->response.body_bytes + offset, size);
 }
 
 static enum state on_serve(struct passage *passage)

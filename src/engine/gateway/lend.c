@@ -14,7 +14,7 @@ struct value_loan {
     uint64_t offset;
 };
 
-struct lender *lender_create(nh_store *store, nh_value *value)
+static struct lender *lender_create(nh_store *store, const nh_value *value)
 {
     struct lender *lender = malloc(sizeof *lender);
 
@@ -23,7 +23,7 @@ struct lender *lender_create(nh_store *store, nh_value *value)
     return lender;
 }
 
-void lender_release(struct lender *lender)
+static void lender_release(struct lender *lender)
 {
     if (--lender->reference_count > 0)
         return;
@@ -50,7 +50,8 @@ static void release(struct loan *loan)
     free(lent);
 }
 
-bool lender_lend(struct lender *lender, struct exchange *x, uint64_t offset, uint64_t size)
+/* False if x has to be given a copy. */
+static bool lend(struct lender *lender, struct exchange *x, uint64_t offset, uint64_t size)
 {
     struct value_loan *lent = malloc(sizeof *lent);
 
@@ -63,4 +64,33 @@ bool lender_lend(struct lender *lender, struct exchange *x, uint64_t offset, uin
     lender->reference_count--;
     free(lent);
     return false;
+}
+
+void value_send(nh_store *store, nh_value *value, struct lender **lender, struct exchange *x,
+                uint64_t offset, uint64_t size)
+{
+    if (size >= EXCHANGE_LENT_BYTES_MIN) {
+        if (*lender == NULL)
+            *lender = lender_create(store, value);
+        if (*lender != NULL && lend(*lender, x, offset, size))
+            return;
+    }
+    for (uint64_t end = offset + size; offset < end;) {
+        nh_bytes bytes;
+        if (nh_value_piece(store, value, offset, &bytes) != NH_OK)
+            UNREACHABLE(); /* a whole value has all its pieces */
+        if (bytes.size > end - offset)
+            bytes.size = end - offset;
+        exchange_send(x, bytes_of(bytes.data, bytes.size));
+        offset += bytes.size;
+    }
+}
+
+void value_release(nh_store *store, nh_value *value, struct lender **lender)
+{
+    if (*lender != NULL)
+        lender_release(*lender);
+    else
+        nh_release(store, value);
+    *lender = NULL;
 }
