@@ -419,8 +419,26 @@ class Endings(WithOrigin):
                 self.assertEqual(client.answer(stream), (200, b"at last", "end"))
                 self.assertEqual(client.read_until_closed(), NO_ERROR)
                 self.assertNotIn(late, client.answers)
+                client.close()
+                idle.close()
                 self.assertEqual(server.wait(), 0)
             origin.stop()
+
+    def test_who_sends_no_more_is_still_answered_what_was_asked_in_full(self):
+        release = threading.Event()
+
+        def answer(request):
+            release.wait(30)
+            request.reply(200, b"at last")
+        origin, server = self.serve(answer)
+        client = self.connect(server)
+        whole, half = client.ask(), client.ask(method="POST", end=False)
+        client.ping()
+        client.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.answer(half, open_window=False), (None, b"", ("reset", CANCEL)))
+        release.set()
+        self.assertEqual(client.answer(whole, open_window=False), (200, b"at last", "end"))
+        self.assertEqual(client.read_until_closed(), NO_ERROR)
 
     def test_a_silent_client_is_told_to_go(self):
         origin, server = self.serve(lambda r: r.reply(200, b"x"), "--idle-timeout", "300ms", "--header-timeout", "300ms",

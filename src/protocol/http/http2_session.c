@@ -885,9 +885,9 @@ void http2_session_destroy(struct http2_session *session)
 {
     session->is_over = session->has_failed = true;
     leave_all(session);
-    while (!list_is_empty(&session->streams)) {
-        struct http2_stream *stream = CONTAINER_OF(session->streams.next, struct http2_stream, in_session);
-        destroy(stream);
+    for (struct list *node = session->streams.next, *next; node != &session->streams; node = next) {
+        next = node->next;
+        destroy(CONTAINER_OF(node, struct http2_stream, in_session));
     }
     nghttp2_session_del(session->nghttp2);
     http2_block_fini(&session->block);
