@@ -19,6 +19,7 @@ PIECES, PIECE_PAUSE_S = 6, 0.002
 LINGER_S = 0.3
 ROW_PATH = re.compile(r"/(rows-\w+/\d+)(?=[/?#]|$|[^\w])")
 PLACES = re.compile(r"\{(?:(rfc850|asctime):)?(now|path|last|host|origin)([+-]\d+)?\}")
+HALF = b"and then the second"
 NOT_SCRIPTED = Answer(fields=("Cache-Control: no-store",), body=b"the origin was asked in a step that has no answer\n")
 
 
@@ -39,6 +40,7 @@ class Message:
     body: bytes = b""
     is_whole: bool = False
     interim: list = dataclasses.field(default_factory=list)
+    body_began: float = 0  # when the first bytes of the body came, and the last
     received: float = 0
 
     def values(self, name):
@@ -81,6 +83,7 @@ async def read_chunked(reader, message):
                 pass
             return
         message.body += await reader.readexactly(size)
+        message.body_began = message.body_began or time.monotonic()
         if await reader.readexactly(2) != b"\r\n":
             raise ValueError("no line end after a chunk")
 
@@ -92,10 +95,12 @@ async def read_body(reader, message, until_close):
             await read_chunked(reader, message)
         elif message.values("Content-Length"):
             size = int(message.values("Content-Length")[0])
+            message.body = await reader.read(size)
+            message.body_began = time.monotonic()
             try:
-                message.body = await reader.readexactly(size)
+                message.body += await reader.readexactly(size - len(message.body))
             except asyncio.IncompleteReadError as short:
-                message.body = short.partial
+                message.body += short.partial
                 return
         elif until_close:
             message.body = await reader.read()
@@ -189,6 +194,11 @@ class Origin:
                 writer.close()
             return False
         data = answer.raw.encode("latin-1") if answer.raw else play.answer_bytes(number, request, answer)
+        if answer.pause_s:
+            half = data.index(HALF)
+            writer.write(data[:half])
+            await asyncio.sleep(answer.pause_s)
+            data = data[half:]
         # What lies behind an answer comes with it, or it might meet another row's request.
         await write(writer, data, None if answer.raw and not answer.closes else play.random)
         if answer.closes or answer.framing in ("close", "cut", "unended") or answer.version == "1.0":
@@ -243,6 +253,8 @@ class Play:
 
     def answer_bytes(self, number, request, answer):
         body = b"what step %d gave\n" % number if answer.body is None else answer.body
+        if answer.pause_s:
+            body = b"the first half, " + HALF
         if answer.echo:
             body = ",".join(request.values(answer.echo)).encode("latin-1")
         fields = [self.fill(field) for field in answer.fields]
@@ -269,7 +281,8 @@ class Play:
         if request.line.startswith("HEAD ") or not has_framing:
             body = b""
         elif answer.framing == "chunked":
-            body = b"%x\r\n%s\r\n0\r\n" % (len(body), body) if body else b"0\r\n"
+            chunks = [body[:-len(HALF)], HALF] if body.endswith(HALF) else [body]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks if chunk) + b"0\r\n"
             body += "".join(f"{self.fill(line)}\r\n" for line in answer.trailers).encode() + b"\r\n"
         elif answer.framing == "unended":
             body = b"%x\r\n%s\r\n" % (len(body), body)
@@ -398,6 +411,8 @@ class Play:
             self.compare_age(step, response)
         if step.is_verbatim and source:
             self.compare_fields(source, response)
+        if step.is_streamed and response.received - response.body_began < source[1].pause_s / 2:
+            self.problem("the body came at once")
         if step.expected_interim is not None:
             self.compare_interim(step, response)
         if step.statuses_said:

@@ -38,6 +38,7 @@ class Answer:
     closes: bool = False
     fault: str = ""  # drop, reset, stall or garbage, instead of an answer
     delay_s: float = 0
+    pause_s: float = 0  # between the first half of the body and the second
     echo: str = ""  # the body is the value of this field of the request, and each client expects its own
     whole: bytes | None = None  # for a 206 or 416: the body that is given instead where no range is asked for
     has_date: bool = True
@@ -71,6 +72,7 @@ class Step:
     reason: str | None = None
     is_cut: bool = False
     is_verbatim: bool = False
+    is_streamed: bool = False
     request_counts: tuple = ()
     seen_body: bytes | None = None
     seen_target: str | None = None
@@ -164,6 +166,10 @@ class Step:
         """The fields that the origin gave arrive as it gave them: values, and lines of one name in their order; in rows of
         the kind `ours` also the order of all, and the names in their case."""
         return self._with(is_verbatim=True)
+
+    def streams(self):
+        """The first half of the body arrived before the origin gave the second."""
+        return self._with(is_streamed=True)
 
     def hears(self, *interim):
         """These interim responses, each (status, field...), came before the final one."""
