@@ -22,10 +22,11 @@ import time
 import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "rows"), str(HERE.parent / "clients")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "clients")]
 
 from harness import Nuthatch  # noqa: E402
-from play import Origin, play_all  # noqa: E402
+from origin import Origin  # noqa: E402
+from play import play_all  # noqa: E402
 
 GATEWAY = ("--memory", "128M", "--threads", "2", "--first-byte-timeout", "5s")
 
@@ -34,7 +35,7 @@ def all_rows():
     """Every row, with its subject: the first line of its file."""
     rows = []
     for path in sorted((HERE / "rows").glob("*.py")):
-        module = importlib.import_module(path.stem)
+        module = importlib.import_module(f"rows.{path.stem}")
         for row in module.ROWS:
             rows.append(row.__class__(row.kind, row.name, row.steps, row.options, path.stem))
     repeated = [name for name, count in collections.Counter(row.name for row in rows).items() if count > 1]
