@@ -320,6 +320,37 @@ class Ranges(unittest.TestCase):
                 self.assertEqual(((fields, headers), self.ask(server, "bytes=0-9", **headers)),
                                  ((fields, headers), (206, body[:10], False)))
 
+    def ask_together(self, server, values):
+        """All at once; the answers in order."""
+        sockets = [socket.create_connection(("127.0.0.1", server.port), 30) for _ in values]
+        for s, value in zip(sockets, values):
+            s.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nRange: %s\r\n\r\n" % value.encode())
+        yield
+        for s in sockets:
+            received = b"".join(iter(lambda: s.recv(1 << 20), b""))
+            s.close()
+            yield received.split(b"\r\n\r\n", 1)
+
+    def test_clients_that_want_the_same_part_wait_for_one_request(self):
+        body, release = os.urandom(1000), threading.Event()
+        values = ["bytes=0-9", "bytes=10-19", "bytes=-5"] * 20
+        for knows_ranges, control, requests in ((True, "max-age=60", 3), (False, "max-age=60", 3), (True, "no-store", 60)):
+            def answer(request):
+                release.wait(20)
+                first, last = model(request.headers["Range"], 1000)[0] if knows_ranges else (0, 999)
+                extra = {"Content_Range": f"bytes {first}-{last}/1000"} if knows_ranges else {}
+                request.reply(206 if knows_ranges else 200, body[first : last + 1], Cache_Control=control, ETag='"one"', **extra)
+            release.clear()
+            origin, server = self.serve(answer)
+            answers = self.ask_together(server, values)
+            next(answers)
+            time.sleep(0.3)
+            release.set()
+            for value, (head, got) in zip(values, answers):
+                first, last = model(value, 1000)[0]
+                self.assertEqual((head[:12], got), (b"HTTP/1.1 206", body[first : last + 1]), (value, knows_ranges))
+            self.assertEqual(origin.count(), requests)
+
     def test_parts_of_variants_are_not_mixed(self):
         def answer(request):
             language = request.headers["Accept-Language"]

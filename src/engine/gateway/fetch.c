@@ -72,6 +72,7 @@ struct fetch {
     enum http_method method;
     struct buffer path, authority;     /* of a write's request: what it changes has to be found */
     struct buffer etag, last_modified; /* what we asked the origin to validate */
+    struct buffer range;               /* of which part it is, for those who may join; else empty */
     bool may_be_shared, takes_notes, replaces_entry, supersedes, with_preconditions;
     bool is_validation; /* we asked, and may be answered 304 */
     bool asks_for_part; /* a Range went along */
@@ -121,6 +122,7 @@ static void fetch_destroy(struct fetch *fetch)
     buffer_fini(&fetch->authority);
     buffer_fini(&fetch->etag);
     buffer_fini(&fetch->last_modified);
+    buffer_fini(&fetch->range);
     response_fields_fini(&fetch->head.fields);
     buffer_fini(&fetch->head.reason);
     buffer_fini(&fetch->head.vary_values);
@@ -787,33 +789,40 @@ static void on_body(void *owner, struct bytes bytes)
 
 /* ---- the head ------------------------------------------------------------------------------------ */
 
+/* Under the lock. */
+static bool is_of(const struct fetch *fetch, struct bytes key, struct bytes range)
+{
+    return bytes_equal(buffer_bytes(&fetch->key), key) && bytes_equal(buffer_bytes(&fetch->range), range);
+}
+
 /* Puts the fetch in the table under its key if it may be joined and nobody else is there. Under the lock.
  */
 static void enter_table(struct fetch *fetch)
 {
     for (struct list *node = fetch->shard->fetches.next; node != &fetch->shard->fetches; node = node->next)
-        if (bytes_equal(buffer_bytes(&CONTAINER_OF(node, struct fetch, in_table)->key),
-                        buffer_bytes(&fetch->key)))
+        if (is_of(CONTAINER_OF(node, struct fetch, in_table), buffer_bytes(&fetch->key),
+                  buffer_bytes(&fetch->range)))
             return;
     list_append(&fetch->shard->fetches, &fetch->in_table);
 }
 
-/* A 206 may be kept if a 200 that says the same might be. */
-static bool may_store_part(const struct fetch *fetch)
+/* What was asked for is a part: nothing else is stored. A 206 may be if a 200 that says the same might. */
+static void judge_part(struct fetch *fetch)
 {
-    const struct fetch_head *head = &fetch->head;
+    struct fetch_head *head = &fetch->head;
     struct response_facts facts = head->facts;
     struct http_range range;
     uint64_t size;
 
     if (facts.status != 206 || fetch->key.size == 0 ||
-        !part_of(buffer_bytes(&head->fields.kept), &range, &size))
-        return false;
+        !part_of(buffer_bytes(&head->fields.kept), &range, &size) ||
+        range.end - range.start > (uint64_t)fetch->route->policy.object_bytes_max ||
+        (head->body_bytes != HTTP_BODY_UNKNOWN && head->body_bytes != (int64_t)(range.end - range.start)))
+        return;
     facts.status = 200;
-    return may_store(&facts, &fetch->traits, &fetch->route->policy) &&
-           range.end - range.start <= (uint64_t)fetch->route->policy.object_bytes_max &&
-           (head->body_bytes == HTTP_BODY_UNKNOWN ||
-            head->body_bytes == (int64_t)(range.end - range.start));
+    head->is_stored = may_store(&facts, &fetch->traits, &fetch->route->policy);
+    head->is_shared =
+        head->is_stored && fetch->may_be_shared && may_share(&facts, &fetch->traits, &fetch->route->policy);
 }
 
 /* Decides what may become of the response. */
@@ -826,7 +835,7 @@ static void judge(struct fetch *fetch)
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
 
     if (fetch->asks_for_part && facts->status != 200) {
-        head->is_stored = may_store_part(fetch); /* anything but a part says that there is none */
+        judge_part(fetch);
         return;
     }
     head->is_stored = fetch->key.size > 0 && fits && takes_place &&
@@ -1128,6 +1137,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     list_init(&fetch->readers);
     buffer_append(&fetch->etag, order->etag);
     buffer_append(&fetch->last_modified, order->last_modified);
+    buffer_append(&fetch->range, order->range);
     if (order->key != NULL) {
         buffer_append(&fetch->key, cache_key_bytes(order->key));
         fetch->primary_size = order->key->primary_size;
@@ -1148,7 +1158,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
             &(struct upstream_wish){order->with_preconditions,
                                     order->key != NULL && http_method_is_safe(fetch->method)}) ||
         fetch->last == NULL || fetch->key.failed || fetch->path.failed || fetch->authority.failed ||
-        fetch->etag.failed || fetch->last_modified.failed) {
+        fetch->etag.failed || fetch->last_modified.failed || fetch->range.failed) {
         fetch_destroy(fetch);
         return NULL;
     }
@@ -1222,7 +1232,7 @@ static bool join(struct fetch_shard *shard, const struct fetch_order *order, str
     for (struct list *node = shard->fetches.next; node != &shard->fetches; node = node->next) {
         struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
         if (fetch->requested.mono_ms < order->begun_since_ms ||
-            !bytes_equal(buffer_bytes(&fetch->key), cache_key_bytes(order->key)))
+            !is_of(fetch, cache_key_bytes(order->key), order->range))
             continue;
         if (reader != NULL)
             attach(fetch, reader, false);

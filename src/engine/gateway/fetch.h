@@ -78,7 +78,9 @@ struct fetch_order {
     bool replaces_entry; /* there is an entry that may stand in for a failure, which must not take its place
                           */
     bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
-    bool with_preconditions;          /* the client's conditions go to the origin */
+    bool with_preconditions; /* the client's conditions go to the origin */
+    struct bytes
+        range; /* the one condition of a part that others may join who ask for the same; or empty */
     struct bytes etag, last_modified; /* of the entry to validate; empty: ask for the whole */
 };
 

@@ -531,6 +531,22 @@ static enum state serve_stale(struct passage *passage, const char *detail)
     return STATE_serve;
 }
 
+/* The Range of a request for a part that others may ask for, too: nothing else is conditional about it. */
+static struct bytes shared_range(const struct http_request *request)
+{
+    struct bytes range = {0};
+
+    for (size_t i = 0; i < request->fields.count; i++) {
+        const struct http_field *field = &request->fields.list[i];
+        if (!is_precondition(field->header))
+            continue;
+        if (field->header != HTTP_HEADER_RANGE || range.size > 0)
+            return (struct bytes){0};
+        range = field->value;
+    }
+    return range;
+}
+
 static enum state forward(struct passage *passage, const struct cache_key *key, enum use use)
 {
     struct gateway *gateway = passage->worker->gateway;
@@ -543,6 +559,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     bool is_get = request->method == HTTP_METHOD_GET;
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
     bool asks_for_part = facts->has_range && !found->is_there && !passage->route->policy.range_whole;
+    struct bytes range = asks_for_part ? shared_range(request) : (struct bytes){0};
     struct fetch_order order = {
         .route = passage->route,
         .request = request,
@@ -550,12 +567,13 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .traits = facts->traits,
         .has_found = found->is_there,
         .found_received_mono_ms = found->response.received_mono_ms,
-        .is_shared = is_get && !asks_for_part && !has_credentials && !passage->is_alone &&
-                     !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+        .is_shared = is_get && asks_for_part == (range.size > 0) && !has_credentials &&
+                     !passage->is_alone && !(has_note && note.kind == NOTE_NOT_SHAREABLE),
         .begun_since_ms = facts->wants_validation ? passage->arrived_mono_ms : 0,
         .takes_notes = is_get && !asks_for_part && !has_credentials,
         .replaces_entry = may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
         .supersedes = is_get && use != USE_NONE,
+        .range = range,
     };
 
     if (has_note && note.kind != NOTE_NOT_SHAREABLE) {
@@ -574,7 +592,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         order.etag = found->response.etag;
         order.last_modified = found->response.last_modified;
     }
-    order.with_preconditions = !order.is_shared && order.etag.size == 0 && order.last_modified.size == 0;
+    order.with_preconditions =
+        asks_for_part || (!order.is_shared && order.etag.size == 0 && order.last_modified.size == 0);
     return begin_fetch(passage, &order);
 }
 
