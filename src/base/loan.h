@@ -5,6 +5,8 @@
 #include "base/bytes.h"
 #include <stdint.h>
 
+enum { LOAN_BYTES_MIN = 16 * 1024 /* below, a copy costs no more than a loan */ };
+
 struct loan {
     uint64_t size; /* of all its bytes */
     /* The bytes from `offset` (below size) on, as far as they lie in one piece: never none. They stay where

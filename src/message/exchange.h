@@ -72,9 +72,6 @@ static inline void exchange_respond(struct exchange *x, const struct http_respon
 /* Sends a piece of the body, copied. Never refused, but a well-mannered engine stops at exchange_room. */
 static inline void exchange_send(struct exchange *x, struct bytes bytes) { x->client->send(x, bytes); }
 
-/* Below this a copy costs no more than a loan. */
-enum { EXCHANGE_LENT_BYTES_MIN = 16 * 1024 };
-
 /* Sends a piece of the body as it lies in memory: takes `loan` over, releases it on this thread some time
  * after and returns true; or false, with nothing done, where bytes are not sent from where they lie. What a
  * slow client does not take for a while is copied, so a well-mannered engine lends no more than

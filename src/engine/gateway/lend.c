@@ -69,7 +69,7 @@ static bool lend(struct lender *lender, struct exchange *x, uint64_t offset, uin
 void value_send(nh_store *store, nh_value *value, struct lender **lender, struct exchange *x,
                 uint64_t offset, uint64_t size)
 {
-    if (size >= EXCHANGE_LENT_BYTES_MIN) {
+    if (size >= LOAN_BYTES_MIN) {
         if (*lender == NULL)
             *lender = lender_create(store, value);
         if (*lender != NULL && lend(*lender, x, offset, size))

@@ -73,8 +73,6 @@ struct bytes kv_value_bytes(const struct kv_call *call, const nh_value *value, s
 /* Says a lent value, and releases it. */
 void kv_reply_value(const struct kv_call *call, nh_value *value);
 
-enum { KV_LENT_BYTES_MIN = 16 * 1024 /* below, a copy costs no more than a loan */ };
-
 /* Says `outcome`, a value or an item, with the value of `key`, lent rather than copied if it is large and
  * the reply can. True: `value`, a loan for a moment that the caller has of the key, is released. False:
  * nothing was said and the caller still has it. */

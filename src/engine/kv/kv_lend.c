@@ -55,7 +55,7 @@ bool kv_lend(const struct kv_call *call, nh_key key, nh_value *value, const stru
 {
     struct outcome with_loan = *outcome;
 
-    if (LIKELY(value->size < KV_LENT_BYTES_MIN) || call->reply->lend == NULL)
+    if (LIKELY(value->size < LOAN_BYTES_MIN) || call->reply->lend == NULL)
         return false;
     /* What is lent for a moment must not wait for a client; what is borrowed may. */
     if (!lend(call, key, &with_loan))

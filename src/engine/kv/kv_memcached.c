@@ -14,7 +14,7 @@ static void say_item(const struct kv_call *call, enum outcome_kind kind, uint32_
     struct buffer copy = {0};
 
     memcached_note_use(call, value);
-    if (UNLIKELY(value->size >= KV_LENT_BYTES_MIN) && kv_lend(call, kv_key(call, index), value, &outcome))
+    if (UNLIKELY(value->size >= LOAN_BYTES_MIN) && kv_lend(call, kv_key(call, index), value, &outcome))
         return;
     outcome.item.value = kv_value_bytes(call, value, &copy);
     if (LIKELY(!copy.failed))

@@ -10,7 +10,7 @@ static inline void reply_key(const struct kv_call *call, uint32_t index)
 
     if (kv_peek(call, key, &value) != NH_OK)
         reply_kind(call->reply, OUTCOME_nothing);
-    else if (LIKELY(value.size < KV_LENT_BYTES_MIN) ||
+    else if (LIKELY(value.size < LOAN_BYTES_MIN) ||
              !kv_lend(call, key, &value, &(struct outcome){.kind = OUTCOME_value}))
         kv_reply_value(call, &value);
 }
