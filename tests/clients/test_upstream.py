@@ -1,5 +1,5 @@
 """Upstreams of several origins, origins that misbehave in every way, and what clients see of it."""
-import contextlib, fcntl, http.client, re, socket, struct, subprocess, sys, tempfile, threading, time, unittest
+import concurrent.futures, contextlib, fcntl, http.client, re, socket, struct, subprocess, sys, tempfile, threading, time, unittest
 
 from harness import Nuthatch, Origin, fetch, free_port
 
@@ -271,8 +271,7 @@ class SeveralOrigins(UpstreamTest):
         self.assertEqual(sum(origin.count() for origin in origins), 40)
 
     def test_every_request_is_answered_though_an_origin_fails_and_is_left_out(self):
-        faults = [close, reset, cut_in_head, garbage, broken, stall]
-        for deed in faults:
+        def face(deed):
             bad, good = self.rude(deed), self.origin()
             with gateway(bad.url, good.url, "--first-byte-timeout", "300ms", "--unhealthy-time", "1m") as server:
                 statuses = [fetch(server.port, f"/{i}").status for i in range(20)]
@@ -282,6 +281,8 @@ class SeveralOrigins(UpstreamTest):
                 self.assertEqual(bad.count, 3, deed.__name__)
                 self.assertEqual(statuses[8:], [200] * 12)
             self.assertEqual(len(re.findall(rf"origin 127.0.0.1:{bad.port} is left out", server.log)), 1, server.log)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(face, [close, reset, cut_in_head, garbage, broken, stall]))
 
     def test_an_origin_that_refuses_costs_no_request(self):
         port, good = free_port(), self.origin()
