@@ -168,7 +168,7 @@ static int take_target(const struct pseudo *pseudo, struct http_request *request
 }
 
 /* What the fields say together. */
-static int settle(struct http_request *request, bool is_all)
+static int settle(struct http_request *request, const struct http1_limits *limits, bool is_all)
 {
     const struct http_field *host = NULL, *length = NULL, *expect = NULL;
 
@@ -188,6 +188,8 @@ static int settle(struct http_request *request, bool is_all)
     if (host == NULL) { /* §8.3.1 */
         if (request->authority.size == 0)
             return 400;
+        if (request->fields.count >= limits->fields_max)
+            return 431;
         request->fields.list[request->fields.count++] =
             (struct http_field){HTTP_HEADER_HOST, BYTES("host"), request->authority};
         host = &request->fields.list[request->fields.count - 1];
@@ -230,7 +232,7 @@ int http2_block_request(struct http2_block *block, const struct http1_limits *li
                    name.data < block->text.data + joined_at) {
             /* What was joined is checked instead, but for what joining would hide. */
             status = bytes_trim(value).size == value.size ? FINE : 400;
-        } else if (request->fields.count + 1 >= limits->fields_max) { /* 1: Host may have to be added */
+        } else if (request->fields.count >= limits->fields_max) {
             status = 431;
         } else {
             status = take_field(&fields[request->fields.count++], name, value);
@@ -239,5 +241,5 @@ int http2_block_request(struct http2_block *block, const struct http1_limits *li
             return status;
     }
     status = take_target(&pseudo, request);
-    return status != FINE ? status : settle(request, is_all);
+    return status != FINE ? status : settle(request, limits, is_all);
 }

@@ -152,6 +152,8 @@ int http_settle_authority(struct http_request *request, const struct http_field 
             request->authority = host_field->value;
         return FINE;
     }
+    if (host_field != NULL && host_field->value.data == request->authority.data)
+        return FINE; /* the one was made of the other */
     if (!parse_host(request->authority, &in_target))
         return 400;
     if (host_field == NULL)
