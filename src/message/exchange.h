@@ -88,5 +88,6 @@ static inline size_t exchange_room(const struct exchange *x) { return x->client-
 /* The body is complete: body_bytes of them, if that was a number. Ends x. */
 static inline void exchange_end(struct exchange *x) { x->client->end(x); }
 
-/* The answer cannot be completed: the client must be able to tell, so the connection is cut. Ends x. */
+/* The answer cannot be completed: the client must be able to tell, so the connection is cut, or
+ * the stream reset. Ends x. */
 static inline void exchange_abort(struct exchange *x) { x->client->abort(x); }

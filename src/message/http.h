@@ -53,13 +53,13 @@ enum { HTTP_BODY_NONE = 0, HTTP_BODY_UNKNOWN = -1 };
 struct http_request {
     enum http_method method;
     struct bytes method_name;
-    struct bytes scheme;    /* of an absolute-form target, else empty */
+    struct bytes scheme;    /* of an absolute-form target, or HTTP/2's :scheme; else empty */
     struct bytes authority; /* the absolute-form target's, which equals Host; else Host's value; may be
                              * empty only in HTTP/1.0 */
     struct bytes path;      /* starts with '/', or is "*" for OPTIONS, or empty for CONNECT */
     struct bytes query;     /* without '?'; has_query tells "" from none */
     bool has_query;
-    uint8_t minor_version; /* 0 or 1 */
+    uint8_t minor_version; /* 0 or 1; 1 for HTTP/2 too */
     bool keep_alive;       /* whether the client means to go on with the connection */
     bool expects_continue; /* Expect: 100-continue, and a body */
     int64_t body_bytes;    /* HTTP_BODY_NONE, HTTP_BODY_UNKNOWN (chunked), or how many */
