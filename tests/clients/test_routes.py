@@ -116,6 +116,28 @@ class Routes(unittest.TestCase):
         fetch(server.port, "/b/x", "DELETE")
         self.assertFalse(hit("/a/x"))
 
+    def test_a_write_by_one_route_is_known_to_all_that_lead_there(self):
+        one, two = self.origin("one"), self.origin("two")
+        server = self.serve(f"""
+  upstreams:
+    one: {{origin: "{one.url}"}}
+    two: {{origin: "{two.url}"}}
+  routes:
+    - {{match: {{path: /x/**, method: GET, header: {{X-Kind: a}}}}, upstream: one, request-headers: {{set: {{X-Api: "1"}}}}}}
+    - {{match: {{path: /x/**, method: GET, header: {{X-Kind: b}}}}, upstream: one, host-header: pass}}
+    - {{match: {{path: /x/**, method: GET, header: {{X-Kind: c}}}}, upstream: one, credentials: {{header: X-Key, value-env: TOKEN}}}}
+    - {{match: {{path: /x/**, method: GET, header: {{X-Kind: d}}}}, upstream: two}}
+    - {{upstream: one, match: {{path: /write/**}}, rewrite: {{strip-prefix: /write, prefix: /x}}}}
+""", TOKEN=SECRET)
+        def hits():
+            return ["; hit" in fetch(server.port, "/x/1?q", X_Kind=kind)["Cache-Status"] for kind in "abcd"]
+        hits()
+        self.assertEqual(hits(), [True] * 4)
+        fetch(server.port, "/write/2", "DELETE")
+        self.assertEqual(hits(), [True] * 4)
+        fetch(server.port, "/write/1?q", "DELETE")
+        self.assertEqual(hits(), [False, False, False, True])
+
     def test_a_route_has_options_of_its_own(self):
         one = self.origin("one")
         server = self.serve(f"""

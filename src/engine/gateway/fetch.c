@@ -272,6 +272,16 @@ void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const stru
 
 static bool is_success(int status) { return status >= 200 && status < 400; }
 
+/* What other routes keep of the same resource: they add something else to their requests for it. */
+static void invalidate_siblings(const struct fetch *fetch, const struct cache_key *key)
+{
+    for (size_t i = 0; i < fetch->route->plan->route_count; i++) {
+        struct cache_key sibling;
+        if (plan_sibling_key(fetch->route, i, buffer_bytes(&fetch->authority), key, &sibling))
+            gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &sibling);
+    }
+}
+
 static void invalidate_target(struct fetch *fetch)
 {
     struct cache_key key;
@@ -281,6 +291,7 @@ static void invalidate_target(struct fetch *fetch)
     memcpy(key.text, fetch->key.data, fetch->primary_size);
     key.primary_size = key.size = fetch->primary_size;
     fetch->fence_count = invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+    invalidate_siblings(fetch, &key);
 }
 
 static bool is_target(const struct fetch *fetch, const struct cache_key *key)
@@ -305,8 +316,10 @@ static bool invalidate_reference(struct fetch *fetch, const struct reference *re
         request = edited.request;
     if (route_key(route, &request, &key)) {
         names_target = is_target(fetch, &key);
-        if (!names_target)
+        if (!names_target) {
             gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
+            invalidate_siblings(fetch, &key);
+        }
     }
     edited_request_fini(&edited);
     return names_target;

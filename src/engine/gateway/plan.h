@@ -39,6 +39,12 @@ bool plan_has_upstream(const struct route_plan *plan, const struct upstream *ups
 /* The first route that takes the request; one without an upstream if none does. */
 const struct route *plan_route(const struct route_plan *plan, const struct http_request *request);
 
+/* The key under which the route at `index` of the same plan keeps what `route` keeps under the primary key
+ * `key`, for clients that name `authority`. False if that is none other: it leads to another upstream, or
+ * has the same keys. */
+bool plan_sibling_key(const struct route *route, size_t index, struct bytes authority,
+                      const struct cache_key *key, struct cache_key *sibling);
+
 /* A route lives as long as its plan. */
 static inline const struct route *route_hold(const struct route *route)
 {
