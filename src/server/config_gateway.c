@@ -36,6 +36,19 @@ struct mapping {
     bool *is_set; /* by row */
 };
 
+/* True if it is said that the key belongs to the other of upstreams and routes. */
+static bool report_misplaced(struct config_reader *reader, const struct mapping *mapping, struct bytes name)
+{
+    bool is_upstream = mapping->scope == OPTION_OF_UPSTREAM;
+
+    if (mapping->scope == OPTION_OF_SERVER ||
+        option_find_scoped(is_upstream ? OPTION_OF_ROUTE : OPTION_OF_UPSTREAM, name) == NULL)
+        return false;
+    CONFIG_REPORT(reader, config_here(reader), "%s belongs under %s or the gateway, not under %s",
+                  shown_text(name).text, is_upstream ? "a route" : "an upstream", mapping->what);
+    return true;
+}
+
 static void report_unknown(struct config_reader *reader, const struct mapping *mapping, struct bytes name)
 {
     struct nearest nearest = {.wanted = name};
@@ -49,7 +62,9 @@ static void report_unknown(struct config_reader *reader, const struct mapping *m
     for (size_t i = 0; i < option_row_count() && mapping->scope != OPTION_OF_SERVER; i++)
         if (option_row(i)->scope == mapping->scope)
             nearest_consider(&nearest, option_row(i)->name);
-    if (nearest.name != NULL)
+    if (report_misplaced(reader, mapping, name))
+        ; /* said */
+    else if (nearest.name != NULL)
         CONFIG_REPORT(reader, config_here(reader), "unknown key %s; did you mean %s?", shown.text,
                       nearest.name);
     else if (mapping->scope != OPTION_OF_SERVER)

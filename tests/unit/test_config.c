@@ -252,6 +252,8 @@ TEST(each_problem_of_an_upstream_is_said_with_its_place)
         {"  upstreams:\n    a b: {}\n    a: {origin: http://a}\n    a: {}\n  routes: [{upstream: a}]\n",
          "3:5: \"a b\" is no name for an upstream; write letters, digits, - and _\n"
          "5:5: upstream a is there twice; keep one\n"},
+        {"  upstreams:\n    a: {origin: http://a, stale-if-error: 1s}\n  routes: [{upstream: a}]\n",
+         "3:27: stale-if-error belongs under a route or the gateway, not under an upstream\n"},
         {"  upstreams:\n    a: {orgin: x}\n    b: 5\n  routes: [{upstream: a}]\n",
          "3:9: unknown key orgin; did you mean origin?\n"
          "4:8: an upstream is a mapping of its keys and their values\n"
@@ -296,6 +298,8 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
          "6:15: there is no upstream other; add it under upstreams\n"},
         {"  routes:\n  - {upstream: one, stale-if-eror: 10m}\n",
          "5:21: unknown key stale-if-eror; did you mean stale-if-error?\n"},
+        {"  routes:\n  - {upstream: one, connect-timeout: 1s}\n",
+         "5:21: connect-timeout belongs under an upstream or the gateway, not under a route\n"},
         {"  routes:\n  - {upstream: one, stale-if-error: 10}\n",
          "5:37: stale-if-error: \"10\" does not fit; write a time with its unit, such as 300ms, 5s, 2m or "
          "1h\n"},
