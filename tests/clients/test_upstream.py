@@ -134,15 +134,13 @@ class OneOrigin(UpstreamTest):
         upstreams["refuses"] = f"http://127.0.0.1:{free_port()}"
         with self.configured(upstreams) as server:
             done = threading.Event()
-            slowest = [0]
+            answered = [0]
 
             def others():
-                n = 0
                 while not done.is_set():
-                    began = time.monotonic()
-                    n += 1
-                    assert fetch(server.port, f"/good/{n}").body.endswith(b"%d" % n)
-                    slowest[0] = max(slowest[0], time.monotonic() - began)
+                    path = f"/good/{answered[0]}"
+                    assert fetch(server.port, path).body.endswith(path.encode())
+                    answered[0] += 1
             beside = threading.Thread(target=others)
             beside.start()
             expected = {f"/{deed.__name__}/x": status for deed, status in faults.items()}
@@ -151,7 +149,7 @@ class OneOrigin(UpstreamTest):
             done.set()
             beside.join()
             self.assertEqual(got, expected)
-            self.assertLess(slowest[0], 1)  # the stalls take 1.5 s
+            self.assertGreater(answered[0], 10)  # in the second and a half that the stalls take
 
     @contextlib.contextmanager
     def configured(self, upstreams):
@@ -355,7 +353,7 @@ class SeveralOrigins(UpstreamTest):
         self.assertGreater(other.count("/health"), 3)  # one of the two threads asks
         seen, began = checked.count("/health"), time.monotonic()
         time.sleep(0.5)
-        self.assertLess(checked.count("/health") - seen, 12 * (time.monotonic() - began))
+        self.assertLess(checked.count("/health") - seen, 16 * (time.monotonic() - began))
 
 
 class Coalescing(UpstreamTest):
@@ -428,6 +426,8 @@ class Coalescing(UpstreamTest):
         fetch(server.port, "/x")
         time.sleep(1.2)
         self.assertEqual(self.all_of(self.crowd(server.port, b"/x", 100)), [b"1"] * 100)  # the origin has not answered
+        self.wait_for_count(origin, 2)
+        self.assertEqual(self.all_of(self.crowd(server.port, b"/x", 100)), [b"1"] * 100)
         self.assertEqual(origin.count(), 2)
         release.set()
         end = time.time() + 20
