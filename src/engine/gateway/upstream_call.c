@@ -100,8 +100,11 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
     struct upstream_call *call = owner;
     char failure[32];
 
-    snprintf(failure, sizeof failure, "it answered %d", status);
-    note(call, status >= 500 ? failure : NULL);
+    if (status >= 500) {
+        snprintf(failure, sizeof failure, "it answered %d", status);
+        call->is_noted = true;
+        note(call, failure);
+    }
     call->callbacks->head(call->owner, status, reason, fields, body_bytes);
 }
 
@@ -128,10 +131,12 @@ static void on_done(void *owner, enum err err, enum origin_reach reach)
     if (err != OK) {
         log_write_limited(origins->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
                           BYTES_PRINTF(origins->places[call->place].authority), err_text(err));
-        if (is_origin_to_blame(call, err, reach))
+        if (!call->is_noted && is_origin_to_blame(call, err, reach))
             note(call, err_text(err));
         if (send_again(call, err, reach))
             return;
+    } else if (!call->is_noted) {
+        note(call, NULL); /* not before all has come: an origin that cuts each body fails */
     }
     release(call);
     call->callbacks->done(call->owner, err, reach);

@@ -34,6 +34,7 @@ struct upstream_call {
     int64_t retries_left;
     size_t place; /* the origin that is asked */
     bool is_under_way;
+    bool is_noted;       /* what came of it, as its status said */
     bool body_was_asked; /* it can be had only once */
 };
 
