@@ -135,6 +135,25 @@ TEST(the_age_counts_what_others_say_and_the_way_here)
     }
 }
 
+TEST(what_was_made_in_this_second_is_not_old)
+{
+    static const struct {
+        const char *fields;
+        int64_t received_ms, initial_age_ms;
+    } cases[] = {
+        {NOON_DATE, 0, 0},
+        {NOON_DATE, 999, 0},
+        {NOON_DATE, 1000, 1000},
+        {NOON_DATE, 1999, 1000},
+        {NOON_DATE "Age: 1", 999, 1000},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct now received = {.mono_ms = 5000, .wall_ms = NOON_MS + cases[i].received_ms};
+        EXPECT_EQ(freshness_of_text(cases[i].fields, received, received).initial_age_ms,
+                  cases[i].initial_age_ms);
+    }
+}
+
 TEST(a_wall_clock_that_jumps_makes_no_age_negative_or_huge)
 {
     static const int64_t jumps_ms[] = {-86400000, 86400000};
@@ -409,6 +428,7 @@ TEST(stale_is_served_only_where_the_response_lets_it)
 
 RUN_TESTS(TEST_ROW(the_lifetime_is_what_the_response_says),
           TEST_ROW(the_age_counts_what_others_say_and_the_way_here),
+          TEST_ROW(what_was_made_in_this_second_is_not_old),
           TEST_ROW(a_wall_clock_that_jumps_makes_no_age_negative_or_huge),
           TEST_ROW(what_does_not_say_is_fresh_for_a_tenth_of_its_age),
           TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(what_is_said_to_caches_like_us_counts_alone),

@@ -70,7 +70,8 @@ struct freshness freshness_of(const struct http_fields *fields, const struct cac
 {
     int64_t date_wall_ms = date_ms_of(fields, received.wall_ms);
     int64_t age_seconds = age_seconds_of(fields);
-    int64_t apparent_age_ms = clamp_ms(received.wall_ms - date_wall_ms);
+    /* In whole seconds, as Date is: else what was made in this second would seem up to one old. */
+    int64_t apparent_age_ms = clamp_ms(received.wall_ms / SECOND_MS * SECOND_MS - date_wall_ms);
     int64_t delay_ms = clamp_ms(received.mono_ms - requested.mono_ms);
     int64_t corrected_age_ms = clamp_ms((age_seconds < 0 ? 0 : age_seconds) * SECOND_MS + delay_ms);
 
