@@ -47,6 +47,8 @@ ROWS = [
     cut_out("RFC 9110 §14.2: a hundred times the same range is that range", "bytes=" + ",".join(["0-0"] * 100), 206,
             "bytes 0-0/10", b"0", kind=ours),
     cut_out("RFC 9110 §14.2: ranges that touch are one", "bytes=4-5,0-1,2-3", 206, "bytes 0-5/10", b"012345", kind=ours),
+    ignored("RFC 9110 §14.2: a hundred ranges are ignored",
+            "Range: bytes=" + ",".join(f"{2 * i}-{2 * i}" for i in range(100)), stored=GET.gives(FRESH, body=BODY * 20)),
     optional("RFC 9110 §14.2: a HEAD has no range", WHOLE, HEAD.sends("Range: bytes=0-3").hits().gets(200)),
     optional("RFC 9110 §15.3.7: a 206 from the store has the fields of the 200",
              WHOLE, GET.sends("Range: bytes=0-3").hits().gets(206, 'ETag: "a"', MODIFIED, FRESH, "Date", "Age", body=b"0123")),

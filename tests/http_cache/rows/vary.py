@@ -60,8 +60,6 @@ ROWS = [
     required("RFC 9111 §4.1: what is coded is not for a client that does not say it takes the coding",
              GET.sends("Accept-Encoding: br").gives(*answer("Accept-Encoding"), "Content-Encoding: br"),
              GET.gives(*answer("Accept-Encoding")).asks()),
-    ours("RFC 9110 §12.5.3: what is not coded will do for who takes it as it is",
-         GET.gives(*answer("Accept-Encoding")), GET.sends("Accept-Encoding: gzip").hits()),
     optional("RFC 9111 §4.1: two variants are both stored",
              GET.sends("Foo: 1").gives(*answer("Foo")), GET.sends("Foo: 2").gives(*answer("Foo")),
              GET.sends("Foo: 1").hits(1), GET.sends("Foo: 2").hits(2)),
