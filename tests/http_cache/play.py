@@ -14,6 +14,7 @@ PATIENCE_S = 15
 BACKGROUND_PATIENCE_S = 3
 STEPS_AT_A_TIME = 64
 LINGER_S = 0.3
+STORED_BY_S = 0.2  # after the origin gave it in the background
 PLACES = re.compile(r"\{(?:(rfc850|asctime):)?(now|path|last|host|origin)([+-]\d+)?\}")
 NOT_SCRIPTED = Answer(fields=("Cache-Control: no-store",), body=b"the origin was asked in a step that has no answer\n")
 NO_CONDITION = Answer(fields=("Cache-Control: no-store",), body=b"the origin was asked without a condition\n")
@@ -98,7 +99,7 @@ class Play:
         return response
 
     async def send_during(self, address, step):
-        await asyncio.sleep(LINGER_S)  # the origin has been asked by then
+        await self.wait_until(lambda: any(number == self.number for number, _ in self.requests))
         response = await self.send(address, step, 0)
         if response.status != step.answers[0].status:
             self.problem(f"meanwhile: status {response.status}")
@@ -128,18 +129,20 @@ class Play:
                     self.problem(f"no answer: {error!r}")
             else:
                 if step.source == BACKGROUND:
-                    await self.wait_for_request(number)
+                    await self.wait_until(lambda: any(given.number == self.number for given in self.given))
+                    await asyncio.sleep(STORED_BY_S)
                 for index, response in enumerate(responses[:step.crowd]):
                     self.problems_are(judge.response(self, step, response, index))
             self.problems_are(judge.requests(self, step))
             if self.problems:
                 return
 
-    async def wait_for_request(self, number):
+    @staticmethod
+    async def wait_until(is_so):
+        """Or for a while: what did not happen by then is found out by comparing."""
         end = time.monotonic() + BACKGROUND_PATIENCE_S
-        while time.monotonic() < end and not any(given.number == number for given in self.given):
+        while time.monotonic() < end and not is_so():
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.1)  # what it brought is stored
 
     def problems_are(self, texts):
         for text in texts:
