@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 #define NH_KEY_BYTES_MAX      65535u /* and no more than half a segment: see nh_stats.key_bytes_max */
-#define NH_TAGS_MAX           16u
+#define NH_TAGS_MAX           128u
 #define NH_SPACES             1024u
 #define NH_INSIGHT_SPACES_MAX 8u
 #define NH_SPACES_LIMITED_MAX 7u /* of them may have bounds of their own: nh_space_bound */
@@ -230,6 +230,8 @@ typedef struct nh_put_options {
     uint32_t reserved;
     uint64_t version; /* not 0: the value's version is this, not one of the store's making. It is for the
                        * caller to see that a version never comes back */
+    uint64_t as_of_purge; /* not 0: what nh_purge_number said before the value's making began. A purge of
+                           * one of its tags since then is a purge of this value too */
 } nh_put_options;
 
 /* Stores copies of `key` and `value`. `options` may be null. `version`, if not null, receives the new
@@ -238,7 +240,8 @@ typedef struct nh_put_options {
  *   nh_add      only if the key is missing, else NH_EXISTS
  *   nh_replace  only if the key is there, else NH_MISSING
  *   nh_cas      only if the key is there at `expected_version`, else NH_MISSING or NH_CHANGED
- * All may return NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY, NH_INVALID. */
+ * All may return NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY, NH_INVALID, and, with as_of_purge, NH_CHANGED: a tag
+ * of the value was purged meanwhile, softly or not. */
 NH_API nh_result nh_put(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                         const nh_put_options *options, uint64_t *version);
 NH_API nh_result nh_add(nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
@@ -322,6 +325,12 @@ NH_API nh_result nh_increment(nh_store *store, int64_t now_ms, nh_key key, int64
 #define NH_PURGE_DROP 0
 #define NH_PURGE_SOFT 1
 NH_API nh_result nh_purge_tag(nh_store *store, nh_bytes tag, int32_t how);
+
+/* A number for the purges by tag so far, never 0. Who makes values outside of the store, and has no lease,
+ * asks for it before he begins, and puts with it (nh_put_options.as_of_purge); nh_check_tags tells whether
+ * he need go on: NH_OK; NH_CHANGED if one of `count` tags was purged since, softly or not; NH_INVALID. */
+NH_API uint64_t nh_purge_number(nh_store *store);
+NH_API nh_result nh_check_tags(nh_store *store, const nh_bytes *tags, size_t count, uint64_t purge_number);
 
 /* Drops every value of one space, or of all spaces with NH_SPACE_ALL. They are missing and uncounted at
  * once; the memory comes back as nh_sweep and new values need it. */

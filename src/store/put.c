@@ -15,6 +15,23 @@ struct put {
     unsigned uses;
 };
 
+/* What is put may have been computed from what was purged since its making began, though it is put after.
+ */
+static bool was_purged_since(const nh_store *store, const struct record_plan *plan,
+                             const struct record *old, uint64_t purge_number)
+{
+    uint32_t traits = old != NULL ? record_traits(old) : 0;
+    struct purged purged = {false, false};
+
+    for (uint32_t i = 0; i < plan->tag_count; i++)
+        if (tag_is_dropped(&store->tags, plan->tag_hashes[i], purge_number) ||
+            tag_is_staled(&store->tags, plan->tag_hashes[i], purge_number))
+            return true;
+    if (traits & RECORD_TAGS)
+        purged = record_purged(&store->tags, old, traits, purge_number);
+    return purged.is_dropped || purged.is_staled;
+}
+
 nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                    const nh_put_options *options, uint32_t *tag_hashes, struct record_plan *plan)
 {
@@ -23,7 +40,8 @@ nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes v
     if (result != NH_OK)
         return result;
     if ((value.data == NULL && value.size > 0) || options->tag_count > NH_TAGS_MAX ||
-        (options->tags == NULL && options->tag_count > 0))
+        (options->tags == NULL && options->tag_count > 0) ||
+        options->as_of_purge > tags_now(&store->tags) + 1)
         return NH_INVALID;
     if (value.size > store->value_bytes_max)
         return NH_TOO_LARGE;
@@ -43,29 +61,14 @@ nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes v
         .version = options->version,
         .expires_at_ms = options->ttl_ms != 0 ? moment_after(now_ms, options->ttl_ms) : 0,
         .stale_at_ms = options->soft_ttl_ms != 0 ? moment_after(now_ms, options->soft_ttl_ms) : 0,
-        .birth = tags_now(&store->tags),
+        .birth = options->as_of_purge != 0 ? options->as_of_purge - 1 : tags_now(&store->tags),
         .tag_count = (uint32_t)options->tag_count,
         .tag_hashes = tag_hashes,
         .has_stale_field = options->keep_ttl != 0,
     };
     record_plan_traits(plan, now_ms);
-    return NH_OK;
-}
-
-/* A fill may have been computed from what was purged since its lease was given, though it was put after. */
-static bool was_purged_since(const nh_store *store, const struct record_plan *plan,
-                             const struct record *old, uint64_t purge_number)
-{
-    uint32_t traits = old != NULL ? record_traits(old) : 0;
-    struct purged purged = {false, false};
-
-    for (uint32_t i = 0; i < plan->tag_count; i++)
-        if (tag_is_dropped(&store->tags, plan->tag_hashes[i], purge_number) ||
-            tag_is_staled(&store->tags, plan->tag_hashes[i], purge_number))
-            return true;
-    if (traits & RECORD_TAGS)
-        purged = record_purged(&store->tags, old, traits, purge_number);
-    return purged.is_dropped || purged.is_staled;
+    return options->as_of_purge != 0 && was_purged_since(store, plan, NULL, plan->birth) ? NH_CHANGED
+                                                                                         : NH_OK;
 }
 
 static nh_result judge(const struct write *write, const struct put *put, struct record_plan *plan)

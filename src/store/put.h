@@ -2,7 +2,8 @@
 #pragma once
 #include "store/write.h"
 
-/* A caller's options, checked, as a record's plan; `tag_hashes` has room for NH_TAGS_MAX. */
+/* A caller's options, checked, as a record's plan; `tag_hashes` has room for NH_TAGS_MAX. NH_OK;
+ * NH_INVALID, NH_TOO_LARGE; NH_CHANGED if a tag was purged since options->as_of_purge. */
 nh_result put_plan(const nh_store *store, int64_t now_ms, nh_key key, nh_bytes value,
                    const nh_put_options *options, uint32_t *tag_hashes, struct record_plan *plan);
 

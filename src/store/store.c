@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 enum {
-    ABI_VERSION = 3,
+    ABI_VERSION = 4,
     BYTES_PER_TAG_SLOT = 4096,
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
@@ -386,6 +386,24 @@ nh_result nh_purge_tag(nh_store *store, nh_bytes tag, int32_t how)
         (how != NH_PURGE_DROP && how != NH_PURGE_SOFT))
         return NH_INVALID;
     tags_purge(&store->tags, tag_hash(&store->tags, bytes_of(tag.data, tag.size)), how == NH_PURGE_SOFT);
+    return NH_OK;
+}
+
+uint64_t nh_purge_number(nh_store *store) { return store != NULL ? tags_now(&store->tags) + 1 : 0; }
+
+nh_result nh_check_tags(nh_store *store, const nh_bytes *tags, size_t count, uint64_t purge_number)
+{
+    if (store == NULL || (tags == NULL && count > 0) || purge_number == 0)
+        return NH_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t hash;
+        if (tags[i].data == NULL && tags[i].size > 0)
+            return NH_INVALID;
+        hash = tag_hash(&store->tags, bytes_of(tags[i].data, tags[i].size));
+        if (tag_is_dropped(&store->tags, hash, purge_number - 1) ||
+            tag_is_staled(&store->tags, hash, purge_number - 1))
+            return NH_CHANGED;
+    }
     return NH_OK;
 }
 
