@@ -164,6 +164,14 @@ const struct http_field *http_fields_find(const struct http_fields *fields, enum
     return NULL;
 }
 
+const struct http_field *http_fields_find_name(const struct http_fields *fields, struct bytes name)
+{
+    for (size_t i = 0; i < fields->count; i++)
+        if (bytes_equal_nocase(fields->list[i].name, name))
+            return &fields->list[i];
+    return NULL;
+}
+
 bool http_method_is_safe(enum http_method method)
 {
     switch (method) {

@@ -92,6 +92,9 @@ struct bytes http_status_reason(int status);
 /* The first field of that name, or null. */
 const struct http_field *http_fields_find(const struct http_fields *fields, enum http_header header);
 
+/* The same by name, in any case: for those that the table has no row for. */
+const struct http_field *http_fields_find_name(const struct http_fields *fields, struct bytes name);
+
 /* True for GET, HEAD, OPTIONS, TRACE (RFC 9110 §9.2.1). */
 bool http_method_is_safe(enum http_method method);
 

@@ -12,7 +12,7 @@ static void check_key(const struct http_request *request)
 {
     struct buffer name = {0};
     uint32_t space = 0;
-    struct kv_http_refusal refusal = kv_http_read_key(request, &name, &space);
+    struct http_refusal refusal = kv_http_read_key(request, &name, &space);
 
     assert(refusal.status == 0 || refusal.status == 400 || refusal.status == 404);
     assert((refusal.status == 0) == (refusal.detail == NULL));
@@ -24,7 +24,7 @@ static void check_key(const struct http_request *request)
 static void check_put(const struct http_request *request)
 {
     nh_put_options options = {.size = sizeof options};
-    struct kv_http_refusal refusal = kv_http_read_put(request, &options);
+    struct http_refusal refusal = kv_http_read_put(request, &options);
 
     assert(refusal.status == 0 || refusal.status == 400);
     assert(options.ttl_ms >= 0 && options.ttl_ms <= INT64_C(1000) * 1000 * 365 * 24 * 60 * 60);
@@ -47,8 +47,8 @@ static void check_range(const struct http_request *request)
 
 static void check_who(const struct http_request *request)
 {
-    int on_loopback = kv_http_may_pass(request, BYTES(""), true).status;
-    int with_token = kv_http_may_pass(request, BYTES("token"), true).status;
+    int on_loopback = http_guard(request, BYTES(""), true).status;
+    int with_token = http_guard(request, BYTES("token"), true).status;
 
     assert(on_loopback == 0 || on_loopback == 403);
     assert(with_token == 0 || with_token == 401 || with_token == 403);

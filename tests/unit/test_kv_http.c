@@ -66,9 +66,9 @@ TEST(only_names_of_loopback_are_let_in_on_loopback)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         const struct http_request *request = make(&made, "/keys/k", NULL, cases[i].authority, NULL);
-        EXPECT_EQ(kv_http_may_pass(request, BYTES(""), true).status, cases[i].status);
-        EXPECT_EQ(kv_http_may_pass(request, BYTES(""), false).status, 0);
-        EXPECT_EQ(kv_http_may_pass(request, BYTES("t"), true).status, 401);
+        EXPECT_EQ(http_guard(request, BYTES(""), true).status, cases[i].status);
+        EXPECT_EQ(http_guard(request, BYTES(""), false).status, 0);
+        EXPECT_EQ(http_guard(request, BYTES("t"), true).status, 401);
     }
 }
 
@@ -97,7 +97,7 @@ TEST(pages_of_another_origin_are_kept_out_with_and_without_the_token)
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         EXPECT_EQ(
-            kv_http_may_pass(make(&made, "/keys/k", NULL, "localhost:1", cases[i].fields), BYTES("t"), true)
+            http_guard(make(&made, "/keys/k", NULL, "localhost:1", cases[i].fields), BYTES("t"), true)
                 .status,
             cases[i].status);
 }

@@ -59,7 +59,7 @@ static void answer(struct exchange *x, int status, const struct buffer *lines, s
 }
 
 /* A problem document (RFC 9457). Ends x. */
-static void refuse(struct exchange *x, struct kv_http_refusal refusal)
+static void refuse(struct exchange *x, struct http_refusal refusal)
 {
     struct buffer body = {0}, lines = {0};
 
@@ -78,7 +78,7 @@ static void refuse(struct exchange *x, struct kv_http_refusal refusal)
 
 static void refuse_with(struct exchange *x, int status, const char *detail)
 {
-    refuse(x, (struct kv_http_refusal){status, detail});
+    refuse(x, (struct http_refusal){status, detail});
 }
 
 /* What the store said when it refused. */
@@ -334,7 +334,7 @@ static void refuse_large(struct exchange *x)
 static void begin_put(struct kv_http *http, struct exchange *x, struct buffer *name, uint32_t database)
 {
     nh_put_options options = {.size = sizeof options};
-    struct kv_http_refusal refusal = kv_http_read_put(x->request, &options);
+    struct http_refusal refusal = kv_http_read_put(x->request, &options);
     struct passage *passage;
 
     if (refusal.status != 0) {
@@ -367,7 +367,7 @@ static void begin_put(struct kv_http *http, struct exchange *x, struct buffer *n
 static void begin(void *engine, struct exchange *x)
 {
     struct kv_http *http = engine;
-    struct kv_http_refusal refusal = kv_http_may_pass(x->request, http->token, http->is_local);
+    struct http_refusal refusal = http_guard(x->request, http->token, http->is_local);
     struct buffer name = {0};
     uint32_t database = 0;
     nh_key key;

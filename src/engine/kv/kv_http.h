@@ -12,7 +12,7 @@ struct kv_http {
     struct kv *kv;
     struct bytes token;       /* that a request must bear; empty: none */
     uint64_t value_bytes_max; /* of what is put */
-    bool is_local;            /* listens on loopback: a request must say so too, see kv_http_may_pass */
+    bool is_local;            /* listens on loopback: a request must say so too, see http_guard */
     /* The present moment: an exchange that waits for its body began in another. */
     struct now (*read_now)(void *context);
     void *now_context;

@@ -4,118 +4,17 @@
 #include "message/http_range.h"
 #include "message/percent.h"
 
-static const struct kv_http_refusal good = {0, NULL};
+static const struct http_refusal good = {0, NULL};
 
-static struct kv_http_refusal refuse(int status, const char *detail)
+static struct http_refusal refuse(int status, const char *detail)
 {
-    return (struct kv_http_refusal){status, detail};
+    return (struct http_refusal){status, detail};
 }
 
 static struct bytes field_value(const struct http_fields *fields, enum http_header header)
 {
     const struct http_field *field = http_fields_find(fields, header);
     return field != NULL ? field->value : (struct bytes){NULL, 0};
-}
-
-/* The first field called `name`, for which the table of headers has no row. Null if there is none. */
-static const struct http_field *find_by_name(const struct http_fields *fields, struct bytes name)
-{
-    for (size_t i = 0; i < fields->count; i++)
-        if (bytes_equal_nocase(fields->list[i].name, name))
-            return &fields->list[i];
-    return NULL;
-}
-
-/* ---- who may ask ------------------------------------------------------------------------------- */
-
-/* As long for one wrong byte as for another. */
-static bool is_same_token(struct bytes a, struct bytes b)
-{
-    unsigned char difference = 0;
-
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        difference |= (unsigned char)(a.data[i] ^ b.data[i]);
-    return difference == 0;
-}
-
-static bool bears_token(const struct http_request *request, struct bytes token)
-{
-    const struct bytes scheme = BYTES("Bearer ");
-    struct bytes value = field_value(&request->fields, HTTP_HEADER_AUTHORIZATION);
-
-    return value.size > scheme.size && bytes_equal_nocase(bytes_first(value, scheme.size), scheme) &&
-           is_same_token(bytes_trim(bytes_after(value, scheme.size)), token);
-}
-
-/* "127.0.0.1:8081" without its port. */
-static struct bytes host_of(struct bytes authority)
-{
-    size_t size = authority.size;
-
-    while (size > 0 && authority.data[size - 1] >= '0' && authority.data[size - 1] <= '9')
-        size--;
-    if (size > 0 && authority.data[size - 1] == ':')
-        return bytes_first(authority, size - 1);
-    return authority;
-}
-
-/* Four numbers, the first of them 127: a name that only begins so may be anybody's. */
-static bool is_loopback_number(struct bytes host)
-{
-    uint64_t number;
-    unsigned count = 0;
-
-    while (count < 4) {
-        const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
-        size_t size = dot != NULL ? (size_t)(dot - host.data) : host.size;
-        if (!digits_parse(bytes_first(host, size), 255, &number) || (count == 0 && number != 127))
-            return false;
-        count++;
-        host = bytes_after(host, size);
-        if (dot == NULL)
-            break;
-        host = bytes_after(host, 1);
-    }
-    return count == 4 && host.size == 0;
-}
-
-static bool is_loopback_host(struct bytes authority)
-{
-    struct bytes host = host_of(authority);
-
-    return bytes_equal_nocase(host, BYTES("localhost")) || bytes_equal(host, BYTES("[::1]")) ||
-           is_loopback_number(host);
-}
-
-/* Whether the page that sent it, if a page did, came from this server. */
-static bool is_from_here(const struct http_request *request)
-{
-    const struct http_field *origin = find_by_name(&request->fields, BYTES("Origin"));
-    const struct http_field *site = find_by_name(&request->fields, BYTES("Sec-Fetch-Site"));
-    const struct bytes scheme = BYTES("http://");
-
-    if (site != NULL && !bytes_equal(site->value, BYTES("same-origin")) &&
-        !bytes_equal(site->value, BYTES("none")))
-        return false;
-    return origin == NULL ||
-           (bytes_start_with(origin->value, scheme) &&
-            bytes_equal_nocase(bytes_after(origin->value, scheme.size), request->authority));
-}
-
-struct kv_http_refusal kv_http_may_pass(const struct http_request *request, struct bytes token,
-                                        bool is_local)
-{
-    if (!is_from_here(request))
-        return refuse(403, "a page of another origin may not use this server");
-    if (token.size > 0)
-        return bears_token(request, token)
-                   ? good
-                   : refuse(401, "this server wants its token: Authorization: Bearer");
-    if (is_local && request->authority.size > 0 && !is_loopback_host(request->authority))
-        return refuse(403, "this server is for its own machine: the Host must be localhost or a number");
-    return good;
 }
 
 /* ---- what is asked ----------------------------------------------------------------------------- */
@@ -131,7 +30,7 @@ static bool append_decoded(struct buffer *out, struct bytes text)
     return true;
 }
 
-struct kv_http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
+struct http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
                                         uint32_t *database)
 {
     const struct bytes keys = BYTES("/keys/"), db = BYTES("db=");
@@ -172,15 +71,15 @@ static bool find_max_age(const struct http_fields *fields, struct bytes *seconds
     return false;
 }
 
-struct kv_http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options)
+struct http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options)
 {
     const uint64_t ttl_ms_max = UINT64_C(1000) * 1000 * 365 * 24 * 60 * 60; /* a thousand years */
-    const struct http_field *ttl = find_by_name(&request->fields, BYTES("Nuthatch-TTL"));
-    const struct http_field *flags = find_by_name(&request->fields, BYTES("Nuthatch-Flags"));
+    const struct http_field *ttl = http_fields_find_name(&request->fields, BYTES("Nuthatch-TTL"));
+    const struct http_field *flags = http_fields_find_name(&request->fields, BYTES("Nuthatch-Flags"));
     struct bytes seconds = {NULL, 0};
     uint64_t number;
 
-    if (find_by_name(&request->fields, BYTES("Content-Range")) != NULL)
+    if (http_fields_find_name(&request->fields, BYTES("Content-Range")) != NULL)
         return refuse(400, "a value is put whole, not in ranges");
     if (ttl != NULL)
         seconds = ttl->value;

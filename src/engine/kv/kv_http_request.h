@@ -1,29 +1,17 @@
-/* kv_http_request.h — what a request for a key asks, and whether it may: pure functions of the request.
- *
- * What is refused comes as an HTTP status, with a sentence for the client; 0 is good. */
+/* kv_http_request.h — what a request for a key asks: pure functions of the request.
+ */
 #pragma once
 #include "base/buffer.h"
-#include "message/http.h"
+#include "message/http_guard.h"
 #include "nuthatch.h"
-
-struct kv_http_refusal {
-    int status; /* 0: none */
-    const char *detail;
-};
-
-/* Whether a request may be looked at, so that a page in somebody's browser is no client of this server: no
- * foreign Origin; on loopback without a token a Host that is loopback's, since a name of the page's own
- * could point here (DNS rebinding); and the token, if there is one. 403 or 401. */
-struct kv_http_refusal kv_http_may_pass(const struct http_request *request, struct bytes token,
-                                        bool is_local);
 
 /* The key of /keys/NAME?db=N: appends the name, percent-decoded, to `name`. 404 for other paths, 400 for
  * an empty or broken name or another query. */
-struct kv_http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
+struct http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
                                         uint32_t *database);
 
 /* How a value is put: Nuthatch-TTL, or Cache-Control's max-age, and Nuthatch-Flags. 400. */
-struct kv_http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options);
+struct http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options);
 
 /* What If-Match and If-None-Match (RFC 9110 §13.2.2) say of a key that is there at `version`, or not. */
 enum kv_http_condition {
