@@ -87,8 +87,7 @@ static bool is_from_here(const struct http_request *request)
     return origin == NULL;
 }
 
-struct http_refusal http_guard(const struct http_request *request, struct bytes token,
-                                        bool is_local)
+struct http_refusal http_guard(const struct http_request *request, struct bytes token, bool is_local)
 {
     if (!is_from_here(request))
         return refuse(403, "a page of another origin may not use this server");

@@ -1,5 +1,5 @@
-/* http_guard.h — may this request be looked at at all? For the servers of ours that change something, so that a
- * page in somebody's browser is no client of theirs. Pure. */
+/* http_guard.h — may this request be looked at at all? For the servers of ours that change something, so
+ * that a page in somebody's browser is no client of theirs. Pure. */
 #pragma once
 #include "message/http.h"
 
@@ -9,6 +9,6 @@ struct http_refusal {
     const char *detail;
 };
 
-/* No foreign Origin; on loopback (`is_local`) without a token a Host that is loopback's, since a name of the
- * page's own could point here (DNS rebinding); and the token, if there is one. 403 or 401. */
+/* No foreign Origin; on loopback (`is_local`) without a token a Host that is loopback's, since a name of
+ * the page's own could point here (DNS rebinding); and the token, if there is one. 403 or 401. */
 struct http_refusal http_guard(const struct http_request *request, struct bytes token, bool is_local);

@@ -158,16 +158,18 @@ const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
 
 const struct role_row *role_row(enum role role) { return &roles[role]; }
 
-void role_append_schemes(struct buffer *out, enum role role)
+static void append_schemes(struct buffer *out, unsigned wanted_roles)
 {
     const char *between = "";
     for (size_t i = 0; i < COUNT_OF(schemes); i++) {
-        if ((schemes[i].roles & 1u << role) == 0)
+        if ((schemes[i].roles & wanted_roles) == 0)
             continue;
         buffer_append_format(out, "%s%s", between, schemes[i].name);
         between = ", ";
     }
 }
+
+void role_append_schemes(struct buffer *out, enum role role) { append_schemes(out, 1u << role); }
 
 const char *listen_scheme(enum listen_protocol protocol, enum listen_transport transport)
 {
@@ -562,11 +564,18 @@ static const char *split_path(struct bytes text, struct bytes *path, int *mode)
     return *mode <= 0777 ? NULL : "has a mode that is no octal number from 000 to 777";
 }
 
-static enum err refuse_listen(enum role role, struct bytes text, const char *what, struct buffer *why)
+/* Without a role it is the administrator's API that listens. */
+static unsigned takers_of(const struct role_options *role)
+{
+    return role != NULL ? 1u << role->role : ROLES_ADMIN;
+}
+
+static enum err refuse_listen(const struct role_options *role, struct bytes text, const char *what,
+                              struct buffer *why)
 {
     buffer_append_format(why, "\"%s\" %s; write one like %s (", shown_text(text).text, what,
-                         roles[role].listen);
-    role_append_schemes(why, role);
+                         role != NULL ? roles[role->role].listen : "http://127.0.0.1:9190");
+    append_schemes(why, takers_of(role));
     buffer_append_literal(why, ")");
     return ERR_SYNTAX;
 }
@@ -587,7 +596,7 @@ static enum err append_listen(struct listen_list *list, struct listen_option ite
     return OK;
 }
 
-static enum err set_listen(struct role_options *role, struct listen_list *list, struct bytes text,
+static enum err set_listen(const struct role_options *role, struct listen_list *list, struct bytes text,
                            struct place where, struct buffer *why)
 {
     const char *slashes = text.size > 0 ? memmem(text.data, text.size, "://", 3) : NULL;
@@ -596,24 +605,24 @@ static enum err set_listen(struct role_options *role, struct listen_list *list, 
     int mode = -1;
 
     if (slashes == NULL)
-        return refuse_listen(role->role, text, "has no scheme", why);
+        return refuse_listen(role, text, "has no scheme", why);
     scheme = bytes_first(text, (size_t)(slashes - text.data));
     address = bytes_after(text, scheme.size + 3);
     for (size_t i = 0; i < COUNT_OF(schemes); i++) {
         if (!bytes_equal(bytes_of_text(schemes[i].name), scheme))
             continue;
-        if ((schemes[i].roles & 1u << role->role) == 0)
-            return refuse_listen(role->role, text, "is not spoken by this role", why);
+        if ((schemes[i].roles & takers_of(role)) == 0)
+            return refuse_listen(role, text, "is not spoken by this role", why);
         if (schemes[i].transport == LISTEN_UNIX)
             what = split_path(address, &address, &mode);
         else if (!is_address(address))
             what = "does not end in HOST:PORT, a port from 0 to 65535";
         if (what != NULL)
-            return refuse_listen(role->role, text, what, why);
+            return refuse_listen(role, text, what, why);
         return append_listen(list, (struct listen_option){schemes[i].protocol, schemes[i].transport,
                                                           text_copy(address), mode, where});
     }
-    return refuse_listen(role->role, text, "has an unknown scheme", why);
+    return refuse_listen(role, text, "has an unknown scheme", why);
 }
 
 static enum err append_path(struct path_list *list, struct bytes text)
@@ -675,7 +684,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
             return ERR_SYNTAX;
         }
         return set_text(field, text);
-    case OPTION_TYPE_listens: return set_listen(role, field, text, where, why);
+    case OPTION_TYPE_listens: return set_listen(row->roles != 0 ? role : NULL, field, text, where, why);
     }
     UNREACHABLE();
 }
@@ -821,6 +830,13 @@ static void route_entry_fini(struct route_entry *route)
     free(route->credential_prefix);
 }
 
+static void free_listens(struct listen_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i].address);
+    free(list->items);
+}
+
 static void role_fini(struct role_options *role)
 {
     free_texts(OPTION_OF_ROLE, role);
@@ -835,9 +851,7 @@ static void role_fini(struct role_options *role)
     }
     free(role->upstreams);
     free(role->routes);
-    for (size_t i = 0; i < role->listens.count; i++)
-        free(role->listens.items[i].address);
-    free(role->listens.items);
+    free_listens(&role->listens);
 }
 
 void options_fini(struct options *options)
@@ -845,6 +859,7 @@ void options_fini(struct options *options)
     for (size_t i = 0; i < options->role_count; i++)
         role_fini(&options->roles[i]);
     free_texts(OPTION_OF_SERVER, options);
+    free_listens(&options->admin_listens);
     free(options->roles);
     free(options->file);
     options_init(options);
@@ -910,14 +925,20 @@ static bool is_same_address(const char *a, const char *b)
            strcasecmp(hosts[0], hosts[1]) == 0;
 }
 
+/* Where role `index` listens, or the administrator's API, if that is role_count. */
+static const struct listen_list *listens_of(const struct options *options, size_t index)
+{
+    return index < options->role_count ? &options->roles[index].listens : &options->admin_listens;
+}
+
 /* The first listener, in the order of the file, at the address of the one at (`role`, `index`). */
 static const struct listen_option *first_at_same_address(const struct options *options, size_t role,
                                                          size_t index)
 {
-    const char *address = options->roles[role].listens.items[index].address;
+    const char *address = listens_of(options, role)->items[index].address;
 
     for (size_t i = 0; i <= role; i++) {
-        const struct listen_list *list = &options->roles[i].listens;
+        const struct listen_list *list = listens_of(options, i);
         for (size_t j = 0; j < list->count && (i < role || j < index); j++)
             if (is_same_address(list->items[j].address, address))
                 return &list->items[j];
@@ -929,8 +950,8 @@ static bool check_addresses(const struct options *options, struct buffer *messag
 {
     bool is_good = true;
 
-    for (size_t i = 0; i < options->role_count; i++) {
-        const struct listen_list *list = &options->roles[i].listens;
+    for (size_t i = 0; i <= options->role_count; i++) {
+        const struct listen_list *list = listens_of(options, i);
         for (size_t j = 0; j < list->count; j++) {
             const struct listen_option *other = first_at_same_address(options, i, j);
             if (other == NULL)
@@ -963,24 +984,29 @@ static bool is_beyond_loopback(const char *address)
     return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 != 127;
 }
 
+static bool check_token(const struct options *options, const struct listen_option *listen, const char *what,
+                        const char *token, struct buffer *message)
+{
+    if (listen->transport == LISTEN_UNIX || !is_beyond_loopback(listen->address))
+        return true;
+    options_report(options, listen->where, message,
+                   "%s at %s can be reached from other machines; set %s, or listen at 127.0.0.1", what,
+                   listen->address, token);
+    return false;
+}
+
 static bool check_tokens(const struct options *options, struct buffer *message)
 {
     bool is_good = true;
 
     for (size_t i = 0; i < options->role_count; i++) {
         const struct role_options *role = &options->roles[i];
-        for (size_t j = 0; j < role->listens.count && role->http_token == NULL; j++) {
-            const struct listen_option *listen = &role->listens.items[j];
-            if (listen->protocol != LISTEN_KV_HTTP || listen->transport == LISTEN_UNIX ||
-                !is_beyond_loopback(listen->address))
-                continue;
-            options_report(options, listen->where, message,
-                           "kv+http at %s can be reached from other machines; set http-token, or listen at "
-                           "127.0.0.1",
-                           listen->address);
-            is_good = false;
-        }
+        for (size_t j = 0; j < role->listens.count && role->http_token == NULL; j++)
+            if (role->listens.items[j].protocol == LISTEN_KV_HTTP)
+                is_good &= check_token(options, &role->listens.items[j], "kv+http", "http-token", message);
     }
+    for (size_t j = 0; j < options->admin_listens.count && options->admin_token == NULL; j++)
+        is_good &= check_token(options, &options->admin_listens.items[j], "admin", "admin-token", message);
     return is_good;
 }
 
@@ -1053,8 +1079,8 @@ static bool check_sizes(struct options *options, struct buffer *message)
 /* A TLS listener needs a certificate and its key; who asks for clients' needs their authorities. */
 static bool check_tls(const struct options *options, struct buffer *message)
 {
-    for (size_t i = 0; i < options->role_count; i++) {
-        const struct listen_list *list = &options->roles[i].listens;
+    for (size_t i = 0; i <= options->role_count; i++) {
+        const struct listen_list *list = listens_of(options, i);
         for (size_t j = 0; j < list->count; j++) {
             if (list->items[j].transport != LISTEN_TLS)
                 continue;

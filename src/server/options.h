@@ -39,7 +39,8 @@ enum {
 #define ROLE(id, name, listen, summary) ROLES_##id = 1 << ROLE_##id,
 #include "tables/roles.def"
 #undef ROLE
-    ROLES_EVERY = (1 << ROLE_COUNT) - 1
+    ROLES_EVERY = (1 << ROLE_COUNT) - 1,
+    ROLES_ADMIN = 1 << ROLE_COUNT /* of schemes: the administrator's API, which is no role */
 };
 
 /* What is spoken where clients connect. AUTO: what the role speaks; on a cache, the first bytes decide. */

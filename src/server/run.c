@@ -74,7 +74,8 @@ static void report_start(const struct options *options, const struct server *ser
               server_loop_name(server), (long long)options->memory_bytes / (1024 * 1024));
     for (size_t i = 0; i < server_port_count(server); i++) {
         struct server_port port = server_port(server, i);
-        log_write(log, LOG_INFO, "%s ready on %s://%s", role_row(port.role)->name, scheme(port),
+        log_write(log, LOG_INFO, "%s ready on %s://%s",
+                  port.role == ROLE_COUNT ? "admin" : role_row(port.role)->name, scheme(port),
                   port.address);
     }
 }

@@ -18,7 +18,7 @@
 /* A port of the whole server: each worker listens on a socket of its own, all on the same address; on a
  * Unix socket the first listens for all. */
 struct shared_port {
-    size_t role_index;
+    size_t role_index; /* the options' role_count: of the administrator's API */
     enum listen_protocol protocol;
     enum listen_transport transport;
     struct address address;
@@ -56,6 +56,17 @@ struct server {
 
 enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
 
+static bool is_admin(const struct server *server, const struct shared_port *port)
+{
+    return port->role_index == server->options->role_count;
+}
+
+/* ROLE_COUNT for the administrator's API. */
+static enum role role_of(const struct server *server, const struct shared_port *port)
+{
+    return is_admin(server, port) ? ROLE_COUNT : server->options->roles[port->role_index].role;
+}
+
 /* ---- insight ----------------------------------------------------------------------------------- */
 
 static uint64_t resident_bytes(void)
@@ -90,8 +101,7 @@ static void read_facts(void *context, struct kv_facts *facts)
     for (int metric = 0; metric < METRIC_COUNT; metric++)
         facts->metrics[metric] -= atomic_load(&server->metrics_forgotten[metric]);
     for (size_t i = 0; i < server->port_count && facts->tcp_port == 0; i++)
-        if (server->options->roles[server->ports[i].role_index].role == ROLE_CACHE &&
-            server->ports[i].protocol != LISTEN_KV_HTTP)
+        if (role_of(server, &server->ports[i]) == ROLE_CACHE && server->ports[i].protocol != LISTEN_KV_HTTP)
             facts->tcp_port = address_port(&server->ports[i].address);
 }
 
@@ -111,8 +121,8 @@ size_t server_port_count(const struct server *server) { return server->port_coun
 struct server_port server_port(const struct server *server, size_t index)
 {
     const struct shared_port *port = &server->ports[index];
-    return (struct server_port){server->options->roles[port->role_index].role, port->protocol,
-                                port->transport, port->text, address_port(&port->address)};
+    return (struct server_port){role_of(server, port), port->protocol, port->transport, port->text,
+                                address_port(&port->address)};
 }
 
 const char *server_loop_name(const struct server *server)
@@ -217,6 +227,19 @@ static enum err open_sockets(struct server *server, struct shared_port *port,
     return err;
 }
 
+/* Whether the port goes by a token of its own rather than by the users of the cache. */
+static bool wants_token(const struct server *server, const struct shared_port *port,
+                        enum listen_protocol protocol)
+{
+    return is_admin(server, port) || protocol == LISTEN_KV_HTTP;
+}
+
+static const char *token_of(const struct server *server, const struct shared_port *port)
+{
+    return is_admin(server, port) ? server->options->admin_token
+                                  : server->options->roles[port->role_index].http_token;
+}
+
 static enum err open_port(struct server *server, size_t role_index, const struct listen_option *listen,
                           struct buffer *message)
 {
@@ -230,19 +253,19 @@ static enum err open_port(struct server *server, size_t role_index, const struct
                              err == ERR_MISSING ? "there is no such host" : err_text(err));
         return err;
     }
-    if (listen->protocol == LISTEN_KV_HTTP && !address_is_loopback(&port->address) &&
-        server->options->roles[role_index].http_token == NULL) {
-        buffer_append_format(message,
-                             "kv+http at %s can be reached from other machines; set http-token, or "
-                             "listen at 127.0.0.1\n",
-                             listen->address);
+    port->role_index = role_index;
+    if (wants_token(server, port, listen->protocol) && !address_is_loopback(&port->address) &&
+        token_of(server, port) == NULL) {
+        buffer_append_format(
+            message, "%s at %s can be reached from other machines; set %s, or listen at 127.0.0.1\n",
+            is_admin(server, port) ? "admin" : "kv+http", listen->address,
+            is_admin(server, port) ? "admin-token" : "http-token");
         return ERR_FORBIDDEN;
     }
-    if (listen->protocol != LISTEN_KV_HTTP && /* which has a token of its own */
+    if (!wants_token(server, port, listen->protocol) &&
         !users_allow_listening(server->options, server->hub, role_index, &port->address, listen->address,
                                message))
         return ERR_FORBIDDEN;
-    port->role_index = role_index;
     port->protocol = listen->protocol;
     port->transport = listen->transport;
     port->fds = malloc(server->worker_count * sizeof *port->fds);
@@ -268,23 +291,30 @@ static void remove_socket_files(struct server *server)
             socket_file_remove(&server->ports[i].address, &server->ports[i].file);
 }
 
+static enum err open_list(struct server *server, size_t role_index, const struct listen_list *list,
+                          struct buffer *message)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < list->count && err == OK; i++)
+        err = open_port(server, role_index, &list->items[i], message);
+    return err;
+}
+
 static enum err open_ports(struct server *server, struct buffer *message)
 {
     const struct options *options = server->options;
-    size_t count = 0;
+    size_t count = options->admin_listens.count;
+    enum err err = OK;
 
     for (size_t i = 0; i < options->role_count; i++)
         count += options->roles[i].listens.count;
     server->ports = calloc(count > 0 ? count : 1, sizeof *server->ports);
     if (server->ports == NULL)
         return ERR_NO_MEMORY;
-    for (size_t i = 0; i < options->role_count; i++)
-        for (size_t j = 0; j < options->roles[i].listens.count; j++) {
-            enum err err = open_port(server, i, &options->roles[i].listens.items[j], message);
-            if (err != OK)
-                return err;
-        }
-    return OK;
+    for (size_t i = 0; i < options->role_count && err == OK; i++)
+        err = open_list(server, i, &options->roles[i].listens, message);
+    return err == OK ? open_list(server, options->role_count, &options->admin_listens, message) : err;
 }
 
 /* The store's `dropped`: any thread, inside the store. */
@@ -449,6 +479,17 @@ static void init_kv_http(struct port *port, const struct shared_port *shared, co
     port->engine_worker = &port->kv_http;
 }
 
+static void init_admin(struct port *port, const struct shared_port *shared, const char *token)
+{
+    port->admin = (struct admin){
+        .worker = port->worker,
+        .token = token != NULL ? bytes_of_text(token) : (struct bytes){NULL, 0},
+        .is_local = shared->transport != LISTEN_UNIX && address_is_loopback(&shared->address),
+    };
+    port->engine = &admin_engine;
+    port->engine_worker = &port->admin;
+}
+
 /* SHUTDOWN: whoever waits for the signal that ends the process does what is to be done (see run.c). */
 static void stop(void *context)
 {
@@ -515,7 +556,7 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         return err;
     for (size_t i = 0; i < server->port_count; i++) {
         const struct shared_port *shared = &server->ports[i];
-        enum role role = options->roles[shared->role_index].role;
+        enum role role = role_of(server, shared);
         struct port *port = &worker->ports[i];
 
         port->worker = worker;
@@ -531,7 +572,9 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
             port->engine = &mock_engine;
             port->engine_worker = worker->mocks[shared->role_index];
         } else if (shared->protocol == LISTEN_KV_HTTP) {
-            init_kv_http(port, shared, options->roles[shared->role_index].http_token);
+            init_kv_http(port, shared, token_of(server, shared));
+        } else if (is_admin(server, shared)) {
+            init_admin(port, shared, token_of(server, shared));
         }
     }
     worker->port_count = server->port_count;
@@ -567,7 +610,7 @@ static void set_settings(struct server *server)
     for (size_t i = 0; i < server->port_count; i++) {
         const struct shared_port *port = &server->ports[i];
         const char *colon = strrchr(port->text, ':');
-        if (options->roles[port->role_index].role != ROLE_CACHE || colon == NULL)
+        if (role_of(server, port) != ROLE_CACHE || colon == NULL)
             continue;
         if (server->bind_text.size == 0)
             kv_set_setting(settings, KV_SETTING_port, address_port(&port->address));

@@ -50,7 +50,7 @@ void server_destroy(struct server *server);
 
 /* A port that is open: the address it got, as text, for as long as the server lives. */
 struct server_port {
-    enum role role;
+    enum role role; /* ROLE_COUNT: the administrator's API */
     enum listen_protocol protocol;
     enum listen_transport transport;
     const char *address; /* "127.0.0.1:6379" or "/run/cache.sock" */

@@ -15,6 +15,7 @@
 #include "protocol/http/http1.h"
 #include "protocol/memcached/memcached.h"
 #include "protocol/resp/resp.h"
+#include "server/admin.h"
 #include "server/intake.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,6 +52,7 @@ struct port {
     const struct exchange_engine *engine; /* of an HTTP port */
     void *engine_worker;                  /* its part for this worker */
     struct kv_http kv_http;               /* that part, of a port of values over HTTP */
+    struct admin admin;                   /* that part, of the administrator's API */
 };
 
 enum { WORKER_BATCH_COMMANDS = 16, WORKER_BATCH_ARGUMENTS = 8 };

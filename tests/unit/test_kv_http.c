@@ -96,10 +96,9 @@ TEST(pages_of_another_origin_are_kept_out_with_and_without_the_token)
     struct made made;
 
     for (size_t i = 0; i < COUNT_OF(cases); i++)
-        EXPECT_EQ(
-            http_guard(make(&made, "/keys/k", NULL, "localhost:1", cases[i].fields), BYTES("t"), true)
-                .status,
-            cases[i].status);
+        EXPECT_EQ(http_guard(make(&made, "/keys/k", NULL, "localhost:1", cases[i].fields), BYTES("t"), true)
+                      .status,
+                  cases[i].status);
 }
 
 TEST(a_name_is_decoded_and_a_broken_one_is_refused)

@@ -219,6 +219,13 @@ TEST(operands_and_role_flags_reach_their_fields)
     EXPECT_EQ(options.roles[0].listens.items[0].protocol, LISTEN_KV_HTTP);
     options_fini(&options);
 
+    EXPECT_PARSED(&options, "mock a.json --admin http://127.0.0.1:9190 --admin-token b", &message);
+    EXPECT_EQ(options.admin_listens.count, 1);
+    assert_string_equal(options.admin_listens.items[0].address, "127.0.0.1:9190");
+    assert_string_equal(options.admin_token, "b");
+    EXPECT_EQ(options.roles[0].listens.count, 1);
+    options_fini(&options);
+
     EXPECT_PARSED(&options, "demo --once", &message);
     EXPECT_EQ(options.verb, VERB_DEMO);
     EXPECT(options.demo_once);
@@ -354,6 +361,17 @@ TEST(only_listeners_and_origins_that_can_be_meant_are_taken)
         {"cache --listen kv+http://a.name:8081", OK}, /* until it is looked up */
         {"gateway http://a --listen kv+http://127.0.0.1:1", ERR_SYNTAX},
         {"cache --http-token ~!", OK},
+        {"cache --admin http://127.0.0.1:1 --admin http+unix:///run/a", OK},
+        {"cache --admin https://127.0.0.1:1 --tls-cert a --tls-key b", OK},
+        {"cache --admin https://127.0.0.1:1", ERR_SYNTAX}, /* nor a key */
+        {"cache --admin tcp://127.0.0.1:1", ERR_SYNTAX},
+        {"cache --admin kv+http://127.0.0.1:1", ERR_SYNTAX},
+        {"cache --admin 127.0.0.1:1", ERR_SYNTAX},
+        {"cache --admin http://0.0.0.0:1", ERR_SYNTAX},
+        {"cache --admin http://[::]:1", ERR_SYNTAX},
+        {"cache --admin http://0.0.0.0:1 --admin-token a", OK},
+        {"cache --listen tcp://127.0.0.1:1 --admin http://127.0.0.1:1", ERR_SYNTAX},
+        {"cache --admin http://127.0.0.1:1 --admin http://localhost:1", ERR_SYNTAX},
         {"cache --http-token=", ERR_SYNTAX},
         {"cache --http-token \x7f", ERR_SYNTAX},
         {"cache --insight 9", ERR_SYNTAX},

@@ -31,7 +31,7 @@ static bool append_decoded(struct buffer *out, struct bytes text)
 }
 
 struct http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
-                                        uint32_t *database)
+                                     uint32_t *database)
 {
     const struct bytes keys = BYTES("/keys/"), db = BYTES("db=");
     uint64_t number = 0;

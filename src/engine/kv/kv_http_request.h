@@ -8,7 +8,7 @@
 /* The key of /keys/NAME?db=N: appends the name, percent-decoded, to `name`. 404 for other paths, 400 for
  * an empty or broken name or another query. */
 struct http_refusal kv_http_read_key(const struct http_request *request, struct buffer *name,
-                                        uint32_t *database);
+                                     uint32_t *database);
 
 /* How a value is put: Nuthatch-TTL, or Cache-Control's max-age, and Nuthatch-Flags. 400. */
 struct http_refusal kv_http_read_put(const struct http_request *request, nh_put_options *options);

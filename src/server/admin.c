@@ -1,0 +1,178 @@
+#include "server/admin.h"
+#include "base/compiler.h"
+#include "message/http_guard.h"
+#include "server/prometheus.h"
+#include "server/server.h"
+#include "server/worker.h"
+#include <string.h>
+
+/* ---- answers ------------------------------------------------------------------------------------- */
+
+/* The whole answer, `lines` each with its CRLF. Ends x. */
+static void answer(struct exchange *x, int status, const char *type, const char *lines, struct bytes body)
+{
+    struct buffer rendered = {0};
+    struct http_response response = {.status = status, .body_bytes = (int64_t)body.size};
+
+    buffer_append_format(&rendered, "Content-Type: %s\r\nCache-Control: no-store\r\n%s", type, lines);
+    response.rendered = buffer_bytes(&rendered);
+    if (rendered.failed) {
+        exchange_abort(x);
+    } else {
+        exchange_respond(x, &response);
+        if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
+            exchange_send(x, body);
+        exchange_end(x);
+    }
+    buffer_fini(&rendered);
+}
+
+static void answer_json(struct exchange *x, int status, struct buffer *json)
+{
+    if (json->failed)
+        exchange_abort(x);
+    else
+        answer(x, status, "application/json", "", buffer_bytes(json));
+    buffer_fini(json);
+}
+
+/* A JSON string's inside: `text` is ours but for what it quotes of the request. */
+static void append_quoted(struct buffer *json, struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '"' || c == '\\')
+            buffer_append_format(json, "\\%c", c);
+        else if (c < ' ')
+            buffer_append_format(json, "\\u%04x", c);
+        else
+            buffer_append_byte(json, text.data[i]);
+    }
+}
+
+/* A problem document (RFC 9457). Ends x. */
+static void refuse(struct exchange *x, int status, struct bytes detail)
+{
+    struct buffer json = {0};
+    const char *lines = "";
+
+    buffer_append_format(&json, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"",
+                         BYTES_PRINTF(http_status_reason(status)), status);
+    append_quoted(&json, detail);
+    buffer_append_literal(&json, "\"}\n");
+    if (status == 401)
+        lines = "WWW-Authenticate: Bearer realm=\"nuthatch\"\r\n";
+    if (json.failed) {
+        exchange_abort(x);
+    } else {
+        answer(x, status, "application/problem+json", lines, buffer_bytes(&json));
+    }
+    buffer_fini(&json);
+}
+
+static void refuse_method(struct exchange *x, const char *allow)
+{
+    struct buffer json = {0}, lines = {0};
+
+    buffer_append_format(&json, "{\"title\":\"Method Not Allowed\",\"status\":405,\"detail\":\"%s\"}\n",
+                         "the Allow field says what this path takes");
+    buffer_append_format(&lines, "Allow: %s\r\n%c", allow, '\0');
+    if (json.failed || lines.failed) {
+        exchange_abort(x);
+    } else {
+        answer(x, 405, "application/problem+json", lines.data, buffer_bytes(&json));
+    }
+    buffer_fini(&json);
+    buffer_fini(&lines);
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------- */
+
+static void answer_metrics(struct admin *admin, struct exchange *x)
+{
+    struct worker *worker = admin->worker;
+    nh_stats store = {.size = sizeof store};
+    struct buffer text = {0};
+    struct kv_facts facts;
+
+    worker->kv.read_facts(worker->kv.facts_context, &facts);
+    if (worker->store != NULL)
+        nh_stats_read(worker->store, &store);
+    prometheus_append(&text, &facts, &store, loop_now(worker->loop).mono_ms);
+    if (text.failed)
+        refuse(x, 503, BYTES("no memory"));
+    else
+        answer(x, 200, PROMETHEUS_TYPE, "", buffer_bytes(&text));
+    buffer_fini(&text);
+}
+
+static void answer_health(struct admin *admin, struct exchange *x)
+{
+    (void)admin;
+    answer(x, 200, "application/json", "", BYTES("{\"status\":\"ok\"}\n"));
+}
+
+static void answer_reload(struct admin *admin, struct exchange *x)
+{
+    struct buffer report = {0}, json = {0};
+    enum err err = server_reload(admin->worker->server, &report);
+
+    if (report.size == 0)
+        buffer_append(&report, bytes_of_text(err == OK ? "nothing to read again" : err_text(err)));
+    if (err != OK) {
+        refuse(x, err == ERR_NO_MEMORY ? 503 : 422, buffer_bytes(&report));
+    } else {
+        buffer_append_literal(&json, "{\"report\":\"");
+        append_quoted(&json, buffer_bytes(&report));
+        buffer_append_literal(&json, "\"}\n");
+        json.failed |= report.failed;
+        answer_json(x, 200, &json);
+    }
+    buffer_fini(&report);
+}
+
+static const struct {
+    struct bytes path;
+    enum http_method method;
+    void (*answer)(struct admin *admin, struct exchange *x);
+} paths[] = {
+    {BYTES_INIT("/metrics"), HTTP_METHOD_GET, answer_metrics},
+    {BYTES_INIT("/health"), HTTP_METHOD_GET, answer_health},
+    {BYTES_INIT("/reload"), HTTP_METHOD_POST, answer_reload},
+};
+
+static bool is_method(const struct http_request *request, enum http_method method)
+{
+    return request->method == method || (method == HTTP_METHOD_GET && request->method == HTTP_METHOD_HEAD);
+}
+
+static void begin(void *engine, struct exchange *x)
+{
+    struct admin *admin = engine;
+    struct http_refusal refusal = http_guard(x->request, admin->token, admin->is_local);
+
+    if (refusal.status != 0) {
+        refuse(x, refusal.status, bytes_of_text(refusal.detail));
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        if (!bytes_equal(paths[i].path, x->request->path))
+            continue;
+        if (is_method(x->request, paths[i].method))
+            paths[i].answer(admin, x);
+        else
+            refuse_method(x, paths[i].method == HTTP_METHOD_POST ? "POST" : "GET, HEAD");
+        return;
+    }
+    refuse(x, 404, BYTES("there are GET /metrics, GET /health and POST /reload here"));
+}
+
+/* Nothing is read, and answers are sent whole. */
+static void body(struct exchange *x, struct bytes bytes)
+{
+    (void)x;
+    (void)bytes;
+}
+static void nothing(struct exchange *x) { (void)x; }
+
+const struct exchange_engine admin_engine = {begin, body, nothing, nothing, nothing};
