@@ -135,7 +135,7 @@ enum http_method http_method_find(struct bytes name)
     switch (name.size) {
     case 3: METHOD(GET) METHOD(PUT) break;
     case 4: METHOD(HEAD) METHOD(POST) break;
-    case 5: METHOD(PATCH) METHOD(TRACE) break;
+    case 5: METHOD(PATCH) METHOD(TRACE) METHOD(QUERY) break;
     case 6: METHOD(DELETE) break;
     case 7: METHOD(OPTIONS) METHOD(CONNECT) break;
     default: break;
@@ -178,7 +178,8 @@ bool http_method_is_safe(enum http_method method)
     case HTTP_METHOD_GET:
     case HTTP_METHOD_HEAD:
     case HTTP_METHOD_OPTIONS:
-    case HTTP_METHOD_TRACE: return true;
+    case HTTP_METHOD_TRACE:
+    case HTTP_METHOD_QUERY: return true;
     case HTTP_METHOD_OTHER:
     case HTTP_METHOD_POST:
     case HTTP_METHOD_PUT:

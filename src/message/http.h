@@ -33,6 +33,7 @@ enum http_method {
     HTTP_METHOD_OPTIONS,
     HTTP_METHOD_TRACE,
     HTTP_METHOD_CONNECT,
+    HTTP_METHOD_QUERY, /* safe, and asks with a body */
 };
 
 struct http_field {
@@ -95,7 +96,7 @@ const struct http_field *http_fields_find(const struct http_fields *fields, enum
 /* The same by name, in any case: for those that the table has no row for. */
 const struct http_field *http_fields_find_name(const struct http_fields *fields, struct bytes name);
 
-/* True for GET, HEAD, OPTIONS, TRACE (RFC 9110 §9.2.1). */
+/* True for GET, HEAD, OPTIONS, TRACE (RFC 9110 §9.2.1), and QUERY. */
 bool http_method_is_safe(enum http_method method);
 
 /* Moves every borrowed run of bytes of `request` that lies in the `size` bytes at `from` to the same

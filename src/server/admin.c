@@ -1,10 +1,30 @@
 #include "server/admin.h"
 #include "base/compiler.h"
 #include "message/http_guard.h"
+#include "server/admin_purge.h"
 #include "server/prometheus.h"
 #include "server/server.h"
 #include "server/worker.h"
-#include <string.h>
+#include <stdlib.h>
+
+enum { BODY_BYTES_MAX = 64 * 1024 };
+
+/* A request whose body is being collected. */
+struct purge_request {
+    struct admin *admin;
+    struct buffer body;
+};
+
+static void forget(struct exchange *x)
+{
+    struct purge_request *request = x->engine_state;
+
+    x->engine_state = NULL;
+    if (request == NULL)
+        return;
+    buffer_fini(&request->body);
+    free(request);
+}
 
 /* ---- answers ------------------------------------------------------------------------------------- */
 
@@ -14,6 +34,7 @@ static void answer(struct exchange *x, int status, const char *type, const char 
     struct buffer rendered = {0};
     struct http_response response = {.status = status, .body_bytes = (int64_t)body.size};
 
+    forget(x);
     buffer_append_format(&rendered, "Content-Type: %s\r\nCache-Control: no-store\r\n%s", type, lines);
     response.rendered = buffer_bytes(&rendered);
     if (rendered.failed) {
@@ -29,10 +50,12 @@ static void answer(struct exchange *x, int status, const char *type, const char 
 
 static void answer_json(struct exchange *x, int status, struct buffer *json)
 {
-    if (json->failed)
+    if (json->failed) {
+        forget(x);
         exchange_abort(x);
-    else
+    } else {
         answer(x, status, "application/json", "", buffer_bytes(json));
+    }
     buffer_fini(json);
 }
 
@@ -63,6 +86,7 @@ static void refuse(struct exchange *x, int status, struct bytes detail)
     if (status == 401)
         lines = "WWW-Authenticate: Bearer realm=\"nuthatch\"\r\n";
     if (json.failed) {
+        forget(x);
         exchange_abort(x);
     } else {
         answer(x, status, "application/problem+json", lines, buffer_bytes(&json));
@@ -78,6 +102,7 @@ static void refuse_method(struct exchange *x, const char *allow)
                          "the Allow field says what this path takes");
     buffer_append_format(&lines, "Allow: %s\r\n%c", allow, '\0');
     if (json.failed || lines.failed) {
+        forget(x);
         exchange_abort(x);
     } else {
         answer(x, 405, "application/problem+json", lines.data, buffer_bytes(&json));
@@ -86,7 +111,120 @@ static void refuse_method(struct exchange *x, const char *allow)
     buffer_fini(&lines);
 }
 
-/* ---- what is asked ------------------------------------------------------------------------------- */
+/* ---- purges -------------------------------------------------------------------------------------- */
+
+static bool has_gateway(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->role_count; i++)
+        if (worker->gateways[i] != NULL)
+            return true;
+    return false;
+}
+
+/* On every gateway of the process. What one does not know another may. */
+static enum err purge(struct worker *worker, int64_t now_mono_ms, const struct purge_order *order)
+{
+    enum err err = ERR_MISSING;
+
+    for (size_t i = 0; i < worker->role_count; i++) {
+        enum err here;
+        if (worker->gateways[i] == NULL)
+            continue;
+        here = gateway_purge(worker->gateways[i], now_mono_ms, order);
+        if (here == ERR_MISSING)
+            continue;
+        if (here != OK)
+            return here;
+        err = OK;
+    }
+    return err;
+}
+
+static void refuse_purge(struct exchange *x, enum err err, size_t done, const struct purge_order *order)
+{
+    struct buffer why = {0};
+    int status = 400;
+
+    switch (err) { /* the default: gateway_purge says nothing else */
+    case ERR_SYNTAX:
+        buffer_append_format(&why, "\"%.*s\" is %s", BYTES_PRINTF(order->text),
+                             order->kind == PURGE_PREFIX
+                                 ? "no prefix; write one that begins with /, http:// or https://"
+                                 : "no URL; write a path such as /birds/1, or a whole URL");
+        break;
+    case ERR_MISSING:
+        status = 404;
+        buffer_append_format(&why, "no route takes \"%.*s\"", BYTES_PRINTF(order->text));
+        break;
+    case ERR_RANGE:
+        status = 503;
+        buffer_append_literal(&why,
+                              "too many purges by prefix are being carried out; try again in a second");
+        break;
+    default:
+        status = 503;
+        buffer_append_literal(&why, "no memory");
+        break;
+    }
+    if (done > 0)
+        buffer_append_format(&why, "; %zu before it in the list %s done", done, done == 1 ? "is" : "are");
+    refuse(x, status, buffer_bytes(&why));
+    buffer_fini(&why);
+}
+
+static void carry_out(struct exchange *x, struct worker *worker, const struct admin_purges *purges)
+{
+    int64_t now_mono_ms = loop_now(worker->loop).mono_ms;
+    struct buffer json = {0};
+
+    for (size_t i = 0; i < purges->count; i++) {
+        enum err err = purge(worker, now_mono_ms, &purges->orders[i]);
+        if (err != OK) {
+            refuse_purge(x, err, i, &purges->orders[i]);
+            return;
+        }
+    }
+    buffer_append_format(&json, "{\"purged\":%zu,\"soft\":%s}\n", purges->count,
+                         purges->orders[0].is_soft ? "true" : "false");
+    answer_json(x, 200, &json);
+}
+
+static void end_purge_request(struct exchange *x)
+{
+    struct purge_request *request = x->engine_state;
+    struct admin_purges purges;
+    struct buffer why = {0};
+
+    if (admin_purges_read(&purges, buffer_bytes(&request->body), &why))
+        carry_out(x, request->admin->worker, &purges);
+    else
+        refuse(x, 400, buffer_bytes(&why));
+    admin_purges_fini(&purges);
+    buffer_fini(&why);
+}
+
+static void begin_purge(struct admin *admin, struct exchange *x)
+{
+    struct purge_request *request;
+
+    if (!has_gateway(admin->worker)) {
+        refuse(x, 404, BYTES("this process has no gateway, and so nothing to purge"));
+        return;
+    }
+    request = calloc(1, sizeof *request);
+    if (request == NULL) {
+        refuse(x, 503, BYTES("no memory"));
+        return;
+    }
+    request->admin = admin;
+    x->engine_state = request;
+    if (x->request->body_bytes == HTTP_BODY_NONE)
+        end_purge_request(x);
+    else
+        exchange_read(x, true);
+}
+
+/* ---- all the rest -------------------------------------------------------------------------------- */
 
 static void answer_metrics(struct admin *admin, struct exchange *x)
 {
@@ -136,6 +274,7 @@ static const struct {
     enum http_method method;
     void (*answer)(struct admin *admin, struct exchange *x);
 } paths[] = {
+    {BYTES_INIT("/purge"), HTTP_METHOD_POST, begin_purge},
     {BYTES_INIT("/metrics"), HTTP_METHOD_GET, answer_metrics},
     {BYTES_INIT("/health"), HTTP_METHOD_GET, answer_health},
     {BYTES_INIT("/reload"), HTTP_METHOD_POST, answer_reload},
@@ -164,15 +303,33 @@ static void begin(void *engine, struct exchange *x)
             refuse_method(x, paths[i].method == HTTP_METHOD_POST ? "POST" : "GET, HEAD");
         return;
     }
-    refuse(x, 404, BYTES("there are GET /metrics, GET /health and POST /reload here"));
+    refuse(x, 404, BYTES("there are POST /purge, GET /metrics, GET /health and POST /reload here"));
 }
 
-/* Nothing is read, and answers are sent whole. */
 static void body(struct exchange *x, struct bytes bytes)
 {
-    (void)x;
-    (void)bytes;
-}
-static void nothing(struct exchange *x) { (void)x; }
+    struct purge_request *request = x->engine_state;
 
-const struct exchange_engine admin_engine = {begin, body, nothing, nothing, nothing};
+    if (request == NULL)
+        return;
+    if (bytes.size > BODY_BYTES_MAX - request->body.size) {
+        refuse(x, 413, BYTES("more than 64 KiB of JSON"));
+        return;
+    }
+    buffer_append(&request->body, bytes);
+    if (request->body.failed)
+        refuse(x, 503, BYTES("no memory"));
+}
+
+static void body_end(struct exchange *x)
+{
+    if (x->engine_state != NULL)
+        end_purge_request(x);
+}
+
+/* Answers are sent whole. */
+static void writable(struct exchange *x) { (void)x; }
+
+static void gone(struct exchange *x) { forget(x); }
+
+const struct exchange_engine admin_engine = {begin, body, body_end, writable, gone};

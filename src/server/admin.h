@@ -1,5 +1,7 @@
 /* admin.h — the administrator's API: an HTTP listener of its own, away from the clients'.
  *
+ *   POST /purge      {"url": TEXT}, {"prefix": TEXT}, {"tag": TEXT} or {"all": true}, with "soft": true
+ *                    for stale rather than gone; a list of texts purges all of them
  *   GET /metrics     what the server counts, in Prometheus' text format
  *   GET /health      whether it runs
  *   POST /reload     reads the configuration again, as SIGHUP does, and says what came of it

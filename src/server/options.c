@@ -995,6 +995,14 @@ static bool check_token(const struct options *options, const struct listen_optio
     return false;
 }
 
+static bool takes_purge(const struct role_options *role)
+{
+    for (size_t i = 0; i < role->route_count; i++)
+        if (role->routes[i].spec.policy.takes_purge != 0)
+            return true;
+    return role->route_policy.takes_purge != 0;
+}
+
 static bool check_tokens(const struct options *options, struct buffer *message)
 {
     bool is_good = true;
@@ -1004,6 +1012,13 @@ static bool check_tokens(const struct options *options, struct buffer *message)
         for (size_t j = 0; j < role->listens.count && role->http_token == NULL; j++)
             if (role->listens.items[j].protocol == LISTEN_KV_HTTP)
                 is_good &= check_token(options, &role->listens.items[j], "kv+http", "http-token", message);
+    }
+    for (size_t i = 0; i < options->role_count && options->admin_token == NULL; i++) {
+        if (!takes_purge(&options->roles[i]))
+            continue;
+        options_report(options, options->roles[i].where, message,
+                       "purge-method needs admin-token, which PURGE requests are to bear");
+        is_good = false;
     }
     for (size_t j = 0; j < options->admin_listens.count && options->admin_token == NULL; j++)
         is_good &= check_token(options, &options->admin_listens.items[j], "admin", "admin-token", message);

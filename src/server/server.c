@@ -403,7 +403,11 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
 {
     const struct role_options *role = &server->options->roles[index];
     struct gateway_options options = {
-        .store = server->store, .space = HTTP_SPACE + (uint32_t)index, .log = server->log};
+        .store = server->store,
+        .space = HTTP_SPACE + (uint32_t)index,
+        .purge_token =
+            bytes_of_text(server->options->admin_token != NULL ? server->options->admin_token : ""),
+        .log = server->log};
     enum err err = plan_spec_init(&options.plan, server->options, role, message);
 
     if (err != OK)

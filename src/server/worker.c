@@ -4,7 +4,7 @@
 #include "server/conn.h"
 #include "server/server.h"
 
-enum { SWEEP_EVERY_MS = 100, SWEEP_ENTRIES = 2000, DRAIN_LOOK_EVERY_MS = 20 };
+enum { SWEEP_EVERY_MS = 100, SWEEP_ENTRIES = 2000, SWEEP_PURGED_ENTRIES = 5000, DRAIN_LOOK_EVERY_MS = 20 };
 
 const char *worker_date(struct worker *worker)
 {
@@ -24,6 +24,10 @@ static void sweep(struct timer *timer)
 
     nh_sweep(worker->store, now_ms, SWEEP_ENTRIES);
     kv_sweep(&worker->kv, now_ms);
+    if (worker->kv.number == 0) /* by one thread */
+        for (size_t i = 0; i < worker->role_count; i++)
+            if (worker->gateways[i] != NULL)
+                gateway_worker_sweep(worker->gateways[i], now_ms, SWEEP_PURGED_ENTRIES);
     if (worker->kv.number == 0)
         kv_tick(&worker->kv, loop_now(worker->loop));
     timer_set(worker->loop, timer, now_ms + SWEEP_EVERY_MS);

@@ -148,7 +148,7 @@ class Origin:
                     origin.requests.append((self.command, self.path, self.headers, self.body))
                 answer(self)
 
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PURGE = handle_any
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_PURGE = do_QUERY = handle_any
 
             def reply(self, status=200, body=b"", **headers):
                 self.send_response(status)

@@ -91,7 +91,8 @@ static int64_t age_ms(const struct life *life)
     int64_t age;
 
     EXPECT_EQ(nh_borrow(life->store, life->now.mono_ms, key_of(life), &value), NH_OK);
-    EXPECT(value_response(life->gateway, &value, &response));
+    EXPECT(
+        value_response(life->gateway, bytes_of(key_of(life).data, key_of(life).size), &value, &response));
     age = stored_age_ms(&response, life->now.mono_ms);
     nh_release(life->store, &value);
     return age;

@@ -362,6 +362,8 @@ TEST(only_listeners_and_origins_that_can_be_meant_are_taken)
         {"gateway http://a --listen kv+http://127.0.0.1:1", ERR_SYNTAX},
         {"cache --http-token ~!", OK},
         {"cache --admin http://127.0.0.1:1 --admin http+unix:///run/a", OK},
+        {"gateway http://a --purge-method yes", ERR_SYNTAX},
+        {"gateway http://a --purge-method yes --admin-token a", OK},
         {"cache --admin https://127.0.0.1:1 --tls-cert a --tls-key b", OK},
         {"cache --admin https://127.0.0.1:1", ERR_SYNTAX}, /* nor a key */
         {"cache --admin tcp://127.0.0.1:1", ERR_SYNTAX},

@@ -45,3 +45,12 @@ static void add_sign(struct cache_key *key, char sign)
 void cache_key_mark(struct cache_key *key) { add_sign(key, '!'); }
 
 void cache_key_part(struct cache_key *key) { add_sign(key, '%'); }
+
+void cache_key_place(struct cache_key *key, struct bytes primary, uint64_t number)
+{
+    memcpy(key->text, primary.data, primary.size);
+    key->primary_size = primary.size;
+    add_sign(key, '#');
+    memcpy(key->text + key->size, &number, sizeof number);
+    key->size += sizeof number;
+}

@@ -6,6 +6,7 @@
  *   variant    primary "\n" generation values    one variant; see stored_response.h
  *   marker     primary "\n!"                     what is known of fetches of it, for some seconds
  *   parts      primary "\n%"                     what is kept of it where only parts were asked for
+ *   place      primary "\n#" number              which variant has it; see variants.h
  *
  * A '\n' cannot come from a client: target_is_plain is asked first. */
 #pragma once
@@ -33,6 +34,9 @@ bool cache_key_vary(struct cache_key *key, uint64_t generation, struct bytes nam
 void cache_key_mark(struct cache_key *key);
 void cache_key_part(struct cache_key *key);
 static inline void cache_key_unmark(struct cache_key *key) { key->size = key->primary_size; }
+
+/* Makes it the key of one of the places that the variants of `primary` take turns in: variants.h. */
+void cache_key_place(struct cache_key *key, struct bytes primary, uint64_t number);
 
 static inline struct bytes cache_key_bytes(const struct cache_key *key)
 {

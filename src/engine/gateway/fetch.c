@@ -12,11 +12,15 @@
 #include "fetch.h"
 #include "base/compiler.h"
 #include "base/hash.h"
+#include "body_key.h"
 #include "edited_request.h"
 #include "parts_add.h"
+#include "purge.h"
+#include "purge_watch.h"
 #include "reference.h"
 #include "upstream_call.h"
 #include "validate.h"
+#include "variants.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -68,8 +72,12 @@ struct fetch {
     size_t primary_size;
     uint64_t hash; /* of the primary key */
     uint32_t fence_count;
+    struct purge_watch watch;
     struct now requested;
     enum http_method method;
+    bool is_safe;       /* what was asked changes nothing */
+    bool is_body_keyed; /* and then the request's body is here */
+    struct buffer body;
     struct buffer path, authority;     /* of a write's request: what it changes has to be found */
     struct buffer etag, last_modified; /* what we asked the origin to validate */
     struct buffer range;               /* of which part it is, for those who may join; else empty */
@@ -117,9 +125,11 @@ static void fetch_destroy(struct fetch *fetch)
     if (fetch->is_kept)
         chunk_release(fetch->first);
     upstream_fields_fini(&fetch->upstream);
+    purge_watch_fini(&fetch->watch);
     buffer_fini(&fetch->key);
     buffer_fini(&fetch->path);
     buffer_fini(&fetch->authority);
+    buffer_fini(&fetch->body);
     buffer_fini(&fetch->etag);
     buffer_fini(&fetch->last_modified);
     buffer_fini(&fetch->range);
@@ -207,8 +217,8 @@ static bool is_wanted(const struct fetch *fetch)
     if (fetch->worker == NULL || fetch->worker->is_stopping)
         return false;
     switch (fetch->progress) {
-    case FETCH_WAITING: /* may turn out to be worth storing */
-        return fetch->key.size > 0 && http_method_is_safe(fetch->method) && /* and holds up nobody */
+    case FETCH_WAITING:                                 /* may turn out to be worth storing */
+        return fetch->key.size > 0 && fetch->is_safe && /* and holds up nobody */
                worker_call_count(fetch->worker, fetch->route->upstream) <=
                    (size_t)fetch->route->upstream->policy.origin_connections_max;
     case FETCH_FLOWING: return fetch->head.is_stored && fetch->is_kept;
@@ -234,25 +244,13 @@ static struct fence *fence_of(struct fetch_shard *shard, uint64_t hash)
     return &shard->fences[hash / FETCH_SHARDS % FENCES_PER_SHARD];
 }
 
-/* Returns the fence's count: who has it knows of this invalidation, and of no later one. */
-static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+/* From here on no fetch of the URL that began before is joined, or stored. Returns the fence's count: who
+ * has it knows of this, and of nothing later. Under `store_lock`. */
+static uint32_t poison(struct fetch_shard *shard, uint64_t hash)
 {
-    uint32_t count;
-    struct cache_key marker;
-    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
-    struct fetch_shard *shard = shard_of(gateway, hash);
+    uint32_t count = ++fence_of(shard, hash)->count;
 
-    memcpy(marker.text, key->text, key->primary_size);
-    marker.primary_size = key->primary_size;
-    cache_key_mark(&marker);
-    pthread_mutex_lock(&shard->store_lock);
-    count = ++fence_of(shard, hash)->count;
     fence_of(shard, hash)->last_hash = (uint32_t)(hash >> 32);
-    /* With the marker of variants their generation is forgotten, so that none is found again. */
-    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
-    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
-    cache_key_part(&marker);
-    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
     pthread_mutex_lock(&shard->lock);
     for (struct list *node = shard->fetches.next, *next; node != &shard->fetches; node = next) {
         struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
@@ -261,6 +259,33 @@ static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const s
             leave_table(fetch);
     }
     pthread_mutex_unlock(&shard->lock);
+    return count;
+}
+
+static void marker_of_primary(struct bytes primary, struct cache_key *marker)
+{
+    memcpy(marker->text, primary.data, primary.size);
+    marker->primary_size = primary.size;
+    cache_key_mark(marker);
+}
+
+/* Returns the fence's count, as poison. */
+static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    uint32_t count;
+    struct cache_key marker;
+    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
+    struct fetch_shard *shard = shard_of(gateway, hash);
+
+    marker_of_primary(cache_key_primary(key), &marker);
+    pthread_mutex_lock(&shard->store_lock);
+    count = poison(shard, hash);
+    /* With the marker of variants their generation is forgotten, so that none is found again. */
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    cache_key_part(&marker);
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    body_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
     return count;
 }
@@ -268,6 +293,23 @@ static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const s
 void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
 {
     invalidate(gateway, now_mono_ms, key);
+}
+
+void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    struct cache_key parts;
+    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
+    struct fetch_shard *shard = shard_of(gateway, hash);
+
+    marker_of_primary(cache_key_primary(key), &parts);
+    cache_key_part(&parts);
+    pthread_mutex_lock(&shard->store_lock);
+    poison(shard, hash);
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&parts)));
+    if (!variants_make_stale(gateway, now_mono_ms, cache_key_primary(key)))
+        entry_make_stale(gateway, now_mono_ms, cache_key_primary(key));
+    body_keys_forget(gateway, now_mono_ms, key);
+    pthread_mutex_unlock(&shard->store_lock);
 }
 
 static bool is_success(int status) { return status >= 200 && status < 400; }
@@ -280,6 +322,14 @@ static void invalidate_siblings(const struct fetch *fetch, const struct cache_ke
         if (plan_sibling_key(fetch->route, i, buffer_bytes(&fetch->authority), key, &sibling))
             gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &sibling);
     }
+}
+
+/* RFC 9875 §3. */
+static void drop_group(void *context, struct bytes tag)
+{
+    struct fetch *fetch = context;
+
+    nh_purge_tag(fetch->gateway->store, (nh_bytes){tag.data, tag.size}, NH_PURGE_DROP);
 }
 
 static void invalidate_target(struct fetch *fetch)
@@ -387,7 +437,7 @@ static void cancel(struct fetch *fetch, enum err error)
 {
     upstream_call_cancel(&fetch->sending);
     /* A write may be carried out although we never hear of it. */
-    if (fetch->progress == FETCH_WAITING && !http_method_is_safe(fetch->method))
+    if (fetch->progress == FETCH_WAITING && !fetch->is_safe)
         invalidate_target(fetch);
     finish(fetch, FETCH_FAILED, error);
 }
@@ -473,29 +523,25 @@ static bool is_fenced(const struct fetch *fetch)
     return count > 1 || (count == 1 && fence->last_hash == (uint32_t)(fetch->hash >> 32));
 }
 
-/* Puts `value` unless the URL was invalidated since the fetch began. */
+/* Puts `value` unless the URL was invalidated, or what it carries was purged, since the fetch began. */
 static bool put_unless_fenced(struct fetch *fetch, struct bytes key, const struct buffer *value,
                               int64_t now_mono_ms, int64_t ttl_ms)
 {
-    struct gateway *gateway = fetch->gateway;
-    nh_put_options options = {.size = sizeof options, .ttl_ms = ttl_ms};
     bool is_put = false;
 
     if (value->failed)
         return false;
     pthread_mutex_lock(&fetch->shard->store_lock);
     if (!is_fenced(fetch))
-        is_put = nh_put(gateway->store, now_mono_ms, gateway_key(gateway, key),
-                        (nh_bytes){value->data, value->size}, &options, NULL) == NH_OK;
+        is_put =
+            purge_watch_put(&fetch->watch, fetch->gateway, now_mono_ms, key, buffer_bytes(value), ttl_ms);
     pthread_mutex_unlock(&fetch->shard->store_lock);
     return is_put;
 }
 
 static void marker_key_of(const struct fetch *fetch, struct cache_key *key)
 {
-    memcpy(key->text, fetch->key.data, fetch->primary_size);
-    key->primary_size = fetch->primary_size;
-    cache_key_mark(key);
+    marker_of_primary(bytes_first(buffer_bytes(&fetch->key), fetch->primary_size), key);
 }
 
 static void take_note(struct fetch *fetch, enum note_kind kind, int status, int64_t ttl_ms)
@@ -523,41 +569,27 @@ static void drop_note(struct fetch *fetch)
 /* Makes `fetch->key` the key of the variant that this response is, and sees that it will be found. */
 static bool become_variant(struct fetch *fetch)
 {
-    struct gateway *gateway = fetch->gateway;
     struct fetch_head *head = &fetch->head;
-    struct stored_variants variants = {.names = bytes_of(head->vary.text, head->vary.size)}, known;
-    struct buffer marker = {0};
+    struct buffer renamed = {0};
     struct cache_key key;
-    int64_t now_mono_ms = head->received.mono_ms;
-    nh_value value;
     bool is_ok;
 
     memcpy(key.text, fetch->key.data, fetch->primary_size);
     key.primary_size = key.size = fetch->primary_size;
-    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(&key)), &value) ==
-        NH_OK) {
-        if (stored_variants_decode(bytes_of_value(&value), gateway->seed, &known) &&
-            bytes_equal(known.names, variants.names))
-            variants.generation = known.generation;
-        nh_release(gateway->store, &value);
-    }
-    if (variants.generation == 0)
-        variants.generation = atomic_fetch_add(&gateway->generation, 1) + 1;
-    if (!cache_key_vary(&key, variants.generation, variants.names, &fetch->upstream.fields))
+    pthread_mutex_lock(&fetch->shard->store_lock);
+    is_ok = !is_fenced(fetch) &&
+            variants_enter(fetch->gateway, head->received.mono_ms, &key,
+                           bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields);
+    pthread_mutex_unlock(&fetch->shard->store_lock);
+    if (!is_ok)
         return false;
-    stored_variants_encode(&marker, gateway->seed, &variants);
-    is_ok = put_unless_fenced(fetch, cache_key_primary(&key), &marker, now_mono_ms, 0);
-    buffer_fini(&marker);
-    if (is_ok) {
-        /* Other workers compare the key of a fetch that is in the table. */
-        struct buffer renamed = {0};
-        buffer_append(&renamed, cache_key_bytes(&key));
-        is_ok = !renamed.failed;
-        fetch_lock(fetch);
-        buffer_fini(&fetch->key);
-        fetch->key = renamed;
-        fetch_unlock(fetch);
-    }
+    /* Other workers compare the key of a fetch that is in the table. */
+    buffer_append(&renamed, cache_key_bytes(&key));
+    is_ok = !renamed.failed;
+    fetch_lock(fetch);
+    buffer_fini(&fetch->key);
+    fetch->key = renamed;
+    fetch_unlock(fetch);
     return is_ok;
 }
 
@@ -591,6 +623,7 @@ static bool begin_value(const struct fetch *fetch, struct buffer *value, struct 
                         uint64_t body_bytes)
 {
     response->received_mono_ms += fetch->gateway->stored_clock_offset_ms;
+    response->birth = fetch->watch.birth;
     /* Once, at its size: growing by doubling would copy a large body several times over. */
     if (buffer_reserve(value, stored_response_bytes(response) + body_bytes) == NULL)
         return false;
@@ -609,8 +642,8 @@ static bool is_outdated(const struct fetch *fetch)
     if (nh_borrow(gateway->store, loop_now(fetch->worker->loop).mono_ms,
                   gateway_key(gateway, buffer_bytes(&fetch->key)), &value) != NH_OK)
         return false;
-    is_outdated =
-        value_response(gateway, &value, &stored) && stored.received_mono_ms >= fetch->requested.mono_ms;
+    is_outdated = value_response(gateway, buffer_bytes(&fetch->key), &value, &stored) &&
+                  stored.received_mono_ms >= fetch->requested.mono_ms;
     nh_release(gateway->store, &value);
     return is_outdated;
 }
@@ -652,6 +685,8 @@ static void store_freshened(struct fetch *fetch, const nh_value *entry,
     if (merged.list == NULL)
         return;
     facts = response_facts_of(stored->status, &merged, fetch->requested, received, policy);
+    purge_watch_read(&fetch->watch, &merged,
+                     origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)));
     response_fields_render(&rendered, &merged, &facts.directives, policy, received, false);
     fresh = stored_response_of(&facts, received, buffer_bytes(&rendered.kept));
     fresh.hidden = buffer_bytes(&rendered.hidden);
@@ -683,7 +718,7 @@ static void learn_from_head(struct fetch *fetch, const struct http_fields *field
 
     if (nh_borrow(gateway->store, now_mono_ms, key, &entry) != NH_OK)
         return;
-    if (value_response(gateway, &entry, &stored) && stored.status == 200) {
+    if (value_response(gateway, buffer_bytes(&fetch->key), &entry, &stored) && stored.status == 200) {
         if (is_described_by(&stored, fields, body_bytes))
             store_freshened(fetch, &entry, &stored, fields);
         else
@@ -708,6 +743,7 @@ static void store_part(struct fetch *fetch)
         .vary_names = bytes_of(head->vary.text, head->vary.size),
         .vary_values = buffer_bytes(&head->vary_values),
         .is_bare = fetch->has_if_range,
+        .birth = fetch->watch.birth,
         .policy = &fetch->route->policy,
     };
     struct cache_key key;
@@ -827,7 +863,7 @@ static void judge_part(struct fetch *fetch)
     struct http_range range;
     uint64_t size;
 
-    if (facts.status != 206 || fetch->key.size == 0 ||
+    if (facts.status != 206 || fetch->key.size == 0 || head->is_outdated ||
         !part_of(buffer_bytes(&head->fields.kept), &range, &size) ||
         range.end - range.start > (uint64_t)fetch->route->policy.object_bytes_max ||
         (head->body_bytes != HTTP_BODY_UNKNOWN && head->body_bytes != (int64_t)(range.end - range.start)))
@@ -846,14 +882,19 @@ static void judge(struct fetch *fetch)
     const struct route_policy *policy = &fetch->route->policy;
     bool fits = head->body_bytes <= policy->object_bytes_max;
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
+    /* RFC 9110 §9.3.3: what answers a body is kept only if the origin says how long. */
+    bool is_guessed = fetch->is_body_keyed && !facts->freshness.is_explicit;
 
+    head->is_outdated = fetch->key.size > 0 &&
+                        purge_watch_forbids(&fetch->watch, fetch->gateway, buffer_bytes(&fetch->key));
     if (fetch->asks_for_part && facts->status != 200) {
         judge_part(fetch);
         return;
     }
-    head->is_stored = fetch->key.size > 0 && fits && takes_place &&
-                      (fetch->method == HTTP_METHOD_POST ? may_store_post(facts, &fetch->traits, policy)
-                                                         : may_store(facts, &fetch->traits, policy));
+    head->is_stored = fetch->key.size > 0 && !head->is_outdated && !is_guessed && fits && takes_place &&
+                      (fetch->method == HTTP_METHOD_POST && !fetch->is_body_keyed
+                           ? may_store_post(facts, &fetch->traits, policy)
+                           : may_store(facts, &fetch->traits, policy));
     if (fetch->supersedes && facts->status < 500 && facts->status != 304 &&
         !(fits && may_store(facts, &(struct request_traits){0}, policy)))
         nh_delete(fetch->gateway->store, head->received.mono_ms,
@@ -861,7 +902,7 @@ static void judge(struct fetch *fetch)
     if (head->is_stored && head->vary.size > 0)
         head->is_stored = become_variant(fetch);
     head->is_shared = fetch->may_be_shared && head->is_stored && may_share(facts, &fetch->traits, policy);
-    if (head->is_shared)
+    if (head->is_shared || head->is_outdated)
         return;
     if (facts->status < 500) {
         if (facts->status != 304) /* which says nothing of what others would get */
@@ -961,6 +1002,7 @@ static void take_fields(struct fetch *fetch, int status, const struct http_field
 
     head->facts = response_facts_of(status, fields, fetch->requested, head->received, policy);
     vary_of(fields, &head->vary);
+    purge_watch_read(&fetch->watch, fields, origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)));
     response_fields_render(&head->fields, fields, &head->facts.directives, policy, head->received,
                            is_forwarded);
 }
@@ -981,7 +1023,8 @@ static void on_not_modified(struct fetch *fetch, const struct http_fields *field
         return;
     }
     /* It may be another one by now than the one we asked about. */
-    if (value_response(gateway, &value, &stored) && bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
+    if (value_response(gateway, buffer_bytes(&fetch->key), &value, &stored) &&
+        bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
         bytes_equal(stored.last_modified, buffer_bytes(&fetch->last_modified)) &&
         is_validated_by(&stored, fields)) {
         merged = freshened_fields(stored.fields, stored.hidden, fields);
@@ -1013,9 +1056,11 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
     head->received = loop_now(fetch->worker->loop);
     head->origin_status = status;
     head->body_bytes = body_bytes;
-    if (!http_method_is_safe(fetch->method)) {
+    if (!fetch->is_safe) {
         /* Before the client hears of it. */
         bool is_of_target = is_success(status) && invalidate_after_success(fetch, fields);
+        cache_groups_invalidated(fields, origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)),
+                                 drop_group, fetch);
         if (!is_of_target || fetch->method != HTTP_METHOD_POST)
             buffer_fini(&fetch->key);
     }
@@ -1064,8 +1109,13 @@ static void on_interim(void *owner, int status, const struct http_fields *fields
 static void on_want_body(void *owner, size_t room)
 {
     struct fetch *fetch = owner;
-    struct reader *leader = leader_of(fetch);
+    struct reader *leader;
 
+    if (fetch->is_body_keyed) { /* it is the cache's own, whoever comes and goes */
+        origin_send_body(fetch->call, buffer_bytes(&fetch->body), true);
+        return;
+    }
+    leader = leader_of(fetch);
     if (leader != NULL && fetch->upload_wanted != NULL)
         fetch->upload_wanted(leader, room);
 }
@@ -1080,7 +1130,7 @@ static void report_failure(struct fetch *fetch, enum err err, enum origin_reach 
         !origin_set_has_hope(&fetch->route->upstream->origins))
         take_note(fetch, NOTE_UNREACHABLE, err == ERR_TIMEOUT ? 504 : 502, FAILING_MS);
     /* A write may have been carried out although we never heard of it. */
-    if (!http_method_is_safe(fetch->method) && reach >= ORIGIN_SENT)
+    if (!fetch->is_safe && reach >= ORIGIN_SENT)
         invalidate_target(fetch);
 }
 
@@ -1135,6 +1185,9 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     timer_init(&fetch->handover, hand_over);
     fetch->traits = order->traits;
     fetch->method = order->request->method;
+    fetch->is_safe = order->is_body_keyed || http_method_is_safe(order->request->method);
+    fetch->is_body_keyed = order->is_body_keyed;
+    buffer_append(&fetch->body, order->body);
     fetch->may_be_shared = order->is_shared;
     fetch->takes_notes = order->takes_notes;
     fetch->replaces_entry = order->replaces_entry;
@@ -1145,6 +1198,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
         order->with_preconditions && http_fields_find(&order->request->fields, HTTP_HEADER_RANGE) != NULL;
     fetch->has_if_range = http_fields_find(&order->request->fields, HTTP_HEADER_IF_RANGE) != NULL;
     fetch->requested = loop_now(worker->loop);
+    purge_watch_begin(&fetch->watch, gateway);
     list_init(&fetch->in_worker);
     list_init(&fetch->in_table);
     list_init(&fetch->readers);
@@ -1156,7 +1210,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
         fetch->primary_size = order->key->primary_size;
         fetch->hash = hash_bytes(cache_key_primary(order->key), gateway->seed);
     }
-    if (!http_method_is_safe(fetch->method)) {
+    if (!fetch->is_safe) {
         buffer_append(&fetch->path, order->request->path);
         buffer_append(&fetch->authority, order->request->authority);
     }
@@ -1168,10 +1222,10 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     }
     if (!upstream_fields_init(
             &fetch->upstream, &order->request->fields,
-            &(struct upstream_wish){order->with_preconditions,
-                                    order->key != NULL && http_method_is_safe(fetch->method)}) ||
-        fetch->last == NULL || fetch->key.failed || fetch->path.failed || fetch->authority.failed ||
-        fetch->etag.failed || fetch->last_modified.failed || fetch->range.failed) {
+            &(struct upstream_wish){order->with_preconditions, order->key != NULL && fetch->is_safe}) ||
+        fetch->last == NULL || fetch->key.failed || fetch->body.failed || fetch->path.failed ||
+        fetch->authority.failed || fetch->etag.failed || fetch->last_modified.failed ||
+        fetch->range.failed) {
         fetch_destroy(fetch);
         return NULL;
     }
@@ -1239,13 +1293,24 @@ static uint32_t fence_count(struct fetch_shard *shard, uint64_t hash)
     return count;
 }
 
+/* What it brings may have been purged since it began: who comes now must not get that. Under the lock: its
+ * tags change no more once its head is there. */
+static bool was_purged(const struct fetch *fetch, struct bytes key)
+{
+    struct purge_watch without_tags = {.birth = fetch->watch.birth,
+                                       .purge_number = fetch->watch.purge_number};
+
+    return purge_watch_forbids(fetch->has_head ? &fetch->watch : &without_tags, fetch->gateway, key);
+}
+
 /* Attaches `reader`, if any, to the fetch in the table that has the order's key. Under the lock. */
 static bool join(struct fetch_shard *shard, const struct fetch_order *order, struct reader *reader)
 {
     for (struct list *node = shard->fetches.next; node != &shard->fetches; node = node->next) {
         struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_table);
         if (fetch->requested.mono_ms < order->begun_since_ms ||
-            !is_of(fetch, cache_key_bytes(order->key), order->range))
+            !is_of(fetch, cache_key_bytes(order->key), order->range) ||
+            was_purged(fetch, cache_key_bytes(order->key)))
             continue;
         if (reader != NULL)
             attach(fetch, reader, false);
@@ -1266,7 +1331,7 @@ static bool has_come(struct gateway *gateway, int64_t now_mono_ms, const struct 
     if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(order->key)), &value) !=
         NH_OK)
         return false;
-    if (value_response(gateway, &value, &response))
+    if (value_response(gateway, cache_key_bytes(order->key), &value, &response))
         has_come = !order->has_found || response.received_mono_ms != order->found_received_mono_ms;
     else
         has_come = stored_variants_decode(bytes_of_value(&value), gateway->seed, &variants);

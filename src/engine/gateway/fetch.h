@@ -35,6 +35,7 @@ struct fetch_head {
     bool has_reason;           /* the origin's phrase is not the usual one */
     struct vary vary;          /* names */
     struct buffer vary_values; /* of the request that was sent */
+    bool is_outdated;          /* a purge came between: those who asked later ask again */
     bool is_shared;            /* readers other than the leader may use it */
     bool is_stored;            /* it will be stored if it arrives whole */
 };
@@ -81,6 +82,8 @@ struct fetch_order {
     bool with_preconditions; /* the client's conditions go to the origin */
     struct bytes
         range; /* the one condition of a part that others may join who ask for the same; or empty */
+    bool is_body_keyed; /* `body` is all of the request's, and part of the key; copied */
+    struct bytes body;
     struct bytes etag, last_modified; /* of the entry to validate; empty: ask for the whole */
 };
 
@@ -126,6 +129,9 @@ void fetch_on_upload_wanted(struct reader *reader, void (*wanted)(struct reader 
 
 /* Forgets everything stored under the primary key, and has no fetch stored that began before. */
 void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
+
+/* Makes everything stored under the primary key stale, and has no fetch stored that began before. */
+void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
 
 /* Cancels this worker's fetches: those that nobody wants, or all, whose readers then fail. */
 void fetches_cancel(struct gateway_worker *worker, bool all);

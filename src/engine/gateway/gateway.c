@@ -1,5 +1,7 @@
 /* gateway.c — one client request on its way through the gateway.
  *
+ *      collect ── a body that is part of the key, or too much of it ──► lookup
+ *
  *                fresh, or stale and allowed
  *      lookup ─────────────────────────────► serve ──────► done
  *       │  ▲ │ may not be forwarded            ▲             ▲
@@ -18,10 +20,12 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "base/number.h"
+#include "body_key.h"
 #include "cache_status.h"
 #include "coded_exchange.h"
 #include "fetch.h"
 #include "lend.h"
+#include "purge_method.h"
 #include "ranged.h"
 #include "request_facts.h"
 #include "reuse.h"
@@ -31,7 +35,7 @@
 
 enum { ROUNDS_MAX = 3, HANDOVERS_MAX = 2 };
 
-#define STATES(X) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
+#define STATES(X) X(collect) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
 #define X(name)   STATE_##name,
 enum state { STATES(X) };
 #undef X
@@ -60,6 +64,9 @@ struct passage {
     struct request_facts facts;
     struct found found;
     struct cache_status status;
+    struct buffer body; /* collected, while it is part of the key, or until it has gone to the origin */
+    unsigned char digest[BODY_DIGEST_BYTES]; /* of it, once all is there */
+    bool has_whole_body;
     enum err failure;
     int refusal_status;
     const char *refusal_text;
@@ -99,7 +106,7 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
     if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), &found->value) !=
         NH_OK)
         return;
-    if (value_response(gateway, &found->value, &found->response)) {
+    if (value_response(gateway, cache_key_bytes(key), &found->value, &found->response)) {
         found->is_there = true;
         return;
     }
@@ -109,10 +116,11 @@ static void find(struct gateway *gateway, int64_t now_mono_ms, const struct http
     if (!found->varies || nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
                                     &found->value) != NH_OK)
         return;
-    if (value_response(gateway, &found->value, &found->response))
-        found->is_there = true;
-    else
+    found->is_there = value_response(gateway, cache_key_bytes(key), &found->value, &found->response);
+    if (!found->is_there)
         nh_release(gateway->store, &found->value);
+    else if (found->response.birth < variants.stale_before)
+        found->response.flags |= STORED_PURGED;
 }
 
 /* Looks for parts of which one holds all that the request asks for. */
@@ -131,7 +139,7 @@ static void find_part(struct gateway *gateway, struct now now, const struct http
     if (nh_borrow(gateway->store, now.mono_ms, gateway_key(gateway, cache_key_bytes(&parts_key)),
                   &found->value) != NH_OK)
         return;
-    if (!value_parts(gateway, &found->value, &parts) ||
+    if (!value_parts(gateway, cache_key_bytes(&parts_key), &found->value, &parts) ||
         !vary_values(parts.vary_names, &request->fields, values, sizeof values, &size) ||
         !bytes_equal(bytes_of(values, size), parts.vary_values))
         goto release;
@@ -387,6 +395,7 @@ static void passage_free(struct passage *passage)
 {
     list_remove(&passage->in_worker);
     route_release(passage->route);
+    buffer_fini(&passage->body);
     free(passage->edited);
     free(passage);
 }
@@ -452,8 +461,23 @@ static void on_upload_wanted(struct reader *reader, size_t room)
     struct passage *passage = CONTAINER_OF(reader, struct passage, reader);
 
     (void)room; /* one piece at a time: the next is asked for when this one has gone */
+    if (passage->body.size > 0) {
+        fetch_upload(reader, buffer_bytes(&passage->body), passage->has_whole_body);
+        buffer_fini(&passage->body);
+        return;
+    }
     if (passage->x != NULL)
         exchange_read(passage->x, true); /* which may end the passage */
+}
+
+/* The key of what the passage asks for. False if it can have none. */
+static bool passage_key(const struct passage *passage, struct cache_key *key)
+{
+    if (!route_key(passage->route, upstream_request(passage), key))
+        return false;
+    if (passage->facts.is_body_keyed)
+        body_key(passage->worker->gateway, passage_now(passage).mono_ms, key, passage->digest);
+    return true;
 }
 
 static enum state begin_fetch(struct passage *passage, const struct fetch_order *order)
@@ -470,7 +494,7 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
     }
     passage->with_preconditions = order->with_preconditions;
     passage->status.collapsed = joined;
-    if (!joined && order->request->body_bytes != HTTP_BODY_NONE)
+    if (!joined && order->request->body_bytes != HTTP_BODY_NONE && !order->is_body_keyed)
         fetch_on_upload_wanted(&passage->reader, on_upload_wanted);
     return STATE_wait;
 }
@@ -508,8 +532,8 @@ static void revalidate_in_background(struct passage *passage, const struct cache
                                 .takes_notes = true,
                                 .replaces_entry = true,
                                 .supersedes = true,
-                                .etag = response->etag,
-                                .last_modified = response->last_modified};
+                                .is_body_keyed = passage->facts.is_body_keyed,
+                                .body = buffer_bytes(&passage->body)};
     struct stored_note note;
     bool joined;
 
@@ -517,10 +541,15 @@ static void revalidate_in_background(struct passage *passage, const struct cache
      */
     if (worker_call_count(passage->worker, passage->route->upstream) >=
             (size_t)passage->route->upstream->policy.origin_connections_max ||
-        passage->x->request->method != HTTP_METHOD_GET || passage->facts.traits.has_authorization ||
+        (passage->x->request->method != HTTP_METHOD_GET && !order.is_body_keyed) ||
+        passage->facts.traits.has_authorization ||
         (look_for_note(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
         return;
+    if (!order.is_body_keyed) {
+        order.etag = response->etag;
+        order.last_modified = response->last_modified;
+    }
     fetch_join_or_begin(passage->worker, &order, NULL, &joined); /* without it the answer is good, too */
 }
 
@@ -556,7 +585,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     struct stored_note note = {0};
     int64_t now_mono_ms = passage_now(passage).mono_ms;
     bool has_note = look_for_note(gateway, now_mono_ms, key, &note);
-    bool is_get = request->method == HTTP_METHOD_GET;
+    bool is_get = request->method == HTTP_METHOD_GET || facts->is_body_keyed;
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
     bool asks_for_part = facts->has_range && !found->is_there && !passage->route->policy.range_whole;
     struct bytes range = asks_for_part ? shared_range(request) : (struct bytes){0};
@@ -574,6 +603,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .replaces_entry = may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
         .supersedes = is_get && use != USE_NONE,
         .range = range,
+        .is_body_keyed = facts->is_body_keyed,
+        .body = buffer_bytes(&passage->body),
     };
 
     if (has_note && note.kind != NOTE_NOT_SHAREABLE) {
@@ -588,7 +619,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
             return refuse(passage, note.status, "the origin did not answer a moment ago");
         }
     }
-    if (is_get && use != USE_NONE) {
+    if (is_get && use != USE_NONE && !facts->is_body_keyed) {
         order.etag = found->response.etag;
         order.last_modified = found->response.last_modified;
     }
@@ -605,6 +636,11 @@ static enum state refuse_uncached(struct passage *passage)
     return refuse(passage, 504, "not in the cache");
 }
 
+static enum state on_collect(struct passage *passage)
+{
+    return passage->has_whole_body || !passage->facts.is_body_keyed ? STATE_lookup : STATE_collect;
+}
+
 static enum state on_lookup(struct passage *passage)
 {
     struct gateway *gateway = passage->worker->gateway;
@@ -616,7 +652,7 @@ static enum state on_lookup(struct passage *passage)
         return refuse(passage, passage->facts.status, "the request is not one that can be sent on");
     if (passage->facts.plan == PLAN_PASS && passage->facts.is_only_if_cached)
         return refuse_uncached(passage);
-    if (passage->facts.plan == PLAN_PASS || !route_key(passage->route, upstream_request(passage), &key))
+    if (passage->facts.plan == PLAN_PASS || !passage_key(passage, &key))
         return pass(passage);
     found_release(gateway, &passage->found);
     find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
@@ -657,7 +693,7 @@ static bool find_stale(struct passage *passage, enum failure failure)
     int64_t now_mono_ms = passage_now(passage).mono_ms;
     struct cache_key key;
 
-    if (passage->facts.plan != PLAN_CACHE || !route_key(passage->route, upstream_request(passage), &key))
+    if (passage->facts.plan != PLAN_CACHE || !passage_key(passage, &key))
         return false;
     find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (may_stand_in(failure, passage->route, &passage->facts, &passage->found, now_mono_ms))
@@ -728,7 +764,7 @@ static enum state on_wait(struct passage *passage)
     }
     head = fetch_head(&passage->reader);
     if (!is_for(passage, head)) {
-        passage->is_alone |= !head->is_shared;
+        passage->is_alone |= !head->is_shared && !head->is_outdated;
         return look_again(passage);
     }
     if (is_error(head->facts.status) && find_stale(passage, FAILURE_ERROR)) {
@@ -978,6 +1014,28 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
     return true;
 }
 
+/* What is there of the body goes to the origin, and the rest follows, as with any other request. */
+static void stop_collecting(struct passage *passage, const char *detail)
+{
+    passage->facts.is_body_keyed = false;
+    passage->facts.plan = PLAN_PASS;
+    passage->facts.detail = detail;
+    passage_run(passage);
+}
+
+static void end_collecting(struct passage *passage)
+{
+    struct bytes body = buffer_bytes(&passage->body);
+
+    passage->has_whole_body = true;
+    if (passage->x->request->method == HTTP_METHOD_POST && says_mutation(body))
+        stop_collecting(passage, "mutation");
+    else if (!body_digest(upstream_request(passage), body, passage->digest))
+        stop_collecting(passage, "memory");
+    else
+        passage_run(passage);
+}
+
 /* What the worker can answer without waiting, it does; null if it did. */
 static struct passage *begin(struct gateway_worker *worker, const struct route *route, struct exchange *x)
 {
@@ -998,7 +1056,8 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
                &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
         return NULL;
     }
-    if (facts.plan == PLAN_CACHE && !facts.has_range && answer_at_once(worker, route, x, request, &facts))
+    if (facts.plan == PLAN_CACHE && !facts.has_range && !facts.is_body_keyed &&
+        answer_at_once(worker, route, x, request, &facts))
         return NULL;
     passage = calloc(1, sizeof *passage);
     if (passage == NULL)
@@ -1025,31 +1084,57 @@ no_memory:
 static void gateway_begin(void *engine, struct exchange *x)
 {
     struct gateway_worker *worker = engine;
-    struct passage *passage = begin(worker, plan_route(worker->plan, x->request), x);
+    struct passage *passage;
 
+    if (purge_method_takes(worker, x))
+        return;
+    passage = begin(worker, plan_route(worker->plan, x->request), x);
     if (passage == NULL)
         return;
-    passage->state = STATE_lookup;
+    passage->state = passage->facts.is_body_keyed ? STATE_collect : STATE_lookup;
     x->engine_state = passage;
     reader_init(&passage->reader, worker, on_woken);
     passage->reader.informed = on_informed;
     list_append(&worker->passages, &passage->in_worker);
-    passage_run(passage);
+    if (passage->facts.is_body_keyed && x->request->body_bytes != HTTP_BODY_NONE)
+        exchange_read(x, true);
+    else if (passage->facts.is_body_keyed)
+        end_collecting(passage);
+    else
+        passage_run(passage);
 }
 
 static void gateway_body(struct exchange *x, struct bytes bytes)
 {
     struct passage *passage = x->engine_state;
 
-    exchange_read(x, false);
-    fetch_upload(&passage->reader, bytes, false);
+    if (passage->state != STATE_collect) {
+        exchange_read(x, false);
+        fetch_upload(&passage->reader, bytes, false);
+        return;
+    }
+    buffer_append(&passage->body, bytes);
+    if (passage->body.failed) {
+        passage->facts.plan = PLAN_ANSWER;
+        passage->facts.status = 503;
+        passage->facts.is_body_keyed = false;
+        passage_run(passage);
+    } else if ((int64_t)passage->body.size > passage->route->policy.cached_body_bytes_max) {
+        exchange_read(x, false);
+        stop_collecting(passage, "body-size");
+    }
 }
 
 static void gateway_body_end(struct exchange *x)
 {
     struct passage *passage = x->engine_state;
 
-    fetch_upload(&passage->reader, (struct bytes){0}, true);
+    if (passage->state == STATE_collect)
+        end_collecting(passage);
+    else if (passage->body.size > 0) /* on_upload_wanted has still to send it */
+        passage->has_whole_body = true;
+    else
+        fetch_upload(&passage->reader, (struct bytes){0}, true);
 }
 
 static void gateway_writable(struct exchange *x) { passage_run(x->engine_state); }
@@ -1078,14 +1163,17 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
     *made = (struct gateway){
         .store = options->store,
         .log = options->log,
+        .purge_token = options->purge_token,
         .seed = hash_seed_random(),
         /* Those of an earlier life, whose markers may be gone, must not be met again. */
         .generation = hash_seed_random(),
         .space = options->space,
     };
+    purge_rules_init(&made->purge_rules);
     with_log.log = options->log;
     err = plan_create(&with_log, NULL, &made->plan);
     if (err != OK) {
+        purge_rules_fini(&made->purge_rules);
         free(made);
         return err;
     }
@@ -1110,6 +1198,7 @@ void gateway_destroy(struct gateway *gateway)
     assert(list_is_empty(&gateway->workers));
     pthread_mutex_destroy(&gateway->plan_lock);
     plan_release(gateway->plan);
+    purge_rules_fini(&gateway->purge_rules);
     free(gateway);
 }
 

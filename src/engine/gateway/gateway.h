@@ -16,9 +16,10 @@ struct gateway;        /* shared by the workers */
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
 
 struct gateway_options {
-    struct plan_spec plan; /* with at least one upstream */
-    nh_store *store;       /* shared with the other roles */
-    uint32_t space;        /* the space its entries live in */
+    struct plan_spec plan;    /* with at least one upstream */
+    nh_store *store;          /* shared with the other roles */
+    uint32_t space;           /* the space its entries live in */
+    struct bytes purge_token; /* that PURGE must bear; not copied. Empty: nobody may */
     struct log *log;
 };
 
@@ -31,6 +32,10 @@ void gateway_destroy(struct gateway *gateway);
 /* The part of the worker that runs `loop`; called before the loop runs or on its thread. */
 enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
                                struct gateway_worker **worker);
+
+/* Carries out purges by prefix, about `budget_count` entries of them; by one of its workers, now and then.
+ */
+void gateway_worker_sweep(struct gateway_worker *worker, int64_t now_mono_ms, size_t budget_count);
 
 /* Begins to stop: fetches without waiting clients are cancelled. On the loop's thread. */
 void gateway_worker_stop(struct gateway_worker *worker);

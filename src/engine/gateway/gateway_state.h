@@ -1,10 +1,12 @@
 /* gateway_state.h — what gateway.c and fetch.c share of the gateway: nobody else's business. */
 #pragma once
+#include "base/compiler.h"
 #include "base/list.h"
 #include "edited_request.h"
 #include "gateway.h"
 #include "parts.h"
 #include "plan.h"
+#include "purge_rules.h"
 #include "stored_response.h"
 #include <pthread.h>
 
@@ -27,17 +29,26 @@ struct fetch_shard {
     struct fence fences[FENCES_PER_SHARD];
 };
 
+/* How far a walk that carries out purges by prefix has come; see gateway_sweep. */
+struct purge_sweep {
+    uint64_t position; /* of the store's cursor; 0: none is under way */
+    uint64_t up_to;    /* the rules that it carries out */
+};
+
 struct gateway {
     pthread_mutex_t plan_lock; /* of the next two */
     struct route_plan *plan;   /* the newest; held */
     struct list workers;
     nh_store *store;
     struct log *log;
+    struct bytes purge_token;
     uint64_t seed; /* of seals and of the table */
     /* From the monotonic clock to the clock of stored moments, which goes on over a restart. */
     int64_t stored_clock_offset_ms;
     _Atomic uint64_t generation; /* of markers of variants */
     uint32_t space;
+    struct purge_rules purge_rules;
+    struct purge_sweep sweep;
     struct fetch_shard shards[FETCH_SHARDS];
 };
 
@@ -90,8 +101,8 @@ static inline struct bytes bytes_of_value(const nh_value *value)
     return bytes_of(value->bytes.data, value->bytes.size);
 }
 
-static inline bool value_response(const struct gateway *gateway, const nh_value *value,
-                                  struct stored_response *response)
+static inline bool value_decode(const struct gateway *gateway, const nh_value *value,
+                                struct stored_response *response)
 {
     if (!stored_response_decode(bytes_of_value(value), value->size, gateway->seed, response))
         return false;
@@ -99,12 +110,37 @@ static inline bool value_response(const struct gateway *gateway, const nh_value 
     return true;
 }
 
-static inline bool value_parts(const struct gateway *gateway, const nh_value *value, struct parts *parts)
+/* What purges have done to `response`, found as `value` under `key`; soft ones are noted in its flags.
+ * False if it is gone. */
+static inline bool is_unpurged(struct gateway *gateway, struct bytes key, const nh_value *value,
+                               struct stored_response *response)
+{
+    if (value->traits & NH_VALUE_STALE)
+        response->flags |= STORED_PURGED;
+    switch (purge_rules_ask(&gateway->purge_rules, response->birth, key)) {
+    case PURGED_NOT: return true;
+    case PURGED_SOFTLY: response->flags |= STORED_PURGED; return true;
+    case PURGED: return false;
+    }
+    UNREACHABLE();
+}
+
+/* The response that `value` is, as far as no purge has come between: false if it is none, or gone. `key` is
+ * what it was found under. */
+static inline bool value_response(struct gateway *gateway, struct bytes key, const nh_value *value,
+                                  struct stored_response *response)
+{
+    return value_decode(gateway, value, response) && is_unpurged(gateway, key, value, response);
+}
+
+/* Likewise the parts of one, which no purge at all may have touched. */
+static inline bool value_parts(struct gateway *gateway, struct bytes key, const nh_value *value,
+                               struct parts *parts)
 {
     if (!parts_decode(bytes_of_value(value), value->size, gateway->seed, parts))
         return false;
     parts->response.received_mono_ms -= gateway->stored_clock_offset_ms;
-    return true;
+    return is_unpurged(gateway, key, value, &parts->response) && !(parts->response.flags & STORED_PURGED);
 }
 
 /* The body from `offset` on, as far as it lies in one piece. */

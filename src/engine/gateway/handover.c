@@ -5,14 +5,16 @@
  * of day carries over the gap between two lives. Without the record nothing would say how old an entry is,
  * and all are dropped. */
 #include "gateway_state.h"
+#include "purge.h"
 
-enum { LAYOUT = 2 }; /* of the entries, and of this record */
+enum { LAYOUT = 4 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;
     uint64_t seed;
     int64_t stored_clock_ms; /* the same moment on */
     int64_t wall_ms;         /* both clocks */
+    uint64_t birth;          /* of what would be stored next */
 };
 
 /* No request has this key: a primary one begins with the origin's URL. */
@@ -25,6 +27,8 @@ void gateway_hand_over(struct gateway *gateway, struct now now)
                                 .stored_clock_ms = now.mono_ms + gateway->stored_clock_offset_ms,
                                 .wall_ms = now.wall_ms};
 
+    gateway_sweep_all(gateway, now.mono_ms); /* the rules end here: they are carried out before */
+    handover.birth = purge_rules_birth(&gateway->purge_rules);
     nh_put(gateway->store, now.mono_ms, handover_key(gateway), (nh_bytes){&handover, sizeof handover}, NULL,
            NULL);
 }
@@ -52,5 +56,6 @@ void gateway_take_over(struct gateway *gateway, struct now now)
     }
     gateway->seed = handover.seed;
     gateway->stored_clock_offset_ms = offset_ms;
+    purge_rules_start(&gateway->purge_rules, handover.birth);
     nh_delete(gateway->store, now.mono_ms, handover_key(gateway));
 }

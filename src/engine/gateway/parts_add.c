@@ -66,8 +66,8 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     has_known = nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
                           &known_value) == NH_OK;
     made.response = stored_response_of(&facts, arrived->received, arrived->fields);
-    is_combined = has_known && value_parts(gateway, &known_value, &known) && may_combine(&known, &made) &&
-                  parts_join(&known, range, &made) &&
+    is_combined = has_known && value_parts(gateway, cache_key_bytes(key), &known_value, &known) &&
+                  may_combine(&known, &made) && parts_join(&known, range, &made) &&
                   parts_bytes(&made) <= (uint64_t)arrived->policy->object_bytes_max;
     if (!is_combined) {
         made.count = 1;
@@ -80,6 +80,7 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     *keep_ms = stored_keep_ms(&made.response, arrived->policy);
     made.response.received_mono_ms += gateway->stored_clock_offset_ms;
     made.response.body_number = atomic_fetch_add(&gateway->generation, 1) + 1;
+    made.response.birth = arrived->birth;
     /* Once, at its size, as growing by doubling would copy it several times over. */
     if (!fields.failed && (is_combined || !arrived->is_bare) &&
         buffer_reserve(value, parts_bytes(&made) + fields.size + 4096) != NULL) {

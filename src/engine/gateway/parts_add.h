@@ -11,6 +11,7 @@ struct arrived_part {
     struct bytes fields; /* rendered */
     struct bytes vary_names, vary_values;
     struct bytes body;
+    uint64_t birth; /* among purges: what is known was looked at since */
     bool is_bare; /* it answers a request with If-Range, and so may lack fields: no use but beside others */
     const struct route_policy *policy; /* its object_bytes_max is of the parts together */
 };

@@ -61,6 +61,14 @@ static void read_fields(struct request_facts *facts, const struct http_request *
         read_directives(facts, request, has_pragma && !has_cache_control);
 }
 
+/* Whether the route has such requests answered from the store by their body, and it is not too large. */
+static bool is_body_keyed(const struct http_request *request, const struct route_policy *policy)
+{
+    return ((request->method == HTTP_METHOD_QUERY && policy->caches_query != 0) ||
+            (request->method == HTTP_METHOD_POST && policy->caches_post != 0)) &&
+           request->body_bytes <= policy->cached_body_bytes_max;
+}
+
 struct request_facts request_facts_of(const struct http_request *request, const struct route_policy *policy)
 {
     struct request_facts facts = {.max_age_seconds = -1};
@@ -76,7 +84,11 @@ struct request_facts request_facts_of(const struct http_request *request, const 
     if (facts.is_method_cached && request->body_bytes != HTTP_BODY_NONE)
         return answer(400, "body"); /* it would reach the origin without being part of the key */
     read_fields(&facts, request, policy);
-    if (!facts.is_method_cached)
+    if (is_body_keyed(request, policy) && facts.plan == PLAN_CACHE && !facts.has_range) {
+        facts.is_body_keyed = true;
+        facts.has_condition = false; /* which means something else than for a GET */
+    } else if (!facts.is_method_cached) {
         facts.plan = PLAN_PASS;
+    }
     return facts;
 }

@@ -14,6 +14,8 @@ struct request_facts {
     const char *detail; /* why, in a token; null if there is nothing to say */
     struct request_traits traits;
     bool is_method_cached; /* GET or HEAD */
+    bool
+        is_body_keyed; /* the answer may be kept for the same body: it is to be read before anything else */
     bool has_condition;    /* If-None-Match or If-Modified-Since */
     bool has_range;        /* a GET with Range */
     bool wants_validation; /* no-cache, max-age=0, Pragma */

@@ -1,11 +1,12 @@
 #include "response_fields.h"
+#include "cache_tags.h"
 #include "message/http_date.h"
 #include "route.h"
 #include "stored_response.h"
 
 bool is_for_gateway(const struct http_field *field)
 {
-    return field->header == HTTP_HEADER_NUTHATCH_CACHE_CONTROL;
+    return field->header == HTTP_HEADER_NUTHATCH_CACHE_CONTROL || is_for_caches(field->header);
 }
 
 void response_fields_render(struct response_fields *rendered, const struct http_fields *fields,

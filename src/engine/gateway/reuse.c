@@ -4,7 +4,9 @@
 
 static int64_t staleness_ms(const struct stored_response *response, int64_t now_mono_ms)
 {
-    return stored_age_ms(response, now_mono_ms) - response->lifetime_ms;
+    int64_t staleness = stored_age_ms(response, now_mono_ms) - response->lifetime_ms;
+
+    return (response->flags & STORED_PURGED) && staleness < 0 ? 0 : staleness; /* stale from now on */
 }
 
 enum use use_of(const struct route_policy *policy, const struct request_facts *facts,
@@ -14,7 +16,7 @@ enum use use_of(const struct route_policy *policy, const struct request_facts *f
 
     if (facts->traits.has_authorization && !(response->flags & STORED_PERMITS_AUTHORIZED))
         return USE_NONE;
-    if ((response->flags & STORED_NO_CACHE) || age_ms >= response->lifetime_ms)
+    if ((response->flags & (STORED_NO_CACHE | STORED_PURGED)) || age_ms >= response->lifetime_ms)
         return USE_STALE;
     if (facts->wants_validation) /* RFC 8246 §2: it will not change before */
         return policy->honours_immutable != 0 && (response->flags & STORED_IMMUTABLE) ? USE_FRESH
@@ -30,7 +32,8 @@ bool accepts_stale(const struct request_facts *facts, const struct stored_respon
 {
     int64_t age_ms = stored_age_ms(response, now_mono_ms);
 
-    if (facts->wants_validation || (response->flags & (STORED_NO_CACHE | STORED_FORBIDS_STALE)) ||
+    if (facts->wants_validation ||
+        (response->flags & (STORED_NO_CACHE | STORED_FORBIDS_STALE | STORED_PURGED)) ||
         (facts->max_age_seconds >= 0 && age_ms / 1000 > facts->max_age_seconds))
         return false;
     return facts->max_stale_seconds > 0 &&

@@ -24,11 +24,14 @@ struct response_head {
     uint32_t hidden_bytes;
     uint32_t reason_bytes;
     uint32_t unused;
+    uint64_t birth;
 };
 struct variants_head {
     uint64_t seal;
     uint32_t magic, names_bytes;
     uint64_t generation;
+    uint64_t stale_before;
+    uint64_t count;
 };
 struct note_head {
     uint64_t seal;
@@ -140,6 +143,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .fields_bytes = (uint32_t)response->fields.size,
         .hidden_bytes = (uint32_t)response->hidden.size,
         .reason_bytes = (uint32_t)response->reason.size,
+        .birth = response->birth,
     };
 
     if (response->etag.size > 0) {
@@ -197,6 +201,7 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .body = bytes_after(value, head_bytes),
         .body_bytes = value_bytes - head_bytes,
         .body_number = head.body_number,
+        .birth = head.birth,
     };
     return true;
 }
@@ -206,7 +211,9 @@ void stored_variants_encode(struct buffer *value, uint64_t seed, const struct st
     size_t start = value->size;
     struct variants_head head = {.magic = MAGIC_VARIANTS,
                                  .names_bytes = (uint32_t)variants->names.size,
-                                 .generation = variants->generation};
+                                 .generation = variants->generation,
+                                 .stale_before = variants->stale_before,
+                                 .count = variants->count};
 
     buffer_append(value, bytes_of(&head, sizeof head));
     buffer_append(value, variants->names);
@@ -224,6 +231,8 @@ bool stored_variants_decode(struct bytes value, uint64_t seed, struct stored_var
         !is_sealed(value, seed))
         return false;
     variants->generation = head.generation;
+    variants->stale_before = head.stale_before;
+    variants->count = head.count;
     variants->names = bytes_after(value, sizeof head);
     return true;
 }

@@ -19,6 +19,7 @@ enum stored_flags {
     STORED_FORBIDS_STALE = 8,      /* RFC 9111 §4.2.4, whatever a client says */
     STORED_IMMUTABLE = 16,         /* RFC 8246 */
     STORED_HAS_REASON = 32,        /* its reason, which may be empty, is not the usual one */
+    STORED_PURGED = 64,            /* softly: stale whatever its age; said by who looks it up, never kept */
 };
 
 struct stored_response {
@@ -34,6 +35,7 @@ struct stored_response {
     struct bytes body;                 /* as far as it was decoded with the head */
     uint64_t body_bytes;               /* all of it */
     uint64_t body_number;              /* no other body of this gateway's has it */
+    uint64_t birth;                    /* among purges: see purge_rules.h */
 };
 
 /* Fills in all but hidden fields, reason and body from `facts` and `fields_rendered`, which stays the
@@ -71,7 +73,9 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
 
 struct stored_variants {
     uint64_t generation;
-    struct bytes names; /* as in struct vary */
+    uint64_t stale_before; /* variants of a lower birth were purged softly */
+    uint64_t count;        /* how many there have been */
+    struct bytes names;    /* as in struct vary */
 };
 void stored_variants_encode(struct buffer *value, uint64_t seed, const struct stored_variants *variants);
 bool stored_variants_decode(struct bytes value, uint64_t seed, struct stored_variants *variants);
