@@ -1,5 +1,5 @@
 """Purges: by URL, prefix, tag, everything, soft and hard; against what is stored, and against what is being fetched."""
-import http.client, json, os, tempfile, threading, time, unittest
+import http.client, json, os, shlex, subprocess, tempfile, threading, time, unittest
 
 from harness import Nuthatch, Origin, fetch
 
@@ -568,6 +568,26 @@ class ByBody(unittest.TestCase):
         self.assertEqual(self.ask(server, b"a", Cache_Control="no-store")[0], b"4:a")
         self.assertEqual(self.ask(server, b"a", Cache_Control="no-cache")[0], b"5:a")
         self.assertEqual(self.ask(server, b"a"), (b"5:a", "hit"))
+
+
+class Documentation(unittest.TestCase):
+    serve = Purging.serve
+
+    def test_every_curl_of_the_page_is_true(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/purging.md")) as page:
+            lines = [line.strip() for line in page if line.startswith("    curl ")]
+        self.assertGreater(len(lines), 6)
+
+        def answer(request):
+            request.reply(200, b"x")
+        _, plain = self.serve(answer)
+        _, guarded = self.serve(answer, "--admin-token", "sesame", "--purge-method", "yes")
+        for line in lines:
+            server = guarded if "sesame" in line else plain
+            here = line.replace("127.0.0.1:9190", f"127.0.0.1:{server.admin}").replace("127.0.0.1:8080",
+                                                                                      f"127.0.0.1:{server.port}")
+            out = subprocess.run([*shlex.split(here), "-sS"], capture_output=True, timeout=30, check=True).stdout
+            self.assertIn("purged", json.loads(out), line)
 
 
 class Administering(unittest.TestCase):
