@@ -198,6 +198,9 @@ class OneOrigin(UpstreamTest):
                 self.assertEqual(server.count, 4)
 
 
+NOT_HERE = 77
+
+
 class PortsRunOut(UpstreamTest):
     """In a network of its own, which has eight local ports."""
 
@@ -206,14 +209,19 @@ class PortsRunOut(UpstreamTest):
         if subprocess.run(within[:3] + ["true"], capture_output=True).returncode != 0:
             self.skipTest("no namespaces here")
         done = subprocess.run(within, capture_output=True, text=True, timeout=100)
+        if done.returncode == NOT_HERE:
+            self.skipTest("the kernel's settings cannot be written here")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 def in_a_network_of_eight_ports():
     with socket.socket() as s:  # up with lo
         fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
-    with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
-        file.write("40000 40007")
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
+            file.write("40000 40007")
+    except OSError:
+        return NOT_HERE
     release = threading.Event()
 
     def answer(request):
