@@ -13,7 +13,8 @@ enum route_host {
     ROUTE_HOST_PASS,   /* the client's */
 };
 
-/* The C type of a field by the type of its row. */
+/* The C type of a field by the type of its row. A text would have to be copied by route_init, as upstream.c
+ * does with those of upstreams: the asker's goes away. */
 #define ROUTE_FIELD_integer(field)  int64_t field;
 #define ROUTE_FIELD_size(field)     int64_t field;
 #define ROUTE_FIELD_duration(field) int64_t field;
