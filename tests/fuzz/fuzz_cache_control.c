@@ -2,6 +2,7 @@
 /* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
  * bytes also go through Vary, If-None-Match, Accept-Encoding and the decoders of what is stored. */
 #include "engine/gateway/accept_encoding.h"
+#include "engine/gateway/parts.h"
 #include "engine/gateway/route.h"
 #include "engine/gateway/storable.h"
 #include "engine/gateway/stored_response.h"
@@ -38,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stored_response response;
     struct stored_variants variants;
     struct stored_note note;
+    struct parts parts;
     struct http_field field;
     struct bytes rest = value;
     struct vary vary;
@@ -78,5 +80,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     stored_response_decode(value, value.size, 1, &response);
     stored_variants_decode(value, 1, &variants);
     stored_note_decode(value, 1, &note);
+    parts_decode(value, value.size, 1, &parts);
     return 0;
 }
