@@ -13,14 +13,13 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "body_key.h"
-#include "edited_request.h"
 #include "parts_add.h"
 #include "purge.h"
 #include "purge_watch.h"
-#include "reference.h"
 #include "upstream_call.h"
 #include "validate.h"
 #include "variants.h"
+#include "write_scope.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -314,16 +313,6 @@ void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const stru
 
 static bool is_success(int status) { return status >= 200 && status < 400; }
 
-/* What other routes keep of the same resource: they add something else to their requests for it. */
-static void invalidate_siblings(const struct fetch *fetch, const struct cache_key *key)
-{
-    for (size_t i = 0; i < fetch->route->plan->route_count; i++) {
-        struct cache_key sibling;
-        if (plan_sibling_key(fetch->route, i, buffer_bytes(&fetch->authority), key, &sibling))
-            gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &sibling);
-    }
-}
-
 /* RFC 9875 §3. */
 static void drop_group(void *context, struct bytes tag)
 {
@@ -341,71 +330,28 @@ static void invalidate_target(struct fetch *fetch)
     memcpy(key.text, fetch->key.data, fetch->primary_size);
     key.primary_size = key.size = fetch->primary_size;
     fetch->fence_count = invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
-    invalidate_siblings(fetch, &key);
+    invalidate_siblings(fetch->gateway, fetch->route, fetch->requested.mono_ms,
+                        buffer_bytes(&fetch->authority), &key);
 }
 
-static bool is_target(const struct fetch *fetch, const struct cache_key *key)
-{
-    return bytes_equal(cache_key_primary(key), bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));
-}
-
-/* Invalidates the resource: `is_origin_s` if it is told by the origin's path, or else by the client's,
- * which the route may rewrite. True, and nothing done, if it is the target itself. */
-static bool invalidate_reference(struct fetch *fetch, const struct reference *reference, bool is_origin_s)
-{
-    const struct route *route = fetch->route;
-    struct edited_request edited = {0};
-    struct http_request request = {.authority = buffer_bytes(&fetch->authority),
-                                   .path = reference->path,
-                                   .query = reference->query,
-                                   .has_query = reference->has_query};
-    struct cache_key key;
-    bool names_target = false;
-
-    if (!is_origin_s && edited_request_make(&edited, route, &request))
-        request = edited.request;
-    if (route_key(route, &request, &key)) {
-        names_target = is_target(fetch, &key);
-        if (!names_target) {
-            gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
-            invalidate_siblings(fetch, &key);
-        }
-    }
-    edited_request_fini(&edited);
-    return names_target;
-}
-
-/* RFC 9111 §4.4: what a write succeeded on, and what its answer says that it is about, by the URL that the
- * origin has or by the one that the client knows. True if the answer is the target's own new state (RFC
- * 9110 §8.7). */
+/* RFC 9111 §4.4: what a write succeeded on, and what its answer says that it is about. True if the answer
+ * is the target's own new state (RFC 9110 §8.7). */
 static bool invalidate_after_success(struct fetch *fetch, const struct http_fields *fields)
 {
-    struct bytes path = buffer_bytes(&fetch->path);
-    struct buffer urls[3] = {0}; /* the origin's, and those that the client may have */
     uint32_t count = fetch->fence_count;
-    bool is_of_target = false;
+    bool is_of_target;
 
-    buffer_append(&urls[0], buffer_bytes(&fetch->route->upstream->base_url));
-    buffer_append_literal(&urls[1], "http://");
-    buffer_append_literal(&urls[2], "https://");
-    buffer_append(&urls[1], buffer_bytes(&fetch->authority));
-    buffer_append(&urls[2], buffer_bytes(&fetch->authority));
+    if (fetch->key.size == 0)
+        return false;
     invalidate_target(fetch);
-    for (size_t i = 0; i < fields->count; i++) {
-        const struct http_field *field = &fields->list[i];
-        bool names_target = false;
-        if (field->header != HTTP_HEADER_LOCATION && field->header != HTTP_HEADER_CONTENT_LOCATION)
-            continue;
-        for (size_t j = 0; j < COUNT_OF(urls); j++) {
-            struct reference reference;
-            if (reference_resolve(&reference, buffer_bytes(&urls[j]), path, field->value))
-                names_target |= invalidate_reference(fetch, &reference, j == 0);
-            reference_fini(&reference);
-        }
-        is_of_target |= names_target && field->header == HTTP_HEADER_CONTENT_LOCATION;
-    }
-    for (size_t j = 0; j < COUNT_OF(urls); j++)
-        buffer_fini(&urls[j]);
+    is_of_target = invalidate_named(
+        &(struct write_scope){.gateway = fetch->gateway,
+                              .route = fetch->route,
+                              .now_mono_ms = fetch->requested.mono_ms,
+                              .authority = buffer_bytes(&fetch->authority),
+                              .path = buffer_bytes(&fetch->path),
+                              .target = bytes_first(buffer_bytes(&fetch->key), fetch->primary_size)},
+        fields);
     /* If another write came between, who knows which of the two is the later one. */
     return is_of_target && fetch->fence_count == count + 1;
 }
