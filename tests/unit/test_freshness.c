@@ -382,6 +382,17 @@ TEST(what_is_said_to_caches_like_us_counts_alone)
     }
 }
 
+TEST(only_what_tells_of_the_resource_outdates_what_is_stored)
+{
+    static const int outdate[] = {200, 203, 204, 299, 301, 302, 307, 401, 403, 404, 410, 451};
+    static const int do_not[] = {206, 304, 400, 408, 412, 416, 425, 429, 500, 503, 504, 599, 999};
+
+    for (size_t i = 0; i < COUNT_OF(outdate); i++)
+        EXPECT(outdates_others(outdate[i]));
+    for (size_t i = 0; i < COUNT_OF(do_not); i++)
+        EXPECT(!outdates_others(do_not[i]));
+}
+
 TEST(a_route_may_store_cookies_like_other_fields)
 {
     static const struct route_policy stores = {.stores_set_cookie = 1};
@@ -432,5 +443,6 @@ RUN_TESTS(TEST_ROW(the_lifetime_is_what_the_response_says),
           TEST_ROW(a_wall_clock_that_jumps_makes_no_age_negative_or_huge),
           TEST_ROW(what_does_not_say_is_fresh_for_a_tenth_of_its_age),
           TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(what_is_said_to_caches_like_us_counts_alone),
+          TEST_ROW(only_what_tells_of_the_resource_outdates_what_is_stored),
           TEST_ROW(a_route_may_store_cookies_like_other_fields),
           TEST_ROW(stale_is_served_only_where_the_response_lets_it))

@@ -114,6 +114,18 @@ bool may_store_post(const struct response_facts *response, const struct request_
            may_store(response, request, policy);
 }
 
+bool outdates_others(int status)
+{
+    switch (status) {
+    case 401: /* it is not for all any more */
+    case 403:
+    case 404:
+    case 410:
+    case 451: return true;
+    }
+    return status >= 200 && status < 400 && status != 206 && status != 304;
+}
+
 bool may_share(const struct response_facts *response, const struct request_traits *request,
                const struct route_policy *policy)
 {

@@ -34,6 +34,11 @@ bool may_store(const struct response_facts *response, const struct request_trait
 bool may_store_post(const struct response_facts *response, const struct request_traits *request,
                     const struct route_policy *policy);
 
+/* Whoever it is given to, the resource is another one by now than an older response says, which must stand
+ * in for nothing any more: even if this one may not be stored. Not so of a failure, or of what is about the
+ * request alone. */
+bool outdates_others(int status);
+
 /* May be reused now for others than the one who asked: stored and fresh. */
 bool may_share(const struct response_facts *response, const struct request_traits *request,
                const struct route_policy *policy);
