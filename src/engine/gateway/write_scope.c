@@ -38,17 +38,22 @@ static struct http_request request_for(const struct write_scope *scope, const st
                                  .has_query = reference->has_query};
 }
 
-/* What the origin would be asked for. */
+/* What the origin would be asked for; which of several it is that answered makes no difference. */
 static bool invalidate_by_origin_url(const struct write_scope *scope, struct bytes text)
 {
-    struct reference reference;
-    bool names_target = false;
+    const struct origin_set *origins = &scope->route->upstream->origins;
+    bool is_resolved = false, names_target = false;
 
-    if (reference_resolve(&reference, buffer_bytes(&scope->route->upstream->base_url), scope->path, text)) {
-        struct http_request request = request_for(scope, &reference);
-        names_target = invalidate(scope, scope->route, &request);
+    for (size_t i = 0; i < origins->count && !is_resolved; i++) {
+        struct reference reference;
+        is_resolved =
+            reference_resolve(&reference, buffer_bytes(&origins->places[i].base_url), scope->path, text);
+        if (is_resolved) {
+            struct http_request request = request_for(scope, &reference);
+            names_target = invalidate(scope, scope->route, &request);
+        }
+        reference_fini(&reference);
     }
-    reference_fini(&reference);
     return names_target;
 }
 
