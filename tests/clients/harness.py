@@ -4,7 +4,7 @@
     with Origin(handler) as origin:         # a threaded HTTP server of the test's own
     with Nginx(conf) as nginx:
 """
-import http.client, http.server, os, re, shutil, signal, socket, socketserver, subprocess, tempfile, threading, time
+import fcntl, http.client, http.server, os, re, shutil, signal, socket, socketserver, subprocess, tempfile, threading, time
 
 BINARY = os.environ.get("NUTHATCH", "build/release/nuthatch")
 PATIENCE_S = 30
@@ -38,7 +38,9 @@ class Process:
     """A child process with its output in a file; stopped by pid. What it wrote stays in `log` once it has ended."""
 
     def __init__(self, command, **options):
-        self.output = tempfile.TemporaryFile("a+")  # appending: a look at it moves the place that is shared
+        self.output = tempfile.TemporaryFile("a+")
+        # A look at it moves the place that is shared with the process: let that write at the end wherever it is.
+        fcntl.fcntl(self.output, fcntl.F_SETFL, os.O_APPEND)
         self.last_log = ""
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=subprocess.STDOUT, **options)
