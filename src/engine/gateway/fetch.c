@@ -341,8 +341,6 @@ static bool invalidate_after_success(struct fetch *fetch, const struct http_fiel
     uint32_t count = fetch->fence_count;
     bool is_of_target;
 
-    if (fetch->key.size == 0)
-        return false;
     invalidate_target(fetch);
     is_of_target = invalidate_named(
         &(struct write_scope){.gateway = fetch->gateway,
