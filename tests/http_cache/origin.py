@@ -88,8 +88,8 @@ class Origin:
         try:
             while await self.serve_one(reader, writer):
                 pass
-        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # cancelled: at the end of the run
         finally:
             self.connections.discard(writer)
             writer.transport.abort()

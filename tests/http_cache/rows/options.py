@@ -1,8 +1,10 @@
 """Options: what an operator may say otherwise, each beside what holds without"""
-from words import GET, LATER_S, ours
+from words import GET, LATER_S, POST, method, ours
 
 FRESH, SHORT = "Cache-Control: max-age=3600", "Cache-Control: max-age=1"
 OLD = "Last-Modified: {now-864000}"
+QUERY = method("QUERY").sends("Content-Type: application/json", body=b'{"a": 1}')
+OTHER_QUERY = method("QUERY").sends("Content-Type: application/json", body=b'{"a": 2}')
 
 
 def with_option(name, value, what, *steps):
@@ -50,4 +52,19 @@ ROWS = [
     with_option("object-max", "1k", "what is larger is passed on and not stored",
                 GET.gives(FRESH, body=b"x" * 1025), GET.gives(FRESH, body=b"x" * 1025).asks()),
     with_option("object-max", "1k", "what is smaller is stored", GET.gives(FRESH, body=b"x" * 500), GET.hits()),
+
+    ours("QUERY: without --cache-query it passes, and invalidates nothing",
+         GET.gives(FRESH), QUERY.gives(FRESH).asks().sees(body=b'{"a": 1}'), QUERY.gives(FRESH).asks(), GET.hits(1)),
+    with_option("cache-query", "yes", "the same question is answered from the store", QUERY.gives(FRESH), QUERY.hits()),
+    with_option("cache-query", "yes", "another question asks, with its own body",
+                QUERY.gives(FRESH), OTHER_QUERY.gives(FRESH).asks().sees(body=b'{"a": 2}'), QUERY.hits(1), OTHER_QUERY.hits(2)),
+    with_option("cache-query", "yes", "no-store is kept to",
+                QUERY.gives("Cache-Control: no-store"), QUERY.gives("Cache-Control: no-store").asks()),
+    with_option("cache-query", "yes", "a GET is another question", QUERY.gives(FRESH), GET.gives(FRESH).asks()),
+    with_option("cache-query", "yes", "many who ask the same cause one request",
+                QUERY.by(10).gives(FRESH, delay_s=0.4).requests(1)),
+    with_option("cache-post", "yes", "the same POST is answered from the store",
+                POST.sends(body=b"{a}").gives(FRESH), POST.sends(body=b"{a}").hits()),
+    with_option("cache-post", "yes", "another POST asks", POST.sends(body=b"{a}").gives(FRESH), POST.sends(body=b"{b}").gives(FRESH).asks()),
+    with_option("cache-post", "yes", "a POST invalidates nothing", GET.gives(FRESH), POST.sends(body=b"{a}").gives(FRESH).asks(), GET.hits(1)),
 ]
