@@ -139,6 +139,7 @@ class Origin:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # the body is a write of its own: it would wait for the head's ACK
 
             def handle_any(self):
                 length = int(self.headers.get("Content-Length") or 0)
