@@ -408,9 +408,10 @@ void coded_exchange_begin(struct gateway_worker *worker, const struct route *rou
 
 void coded_exchanges_destroy(struct gateway_worker *worker)
 {
-    while (!list_is_empty(&worker->coded_exchanges)) {
-        struct coded_exchange *coded =
-            CONTAINER_OF(worker->coded_exchanges.next, struct coded_exchange, in_worker);
+    for (struct list *node = worker->coded_exchanges.next, *next; node != &worker->coded_exchanges;
+         node = next) {
+        struct coded_exchange *coded = CONTAINER_OF(node, struct coded_exchange, in_worker);
+        next = node->next;
         coded->is_posted = false;
         retire(coded);
     }

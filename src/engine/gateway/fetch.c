@@ -934,7 +934,8 @@ static bool append_stored_body(struct fetch *fetch, const nh_value *value,
 static void take_reason(struct fetch_head *head, struct bytes reason)
 {
     head->has_reason = reason.data != NULL;
-    buffer_append(&head->reason, reason);
+    if (head->has_reason)
+        buffer_append(&head->reason, reason);
 }
 
 /* What the fields say: the origin's (`is_forwarded`), or those of an entry that it freshened. */
