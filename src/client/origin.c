@@ -1,6 +1,7 @@
 /* origin.c — libcurl's multi interface on our loop: sockets, time, and who is next. */
 #include "client/origin.h"
 #include "client/origin_call.h"
+#include "client/origin_upgrade.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -34,7 +35,10 @@ static void note_those_that_curl_ended(struct origin *origin)
     while ((message = curl_multi_info_read(origin->multi, &left_count)) != NULL) {
         struct origin_call *call = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-        origin_call_end(call, origin_call_error(call, message->data.result));
+        if (call->upgrade != NULL && message->data.result == CURLE_OK)
+            origin_upgrade_begin(call); /* it is connected, and libcurl leaves the rest to us */
+        else
+            origin_call_end(call, origin_call_error(call, message->data.result));
     }
 }
 

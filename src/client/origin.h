@@ -5,7 +5,10 @@
  * back no other. TLS certificates are verified with the system's roots. Nothing is decompressed, no
  * redirect is followed, no cookie kept, no environment proxy used, no header added but Host and the
  * framing. A request is sent a second time only if a kept connection turned out to be dead, its method is
- * idempotent and none of its body was sent. Everything happens on the loop's thread. */
+ * idempotent and none of its body was sent. Everything happens on the loop's thread.
+ *
+ * A request may ask for another protocol (RFC 9110 §7.8): if the server agrees, the head says 101 and from
+ * then on the bodies both ways are that protocol's bytes, as they come; see origin_upgrade.c. */
 #pragma once
 #include "base/err.h"
 #include "message/http.h"
@@ -48,14 +51,16 @@ struct origin_callbacks {
      * hop-by-hop ones and Content-Length taken out, are readable only during the call; each is a valid name
      * and value.
      * `body_bytes` is the Content-Length, HTTP_BODY_UNKNOWN, or HTTP_BODY_NONE (also for 204 and 304); to a
-     * HEAD it is what a GET would have had, and no body follows. */
+     * HEAD it is what a GET would have had, and no body follows. A status of 101 comes only to a request
+     * that asked for it: then Upgrade is among the fields, and neither body has an end that is known. */
     void (*head)(void *owner, int status, struct bytes reason, const struct http_fields *fields,
                  int64_t body_bytes);
     /* A piece of the body, readable during the call. To hold the flow call origin_pause: this piece still
      * counts as taken. */
     void (*body)(void *owner, struct bytes bytes);
     /* The request's body is wanted: append up to `room` bytes to what origin_send_body takes. Called again
-     * after each origin_send_body that had something. Only if request.body_bytes is not NONE. */
+     * after each origin_send_body that had something. Only if request.body_bytes is not NONE, or after a
+     * head of 101. */
     void (*want_body)(void *owner, size_t room);
     /* The call has ended and is gone: OK if the response was complete; ERR_TIMEOUT, ERR_REFUSED,
      * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (closed without an answer, cut off, or the request's body was
@@ -74,6 +79,7 @@ struct origin_request {
     struct bytes host;         /* the Host field's value; empty: the URL's authority */
     int64_t body_bytes;        /* HTTP_BODY_NONE, a number, or HTTP_BODY_UNKNOWN for chunked */
     struct origin_timeouts timeouts;
+    struct bytes upgrade; /* the protocols to ask for, as in Upgrade; empty: none. Only without a body */
 };
 
 /* Starts a call; the request and the callbacks are copied. ERR_NO_MEMORY; ERR_SYNTAX: a URL that libcurl
@@ -82,7 +88,8 @@ enum err origin_start(struct origin *origin, const struct origin_request *reques
                       const struct origin_callbacks *callbacks, void *owner, struct origin_call **call);
 
 /* Hands over a piece of the request's body, copied; `last` (also with an empty piece) ends it, as does the
- * declared number of bytes. */
+ * declared number of bytes. After a 101, `last` means that no more will come that way: a server without TLS
+ * hears of it and may go on sending, one with TLS is left. */
 void origin_send_body(struct origin_call *call, struct bytes bytes, bool last);
 
 /* Holds the response's body back (the connection's flow control holds the origin), and lets it go on. */

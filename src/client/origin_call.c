@@ -2,6 +2,7 @@
 #include "client/origin_call.h"
 #include "client/origin_head.h"
 #include "client/origin_request.h"
+#include "client/origin_upgrade.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -34,7 +35,7 @@ static void await_head(struct origin_call *call)
 }
 
 /* It is the origin's turn to send more of the body, if that is limited, unless the owner holds it back. */
-static void await_body(struct origin_call *call)
+void origin_call_await_body(struct origin_call *call)
 {
     if (call->has_head && !call->has_ended && call->silence_ms != 0)
         set_deadline(call,
@@ -42,7 +43,7 @@ static void await_body(struct origin_call *call)
 }
 
 /* Has libcurl go on with the call soon. */
-static void touch(struct origin_call *call)
+void origin_call_touch(struct origin_call *call)
 {
     if (list_is_empty(&call->in_touched))
         list_append(&call->origin->touched, &call->in_touched);
@@ -84,45 +85,52 @@ static void take_head(struct origin_call *call)
     struct origin_head head;
     enum err err = origin_head_parse(buffer_bytes(&call->head), &head);
 
-    if (err == OK && head.status == 101)
-        err = ERR_SYNTAX; /* we never ask for another protocol */
+    if (err == OK && head.status == 101 &&
+        (call->upgrade == NULL || http_fields_find(&head.fields, HTTP_HEADER_UPGRADE) == NULL))
+        err = ERR_SYNTAX; /* we did not ask for another protocol, or are not told which */
     if (err != OK) {
         origin_call_end(call, err);
-    } else if (head.status < 200) {
+    } else if (head.status < 200 && head.status != 101) {
         if (head.status != 100)
             call->callbacks.interim(call->owner, head.status, &head.fields);
         buffer_clear(&call->head);
     } else {
         call->has_head = true;
+        if (call->upgrade != NULL)
+            origin_upgrade_note_head(call, &head);
         set_deadline(call, 0);
         call->callbacks.head(call->owner, head.status, head.reason, &head.fields, head.body_bytes);
         buffer_fini(&call->head);
         if (call->body_paused)
-            touch(call); /* an answer before the body's end may mean that the rest need not be sent */
+            origin_call_touch(
+                call); /* an answer before the body's end may mean that the rest need not be sent */
     }
 }
 
-/* One line of a head, or after the body of the trailers, which are dropped. */
-static size_t on_header(char *data, size_t one, size_t size, void *user)
+bool origin_call_take_line(struct origin_call *call, struct bytes line)
 {
-    struct origin_call *call = user;
-
-    (void)one;
     if (call->has_ended)
-        return 0;
-    call->head_bytes += size;
+        return false;
+    call->head_bytes += line.size;
     if (call->head_bytes > ORIGIN_HEAD_BYTES_MAX) {
         origin_call_end(call, ERR_TOO_LARGE);
-        return 0;
+        return false;
     }
     if (call->has_head)
-        return size;
-    buffer_append(&call->head, bytes_of(data, size));
+        return true;
+    buffer_append(&call->head, line);
     if (call->head.failed)
         origin_call_end(call, ERR_NO_MEMORY);
-    else if (size > 0 && (data[0] == '\r' || data[0] == '\n')) /* what libcurl takes for an empty line */
+    else if (line.size > 0 && (line.data[0] == '\r' || line.data[0] == '\n')) /* libcurl's empty line */
         take_head(call);
-    return call->has_ended ? 0 : size;
+    return !call->has_ended;
+}
+
+/* One line of a head, or after the body of the trailers. */
+static size_t on_header(char *data, size_t one, size_t size, void *user)
+{
+    (void)one;
+    return origin_call_take_line(user, bytes_of(data, size)) ? size : 0;
 }
 
 /* libcurl keeps a piece that is answered with PAUSE and brings it again. */
@@ -138,8 +146,16 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
         return CURL_WRITEFUNC_PAUSE;
     }
     call->callbacks.body(call->owner, bytes_of(data, size));
-    await_body(call);
+    origin_call_await_body(call);
     return call->has_ended ? 0 : size;
+}
+
+void origin_call_want_body(struct origin_call *call)
+{
+    if (call->has_ended || call->body.size > 0 || call->has_whole_body || call->body_asked)
+        return;
+    call->body_asked = true;
+    call->callbacks.want_body(call->owner, BODY_ROOM_BYTES);
 }
 
 /* Moves up to `room` bytes of the request's body to `data`. */
@@ -149,10 +165,7 @@ static size_t on_body_wanted(char *data, size_t one, size_t room, void *user)
     size_t taken_bytes;
 
     (void)one;
-    if (!call->has_ended && call->body.size == 0 && !call->has_whole_body && !call->body_asked) {
-        call->body_asked = true;
-        call->callbacks.want_body(call->owner, BODY_ROOM_BYTES);
-    }
+    origin_call_want_body(call);
     if (call->has_ended)
         return CURL_READFUNC_ABORT;
     if (call->body.size == 0 && !call->has_whole_body) {
@@ -203,27 +216,27 @@ void origin_send_body(struct origin_call *call, struct bytes bytes, bool last)
     if (bytes.size > 0)
         call->body_asked = false;
     if (call->body_paused && (bytes.size > 0 || call->has_whole_body))
-        touch(call);
+        origin_call_touch(call);
 }
 
 void origin_limit_silence(struct origin_call *call, int64_t silence_ms)
 {
     call->silence_ms = silence_ms;
-    await_body(call);
+    origin_call_await_body(call);
 }
 
 void origin_pause(struct origin_call *call)
 {
     call->held = true;
-    await_body(call);
+    origin_call_await_body(call);
 }
 
 void origin_resume(struct origin_call *call)
 {
     call->held = false;
-    await_body(call);
+    origin_call_await_body(call);
     if (call->response_paused)
-        touch(call);
+        origin_call_touch(call);
 }
 
 void origin_call_attend(struct origin_call *call)
@@ -231,6 +244,10 @@ void origin_call_attend(struct origin_call *call)
     bool stays_held = call->held && call->response_paused;
     CURLcode code;
 
+    if (call->upgrade != NULL) {
+        origin_upgrade_attend(call);
+        return;
+    }
     /* Cleared first: libcurl may call us back at once, and find that nothing has changed. */
     call->response_paused = stays_held;
     call->body_paused = false;
@@ -306,6 +323,8 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
     }
     set_options(made);
     err = origin_request_apply(request, made->easy, &made->field_lines);
+    if (err == OK && request->upgrade.size > 0)
+        err = origin_upgrade_create(made, request);
     if (err != OK)
         goto destroy;
     if (made->timeouts.total_ms > 0)
@@ -327,6 +346,7 @@ void origin_call_destroy(struct origin_call *call)
     list_remove(&call->in_origin);
     list_remove(&call->in_touched);
     timer_cancel(call->origin->options.loop, &call->deadline);
+    origin_upgrade_destroy(call); /* before libcurl closes its socket */
     if (call->is_running)
         curl_multi_remove_handle(call->origin->multi, call->easy);
     curl_easy_cleanup(call->easy);

@@ -33,14 +33,15 @@ struct origin_call {
     struct curl_slist *field_lines;
     struct timer deadline;
     struct origin_timeouts timeouts;
-    int64_t total_due_ms;    /* 0: none */
-    int64_t silence_ms;      /* between two pieces of the response's body; 0: any */
-    enum err verdict;        /* once ended */
-    struct buffer body;      /* the request's: handed to us and not yet taken by libcurl */
-    int64_t body_left_bytes; /* that the owner has still to hand over, or HTTP_BODY_UNKNOWN */
-    struct buffer head;      /* the response's, until it is whole */
-    int socket_errno;        /* why there is no socket, or 0 */
-    size_t head_bytes;       /* of all heads and trailers so far */
+    int64_t total_due_ms;           /* 0: none */
+    int64_t silence_ms;             /* between two pieces of the response's body; 0: any */
+    enum err verdict;               /* once ended */
+    struct buffer body;             /* the request's: handed to us and not yet taken by libcurl */
+    int64_t body_left_bytes;        /* that the owner has still to hand over, or HTTP_BODY_UNKNOWN */
+    struct buffer head;             /* the response's, until it is whole */
+    struct origin_upgrade *upgrade; /* of a request for another protocol; else null */
+    int socket_errno;               /* why there is no socket, or 0 */
+    size_t head_bytes;              /* of all heads and trailers so far */
     bool is_running, has_ended, is_cancelled;
     bool may_be_sent_twice; /* RFC 9110 §9.2.2: idempotent */
     bool was_sent;
@@ -59,6 +60,19 @@ void origin_call_destroy(struct origin_call *call);
 
 /* Ends a call, once: the owner is told when it is settled. */
 void origin_call_end(struct origin_call *call, enum err verdict);
+
+/* Takes one line of a response's head, line end and all; false if the call has ended over it. Once the
+ * final head is whole, what remains are trailers, which are dropped. */
+bool origin_call_take_line(struct origin_call *call, struct bytes line);
+
+/* A piece of the response's body has come, or the owner's wish has changed: begins to wait for the next. */
+void origin_call_await_body(struct origin_call *call);
+
+/* Has origin_call_attend called in the next turn. */
+void origin_call_touch(struct origin_call *call);
+
+/* Asks the owner for more of the request's body, if that is due. */
+void origin_call_want_body(struct origin_call *call);
 
 /* Lets libcurl go on with a call that was touched. May call the owner. */
 void origin_call_attend(struct origin_call *call);

@@ -86,13 +86,14 @@ static bool is_of_this_hop(const struct http_field *field, const struct http_fie
     return http_connection_names(all, field->name);
 }
 
-static void drop_fields_of_this_hop(struct http_fields *fields)
+static void drop_fields_of_this_hop(struct http_fields *fields, bool keeps_upgrade)
 {
     bool goes[ORIGIN_HEAD_FIELDS_MAX];
     size_t kept_count = 0;
 
     for (size_t i = 0; i < fields->count; i++)
-        goes[i] = is_of_this_hop(&fields->list[i], fields);
+        goes[i] = is_of_this_hop(&fields->list[i], fields) &&
+                  !(keeps_upgrade && fields->list[i].header == HTTP_HEADER_UPGRADE);
     for (size_t i = 0; i < fields->count; i++)
         if (!goes[i])
             fields->list[kept_count++] = fields->list[i];
@@ -124,6 +125,7 @@ enum err origin_head_parse(struct bytes text, struct origin_head *head)
      * to follow where none may (RFC 9110 §8.6). A 304's length is the one that a 200 would have had. */
     if (framing.is_chunked && (framing.has_length || minor_version == 0))
         return ERR_SYNTAX;
+    head->is_chunked = framing.is_chunked;
     has_no_body = head->status < 200 || head->status == 204;
     if (has_no_body && (framing.is_chunked || framing.length_bytes > 0))
         return ERR_SYNTAX;
@@ -131,6 +133,6 @@ enum err origin_head_parse(struct bytes text, struct origin_head *head)
         head->body_bytes = HTTP_BODY_NONE;
     else
         head->body_bytes = framing.has_length ? framing.length_bytes : HTTP_BODY_UNKNOWN;
-    drop_fields_of_this_hop(&head->fields);
+    drop_fields_of_this_hop(&head->fields, head->status == 101);
     return OK;
 }

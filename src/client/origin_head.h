@@ -12,8 +12,9 @@ struct origin_head {
     int status;                /* 100 to 999 */
     struct bytes reason;       /* the phrase after it; may be empty */
     int64_t body_bytes;        /* as struct origin_callbacks says */
+    bool is_chunked;           /* the body */
     struct http_fields fields; /* in `list`; without hop-by-hop fields, those that Connection names, and
-                                * Content-Length */
+                                * Content-Length; but a 101 has its Upgrade */
     struct http_field list[ORIGIN_HEAD_FIELDS_MAX];
 };
 

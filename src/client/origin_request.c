@@ -3,7 +3,6 @@
  * libcurl gets only scheme and authority as its URL; the rest goes out as the request target, byte for
  * byte, so that nothing is normalised on the way. */
 #include "client/origin_request.h"
-#include "base/buffer.h"
 
 /* The parts of "http://authority/target". */
 struct url {
@@ -172,4 +171,42 @@ enum err origin_request_apply(const struct origin_request *request, CURL *easy,
         err = apply_fields(request, easy, field_lines, &scratch);
     buffer_fini(&scratch);
     return err;
+}
+
+static void render_field(struct buffer *head, struct bytes name, struct bytes value)
+{
+    buffer_append(head, name);
+    buffer_append_literal(head, ": ");
+    buffer_append(head, value);
+    buffer_append_literal(head, "\r\n");
+}
+
+/* What libcurl would send as Host if it is not told: the URL's authority. */
+static struct bytes authority_of(const struct url *url)
+{
+    const char *slashes = memchr(url->base.data, '/', url->base.size); /* split_url found them */
+
+    return bytes_after(url->base, (size_t)(slashes - url->base.data) + 2);
+}
+
+enum err origin_request_render_upgrade(const struct origin_request *request, struct buffer *head)
+{
+    struct url url;
+
+    if (!split_url(request->url, &url) || request->body_bytes != HTTP_BODY_NONE ||
+        !http_is_field_value(request->upgrade))
+        return ERR_SYNTAX;
+    buffer_append(head, request->method);
+    buffer_append_byte(head, ' ');
+    if (url.target.size == 0 || url.target.data[0] == '?')
+        buffer_append_byte(head, '/');
+    buffer_append(head, url.target);
+    buffer_append_literal(head, " HTTP/1.1\r\n");
+    render_field(head, BYTES("Host"), request->host.size > 0 ? request->host : authority_of(&url));
+    for (size_t i = 0; i < request->fields.count; i++)
+        render_field(head, request->fields.list[i].name, request->fields.list[i].value);
+    render_field(head, BYTES("Connection"), BYTES("Upgrade"));
+    render_field(head, BYTES("Upgrade"), request->upgrade);
+    buffer_append_literal(head, "\r\n");
+    return head->failed ? ERR_NO_MEMORY : OK;
 }

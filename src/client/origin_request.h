@@ -1,5 +1,6 @@
 /* origin_request.h — a request, said to libcurl. */
 #pragma once
+#include "base/buffer.h"
 #include "client/origin.h"
 #include <curl/curl.h>
 
@@ -8,3 +9,7 @@
  * transfer. ERR_NO_MEMORY; ERR_SYNTAX: a URL, method or field that cannot be sent. */
 enum err origin_request_apply(const struct origin_request *request, CURL *easy,
                               struct curl_slist **field_lines);
+
+/* Appends the head of a request for request->upgrade to `head`, as it goes out. Only after
+ * origin_request_apply found `request` good. ERR_NO_MEMORY; ERR_SYNTAX: it has a body. */
+enum err origin_request_render_upgrade(const struct origin_request *request, struct buffer *head);

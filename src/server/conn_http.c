@@ -24,6 +24,7 @@ struct http_conn {
     bool chunked;
     bool keep_alive;
     bool body_wanted;
+    bool is_switched;   /* to another protocol: what comes is the engine's as it is */
     bool continue_owed; /* 100 Continue was asked for and not sent */
     bool writable_wanted;
 };
@@ -95,6 +96,16 @@ static void client_inform(struct exchange *x, int status, const struct http_fiel
     http1_render_response_head(stream_output(&http->conn->stream), &response, &framing);
 }
 
+/* RFC 9110 §7.8: behind this head the bytes both ways are another protocol's, until either side ends. */
+static void switch_protocol(struct http_conn *http, const struct http_response *response)
+{
+    http->responded = http->is_switched = true;
+    http->no_body = http->chunked = http->keep_alive = false;
+    http->response_left_bytes = HTTP_BODY_UNKNOWN;
+    http1_body_init(&http->body, INT64_MAX);
+    respond(http->conn, response, true, false, true, http->request.minor_version);
+}
+
 static void client_respond(struct exchange *x, const struct http_response *response)
 {
     struct http_conn *http = http_of(x);
@@ -103,6 +114,10 @@ static void client_respond(struct exchange *x, const struct http_response *respo
     bool no_length = response->status == 204 || response->status == 304 || response->status < 200;
 
     assert(!http->responded);
+    if (response->status == 101) {
+        switch_protocol(http, response);
+        return;
+    }
     http->responded = true;
     http->no_body = no_length || http->request.method == HTTP_METHOD_HEAD;
     http->chunked = unknown && http->request.minor_version >= 1 && !http->no_body;
@@ -249,6 +264,7 @@ static void begin(struct http_conn *http, struct bytes head)
                                        .now = loop_now(conn->worker->loop)};
     http->active = true;
     http->responded = http->no_body = http->chunked = http->body_wanted = http->writable_wanted = false;
+    http->is_switched = false;
     http->continue_owed = http->request.expects_continue;
     http->head_began_ms = 0;
     http1_body_init(&http->body, http->request.body_bytes);
@@ -311,6 +327,15 @@ static size_t read_body(struct http_conn *http, struct bytes input)
     return offset;
 }
 
+/* All that came was looked at: a protocol that we do not know is told when nothing more will come. */
+static void note_end(struct http_conn *http)
+{
+    if (!http->is_switched || !http->body_wanted || !http->conn->peer_ended)
+        return;
+    http->body_wanted = false;
+    http->exchange.engine->body_end(&http->exchange);
+}
+
 static size_t received(struct conn *conn, struct bytes input)
 {
     struct http_conn *http = conn->kind_state;
@@ -338,6 +363,8 @@ static size_t received(struct conn *conn, struct bytes input)
 
         if (http->active) {
             offset += read_body(http, rest);
+            if (http->active && offset == input.size)
+                note_end(http);
             if (http->active)
                 break;
             continue;
@@ -380,6 +407,11 @@ static void ended(struct conn *conn)
     if (http == NULL || !http->active) {
         if (!conn->held)
             conn_close(conn);
+        return;
+    }
+    if (http->is_switched) {
+        if (conn->input.size == 0)
+            note_end(http);
         return;
     }
     if (!http1_body_is_done(&http->body) && http->body_wanted && conn->input.size == 0) {
@@ -428,8 +460,8 @@ static int64_t due_ms(const struct conn *conn)
     if (http == NULL)
         return conn->opened_ms + (conn->input.size > 0 ? limits->head_ms : limits->http_idle_ms);
     if (http->active)
-        return http->body_wanted ? conn->active_ms + limits->body_ms
-                                 : INT64_MAX; /* else it is the engine's turn */
+        return http->body_wanted && !http->is_switched ? conn->active_ms + limits->body_ms
+                                                       : INT64_MAX; /* else it is the engine's turn */
     if (http->head_began_ms != 0)
         return http->head_began_ms + limits->head_ms;
     return conn->active_ms + limits->http_idle_ms;

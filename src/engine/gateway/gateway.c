@@ -28,7 +28,9 @@
 #include "purge_method.h"
 #include "ranged.h"
 #include "request_facts.h"
+#include "respond.h"
 #include "reuse.h"
+#include "tunnel.h"
 #include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -188,59 +190,6 @@ static bool look_for_note(struct gateway *gateway, int64_t now_mono_ms, const st
 
 /* ---- answering ----------------------------------------------------------------------------------- */
 
-static bool names_other_caches(struct bytes rendered)
-{
-    struct http_field field;
-
-    while (rendered_next(&rendered, &field))
-        if (field.header == HTTP_HEADER_CACHE_STATUS)
-            return true;
-    return false;
-}
-
-/* RFC 9211 §2: each cache adds itself after those nearer to the origin. */
-static void respond_after_others(struct exchange *x, struct http_response *response,
-                                 struct bytes cache_status)
-{
-    struct buffer lines = {0};
-
-    buffer_append(&lines, response->rendered);
-    rendered_append(&lines, BYTES("Cache-Status"), cache_status);
-    if (!lines.failed)
-        response->rendered = buffer_bytes(&lines);
-    exchange_respond(x, response);
-    buffer_fini(&lines);
-}
-
-/* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
- * the origin, now or earlier; our own answers get theirs from the connection. */
-static void respond(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
-                    uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
-                    const struct cache_status *cache_status)
-{
-    char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
-    struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
-    struct http_field fields[2];
-    struct http_response response = {.status = status,
-                                     .reason = reason,
-                                     .body_bytes = body_bytes,
-                                     .body_number = body_number,
-                                     .fields = {fields, 0},
-                                     .rendered = rendered,
-                                     .rendered_has_date = has_date};
-
-    if (age_seconds >= 0)
-        fields[response.fields.count++] = (struct http_field){
-            HTTP_HEADER_AGE, BYTES("Age"), bytes_of(age, int64_format(age, age_seconds))};
-    if (cache_status->names_others) {
-        respond_after_others(x, &response, ours);
-        return;
-    }
-    fields[response.fields.count++] =
-        (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
-    exchange_respond(x, &response);
-}
-
 static void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
                                  const struct cache_status *cache_status)
 {
@@ -250,8 +199,8 @@ static void respond_not_modified(struct exchange *x, struct bytes rendered, int6
     while (rendered_next(&rendered, &field))
         if (belongs_in_not_modified(field.header))
             rendered_append(&kept, field.name, field.value);
-    respond(x, 304, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true,
-            cache_status);
+    respond_head(x, 304, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true,
+                 cache_status);
     buffer_fini(&kept);
 }
 
@@ -271,14 +220,14 @@ static bool respond_ranged(struct gateway *gateway, struct exchange *x, struct n
     case HTTP_RANGES_OUTSIDE:
         rendered_append(&lines, BYTES("Content-Range"),
                         bytes_of(text, http_content_range_format(text, NULL, body_bytes)));
-        respond(x, 416, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
+        respond_head(x, 416, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
         break;
     case HTTP_RANGES_PARTS:
         outgoing->type = type;
         outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
         ranged_fields_render(&lines, rendered, outgoing);
-        respond(x, 206, (struct bytes){0}, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines),
-                age_seconds, true, status);
+        respond_head(x, 206, (struct bytes){0}, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines),
+                     age_seconds, true, status);
         break;
     }
     buffer_fini(&lines);
@@ -302,16 +251,6 @@ static int64_t ttl_seconds(const struct stored_response *response, int64_t now_m
     int64_t seconds = response->lifetime_ms / 1000 - age_ms / 1000;
 
     return seconds == 0 && age_ms >= response->lifetime_ms ? -1 : seconds;
-}
-
-/* Rendered fields as the route wants its clients to have them; `edited` is room for that, to be freed. */
-static struct bytes fields_for_client(const struct route *route, struct bytes rendered,
-                                      struct buffer *edited)
-{
-    if (field_edit_is_none(&route->response_fields))
-        return rendered;
-    field_edit_rendered(&route->response_fields, rendered, edited);
-    return edited->failed ? rendered : buffer_bytes(edited);
 }
 
 /* Answers from an entry. True if the body, or what `outgoing` says of it, is to follow. `outgoing` may be
@@ -345,38 +284,12 @@ static bool respond_stored(struct gateway *gateway, const struct route *route, s
         has_body = true;
         goto done;
     }
-    respond(x, response->status, response->reason, (int64_t)response->body_bytes, response->body_number,
-            fields, age_seconds, true, status);
+    respond_head(x, response->status, response->reason, (int64_t)response->body_bytes,
+                 response->body_number, fields, age_seconds, true, status);
 
 done:
     buffer_fini(&edited);
     return has_body;
-}
-
-/* Our own answer: a problem document (RFC 9457), or nothing at all for 204. */
-static void answer(struct exchange *x, int status, const char *text,
-                   const struct cache_status *cache_status)
-{
-    struct buffer body = {0}, rendered = {0};
-    struct bytes reason = http_status_reason(status);
-
-    if (status != 204) {
-        buffer_append_format(&body, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\"}\n",
-                             BYTES_PRINTF(reason), status, text);
-        rendered_append(&rendered, BYTES("Content-Type"), BYTES("application/problem+json"));
-        rendered_append(&rendered, BYTES("Cache-Control"), BYTES("no-store"));
-    }
-    if (status == 405)
-        rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    if (body.failed || rendered.failed)
-        buffer_clear(&body);
-    respond(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false,
-            cache_status);
-    if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
-        exchange_send(x, buffer_bytes(&body));
-    buffer_fini(&body);
-    buffer_fini(&rendered);
-    exchange_end(x);
 }
 
 /* ---- passages ------------------------------------------------------------------------------------ */
@@ -702,21 +615,6 @@ static bool find_stale(struct passage *passage, enum failure failure)
     return false;
 }
 
-static const char *failure_text(enum err failure)
-{
-    switch (failure) {
-    case ERR_TIMEOUT: return "the origin took too long to answer";
-    case ERR_REFUSED: return "the origin refuses connections";
-    case ERR_UNREACHABLE: return "the origin cannot be reached";
-    case ERR_TLS: return "no trusted connection to the origin could be made";
-    case ERR_TRUNCATED: return "the origin closed the connection without an answer";
-    case ERR_TOO_LARGE: return "the head of the origin's answer is too large";
-    case ERR_SYNTAX: return "the origin's answer is not valid HTTP";
-    case ERR_CANCELLED: return "the gateway is stopping";
-    default: return "the origin's answer could not be had";
-    }
-}
-
 static enum state fail(struct passage *passage, enum err failure)
 {
     fetch_leave(&passage->reader);
@@ -726,7 +624,7 @@ static enum state fail(struct passage *passage, enum err failure)
         passage->status.reason = FORWARD_STALE;
         return serve_stale(passage, "origin-unreachable");
     }
-    return refuse(passage, failure == ERR_TIMEOUT ? 504 : 502, failure_text(failure));
+    return refuse(passage, failure == ERR_TIMEOUT ? 504 : 502, origin_failure_text(failure));
 }
 
 /* RFC 9111 §4.1: whether what was fetched for another answers this request as well. */
@@ -848,8 +746,8 @@ static void respond_fetched(struct passage *passage)
     rendered = fields_for_client(passage->route, rendered, &edited);
     if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
         (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
-        respond(x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0, rendered,
-                age_seconds, true, &passage->status);
+        respond_head(x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0, rendered,
+                     age_seconds, true, &passage->status);
     buffer_fini(&edited);
 }
 
@@ -955,7 +853,7 @@ static enum state on_refuse(struct passage *passage)
     struct exchange *x = passage->x;
 
     passage->x = NULL;
-    answer(x, passage->refusal_status, passage->refusal_text, &passage->status);
+    respond_problem(x, passage->refusal_status, passage->refusal_text, &passage->status);
     return STATE_done;
 }
 
@@ -1044,18 +942,23 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     struct passage *passage = NULL;
     struct request_facts facts;
 
-    if (route->policy.compress)
-        coded_exchange_begin(worker, route, x);
     if (is_edited && !edited_request_make(&worker->edited, route, request))
         goto no_memory;
     if (is_edited)
         request = &worker->edited.request;
     facts = request_facts_of(request, &route->policy);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
-        answer(x, 404, "no route takes this request",
-               &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
+        respond_problem(x, 404, "no route takes this request",
+                        &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
         return NULL;
     }
+    if ((is_edited || facts.has_upgrade) && facts.plan != PLAN_ANSWER &&
+        tunnel_is_asked_for(&route->policy, x->request)) {
+        tunnel_begin(worker, route, request, x);
+        return NULL;
+    }
+    if (route->policy.compress)
+        coded_exchange_begin(worker, route, x);
     if (facts.plan == PLAN_CACHE && !facts.has_range && !facts.is_body_keyed &&
         answer_at_once(worker, route, x, request, &facts))
         return NULL;
@@ -1077,7 +980,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
 
 no_memory:
     free(passage);
-    answer(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
+    respond_problem(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
     return NULL;
 }
 
@@ -1215,6 +1118,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
     list_init(&made->fetches);
     list_init(&made->passages);
     list_init(&made->coded_exchanges);
+    list_init(&made->tunnels);
     worker_join(made, gateway);
     *worker = made;
     return OK;
@@ -1228,7 +1132,8 @@ void gateway_worker_stop(struct gateway_worker *worker)
 
 bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
-    return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages);
+    return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
+           list_is_empty(&worker->tunnels);
 }
 
 void gateway_worker_destroy(struct gateway_worker *worker)

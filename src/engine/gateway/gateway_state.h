@@ -64,6 +64,7 @@ struct gateway_worker {
     struct list fetches;  /* whose calls are this worker's */
     struct list passages; /* exchanges, and what is left of them */
     struct list coded_exchanges;
+    struct list tunnels;
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
     bool is_stopping;

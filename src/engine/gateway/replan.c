@@ -43,7 +43,7 @@ static void look_through_upstreams(struct gateway_worker *worker)
             health_checks_destroy(present->checks);
             present->checks = NULL;
         }
-        if (present->is_retired && origin_call_count(present->origin) == 0)
+        if (present->is_retired && upstream_worker_is_idle(present))
             upstream_worker_destroy(present);
     }
 }

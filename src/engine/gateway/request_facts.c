@@ -52,6 +52,7 @@ static void read_fields(struct request_facts *facts, const struct http_request *
         case HTTP_HEADER_IF_MODIFIED_SINCE: facts->has_condition = true; break;
         case HTTP_HEADER_IF_MATCH:
         case HTTP_HEADER_IF_UNMODIFIED_SINCE: facts->plan = PLAN_PASS; break;
+        case HTTP_HEADER_UPGRADE: facts->has_upgrade = true; break;
         case HTTP_HEADER_RANGE: facts->has_range = request->method == HTTP_METHOD_GET; break;
         default: break;
         }

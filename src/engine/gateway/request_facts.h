@@ -18,6 +18,7 @@ struct request_facts {
         is_body_keyed; /* the answer may be kept for the same body: it is to be read before anything else */
     bool has_condition;    /* If-None-Match or If-Modified-Since */
     bool has_range;        /* a GET with Range */
+    bool has_upgrade;      /* Upgrade: see tunnel.h */
     bool wants_validation; /* no-cache, max-age=0, Pragma */
     bool is_only_if_cached;
     int64_t max_age_seconds; /* -1: any */

@@ -174,6 +174,24 @@ void upstream_worker_destroy(struct upstream_worker *worker)
     list_remove(&worker->in_worker);
     health_checks_destroy(worker->checks);
     origin_destroy(worker->origin);
+    if (worker->tunnels != NULL)
+        origin_destroy(worker->tunnels);
     upstream_release(worker->upstream);
     free(worker);
+}
+
+bool upstream_worker_is_idle(const struct upstream_worker *worker)
+{
+    return origin_call_count(worker->origin) == 0 &&
+           (worker->tunnels == NULL || origin_call_count(worker->tunnels) == 0);
+}
+
+enum err upstream_worker_make_tunnels(struct upstream_worker *worker, struct loop *loop)
+{
+    uint32_t tunnels_max = (uint32_t)worker->upstream->policy.tunnels_max;
+
+    if (worker->tunnels == NULL)
+        return origin_create(&(struct origin_options){.loop = loop, .connections_max = tunnels_max},
+                             &worker->tunnels);
+    return origin_call_count(worker->tunnels) < tunnels_max ? OK : ERR_FULL;
 }

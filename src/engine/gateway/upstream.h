@@ -53,6 +53,7 @@ struct upstream_worker {
     struct list in_worker;
     struct upstream *upstream; /* held */
     struct origin *origin;
+    struct origin *tunnels; /* apart, so that they leave the others their connections; null: none yet */
     struct health_checks *checks; /* of the one worker that does them; else null */
     bool is_retired;              /* the worker's plan has it no more: goes once nothing is in flight */
 };
@@ -62,3 +63,10 @@ struct upstream_worker {
 enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
                                 struct upstream_worker **worker);
 void upstream_worker_destroy(struct upstream_worker *worker);
+
+/* True if no call of it is alive. */
+bool upstream_worker_is_idle(const struct upstream_worker *worker);
+
+/* Whether another tunnel may be begun, for which all is then made ready. ERR_FULL: there are as many as may
+ * be; errors as of origin_create. */
+enum err upstream_worker_make_tunnels(struct upstream_worker *worker, struct loop *loop);

@@ -164,7 +164,7 @@ static enum err attempt(struct upstream_call *call)
     buffer_append(&url, request->target);
     err = url.failed
               ? ERR_NO_MEMORY
-              : origin_start(call->by->origin,
+              : origin_start(request->upgrade.size > 0 ? call->by->tunnels : call->by->origin,
                              &(struct origin_request){.method = request->method,
                                                       .url = buffer_bytes(&url),
                                                       .fields = request->fields,
@@ -172,6 +172,7 @@ static enum err attempt(struct upstream_call *call)
                                                                   ? request->host
                                                                   : origins->places[call->place].authority,
                                                       .body_bytes = request->body_bytes,
+                                                      .upgrade = request->upgrade,
                                                       .timeouts = timeouts},
                              &our_callbacks, call, call->current);
     buffer_fini(&url);
@@ -193,13 +194,18 @@ static bool keep(struct upstream_call *call, const struct upstream_request *requ
     buffer_append(&call->text, request->method);
     buffer_append(&call->text, request->target);
     buffer_append(&call->text, request->host);
+    buffer_append(&call->text, request->upgrade);
     if (call->text.failed)
         return false;
     text = call->text.data;
     assert(text != NULL); /* a method has a letter */
     call->request.method = bytes_of(text, request->method.size);
-    call->request.target = bytes_of(text + request->method.size, request->target.size);
-    call->request.host = bytes_of(text + request->method.size + request->target.size, request->host.size);
+    text += request->method.size;
+    call->request.target = bytes_of(text, request->target.size);
+    text += request->target.size;
+    call->request.host = bytes_of(text, request->host.size);
+    text += request->host.size;
+    call->request.upgrade = bytes_of(text, request->upgrade.size);
     return call->request.fields.list != NULL;
 }
 

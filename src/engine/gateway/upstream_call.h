@@ -12,11 +12,12 @@
 #include "upstream.h"
 
 struct upstream_request {
-    struct bytes method; /* copied, as are target and host */
+    struct bytes method; /* copied, as are target, host and upgrade */
     struct bytes target; /* path and query, behind the origin's base URL */
     struct bytes host;   /* the Host field's value; empty: the authority of whichever origin is asked */
     struct http_fields fields; /* the list is copied, the texts must stay until the call has ended */
-    int64_t body_bytes;        /* as in struct origin_request */
+    int64_t body_bytes;        /* as in struct origin_request, as is upgrade */
+    struct bytes upgrade;      /* not empty: a tunnel, for which upstream_worker_make_tunnels said OK */
     struct origin_timeouts timeouts;
 };
 
@@ -27,7 +28,7 @@ struct upstream_call {
     struct loop *loop;
     struct counters *counters;
     struct origin_call **current; /* the owner's: the call of now, null once it has ended */
-    struct buffer text;           /* of method, target and host, which move no more */
+    struct buffer text;           /* of what was copied, which moves no more */
     struct upstream_request request;
     int64_t total_due_ms; /* 0: none */
     uint64_t tried;       /* a bit for each origin */

@@ -1,0 +1,102 @@
+#include "respond.h"
+#include "base/number.h"
+#include "stored_response.h"
+
+bool names_other_caches(struct bytes rendered)
+{
+    struct http_field field;
+
+    while (rendered_next(&rendered, &field))
+        if (field.header == HTTP_HEADER_CACHE_STATUS)
+            return true;
+    return false;
+}
+
+/* RFC 9211 §2: each cache adds itself after those nearer to the origin. */
+static void respond_after_others(struct exchange *x, struct http_response *response,
+                                 struct bytes cache_status)
+{
+    struct buffer lines = {0};
+
+    buffer_append(&lines, response->rendered);
+    rendered_append(&lines, BYTES("Cache-Status"), cache_status);
+    if (!lines.failed)
+        response->rendered = buffer_bytes(&lines);
+    exchange_respond(x, response);
+    buffer_fini(&lines);
+}
+
+void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
+                  uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
+                  const struct cache_status *cache_status)
+{
+    char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
+    struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
+    struct http_field fields[2];
+    struct http_response response = {.status = status,
+                                     .reason = reason,
+                                     .body_bytes = body_bytes,
+                                     .body_number = body_number,
+                                     .fields = {fields, 0},
+                                     .rendered = rendered,
+                                     .rendered_has_date = has_date};
+
+    if (age_seconds >= 0)
+        fields[response.fields.count++] = (struct http_field){
+            HTTP_HEADER_AGE, BYTES("Age"), bytes_of(age, int64_format(age, age_seconds))};
+    if (cache_status->names_others) {
+        respond_after_others(x, &response, ours);
+        return;
+    }
+    fields[response.fields.count++] =
+        (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
+    exchange_respond(x, &response);
+}
+
+struct bytes fields_for_client(const struct route *route, struct bytes rendered, struct buffer *edited)
+{
+    if (field_edit_is_none(&route->response_fields))
+        return rendered;
+    field_edit_rendered(&route->response_fields, rendered, edited);
+    return edited->failed ? rendered : buffer_bytes(edited);
+}
+
+void respond_problem(struct exchange *x, int status, const char *text,
+                     const struct cache_status *cache_status)
+{
+    struct buffer body = {0}, rendered = {0};
+    struct bytes reason = http_status_reason(status);
+
+    if (status != 204) {
+        buffer_append_format(&body, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\"}\n",
+                             BYTES_PRINTF(reason), status, text);
+        rendered_append(&rendered, BYTES("Content-Type"), BYTES("application/problem+json"));
+        rendered_append(&rendered, BYTES("Cache-Control"), BYTES("no-store"));
+    }
+    if (status == 405)
+        rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (body.failed || rendered.failed)
+        buffer_clear(&body);
+    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false,
+                 cache_status);
+    if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
+        exchange_send(x, buffer_bytes(&body));
+    buffer_fini(&body);
+    buffer_fini(&rendered);
+    exchange_end(x);
+}
+
+const char *origin_failure_text(enum err failure)
+{
+    switch (failure) {
+    case ERR_TIMEOUT: return "the origin took too long to answer";
+    case ERR_REFUSED: return "the origin refuses connections";
+    case ERR_UNREACHABLE: return "the origin cannot be reached";
+    case ERR_TLS: return "no trusted connection to the origin could be made";
+    case ERR_TRUNCATED: return "the origin closed the connection without an answer";
+    case ERR_TOO_LARGE: return "the head of the origin's answer is too large";
+    case ERR_SYNTAX: return "the origin's answer is not valid HTTP";
+    case ERR_CANCELLED: return "the gateway is stopping";
+    default: return "the origin's answer could not be had";
+    }
+}
