@@ -19,6 +19,7 @@
 #include "base/loan.h"
 #include "base/now.h"
 #include "message/http.h"
+#include "message/request_id.h"
 
 struct exchange;
 
@@ -47,9 +48,11 @@ struct exchange {
     const struct exchange_engine *engine;
     const struct exchange_client *client;
     struct http_request *request;
-    struct now now;     /* of the loop turn in which `begin` was called */
-    void *engine_state; /* the engine's, null at begin */
-    void *filter;       /* of who stands between the two, if anybody does; null at begin */
+    struct now now;       /* of the loop turn in which `begin` was called */
+    void *engine_state;   /* the engine's, null at begin */
+    void *filter;         /* of who stands between the two, if anybody does; null at begin */
+    bool tells_id;        /* the client is to be told the id; the engine's */
+    struct request_id id; /* the engine's */
 };
 
 /* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue

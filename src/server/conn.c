@@ -275,8 +275,9 @@ static void refuse(struct port *port, int fd)
         [WIRE_MEMCACHED] = BYTES_INIT("SERVER_ERROR max number of clients reached\r\n"),
         [WIRE_HTTP] =
             BYTES_INIT("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-                       "Content-Type: text/plain\r\nContent-Length: 30\r\n\r\n"
-                       "max number of clients reached\n"),
+                       "Content-Type: application/problem+json\r\nContent-Length: 86\r\n\r\n"
+                       "{\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"max number of "
+                       "clients reached\"}\n"),
     };
     struct worker *worker = port->worker;
     ssize_t sent = 0;

@@ -4,6 +4,7 @@
  *
  * A request that follows before the answer is complete waits in the connection's input. */
 #include "message/http_date.h"
+#include "message/problem.h"
 #include "server/conn.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -52,18 +53,20 @@ static void respond(struct conn *conn, const struct http_response *response, boo
     http1_render_response_head(stream_output(&conn->stream), response, &framing);
 }
 
-/* The connection's own refusal of what is not a request: a plain sentence, then the end. */
+/* The connection's own refusal of what is not a request: a problem document, then the end. */
 static void refuse(struct conn *conn, int status)
 {
-    struct http_field type = {HTTP_HEADER_CONTENT_TYPE, BYTES("Content-Type"), BYTES("text/plain")};
-    struct bytes reason = http_status_reason(status);
-    struct http_response response = {
-        .status = status, .body_bytes = (int64_t)reason.size + 1, .fields = {&type, 1}};
+    struct http_field type = {HTTP_HEADER_CONTENT_TYPE, BYTES("Content-Type"),
+                              BYTES("application/problem+json")};
+    struct http_response response = {.status = status, .fields = {&type, 1}};
+    struct buffer body = {0};
 
+    problem_render(&body, status, (struct bytes){0}, (struct bytes){0});
+    response.body_bytes = (int64_t)body.size;
     respond(conn, &response, false, false, false, 1);
-    buffer_append(stream_output(&conn->stream), reason);
-    buffer_append_byte(stream_output(&conn->stream), '\n');
-    conn_note_refusal(conn, reason);
+    buffer_append(stream_output(&conn->stream), buffer_bytes(&body));
+    buffer_fini(&body);
+    conn_note_refusal(conn, http_status_reason(status));
     conn_close(conn);
 }
 

@@ -4,7 +4,7 @@
 bool route_edits_requests(const struct route *route)
 {
     return route->rewrites_path || !field_edit_is_none(&route->request_fields) ||
-           route->credential.value.size > 0;
+           route->credential.value.size > 0 || route->policy.request_id;
 }
 
 static bool is_dropped(const struct route *route, const struct http_fields *fields,
@@ -19,7 +19,7 @@ static bool is_dropped(const struct route *route, const struct http_fields *fiel
 bool edited_request_make(struct edited_request *edited, const struct route *route,
                          const struct http_request *request)
 {
-    size_t count = request->fields.count + route->request_fields.own.set_count;
+    size_t count = request->fields.count + route->request_fields.own.set_count + 1;
     struct http_fields *fields = &edited->request.fields;
 
     edited->request = *request;
@@ -33,10 +33,14 @@ bool edited_request_make(struct edited_request *edited, const struct route *rout
     }
     *fields = (struct http_fields){edited->fields, 0};
     for (size_t i = 0; i < request->fields.count; i++)
-        if (!is_dropped(route, &request->fields, &request->fields.list[i]))
+        if (!is_dropped(route, &request->fields, &request->fields.list[i]) &&
+            (edited->request_id.size == 0 || request->fields.list[i].header != HTTP_HEADER_X_REQUEST_ID))
             fields->list[fields->count++] = request->fields.list[i];
     for (size_t i = 0; i < route->request_fields.own.set_count; i++)
         fields->list[fields->count++] = route->request_fields.set[i];
+    if (edited->request_id.size > 0)
+        fields->list[fields->count++] =
+            (struct http_field){HTTP_HEADER_X_REQUEST_ID, BYTES("X-Request-Id"), edited->request_id};
     if (route->rewrites_path && request->path.size > 0 && request->path.data[0] == '/') {
         path_rewrite_apply(&route->rewrite, route->match.has_path ? &route->match.path : NULL,
                            request->path, &edited->path);

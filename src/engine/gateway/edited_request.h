@@ -6,6 +6,7 @@
 /* Room for one at a time; zeroed to begin with. */
 struct edited_request {
     struct http_request request;
+    struct bytes request_id; /* the maker's: replaces the client's; empty: none does */
     struct buffer path;
     struct http_field *fields;
     size_t capacity;

@@ -37,6 +37,8 @@
 
 enum { ROUNDS_MAX = 3, HANDOVERS_MAX = 2 };
 
+static const char BODY_TOO_LARGE[] = "the request's body is larger than may be";
+
 #define STATES(X) X(collect) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
 #define X(name)   STATE_##name,
 enum state { STATES(X) };
@@ -74,7 +76,7 @@ struct passage {
     const char *refusal_text;
     struct outgoing outgoing; /* of a stored response's body */
     struct http_range window; /* what of a fetched body is for the client, if is_cut */
-    uint64_t sent_bytes;
+    uint64_t sent_bytes, uploaded_bytes;
     int64_t promised_bytes; /* or HTTP_BODY_UNKNOWN */
     int64_t arrived_mono_ms;
     unsigned rounds;    /* how often it came back to lookup */
@@ -942,6 +944,12 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     struct passage *passage = NULL;
     struct request_facts facts;
 
+    worker->edited.request_id = (struct bytes){0};
+    if (route->policy.request_id) {
+        request_id_choose(&x->id, &request->fields);
+        x->tells_id = true;
+        worker->edited.request_id = request_id_bytes(&x->id);
+    }
     if (is_edited && !edited_request_make(&worker->edited, route, request))
         goto no_memory;
     if (is_edited)
@@ -950,6 +958,11 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
         respond_problem(x, 404, "no route takes this request",
                         &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});
+        return NULL;
+    }
+    if (route->policy.request_body_max > 0 && request->body_bytes > route->policy.request_body_max) {
+        respond_problem(x, 413, BODY_TOO_LARGE,
+                        &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "body"});
         return NULL;
     }
     if ((is_edited || facts.has_upgrade) && facts.plan != PLAN_ANSWER &&
@@ -1007,10 +1020,29 @@ static void gateway_begin(void *engine, struct exchange *x)
         passage_run(passage);
 }
 
+/* A body whose size was not said turns out to be too large: the origin, which cannot take it for whole, is
+ * left. */
+static void refuse_upload(struct passage *passage)
+{
+    fetch_leave(&passage->reader);
+    passage->status.reason = FORWARD_REFUSED;
+    passage->status.detail = "body";
+    passage->state =
+        passage->has_responded ? over(passage, exchange_abort) : refuse(passage, 413, BODY_TOO_LARGE);
+    passage_run(passage);
+}
+
 static void gateway_body(struct exchange *x, struct bytes bytes)
 {
     struct passage *passage = x->engine_state;
 
+    passage->uploaded_bytes += bytes.size;
+    if (passage->route->policy.request_body_max > 0 &&
+        passage->uploaded_bytes > (uint64_t)passage->route->policy.request_body_max) {
+        exchange_read(x, false);
+        refuse_upload(passage);
+        return;
+    }
     if (passage->state != STATE_collect) {
         exchange_read(x, false);
         fetch_upload(&passage->reader, bytes, false);

@@ -1,5 +1,6 @@
 #include "respond.h"
 #include "base/number.h"
+#include "message/problem.h"
 #include "stored_response.h"
 
 bool names_other_caches(struct bytes rendered)
@@ -12,14 +13,25 @@ bool names_other_caches(struct bytes rendered)
     return false;
 }
 
-/* RFC 9211 §2: each cache adds itself after those nearer to the origin. */
-static void respond_after_others(struct exchange *x, struct http_response *response,
-                                 struct bytes cache_status)
+/* RFC 9211 §2: each cache adds itself after those nearer to the origin. An id that the origin told, which
+ * may be another request's, gives way to ours. */
+static void respond_changed(struct exchange *x, struct http_response *response,
+                            const struct cache_status *cache_status, struct bytes ours)
 {
+    struct bytes rendered = response->rendered;
     struct buffer lines = {0};
+    struct http_field field;
 
-    buffer_append(&lines, response->rendered);
-    rendered_append(&lines, BYTES("Cache-Status"), cache_status);
+    if (x->tells_id) {
+        while (rendered_next(&rendered, &field))
+            if (field.header != HTTP_HEADER_X_REQUEST_ID)
+                rendered_append(&lines, field.name, field.value);
+        rendered_append(&lines, BYTES("X-Request-Id"), request_id_bytes(&x->id));
+    } else {
+        buffer_append(&lines, rendered);
+    }
+    if (cache_status->names_others)
+        rendered_append(&lines, BYTES("Cache-Status"), ours);
     if (!lines.failed)
         response->rendered = buffer_bytes(&lines);
     exchange_respond(x, response);
@@ -44,13 +56,13 @@ void respond_head(struct exchange *x, int status, struct bytes reason, int64_t b
     if (age_seconds >= 0)
         fields[response.fields.count++] = (struct http_field){
             HTTP_HEADER_AGE, BYTES("Age"), bytes_of(age, int64_format(age, age_seconds))};
-    if (cache_status->names_others) {
-        respond_after_others(x, &response, ours);
-        return;
-    }
-    fields[response.fields.count++] =
-        (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
-    exchange_respond(x, &response);
+    if (!cache_status->names_others)
+        fields[response.fields.count++] =
+            (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
+    if (cache_status->names_others || x->tells_id)
+        respond_changed(x, &response, cache_status, ours);
+    else
+        exchange_respond(x, &response);
 }
 
 struct bytes fields_for_client(const struct route *route, struct bytes rendered, struct buffer *edited)
@@ -65,11 +77,11 @@ void respond_problem(struct exchange *x, int status, const char *text,
                      const struct cache_status *cache_status)
 {
     struct buffer body = {0}, rendered = {0};
-    struct bytes reason = http_status_reason(status);
 
+    if (x->id.size == 0)
+        request_id_choose(&x->id, &x->request->fields);
     if (status != 204) {
-        buffer_append_format(&body, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\"}\n",
-                             BYTES_PRINTF(reason), status, text);
+        problem_render(&body, status, bytes_of_text(text), request_id_bytes(&x->id));
         rendered_append(&rendered, BYTES("Content-Type"), BYTES("application/problem+json"));
         rendered_append(&rendered, BYTES("Cache-Control"), BYTES("no-store"));
     }
