@@ -53,7 +53,21 @@ struct exchange {
     void *filter;         /* of who stands between the two, if anybody does; null at begin */
     bool tells_id;        /* the client is to be told the id; the engine's */
     struct request_id id; /* the engine's */
+    int client_fd;        /* whose peer is the client; the connection's, as are the next two */
+    int status;           /* of the final head; 0: none yet */
+    uint64_t sent_bytes;  /* of the body */
+    const char *note;     /* how the answer came about, in a static word, or null; the engine's */
+    void *observer; /* the engine's, null if nobody wants to know: told by the connection, once, when the */
+    void (*over)(struct exchange *x,
+                 bool is_whole); /* exchange ends in whatever way, the request being there */
 };
+
+/* For the connection: the exchange ends; `is_whole`: by exchange_end. */
+static inline void exchange_note_over(struct exchange *x, bool is_whole)
+{
+    if (x->over != NULL)
+        x->over(x, is_whole);
+}
 
 /* Asks for the request's body, or (wanted = false) asks for a pause. A client that waits for 100-continue
  * is told to go on. Never asking and answering is fine: the connection then deals with the rest. */

@@ -117,6 +117,7 @@ static void client_respond(struct exchange *x, const struct http_response *respo
     bool no_length = response->status == 204 || response->status == 304 || response->status < 200;
 
     assert(!http->responded);
+    x->status = response->status;
     if (response->status == 101) {
         switch_protocol(http, response);
         return;
@@ -139,6 +140,7 @@ static void client_send(struct exchange *x, struct bytes bytes)
 
     if (http->no_body || bytes.size == 0)
         return;
+    x->sent_bytes += bytes.size;
     output = stream_output(&http->conn->stream);
     if (http->chunked) {
         http1_render_chunk(output, bytes);
@@ -158,6 +160,7 @@ static bool client_lend(struct exchange *x, struct loan *loan)
 
     if (http->no_body || !stream_may_lend(stream))
         return false;
+    x->sent_bytes += loan->size;
     if (http->chunked)
         http1_render_chunk_head(stream_output(stream), loan->size);
     else if (http->response_left_bytes != HTTP_BODY_UNKNOWN) {
@@ -211,6 +214,7 @@ static void client_end(struct exchange *x)
     assert(http->response_left_bytes == HTTP_BODY_UNKNOWN || http->response_left_bytes == 0);
     if (http->chunked)
         http1_render_last_chunk(stream_output(&http->conn->stream));
+    exchange_note_over(x, true);
     finish(http);
 }
 
@@ -230,6 +234,7 @@ static void client_abort(struct exchange *x)
 {
     struct http_conn *http = http_of(x);
 
+    exchange_note_over(x, false);
     http->active = false;
     free(http->kept);
     http->kept = NULL;
@@ -238,6 +243,13 @@ static void client_abort(struct exchange *x)
 
 static const struct exchange_client client = {client_read, client_inform, client_respond, client_send,
                                               client_room, client_end,    client_abort,   client_lend};
+
+/* The client has left, or is left: the engine forgets the exchange. */
+static void leave(struct http_conn *http)
+{
+    exchange_note_over(&http->exchange, false);
+    http->exchange.engine->gone(&http->exchange);
+}
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
@@ -264,6 +276,7 @@ static void begin(struct http_conn *http, struct bytes head)
     http->exchange = (struct exchange){.engine = conn->port->engine,
                                        .client = &client,
                                        .request = &http->request,
+                                       .client_fd = conn->stream.fd,
                                        .now = loop_now(conn->worker->loop)};
     http->active = true;
     http->responded = http->no_body = http->chunked = http->body_wanted = http->writable_wanted = false;
@@ -275,9 +288,8 @@ static void begin(struct http_conn *http, struct bytes head)
     conn->port->engine->begin(conn->port->engine_worker, &http->exchange);
     http->in_begin = false;
     if (http->active && !keep_request(http, head)) {
-        struct exchange *x = &http->exchange;
         http->active = false;
-        x->engine->gone(x);
+        leave(http);
         conn->closing = true;
         stream_abort(&conn->stream);
     }
@@ -288,7 +300,7 @@ static void begin(struct http_conn *http, struct bytes head)
 static void give_up(struct http_conn *http, int status)
 {
     http->active = false;
-    http->exchange.engine->gone(&http->exchange);
+    leave(http);
     free(http->kept);
     http->kept = NULL;
     if (http->responded)
@@ -443,7 +455,7 @@ static void closed(struct conn *conn)
     if (http == NULL)
         return;
     if (http->active)
-        http->exchange.engine->gone(&http->exchange);
+        leave(http);
     free(http->kept);
     free(http);
 }

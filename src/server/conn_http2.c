@@ -68,6 +68,7 @@ static struct http2_session *create(struct conn *conn)
                                                         .owner = conn,
                                                         .engine = conn->port->engine,
                                                         .engine_worker = conn->port->engine_worker,
+                                                        .client_fd = conn->stream.fd,
                                                         .limits = &limits->http,
                                                         .fields = conn->worker->fields,
                                                         .idle_ms = limits->http_idle_ms,

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "engine/gateway/access_line.h"
 #include "engine/gateway/plan.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -80,6 +81,7 @@ enum { OPTION_COUNT_MAX = 256 };
 #define OPTION_FIELD_loop(field)     enum loop_kind field;
 #define OPTION_FIELD_auth(field)     enum tls_client_auth field;
 #define OPTION_FIELD_answer(field)   enum answer field;
+#define OPTION_FIELD_format(field)   enum access_format field;
 #define OPTION_FIELD_level(field)    enum log_level field;
 #define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
@@ -172,6 +174,7 @@ enum option_type {
     OPTION_TYPE_auth,
     OPTION_TYPE_answer,
     OPTION_TYPE_host,
+    OPTION_TYPE_format,
     OPTION_TYPE_level,
     OPTION_TYPE_events,
     OPTION_TYPE_flag,

@@ -38,7 +38,8 @@ struct server {
     const struct clock *clock;
     struct conn_limits limits;
     nh_store *store;
-    struct tls_server *tls; /* null if no port has TLS */
+    struct tls_server *tls;       /* null if no port has TLS */
+    struct line_sink *access_log; /* or null */
     struct kv_hub *hub;
     struct shared_role *roles;
     struct shared_port *ports;
@@ -407,7 +408,9 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
         .space = HTTP_SPACE + (uint32_t)index,
         .purge_token =
             bytes_of_text(server->options->admin_token != NULL ? server->options->admin_token : ""),
-        .log = server->log};
+        .log = server->log,
+        .access_log = server->access_log,
+        .access_format = server->options->access_log_format};
     enum err err = plan_spec_init(&options.plan, server->options, role, message);
 
     if (err != OK)
@@ -415,6 +418,16 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
     err = gateway_create(&options, &server->roles[index].gateway);
     plan_spec_fini(&options.plan);
     plan_report(server->options, role, err, message);
+    return err;
+}
+
+static enum err open_access_log(struct server *server, struct buffer *message)
+{
+    const char *path = server->options->access_log_path;
+    enum err err = path != NULL ? line_sink_open(path, &server->access_log) : OK;
+
+    if (err != OK)
+        buffer_append_format(message, "access-log: %s cannot be opened: %s\n", path, err_text(err));
     return err;
 }
 
@@ -666,6 +679,8 @@ enum err server_create(const struct options *options, struct log *log, const str
         err = create_store(server, message);
     if (err == OK)
         set_settings(server);
+    if (err == OK)
+        err = open_access_log(server, message);
     for (size_t i = 0; i < options->role_count && err == OK; i++)
         err = create_role(server, i, message);
     for (size_t i = 0; i < server->worker_count && err == OK; i++)
@@ -722,6 +737,9 @@ enum err server_reload(struct server *server, struct buffer *report)
     pthread_mutex_lock(&server->reload_lock);
     err = reload(&(struct reloadable){server->options, gateways, server->tls, server->log}, report);
     pthread_mutex_unlock(&server->reload_lock);
+    if (server->access_log != NULL)
+        line_sink_reopen(
+            server->access_log); /* also if no file was taken up: logs are moved all the same */
     free(gateways);
     return err;
 }
@@ -799,6 +817,8 @@ static void end_workers(struct server *server)
         destroy_worker(&server->workers[i]);
     free(server->workers);
     server->workers = NULL;
+    line_sink_close(server->access_log);
+    server->access_log = NULL;
 }
 
 void server_destroy(struct server *server)

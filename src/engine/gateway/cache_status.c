@@ -43,3 +43,20 @@ size_t cache_status_format(char *text, const struct cache_status *status)
     }
     return (size_t)(at - text);
 }
+
+const char *cache_status_word(const struct cache_status *status)
+{
+    if (status->collapsed)
+        return "collapsed";
+    switch (status->reason) {
+    case FORWARD_NONE: return status->has_ttl && status->ttl_seconds < 0 ? "stale" : "hit";
+    case FORWARD_REFUSED: return "refused";
+    case FORWARD_BYPASS:
+    case FORWARD_METHOD: return "bypass";
+    case FORWARD_URI_MISS:
+    case FORWARD_VARY_MISS:
+    case FORWARD_REQUEST: return "miss";
+    case FORWARD_STALE: return status->origin_status == 304 ? "revalidated" : "expired";
+    }
+    UNREACHABLE();
+}

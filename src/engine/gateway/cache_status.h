@@ -28,3 +28,7 @@ enum { CACHE_STATUS_BYTES_MAX = 192 };
 
 /* Writes the field's value at `text`, CACHE_STATUS_BYTES_MAX of room, and returns its size. */
 size_t cache_status_format(char *text, const struct cache_status *status);
+
+/* The same in a word, for a log: hit, stale, expired, revalidated, miss,
+ * collapsed, bypass, refused. Static. */
+const char *cache_status_word(const struct cache_status *status);

@@ -17,6 +17,7 @@
  * A step returns the next state; returning its own means parked, and passage_run is called again when the
  * fetch has news or the client has room. A request that is answered from the store at once never becomes
  * a passage: gateway_begin deals with it on its stack. */
+#include "access_log.h"
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "base/number.h"
@@ -944,6 +945,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     struct passage *passage = NULL;
     struct request_facts facts;
 
+    access_log_begin(worker, route, x);
     worker->edited.request_id = (struct bytes){0};
     if (route->policy.request_id) {
         request_id_choose(&x->id, &request->fields);
@@ -1103,6 +1105,8 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         /* Those of an earlier life, whose markers may be gone, must not be met again. */
         .generation = hash_seed_random(),
         .space = options->space,
+        .access_log = options->access_log,
+        .access_format = options->access_format,
     };
     purge_rules_init(&made->purge_rules);
     with_log.log = options->log;

@@ -4,8 +4,10 @@
  * validate. Fetches belong to the cache, not to the client that caused them: any number of clients, on
  * any worker, wait for one. */
 #pragma once
+#include "access_line.h"
 #include "base/counters.h"
 #include "base/err.h"
+#include "base/line_sink.h"
 #include "base/log.h"
 #include "message/exchange.h"
 #include "net/loop.h"
@@ -20,6 +22,8 @@ struct gateway_options {
     nh_store *store;          /* shared with the other roles */
     uint32_t space;           /* the space its entries live in */
     struct bytes purge_token; /* that PURGE must bear; not copied. Empty: nobody may */
+    struct line_sink *access_log; /* or null; the caller's */
+    enum access_format access_format;
     struct log *log;
 };
 

@@ -49,6 +49,8 @@ struct gateway {
     uint32_t space;
     struct purge_rules purge_rules;
     struct purge_sweep sweep;
+    struct line_sink *access_log; /* or null */
+    enum access_format access_format;
     struct fetch_shard shards[FETCH_SHARDS];
 };
 
@@ -67,6 +69,7 @@ struct gateway_worker {
     struct list tunnels;
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
+    uint64_t seen_count;          /* requests that the access log might have */
     bool is_stopping;
     bool checks_health; /* of origins: it alone does */
 };

@@ -53,6 +53,7 @@ void respond_head(struct exchange *x, int status, struct bytes reason, int64_t b
                                      .rendered = rendered,
                                      .rendered_has_date = has_date};
 
+    x->note = cache_status_word(cache_status);
     if (age_seconds >= 0)
         fields[response.fields.count++] = (struct http_field){
             HTTP_HEADER_AGE, BYTES("Age"), bytes_of(age, int64_format(age, age_seconds))};

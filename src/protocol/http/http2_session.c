@@ -141,6 +141,7 @@ static void let_go(struct http2_stream *stream)
 /* The client has left this exchange. */
 static void leave(struct http2_stream *stream)
 {
+    exchange_note_over(&stream->exchange, false);
     let_go(stream);
     stream->exchange.engine->gone(&stream->exchange);
 }
@@ -341,6 +342,7 @@ static void client_respond(struct exchange *x, const struct http_response *respo
 
     assert(!stream->has_responded);
     stream->has_responded = true;
+    x->status = response->status;
     stream->no_body =
         response->status == 204 || response->status == 304 || stream->request.method == HTTP_METHOD_HEAD;
     stream->left_bytes = stream->no_body ? 0 : response->body_bytes;
@@ -364,6 +366,7 @@ static void client_send(struct exchange *x, struct bytes bytes)
 
     if (stream->no_body || bytes.size == 0)
         return;
+    x->sent_bytes += bytes.size;
     if (stream->left_bytes != HTTP_BODY_UNKNOWN) {
         assert((int64_t)bytes.size <= stream->left_bytes);
         stream->left_bytes -= (int64_t)bytes.size;
@@ -425,6 +428,7 @@ static void client_end(struct exchange *x)
         nghttp2_session_resume_data(session->nghttp2, stream->id);
     }
     session->options.callbacks->answered(session->options.owner);
+    exchange_note_over(x, true);
     over(stream);
 }
 
@@ -434,6 +438,7 @@ static void client_abort(struct exchange *x)
 
     if (!stream->is_closed && !stream->session->is_over)
         reset(stream, NGHTTP2_INTERNAL_ERROR);
+    exchange_note_over(x, false);
     over(stream);
 }
 
@@ -509,6 +514,7 @@ static bool begin(struct http2_session *session, int32_t id, bool is_all)
     stream->exchange = (struct exchange){.engine = session->options.engine,
                                          .client = &client,
                                          .request = &stream->request,
+                                         .client_fd = session->options.client_fd,
                                          .now = now_of(session)};
     stream->continue_owed = stream->request.expects_continue;
     stream->body_ended = stream->request.body_bytes == HTTP_BODY_NONE;

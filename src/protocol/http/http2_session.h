@@ -55,6 +55,7 @@ struct http2_options {
     void *owner;
     const struct exchange_engine *engine;
     void *engine_worker;
+    int client_fd;                     /* as in struct exchange */
     const struct http1_limits *limits; /* of heads; kept by reference */
     struct http_field *fields;         /* scratch for the length of one call: limits->fields_max */
     int64_t idle_ms, head_ms, body_ms, write_ms;
