@@ -236,6 +236,51 @@ TEST(what_does_not_say_is_fresh_for_a_tenth_of_its_age)
     }
 }
 
+TEST(an_operator_may_say_what_the_answer_does_not)
+{
+    static const struct route_policy told = {
+        .heuristic_ms_max = INT64_C(24) * 3600 * 1000, .default_ttl_ms = 60000, .negative_ttl_ms = 5000};
+    static const struct {
+        int status;
+        const char *fields;
+        int64_t lifetime_s;
+    } cases[] = {
+        {200, "", 60},
+        {301, "", 60},
+        {200, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 60}, /* rather than a guess */
+        {404, "", 5},
+        {410, "Last-Modified: Tue, 24 Nov 2026 11:00:00 GMT", 5},
+        {501, "", 5},
+        {302, "", 0}, /* no status to guess about */
+        {403, "", 0},
+        {500, "", 0},
+        /* it does say */
+        {200, "Cache-Control: max-age=1", 1},
+        {404, "Cache-Control: max-age=600", 600},
+        {200, "Cache-Control: max-age=0", 0},
+        {200, "Expires: 0", 0},
+        {200, "Pragma: no-cache", 0},
+    };
+    static const struct request_traits plain_request = {0};
+    struct response_facts facts;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        facts = facts_of_text(cases[i].status, cases[i].fields, &told);
+        if (facts.freshness.lifetime_ms != cases[i].lifetime_s * 1000)
+            fail_msg("%d %s: %lld ms", cases[i].status, cases[i].fields,
+                     (long long)facts.freshness.lifetime_ms);
+    }
+    /* That it is fresh makes it nobody's who had it to himself. */
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const kept[] = {"Cache-Control: no-store", "Cache-Control: private",
+                                           "Set-Cookie: a=b"};
+        facts = facts_of_text(200, kept[i], &told);
+        EXPECT(!may_store(&facts, &plain_request, &told));
+    }
+    facts = facts_of_text(200, "", &told);
+    EXPECT(may_share(&facts, &plain_request, &told));
+}
+
 TEST(only_what_is_for_all_is_stored)
 {
     enum { NO, KEPT, SHARED }; /* KEPT: stored, but given to nobody who waits */
@@ -444,5 +489,6 @@ RUN_TESTS(TEST_ROW(the_lifetime_is_what_the_response_says),
           TEST_ROW(what_does_not_say_is_fresh_for_a_tenth_of_its_age),
           TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(what_is_said_to_caches_like_us_counts_alone),
           TEST_ROW(only_what_tells_of_the_resource_outdates_what_is_stored),
+          TEST_ROW(an_operator_may_say_what_the_answer_does_not),
           TEST_ROW(a_route_may_store_cookies_like_other_fields),
           TEST_ROW(stale_is_served_only_where_the_response_lets_it))

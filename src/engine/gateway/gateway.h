@@ -18,10 +18,10 @@ struct gateway;        /* shared by the workers */
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
 
 struct gateway_options {
-    struct plan_spec plan;    /* with at least one upstream */
-    nh_store *store;          /* shared with the other roles */
-    uint32_t space;           /* the space its entries live in */
-    struct bytes purge_token; /* that PURGE must bear; not copied. Empty: nobody may */
+    struct plan_spec plan;        /* with at least one upstream */
+    nh_store *store;              /* shared with the other roles */
+    uint32_t space;               /* the space its entries live in */
+    struct bytes purge_token;     /* that PURGE must bear; not copied. Empty: nobody may */
     struct line_sink *access_log; /* or null; the caller's */
     enum access_format access_format;
     struct log *log;

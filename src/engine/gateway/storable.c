@@ -29,6 +29,15 @@ static bool may_guess(const struct response_facts *facts, const struct http_fiel
            directives_have(&facts->directives, DIRECTIVE_PUBLIC);
 }
 
+/* How long a response is fresh that does not say: as the operator does, or else RFC 9111's guess. */
+static int64_t unsaid_lifetime_ms(int status, const struct http_fields *fields, struct now received,
+                                  const struct route_policy *policy)
+{
+    int64_t said_ms = status < 400 ? policy->default_ttl_ms : policy->negative_ttl_ms;
+
+    return said_ms > 0 ? said_ms : heuristic_lifetime_ms(fields, received, policy->heuristic_ms_max);
+}
+
 struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
                                         struct now received, const struct route_policy *policy)
 {
@@ -38,7 +47,7 @@ struct response_facts response_facts_of(int status, const struct http_fields *fi
 
     facts.freshness = freshness_of(fields, &facts.directives, requested, received);
     if (may_guess(&facts, fields))
-        facts.freshness.lifetime_ms = heuristic_lifetime_ms(fields, received, policy->heuristic_ms_max);
+        facts.freshness.lifetime_ms = unsaid_lifetime_ms(status, fields, received, policy);
     facts.varies_on_all = !vary_of(fields, &vary);
     facts.sets_cookie = http_fields_find(fields, HTTP_HEADER_SET_COOKIE) != NULL;
     for (size_t i = 0; i < fields->count; i++) {
