@@ -3,6 +3,7 @@
 #include "fetch.h"
 #include "gateway_state.h"
 #include "upstream_fields.h"
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- by URL -------------------------------------------------------------------------------------- */
@@ -130,6 +131,7 @@ static struct bytes take_key(struct bytes *keys)
     struct bytes key;
     size_t size;
 
+    assert(keys->data != NULL); /* there is another */
     memcpy(&size, keys->data, sizeof size);
     key = bytes_of(keys->data + sizeof size, size);
     *keys = bytes_after(*keys, sizeof size + size);
