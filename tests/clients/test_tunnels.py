@@ -173,6 +173,7 @@ class Tunnels(unittest.TestCase):
             client = connect(server)
             client.head()
             self.assertEqual(client.all(), b"bye")
+            client.close()  # else the server would wait for it, as it should
 
     def test_a_reset_is_passed_on(self):
         def serve(peer, _):
@@ -263,6 +264,7 @@ class Tunnels(unittest.TestCase):
             begun = time.time()
             self.assertEqual(client.all(), b"")
             self.assertGreater(time.time() - begun, 0.4)
+            client.close()
 
     def test_what_is_not_forwarded_is_an_ordinary_request(self):
         def serve(peer, _):
