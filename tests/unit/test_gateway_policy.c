@@ -512,6 +512,8 @@ TEST(a_reference_leads_to_a_resource_of_the_same_origin_or_nowhere)
         {"http://o:1/base", "/a", "/c", NULL},
         {"http://o:1/base", "/a", "/based/c", NULL},
         {"http://o:1/base", "/a", "../c", NULL},
+        {"http://o:1/base", "/a", "/bas?e/c", NULL}, /* the query is no part of the base */
+        {"http://o:1/base", "/a", "/base?/c", NULL},
         /* nothing that a client could ask for */
         {"http://o:1", "/a", "/c d", NULL},
         {"http://o:1", "/a", "/c/%2e%2e/d", NULL},

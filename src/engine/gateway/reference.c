@@ -142,7 +142,7 @@ bool reference_resolve(struct reference *reference, struct bytes base_url, struc
     size = remove_dot_segments(reference->text.data, reference->text.size);
     reference->text.size = size;
     buffer_append(&reference->text, query);
-    if (reference->text.failed || !bytes_start_with(buffer_bytes(&reference->text), base.rest))
+    if (reference->text.failed || !bytes_start_with(bytes_of(reference->text.data, size), base.rest))
         return false;
     reference->path = bytes_of(reference->text.data + base.rest.size, size - base.rest.size);
     reference->query = bytes_of(reference->text.data + size, query.size);
