@@ -129,6 +129,21 @@ class Slow(unittest.TestCase):
         self.assertEqual({said.split(b"\r\n")[0] for said in crowd.answers.values()},
                          {b"HTTP/1.1 408 Request Timeout"})
 
+    def test_small_bodies_that_are_late_keep_nobody_from_the_origin(self):
+        server = self.gateway("--origin-connections", "2", "--connect-timeout", "2s", "--first-byte-timeout", "2s")
+        posts = self.origin.count("/late")
+        crowd = self.crowd(server.port, 10, b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        for number in range(3):
+            self.assertEqual(fetch(server.port, f"/not-stored-yet/{number}").body, b"ok")
+        self.assertEqual(self.origin.count("/late"), posts)
+        crowd.send(b"cde")
+        begun = time.time()
+        while not all(said.endswith(b"ok") for said in crowd.answers.values()):
+            self.assertLess(time.time() - begun, PATIENCE_S)
+            crowd.look()
+            time.sleep(0.01)
+        self.assertEqual([body for _, path, _, body in self.origin.requests if path == "/late"], [b"abcde"] * 10)
+
     def open_files(self, server):
         return len(os.listdir(f"/proc/{server.pid}/fd"))
 

@@ -1,6 +1,6 @@
 /* gateway.c — one client request on its way through the gateway.
  *
- *      collect ── a body that is part of the key, or too much of it ──► lookup
+ *      collect ── a body that is part of the key, or a small one, or too much of it ──► lookup
  *
  *                fresh, or stale and allowed
  *      lookup ─────────────────────────────► serve ──────► done
@@ -38,6 +38,10 @@
 
 enum { ROUNDS_MAX = 3, HANDOVERS_MAX = 2 };
 
+/* A body up to this size is waited for before the origin is asked, so that a client that takes its time
+ * with it does not take up a connection to the origin meanwhile. */
+enum { COLLECTED_BYTES_MAX = 64 * 1024 };
+
 static const char BODY_TOO_LARGE[] = "the request's body is larger than may be";
 
 #define STATES(X) X(collect) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
@@ -71,6 +75,7 @@ struct passage {
     struct cache_status status;
     struct buffer body; /* collected, while it is part of the key, or until it has gone to the origin */
     unsigned char digest[BODY_DIGEST_BYTES]; /* of it, once all is there */
+    bool collects;                           /* its body, before it does anything else */
     bool has_whole_body;
     enum err failure;
     int refusal_status;
@@ -554,7 +559,7 @@ static enum state refuse_uncached(struct passage *passage)
 
 static enum state on_collect(struct passage *passage)
 {
-    return passage->has_whole_body || !passage->facts.is_body_keyed ? STATE_lookup : STATE_collect;
+    return passage->has_whole_body || !passage->collects ? STATE_lookup : STATE_collect;
 }
 
 static enum state on_lookup(struct passage *passage)
@@ -918,6 +923,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
 /* What is there of the body goes to the origin, and the rest follows, as with any other request. */
 static void stop_collecting(struct passage *passage, const char *detail)
 {
+    passage->collects = false;
     passage->facts.is_body_keyed = false;
     passage->facts.plan = PLAN_PASS;
     passage->facts.detail = detail;
@@ -929,7 +935,9 @@ static void end_collecting(struct passage *passage)
     struct bytes body = buffer_bytes(&passage->body);
 
     passage->has_whole_body = true;
-    if (passage->x->request->method == HTTP_METHOD_POST && says_mutation(body))
+    if (!passage->facts.is_body_keyed)
+        passage_run(passage);
+    else if (passage->x->request->method == HTTP_METHOD_POST && says_mutation(body))
         stop_collecting(passage, "mutation");
     else if (!body_digest(upstream_request(passage), body, passage->digest))
         stop_collecting(passage, "memory");
@@ -999,6 +1007,16 @@ no_memory:
     return NULL;
 }
 
+static bool is_to_be_collected(const struct request_facts *facts, const struct http_request *request)
+{
+    if (facts->is_body_keyed)
+        return true;
+    /* Whether a client that asks may go on is the origin's to say; and a body of unknown length may be a
+     * conversation. */
+    return facts->plan == PLAN_PASS && !request->expects_continue && request->body_bytes > 0 &&
+           request->body_bytes <= COLLECTED_BYTES_MAX;
+}
+
 static void gateway_begin(void *engine, struct exchange *x)
 {
     struct gateway_worker *worker = engine;
@@ -1009,14 +1027,15 @@ static void gateway_begin(void *engine, struct exchange *x)
     passage = begin(worker, plan_route(worker->plan, x->request), x);
     if (passage == NULL)
         return;
-    passage->state = passage->facts.is_body_keyed ? STATE_collect : STATE_lookup;
+    passage->collects = is_to_be_collected(&passage->facts, x->request);
+    passage->state = passage->collects ? STATE_collect : STATE_lookup;
     x->engine_state = passage;
     reader_init(&passage->reader, worker, on_woken);
     passage->reader.informed = on_informed;
     list_append(&worker->passages, &passage->in_worker);
-    if (passage->facts.is_body_keyed && x->request->body_bytes != HTTP_BODY_NONE)
+    if (passage->collects && x->request->body_bytes != HTTP_BODY_NONE)
         exchange_read(x, true);
-    else if (passage->facts.is_body_keyed)
+    else if (passage->collects)
         end_collecting(passage);
     else
         passage_run(passage);
@@ -1054,9 +1073,10 @@ static void gateway_body(struct exchange *x, struct bytes bytes)
     if (passage->body.failed) {
         passage->facts.plan = PLAN_ANSWER;
         passage->facts.status = 503;
-        passage->facts.is_body_keyed = false;
+        passage->facts.is_body_keyed = passage->collects = false;
         passage_run(passage);
-    } else if ((int64_t)passage->body.size > passage->route->policy.cached_body_bytes_max) {
+    } else if (passage->facts.is_body_keyed &&
+               (int64_t)passage->body.size > passage->route->policy.cached_body_bytes_max) {
         exchange_read(x, false);
         stop_collecting(passage, "body-size");
     }
