@@ -362,6 +362,58 @@ class Endings(WithOrigin):
         self.assertEqual(client.fetch()[2], ("reset", INTERNAL_ERROR))
         client.ping()
 
+    def test_a_request_is_cut_short_while_a_frame_of_its_answer_waits_for_room(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def serve():  # an origin that answers before it has read the request's body
+                for _ in range(3):
+                    origin, _ = listener.accept()
+                    origin.recv(65536)
+                    try:
+                        origin.sendall(b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 50000000\r\n\r\n" +
+                                       bytes(50_000_000))
+                    except OSError:
+                        pass
+                    origin.close()
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            server = Nuthatch("gateway", f"http://127.0.0.1:{listener.getsockname()[1]}")
+            self.addCleanup(lambda: self.assertEqual(server.stop(), 0))
+            for _ in range(3):
+                client = self.connect(server, settings=[(INITIAL_WINDOW_SIZE, 1 << 30)])
+                client.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 30)))
+                client.ask(fields=request(method="POST"), body=b"some", end=False)
+                time.sleep(0.5)  # all that the sockets take has been sent
+                client.socket.shutdown(socket.SHUT_WR)
+                time.sleep(0.2)
+                client.read_until_closed()
+            thread.join(30)
+            self.assertEqual(Http2(server.port).fetch(fields=request(method="OPTIONS", path="*"))[0], 204)
+
+    def test_a_bad_head_ends_its_stream_alone(self):
+        origin, server = self.serve(lambda r: r.reply(200, b"x"), "--header-timeout", "1s")
+        client = self.connect(server)
+        stream = client.ask(fields=[(":method", "GET"), (":scheme", "http"), (":authority", "a")])
+        self.assertEqual(client.answer(stream)[2][0], "reset")
+        time.sleep(1.5)
+        client.ping()
+        self.assertEqual(client.fetch()[0], 200)
+
+    def test_an_origin_that_answers_early_leaves_no_stream_behind(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = Nuthatch("gateway", f"http://127.0.0.1:{listener.getsockname()[1]}", "--body-timeout", "500ms",
+                              "--idle-timeout", "1s")
+            self.addCleanup(server.stop)
+            client = self.connect(server)
+            stream = client.ask(fields=request(method="POST"), body=b"some", end=False)
+            origin, _ = listener.accept()
+            self.addCleanup(origin.close)
+            origin.recv(65536)
+            origin.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            self.assertEqual(client.answer(stream)[:2], (200, b"ok"))
+            begun = time.time()
+            client.read_until_closed()  # it is idle, so it is closed
+            self.assertLess(time.time() - begun, 20)
+
     def test_a_client_s_reset_ends_what_it_asked_for(self):
         began, ended = threading.Event(), threading.Event()
 

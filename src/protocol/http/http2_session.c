@@ -146,8 +146,13 @@ static void leave(struct http2_stream *stream)
     stream->exchange.engine->gone(&stream->exchange);
 }
 
+/* The stream may be gone afterwards. */
 static void reset(struct http2_stream *stream, uint32_t code)
 {
+    if (stream->is_closed) { /* libnghttp2 has forgotten it, and will not tell us again */
+        destroy(stream);
+        return;
+    }
     drop_answer(stream);
     stream->is_whole = true;
     nghttp2_submit_rst_stream(stream->session->nghttp2, NGHTTP2_FLAG_NONE, stream->id, code);
@@ -687,6 +692,15 @@ static void request_ended(struct http2_session *session, int32_t id)
         end_body(stream);
 }
 
+/* A head that is none ends its stream, not the connection (RFC 9113 §8.1.1). */
+static int on_invalid_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, int error, void *user)
+{
+    (void)nghttp2, (void)error;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        ((struct http2_session *)user)->block_began_ms = 0;
+    return 0;
+}
+
 static int on_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user)
 {
     struct http2_session *session = user;
@@ -793,7 +807,9 @@ static int on_send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const ui
     struct buffer *output;
 
     (void)nghttp2;
-    (void)frame; /* nothing is padded */
+    (void)frame;                     /* nothing is padded */
+    if (size > unsent_bytes(stream)) /* it was reset while libnghttp2 waited for room for this frame */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (session->options.callbacks->room(session->options.owner) == 0) {
         session->is_blocked = true;
         return NGHTTP2_ERR_WOULDBLOCK;
@@ -829,6 +845,7 @@ static bool make_callbacks(nghttp2_session_callbacks **made)
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     *made = callbacks;
