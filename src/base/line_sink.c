@@ -1,5 +1,6 @@
 #include "base/line_sink.h"
 #include "base/buffer.h"
+#include "base/now.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +16,9 @@ enum { LAST_WORDS_MS = 1000 };
 struct line_sink {
     char *path;
     pthread_t thread;
-    int fd; /* the thread's */
+    /* the thread's */
+    int fd;
+    int64_t end_ms; /* of its last words; 0 until it has heard of the end */
     pthread_mutex_t mutex;
     pthread_cond_t news;
     /* guarded by `mutex` */
@@ -40,11 +43,26 @@ static bool is_ending(struct line_sink *sink)
     return is_ending;
 }
 
+/* A reader that takes a little now and then must not keep the end waiting. */
+static bool is_too_late(struct line_sink *sink)
+{
+    int64_t now_ms;
+
+    if (!is_ending(sink))
+        return false;
+    now_ms = clock_read(&clock_system).mono_ms;
+    if (sink->end_ms == 0)
+        sink->end_ms = now_ms + LAST_WORDS_MS;
+    return now_ms >= sink->end_ms;
+}
+
 /* Waits until the file takes something. False: it is not worth waiting any longer. */
 static bool await_room(struct line_sink *sink)
 {
     struct pollfd file = {.fd = sink->fd, .events = POLLOUT};
 
+    if (is_too_late(sink))
+        return false;
     for (;;) {
         int ready = poll(&file, 1, LAST_WORDS_MS);
         if (ready > 0 || (ready < 0 && errno != EINTR))

@@ -303,8 +303,8 @@ void stream_flush_all(struct loop *loop)
     }
     while (UNLIKELY(!list_is_empty(&loop->closing))) {
         struct stream *stream = CONTAINER_OF(loop->closing.next, struct stream, in_touched);
+        int fd = stream->fd;
         list_remove(&stream->in_touched);
-        close(stream->fd);
         if (UNLIKELY(stream->tls != NULL))
             tls_close(stream);
         lent_destroy(stream->output_lent);
@@ -313,7 +313,8 @@ void stream_flush_all(struct loop *loop)
         stream_give_buffer(loop, &stream->output);
         stream_give_buffer(loop, &stream->sending);
         stream_give_buffer(loop, &stream->stash);
-        stream->callbacks->closed(stream, stream->why);
+        stream->callbacks->closed(stream, stream->why); /* which may ask who it was, and frees it */
+        close(fd);
     }
     if (UNLIKELY(loop->scrap.size > 0 || loop->scrap.failed))
         buffer_fini(&loop->scrap);

@@ -351,6 +351,14 @@ static void note_end(struct http_conn *http)
     http->exchange.engine->body_end(&http->exchange);
 }
 
+/* The client has sent its last byte, and its request's body, which is wanted, is not whole: nobody waits
+ * for its answer. */
+static bool is_cut_short(const struct http_conn *http)
+{
+    return http->conn->peer_ended && !http->is_switched && http->body_wanted &&
+           !http1_body_is_done(&http->body);
+}
+
 static size_t received(struct conn *conn, struct bytes input)
 {
     struct http_conn *http = conn->kind_state;
@@ -380,6 +388,11 @@ static size_t received(struct conn *conn, struct bytes input)
             offset += read_body(http, rest);
             if (http->active && offset == input.size)
                 note_end(http);
+            if (http->active && offset == input.size && is_cut_short(http)) {
+                conn->closing = true;
+                stream_abort(&conn->stream);
+                break;
+            }
             if (http->active)
                 break;
             continue;
@@ -429,8 +442,7 @@ static void ended(struct conn *conn)
             note_end(http);
         return;
     }
-    if (!http1_body_is_done(&http->body) && http->body_wanted && conn->input.size == 0) {
-        /* The request itself is cut short: nobody waits for its answer. */
+    if (is_cut_short(http) && conn->input.size == 0) {
         conn->closing = true;
         stream_abort(&conn->stream);
     }
