@@ -92,6 +92,14 @@ class Purging(unittest.TestCase):
         self.assertIn("fwd=stale; fwd-status=304", fetch(server.port, "/w")["Cache-Status"])
         self.assertIn("; hit", fetch(server.port, "/w")["Cache-Status"])
 
+    def test_a_soft_purge_holds_for_clients_with_credentials(self):
+        def answer(request):
+            request.reply(200, b"%d" % origin.count(), Cache_Control="public, max-age=3600, stale-while-revalidate=60")
+        origin, server = self.serve(answer)
+        self.assertEqual([fetch(server.port, "/x", Authorization="a").body for _ in range(2)], [b"1", b"1"])
+        self.purge(server, url="/x", soft=True)
+        self.assertEqual([fetch(server.port, "/x", Authorization="a").body for _ in range(2)], [b"2", b"2"])
+
     def test_of_the_variants_of_one_url_the_newest_32_stay(self):
         origin, server = self.counting(lambda path: {"Vary": "Accept-Language"})
 
@@ -564,6 +572,9 @@ class ByBody(unittest.TestCase):
         for number in (1, 2):
             self.assertEqual(self.ask(server, mutation, "POST"), (b"%d:%s" % (number, mutation), "fwd=method"))
         self.assertEqual(self.ask(server, query, "POST")[0], b"2:" + query)  # it may have changed what is asked
+        for hidden, fields in ((rb'{"query":"\u006dutation { add }"}', {}), (b"coded", {"Content_Encoding": "gzip"})):
+            for _ in range(2):
+                self.assertEqual(self.ask(server, hidden, "POST", **fields)[1], "fwd=method")
 
     def test_what_a_question_of_one_person_says_is_not_for_others(self):
         origin, server = self.counting("--cache-query", "yes")

@@ -33,9 +33,15 @@ bool body_digest(const struct http_request *request, struct bytes body,
     return is_good;
 }
 
-bool says_mutation(struct bytes body)
+static bool has(struct bytes body, struct bytes word)
 {
-    return body.size > 0 && memmem(body.data, body.size, "mutation", sizeof "mutation" - 1) != NULL;
+    return body.size > 0 && memmem(body.data, body.size, word.data, word.size) != NULL;
+}
+
+bool may_be_mutation(const struct http_request *request, struct bytes body)
+{
+    return http_fields_find(&request->fields, HTTP_HEADER_CONTENT_ENCODING) != NULL ||
+           has(body, BYTES("mutation")) || has(body, BYTES("\\u"));
 }
 
 static void generation_key(struct cache_key *made, const struct cache_key *key)

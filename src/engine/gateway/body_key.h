@@ -16,8 +16,9 @@ enum { BODY_DIGEST_BYTES = 32 };
 bool body_digest(const struct http_request *request, struct bytes body,
                  unsigned char digest[BODY_DIGEST_BYTES]);
 
-/* Whether a body that came by POST may be a GraphQL mutation, which is no question: the word is in it. */
-bool says_mutation(struct bytes body);
+/* Whether a body that came by POST may be a GraphQL mutation, which is no question: the word is in it, or
+ * could be, behind a content coding or an escape of JSON. */
+bool may_be_mutation(const struct http_request *request, struct bytes body);
 
 /* Makes `key`, that of the URL, the primary key of the request whose digest it is. */
 void body_key(struct gateway *gateway, int64_t now_mono_ms, struct cache_key *key,

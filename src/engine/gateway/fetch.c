@@ -587,7 +587,8 @@ static bool is_outdated(const struct fetch *fetch)
                   gateway_key(gateway, buffer_bytes(&fetch->key)), &value) != NH_OK)
         return false;
     is_outdated = value_response(gateway, buffer_bytes(&fetch->key), &value, &stored) &&
-                  stored.received_mono_ms >= fetch->requested.mono_ms;
+                  (fetch->is_overdue ? stored.received_mono_ms >= fetch->requested.mono_ms
+                                     : stored.received_mono_ms > fetch->head.received.mono_ms);
     nh_release(gateway->store, &value);
     return is_outdated;
 }
@@ -599,7 +600,7 @@ static void store_response(struct fetch *fetch)
     struct stored_response response =
         stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields.kept));
 
-    if (fetch->is_overdue && is_outdated(fetch))
+    if (is_outdated(fetch))
         return;
     response.hidden = buffer_bytes(&head->fields.hidden);
     response.reason = fetch_reason(head);
@@ -612,6 +613,18 @@ static void store_response(struct fetch *fetch)
     put_unless_fenced(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
                       stored_keep_ms(&response, &fetch->route->policy));
     buffer_fini(&value);
+}
+
+/* RFC 9111 §4.1: whether the response is chosen by the same fields as before. */
+static bool varies_alike(const struct stored_response *stored, const struct http_fields *now)
+{
+    struct http_fields before = freshened_fields(stored->fields, stored->hidden, &(struct http_fields){0});
+    struct vary was, is;
+    bool is_alike = before.list != NULL && vary_of(&before, &was) && vary_of(now, &is) &&
+                    bytes_equal(bytes_of(was.text, was.size), bytes_of(is.text, is.size));
+
+    free(before.list);
+    return is_alike;
 }
 
 /* Puts the entry again, with the fields that the answer to a HEAD freshens. */
@@ -628,6 +641,12 @@ static void store_freshened(struct fetch *fetch, const nh_value *entry,
 
     if (merged.list == NULL)
         return;
+    if (!varies_alike(stored, &merged)) { /* its place is elsewhere: which, the next GET tells */
+        nh_delete(fetch->gateway->store, received.mono_ms,
+                  gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
+        free(merged.list);
+        return;
+    }
     facts = response_facts_of(stored->status, &merged, fetch->requested, received, policy);
     purge_watch_read(&fetch->watch, &merged,
                      origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)));
@@ -684,6 +703,7 @@ static void store_part(struct fetch *fetch)
         .facts = &head->facts,
         .received = head->received,
         .fields = buffer_bytes(&head->fields.kept),
+        .hidden = buffer_bytes(&head->fields.hidden),
         .vary_names = bytes_of(head->vary.text, head->vary.size),
         .vary_values = buffer_bytes(&head->vary_values),
         .is_bare = fetch->has_if_range,
@@ -808,7 +828,7 @@ static void judge_part(struct fetch *fetch)
     uint64_t size;
 
     if (facts.status != 206 || fetch->key.size == 0 || head->is_outdated ||
-        !part_of(buffer_bytes(&head->fields.kept), &range, &size) ||
+        !purge_watch_has_tags(&fetch->watch) || !part_of(buffer_bytes(&head->fields.kept), &range, &size) ||
         range.end - range.start > (uint64_t)fetch->route->policy.object_bytes_max ||
         (head->body_bytes != HTTP_BODY_UNKNOWN && head->body_bytes != (int64_t)(range.end - range.start)))
         return;
@@ -826,21 +846,23 @@ static void judge(struct fetch *fetch)
     const struct route_policy *policy = &fetch->route->policy;
     bool fits = head->body_bytes <= policy->object_bytes_max;
     bool takes_place = !(facts->status >= 500 && fetch->replaces_entry);
+    bool is_taggable = purge_watch_has_tags(&fetch->watch);
     /* RFC 9110 §9.3.3: what answers a body is kept only if the origin says how long. */
     bool is_guessed = fetch->is_body_keyed && !facts->freshness.is_explicit;
 
-    head->is_outdated = fetch->key.size > 0 &&
+    head->is_outdated = fetch->key.size > 0 && is_taggable &&
                         purge_watch_forbids(&fetch->watch, fetch->gateway, buffer_bytes(&fetch->key));
     if (fetch->asks_for_part && facts->status != 200) {
         judge_part(fetch);
         return;
     }
-    head->is_stored = fetch->key.size > 0 && !head->is_outdated && !is_guessed && fits && takes_place &&
+    head->is_stored = fetch->key.size > 0 && is_taggable && !head->is_outdated && !is_guessed && fits &&
+                      takes_place &&
                       (fetch->method == HTTP_METHOD_POST && !fetch->is_body_keyed
                            ? may_store_post(facts, &fetch->traits, policy)
                            : may_store(facts, &fetch->traits, policy));
     if (fetch->supersedes && outdates_others(facts->status) &&
-        !(fits && may_store(facts, &(struct request_traits){0}, policy)))
+        !(fits && is_taggable && may_store(facts, &(struct request_traits){0}, policy)))
         nh_delete(fetch->gateway->store, head->received.mono_ms,
                   gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
     if (head->is_stored && head->vary.size > 0)

@@ -937,7 +937,7 @@ static void end_collecting(struct passage *passage)
     passage->has_whole_body = true;
     if (!passage->facts.is_body_keyed)
         passage_run(passage);
-    else if (passage->x->request->method == HTTP_METHOD_POST && says_mutation(body))
+    else if (passage->x->request->method == HTTP_METHOD_POST && may_be_mutation(passage->x->request, body))
         stop_collecting(passage, "mutation");
     else if (!body_digest(upstream_request(passage), body, passage->digest))
         stop_collecting(passage, "memory");

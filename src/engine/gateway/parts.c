@@ -97,6 +97,7 @@ bool may_combine(const struct parts *known, const struct parts *other)
 {
     return known->size == other->size && is_strong_etag(known->response.etag) &&
            bytes_equal(known->response.etag, other->response.etag) &&
+           bytes_equal(known->response.hidden, other->response.hidden) && /* tags among them */
            bytes_equal(known->vary_names, other->vary_names) &&
            bytes_equal(known->vary_values, other->vary_values) &&
            bytes_equal(rendered_value(known->response.fields, HTTP_HEADER_CONTENT_ENCODING),

@@ -66,6 +66,7 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     has_known = nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
                           &known_value) == NH_OK;
     made.response = stored_response_of(&facts, arrived->received, arrived->fields);
+    made.response.hidden = arrived->hidden;
     is_combined = has_known && value_parts(gateway, cache_key_bytes(key), &known_value, &known) &&
                   may_combine(&known, &made) && parts_join(&known, range, &made) &&
                   parts_bytes(&made) <= (uint64_t)arrived->policy->object_bytes_max;
@@ -77,13 +78,14 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     parts_fields_render(&fields, known.response.fields, arrived->fields);
     facts.status = parts_are_whole(&made) ? 200 : 206;
     made.response = stored_response_of(&facts, arrived->received, buffer_bytes(&fields));
+    made.response.hidden = arrived->hidden;
     *keep_ms = stored_keep_ms(&made.response, arrived->policy);
     made.response.received_mono_ms += gateway->stored_clock_offset_ms;
     made.response.body_number = atomic_fetch_add(&gateway->generation, 1) + 1;
     made.response.birth = arrived->birth;
     /* Once, at its size, as growing by doubling would copy it several times over. */
     if (!fields.failed && (is_combined || !arrived->is_bare) &&
-        buffer_reserve(value, parts_bytes(&made) + fields.size + 4096) != NULL) {
+        buffer_reserve(value, parts_bytes(&made) + fields.size + arrived->hidden.size + 4096) != NULL) {
         if (facts.status == 200)
             stored_response_encode(value, gateway->seed, &made.response);
         else

@@ -8,7 +8,7 @@
 struct arrived_part {
     const struct response_facts *facts; /* of a 206 */
     struct now received;
-    struct bytes fields; /* rendered */
+    struct bytes fields, hidden; /* rendered; what is sent, and what is for the gateway alone */
     struct bytes vary_names, vary_values;
     struct bytes body;
     uint64_t birth; /* among purges: what is known was looked at since */

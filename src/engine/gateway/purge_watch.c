@@ -14,13 +14,17 @@ void purge_watch_read(struct purge_watch *watch, const struct http_fields *field
     cache_tags_read(&watch->tags, fields, origin);
 }
 
+bool purge_watch_has_tags(const struct purge_watch *watch)
+{
+    return !watch->tags.are_too_many && !watch->tags.text.failed;
+}
+
 bool purge_watch_forbids(const struct purge_watch *watch, struct gateway *gateway, struct bytes key)
 {
     nh_bytes list[NH_TAGS_MAX];
     size_t count = cache_tags_list(&watch->tags, list);
 
-    return watch->tags.are_too_many || watch->tags.text.failed ||
-           !purge_rules_permit(&gateway->purge_rules, watch->birth, key) ||
+    return !purge_watch_has_tags(watch) || !purge_rules_permit(&gateway->purge_rules, watch->birth, key) ||
            nh_check_tags(gateway->store, list, count, watch->purge_number) != NH_OK;
 }
 

@@ -16,6 +16,9 @@ void purge_watch_fini(struct purge_watch *watch);
 /* The response's head has come, from the origin "http://host:port". */
 void purge_watch_read(struct purge_watch *watch, const struct http_fields *fields, struct bytes origin);
 
+/* False if the response has more tags than can be kept of one: it is not to be stored. */
+bool purge_watch_has_tags(const struct purge_watch *watch);
+
 /* True if what answers `key` (which begins with its URL) must be neither stored nor shared: a purge has
  * touched it since the watch began, as far as is known yet; or its tags could not all be kept. */
 bool purge_watch_forbids(const struct purge_watch *watch, struct gateway *gateway, struct bytes key);

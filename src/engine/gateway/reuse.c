@@ -43,8 +43,11 @@ bool accepts_stale(const struct request_facts *facts, const struct stored_respon
 bool may_serve_while_revalidating(const struct route_policy *policy, const struct request_facts *facts,
                                   const struct stored_response *response, int64_t now_mono_ms)
 {
-    return !facts->wants_validation && !facts->traits.has_cookie && facts->max_age_seconds < 0 &&
-           facts->min_fresh_seconds == 0 && !(response->flags & STORED_NO_CACHE) &&
+    /* Nobody fetches in the background with a client's credentials: one who has some waits for the answer.
+     */
+    return !facts->wants_validation && !facts->traits.has_cookie && !facts->traits.has_authorization &&
+           facts->max_age_seconds < 0 && facts->min_fresh_seconds == 0 &&
+           !(response->flags & STORED_NO_CACHE) &&
            staleness_ms(response, now_mono_ms) < stored_stale_while_revalidate_ms(response, policy);
 }
 
