@@ -39,7 +39,7 @@ static bool append_order(struct admin_purges *purges, enum purge_kind kind, bool
 static bool append_orders(struct admin_purges *purges, enum purge_kind kind, bool is_soft,
                           const json_t *value, struct buffer *why)
 {
-    struct span spans[ADMIN_PURGES_MAX];
+    struct span spans[ADMIN_PURGES_MAX] = {0};
     bool is_good = true;
 
     if (kind == PURGE_ALL) {

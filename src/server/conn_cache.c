@@ -377,6 +377,7 @@ static size_t run_input(struct conn *conn, struct bytes input)
             return input.size;
         }
         if (UNLIKELY(cache->session.is_held)) {
+            /* One of those just parsed. NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign) */
             offset = starts[run_count];
             hold(conn, cache);
             break;
