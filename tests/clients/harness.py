@@ -4,7 +4,7 @@
     with Origin(handler) as origin:         # a threaded HTTP server of the test's own
     with Nginx(conf) as nginx:
 """
-import fcntl, http.client, http.server, os, re, shutil, signal, socket, socketserver, subprocess, tempfile, threading, time
+import fcntl, http.client, http.server, os, re, shutil, signal, socket, socketserver, subprocess, tempfile, threading, time, unittest
 
 BINARY = os.environ.get("NUTHATCH", "build/release/nuthatch")
 PATIENCE_S = 30
@@ -290,3 +290,19 @@ def raw(port, data, timeout=PATIENCE_S, shutdown=False):
                 received += piece
         except ConnectionError:
             return received
+
+
+class WithAdministrator(unittest.TestCase):
+    """A gateway whose administrator's API is at the port `admin`, for tests that change nothing of it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin(lambda r: r.reply(200, b"x", Cache_Control="max-age=60"))
+        cls.server = Nuthatch("gateway", cls.origin.url, "--memory", "64M", "--admin", "http://127.0.0.1:0",
+                              listen="http://127.0.0.1:0")
+        cls.admin = int(cls.server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.origin.stop()
+        assert cls.server.stop() == 0

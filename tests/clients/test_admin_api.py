@@ -1,22 +1,10 @@
 """The administrator's API: metrics, reload, and who gets in."""
 import json, tempfile, unittest
 
-from harness import Nuthatch, Origin, fetch
+from harness import Nuthatch, Origin, WithAdministrator, fetch
 
 
-class Administering(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin(lambda r: r.reply(200, b"x", Cache_Control="max-age=60"))
-        cls.server = Nuthatch("gateway", cls.origin.url, "--memory", "64M", "--admin", "http://127.0.0.1:0",
-                              listen="http://127.0.0.1:0")
-        cls.admin = int(cls.server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.origin.stop()
-        assert cls.server.stop() == 0
-
+class Administering(WithAdministrator):
     def test_paths_and_methods(self):
         for method, path, status, allow in (
                 ("GET", "/health", 200, None), ("HEAD", "/health", 200, None), ("GET", "/reload", 405, "POST"),

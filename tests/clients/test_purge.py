@@ -1,7 +1,7 @@
 """Purges: by URL, prefix, tag, everything, soft and hard; against what is stored, and against what is being fetched."""
 import http.client, json, os, shlex, subprocess, tempfile, threading, time, unittest
 
-from harness import Nuthatch, Origin, fetch
+from harness import Nuthatch, Origin, WithAdministrator, fetch
 
 PATIENCE_S = 20
 
@@ -606,19 +606,7 @@ class Documentation(unittest.TestCase):
             self.assertIn("purged", json.loads(out), line)
 
 
-class Administering(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin(lambda r: r.reply(200, b"x", Cache_Control="max-age=60"))
-        cls.server = Nuthatch("gateway", cls.origin.url, "--memory", "64M", "--admin", "http://127.0.0.1:0",
-                              listen="http://127.0.0.1:0")
-        cls.admin = int(cls.server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.origin.stop()
-        assert cls.server.stop() == 0
-
+class Administering(WithAdministrator):
     def test_what_is_wrong_is_said(self):
         cases = [
             (b"", 400, "JSON"), (b"{", 400, "line 1, column"), (b"[]", 400, "object"), (b"{}", 400, "write"),
