@@ -1,6 +1,6 @@
 #include "server/options.h"
 #include "base/number.h"
-#include "engine/gateway/upstream_fields.h"
+#include "engine/gateway/policy/upstream_fields.h"
 #include "engine/kv/kv_notify_flags.h"
 #include "server/nearest.h"
 #include <arpa/inet.h>

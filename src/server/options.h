@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "engine/gateway/access_line.h"
-#include "engine/gateway/plan.h"
+#include "engine/gateway/routing/plan.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 /* Any bytes as a request for purges: no crash, what is refused is refused with words, and what is taken is
  * one kind of purge with texts that lie in the request's own copy. The same bytes also name a response's
  * tags. */
-#include "engine/gateway/cache_tags.h"
+#include "engine/gateway/policy/cache_tags.h"
 #include "server/admin_purge.h"
 #include <stdlib.h>
 

@@ -1,13 +1,13 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 /* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
  * bytes also go through Vary, If-None-Match, Accept-Encoding and the decoders of what is stored. */
-#include "engine/gateway/accept_encoding.h"
-#include "engine/gateway/parts.h"
-#include "engine/gateway/route.h"
-#include "engine/gateway/storable.h"
-#include "engine/gateway/stored_response.h"
-#include "engine/gateway/validate.h"
-#include "engine/gateway/vary.h"
+#include "engine/gateway/policy/accept_encoding.h"
+#include "engine/gateway/policy/parts.h"
+#include "engine/gateway/policy/storable.h"
+#include "engine/gateway/policy/stored_response.h"
+#include "engine/gateway/policy/validate.h"
+#include "engine/gateway/policy/vary.h"
+#include "engine/gateway/routing/route.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

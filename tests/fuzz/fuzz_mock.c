@@ -3,8 +3,8 @@
  * strict JSON with as many bytes as it says, and every collection stays readable. A first line that begins
  * with '{' is the document itself. */
 #undef NDEBUG /* the assertions are the test */
-#include "engine/mock/json_text.h"
-#include "engine/mock/rest.h"
+#include "engine/mock/collections/rest.h"
+#include "engine/mock/json/json_text.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

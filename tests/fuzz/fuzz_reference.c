@@ -2,8 +2,8 @@
 /* Whatever an origin says of where something is: it leads to a target that a client could ask for, which
  * leads to itself, or to nothing. The first byte tells which base URL, the first line the resource it is
  * said of. */
-#include "engine/gateway/reference.h"
-#include "engine/gateway/upstream_fields.h"
+#include "engine/gateway/policy/reference.h"
+#include "engine/gateway/policy/upstream_fields.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

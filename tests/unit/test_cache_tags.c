@@ -1,7 +1,7 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base
  * By which names a response can be purged, and which rules touch it. */
 #include "base/compiler.h"
-#include "engine/gateway/cache_tags.h"
+#include "engine/gateway/policy/cache_tags.h"
 #include "engine/gateway/purge_rules.h"
 #include "http_text.h"
 #include "test.h"

@@ -1,7 +1,7 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base z brotlidec zstd */
 #include "base/compiler.h"
-#include "engine/gateway/coded.h"
 #include "engine/gateway/coder.h"
+#include "engine/gateway/policy/coded.h"
 #include "http_text.h"
 #include "test.h"
 #include <brotli/decode.h>

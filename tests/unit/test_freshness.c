@@ -1,8 +1,8 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 #include "base/compiler.h"
-#include "engine/gateway/freshness.h"
-#include "engine/gateway/route.h"
-#include "engine/gateway/storable.h"
+#include "engine/gateway/policy/freshness.h"
+#include "engine/gateway/policy/storable.h"
+#include "engine/gateway/routing/route.h"
 #include "http_text.h"
 #include "test.h"
 

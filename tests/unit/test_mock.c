@@ -1,6 +1,6 @@
 /* links: nuthatch-mock nuthatch-message nuthatch-base */
+#include "engine/mock/collections/rest.h"
 #include "engine/mock/mock.h"
-#include "engine/mock/rest.h"
 #include "test.h"
 #include <pthread.h>
 #include <stdio.h>

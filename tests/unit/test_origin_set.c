@@ -1,6 +1,6 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* Which of several origins is asked, for how long one that fails is not, and what may be sent again. */
-#include "engine/gateway/origin_set.h"
+#include "engine/gateway/routing/origin_set.h"
 #include "test.h"
 
 static const struct health_policy patient = {

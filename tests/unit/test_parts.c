@@ -1,6 +1,6 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 #include "base/compiler.h"
-#include "engine/gateway/parts.h"
+#include "engine/gateway/policy/parts.h"
 #include "test.h"
 #include <stdlib.h>
 #include <time.h>

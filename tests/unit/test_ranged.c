@@ -1,6 +1,6 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 #include "base/compiler.h"
-#include "engine/gateway/ranged.h"
+#include "engine/gateway/policy/ranged.h"
 #include "http_text.h"
 #include "test.h"
 

@@ -1,8 +1,8 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* Which route a request takes, and what of a plan goes on in the next. */
 #include "base/compiler.h"
-#include "engine/gateway/edited_request.h"
-#include "engine/gateway/plan.h"
+#include "engine/gateway/routing/edited_request.h"
+#include "engine/gateway/routing/plan.h"
 #include "test.h"
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
  * is forgotten. The digest (SHA-256) is of the method, the fields that say what the body is, and the body.
  */
 #pragma once
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
 
 enum { BODY_DIGEST_BYTES = 32 };

@@ -1,7 +1,7 @@
 #include "coded_exchange.h"
 #include "base/compiler.h"
-#include "coded.h"
 #include "coder.h"
+#include "engine/gateway/policy/coded.h"
 #include "lend.h"
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  *
  * A coder takes a quarter of a MiB to two; who makes many keeps count. */
 #pragma once
-#include "accept_encoding.h"
 #include "base/buffer.h"
+#include "engine/gateway/policy/accept_encoding.h"
 
 struct coder;
 

@@ -13,11 +13,11 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "body_key.h"
+#include "engine/gateway/policy/validate.h"
+#include "engine/gateway/routing/upstream_call.h"
 #include "parts_add.h"
 #include "purge.h"
 #include "purge_watch.h"
-#include "upstream_call.h"
-#include "validate.h"
 #include "variants.h"
 #include "write_scope.h"
 #include <assert.h>

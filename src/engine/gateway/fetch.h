@@ -5,11 +5,11 @@
  * never changes. A fetch outlives the readers that left as long as others want it or it will be stored. */
 #pragma once
 #include "base/buffer.h"
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
+#include "engine/gateway/policy/response_fields.h"
+#include "engine/gateway/policy/upstream_fields.h"
+#include "engine/gateway/policy/vary.h"
 #include "gateway_state.h"
-#include "response_fields.h"
-#include "upstream_fields.h"
-#include "vary.h"
 #include <stdatomic.h>
 
 struct fetch; /* opaque: fetch.c */

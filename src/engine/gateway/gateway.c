@@ -22,17 +22,17 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "body_key.h"
-#include "cache_status.h"
 #include "coded_exchange.h"
+#include "engine/gateway/policy/cache_status.h"
+#include "engine/gateway/policy/ranged.h"
+#include "engine/gateway/policy/request_facts.h"
+#include "engine/gateway/policy/reuse.h"
+#include "engine/gateway/policy/validate.h"
 #include "fetch.h"
 #include "lend.h"
 #include "purge_method.h"
-#include "ranged.h"
-#include "request_facts.h"
 #include "respond.h"
-#include "reuse.h"
 #include "tunnel.h"
-#include "validate.h"
 #include <assert.h>
 #include <stdlib.h>
 

@@ -9,10 +9,10 @@
 #include "base/err.h"
 #include "base/line_sink.h"
 #include "base/log.h"
+#include "engine/gateway/routing/plan.h"
 #include "message/exchange.h"
 #include "net/loop.h"
 #include "nuthatch.h"
-#include "plan.h"
 
 struct gateway;        /* shared by the workers */
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */

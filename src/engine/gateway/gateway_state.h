@@ -2,12 +2,12 @@
 #pragma once
 #include "base/compiler.h"
 #include "base/list.h"
-#include "edited_request.h"
+#include "engine/gateway/policy/parts.h"
+#include "engine/gateway/policy/stored_response.h"
+#include "engine/gateway/routing/edited_request.h"
+#include "engine/gateway/routing/plan.h"
 #include "gateway.h"
-#include "parts.h"
-#include "plan.h"
 #include "purge_rules.h"
-#include "stored_response.h"
 #include <pthread.h>
 
 enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256 };

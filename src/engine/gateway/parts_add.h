@@ -2,7 +2,7 @@
  * their place (RFC 9111 §3.4). Any worker's thread. What is kept is copied each time: a body in many small
  * parts costs as many copies of what is there, of object_bytes_max at most. */
 #pragma once
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
 
 struct arrived_part {

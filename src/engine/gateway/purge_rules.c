@@ -1,5 +1,5 @@
 #include "purge_rules.h"
-#include "cache_tags.h"
+#include "engine/gateway/policy/cache_tags.h"
 #include <stdlib.h>
 #include <string.h>
 

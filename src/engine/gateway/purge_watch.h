@@ -1,7 +1,7 @@
 /* purge_watch.h — what a fetch remembers from before its request left, to know whether a purge has come
  * between: by then what the origin answers may be as old as what was purged. */
 #pragma once
-#include "cache_tags.h"
+#include "engine/gateway/policy/cache_tags.h"
 #include "gateway_state.h"
 
 struct purge_watch {

@@ -4,8 +4,8 @@
  * its own thread, so that a request costs no lock. A worker's connections to an upstream that its plan has
  * no more stay until the last fetch over them has ended. */
 #include "base/compiler.h"
+#include "engine/gateway/routing/health_check.h"
 #include "gateway_state.h"
-#include "health_check.h"
 
 struct upstream_worker *worker_upstream(struct gateway_worker *worker, struct upstream *upstream)
 {

@@ -1,7 +1,7 @@
 #include "respond.h"
 #include "base/number.h"
+#include "engine/gateway/policy/stored_response.h"
 #include "message/problem.h"
-#include "stored_response.h"
 
 bool names_other_caches(struct bytes rendered)
 {

@@ -1,9 +1,9 @@
 /* respond.h — the heads of the gateway's answers, and those answers that are its own. */
 #pragma once
 #include "base/err.h"
-#include "cache_status.h"
+#include "engine/gateway/policy/cache_status.h"
+#include "engine/gateway/routing/route.h"
 #include "message/exchange.h"
-#include "route.h"
 
 /* True if rendered fields have a Cache-Status of caches before us. */
 bool names_other_caches(struct bytes rendered);

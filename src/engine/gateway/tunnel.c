@@ -1,8 +1,8 @@
 #include "tunnel.h"
 #include "base/compiler.h"
+#include "engine/gateway/policy/upstream_fields.h"
+#include "engine/gateway/routing/upstream_call.h"
 #include "respond.h"
-#include "upstream_call.h"
-#include "upstream_fields.h"
 #include <stdlib.h>
 
 struct tunnel {

@@ -8,7 +8,7 @@
  *
  * Call these while other puts for the URL are kept out: struct fetch_shard, (2). */
 #pragma once
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
 
 enum { VARIANTS_MAX = 32 };

@@ -1,7 +1,7 @@
 /* write_scope.h — what a write has changed besides its target, as the answer tells (RFC 9111 §4.4). Any
  * worker's thread. */
 #pragma once
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
 
 struct write_scope {

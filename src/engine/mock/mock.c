@@ -1,5 +1,5 @@
 #include "engine/mock/mock.h"
-#include "engine/mock/rest.h"
+#include "engine/mock/collections/rest.h"
 #include <stdlib.h>
 
 enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */

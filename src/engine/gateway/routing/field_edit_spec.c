@@ -1,6 +1,6 @@
 /* field_edit_spec.c — what an operator may ask for of field_edit.h. */
+#include "engine/gateway/policy/upstream_fields.h"
 #include "field_edit.h"
-#include "upstream_fields.h"
 #include <stdlib.h>
 
 void field_edit_spec_fini(struct field_edit_spec *spec)

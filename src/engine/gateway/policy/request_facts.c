@@ -1,5 +1,5 @@
 #include "request_facts.h"
-#include "route.h"
+#include "route_policy.h"
 #include "upstream_fields.h"
 
 static struct request_facts answer(int status, const char *detail)

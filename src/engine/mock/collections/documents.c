@@ -1,8 +1,8 @@
-#include "engine/mock/documents.h"
+#include "documents.h"
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "base/list.h"
-#include "engine/mock/json_text.h"
+#include "engine/mock/json/json_text.h"
 #include <pthread.h>
 #include <stdlib.h>
 

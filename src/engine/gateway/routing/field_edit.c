@@ -1,5 +1,5 @@
 #include "field_edit.h"
-#include "stored_response.h"
+#include "engine/gateway/policy/stored_response.h"
 #include <stdlib.h>
 
 /* ---- making -------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-#include "engine/mock/locator.h"
+#include "locator.h"
 #include "message/percent.h"
 
 static enum err decode(struct bytes part, char *room, struct bytes *decoded)

@@ -1,7 +1,7 @@
 #include "response_fields.h"
 #include "cache_tags.h"
 #include "message/http_date.h"
-#include "route.h"
+#include "route_policy.h"
 #include "stored_response.h"
 
 bool is_for_gateway(const struct http_field *field)

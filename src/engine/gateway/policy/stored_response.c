@@ -1,7 +1,7 @@
 #include "stored_response.h"
 #include "base/compiler.h"
 #include "base/hash.h"
-#include "route.h"
+#include "route_policy.h"
 
 enum { MAGIC_RESPONSE = 0x6e750001, MAGIC_VARIANTS = 0x6e750002, MAGIC_NOTE = 0x6e750003 };
 

@@ -6,7 +6,7 @@
  * or goes, a coding is never found for another body. */
 #pragma once
 #include "accept_encoding.h"
-#include "route.h"
+#include "route_policy.h"
 #include "stored_response.h"
 
 /* How a response is to be coded for a client. */

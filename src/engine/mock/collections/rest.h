@@ -14,7 +14,7 @@
  * answering as if they were not there would be wrong data. */
 #pragma once
 #include "base/buffer.h"
-#include "engine/mock/documents.h"
+#include "documents.h"
 #include "message/http.h"
 
 enum { REST_BODY_BYTES_MAX = 1 << 20 };

@@ -1,7 +1,7 @@
 #include "storable.h"
 #include "base/compiler.h"
 #include "message/http_date.h"
-#include "route.h"
+#include "route_policy.h"
 #include "vary.h"
 
 static bool is_heuristically_cacheable(int status)

@@ -1,6 +1,6 @@
 #include "reuse.h"
 #include "base/compiler.h"
-#include "route.h"
+#include "route_policy.h"
 
 static int64_t staleness_ms(const struct stored_response *response, int64_t now_mono_ms)
 {

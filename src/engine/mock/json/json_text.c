@@ -1,4 +1,4 @@
-#include "engine/mock/json_text.h"
+#include "json_text.h"
 #include <stdio.h>
 #include <stdlib.h>
 

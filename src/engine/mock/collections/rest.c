@@ -1,5 +1,5 @@
-#include "engine/mock/rest.h"
-#include "engine/mock/json_text.h"
+#include "rest.h"
+#include "engine/mock/json/json_text.h"
 
 void answer_refuse(struct answer *answer, int status, struct bytes sentence)
 {

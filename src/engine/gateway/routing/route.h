@@ -1,32 +1,12 @@
 /* route.h — which requests a route takes, how they are dealt with, and where they go. Part of a plan, and
  * as immutable. */
 #pragma once
-#include "cache_key.h"
+#include "engine/gateway/policy/cache_key.h"
+#include "engine/gateway/policy/route_policy.h"
 #include "field_edit.h"
 #include "path_rewrite.h"
 #include "route_match.h"
 #include "upstream.h"
-
-/* Which Host an origin is sent. */
-enum route_host {
-    ROUTE_HOST_ORIGIN, /* its own */
-    ROUTE_HOST_PASS,   /* the client's */
-};
-
-/* The C type of a field by the type of its row. A text would have to be copied by route_init, as upstream.c
- * does with those of upstreams: the asker's goes away. */
-#define ROUTE_FIELD_integer(field)  int64_t field;
-#define ROUTE_FIELD_size(field)     int64_t field;
-#define ROUTE_FIELD_duration(field) int64_t field;
-#define ROUTE_FIELD_answer(field)   int field; /* 0: no, 1: yes */
-#define ROUTE_FIELD_host(field)     enum route_host field;
-
-/* What the operator may say of a route: the rows of tables/route_options.def. */
-struct route_policy {
-#define ROUTE_OPTION(type, name, field, fallback, low, high, help) ROUTE_FIELD_##type(field)
-#include "tables/route_options.def"
-#undef ROUTE_OPTION
-};
 
 /* What a route shows its upstream, and no client. */
 struct credential_spec {

@@ -1,8 +1,8 @@
 #include "origin_set.h"
 #include "base/compiler.h"
 #include "base/number.h"
-#include "cache_key.h"
-#include "upstream_fields.h"
+#include "engine/gateway/policy/cache_key.h"
+#include "engine/gateway/policy/upstream_fields.h"
 #include <stdlib.h>
 
 /* ---- the origins --------------------------------------------------------------------------------- */

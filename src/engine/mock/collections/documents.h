@@ -6,7 +6,7 @@
 #pragma once
 #include "base/buffer.h"
 #include "base/err.h"
-#include "engine/mock/locator.h"
+#include "locator.h"
 #include <stdatomic.h>
 #include <stdint.h>
 
