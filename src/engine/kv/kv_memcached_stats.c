@@ -84,7 +84,7 @@ static void stats_settings(const struct kv_call *call, const struct kv_facts *fa
 static void stats_conns(const struct kv_call *call, const struct kv_facts *facts)
 {
     const struct session *session = call->session;
-    char name[64], address[80];
+    char name[64], address[sizeof "tcp:" + SESSION_ADDRESS_BYTES];
 
     (void)facts;
     snprintf(name, sizeof name, "%llu:addr", (unsigned long long)session->id);

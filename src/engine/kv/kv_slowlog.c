@@ -17,7 +17,7 @@ struct entry {
     uint32_t argument_count;
     uint32_t ends[ARGUMENTS_MAX]; /* of the arguments in `text` */
     struct buffer text;
-    char peer[64], name[SESSION_NAME_BYTES_MAX + 1];
+    char peer[SESSION_ADDRESS_BYTES], name[SESSION_NAME_BYTES_MAX + 1];
 };
 
 void kv_slowlog_init(struct kv_slowlog *slowlog)
