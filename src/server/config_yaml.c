@@ -173,7 +173,8 @@ static void read_scalar(struct config_reader *reader, const struct option_row *r
         buffer_fini(&placeholder);
         return;
     }
-    if ((row->type == OPTION_TYPE_path || row->type == OPTION_TYPE_paths) &&
+    if ((row->type == OPTION_TYPE_path || row->type == OPTION_TYPE_paths ||
+         row->type == OPTION_TYPE_source || row->type == OPTION_TYPE_folder) &&
         !bytes_equal(text, BYTES("-"))) { /* which is no file but a stream, where it means something */
         err = config_beside_file(reader, text, &full);
         text = buffer_bytes(&full);

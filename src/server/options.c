@@ -20,7 +20,7 @@
 /* What connection-buffer adds to value-max when it is left to us: room for the command around the value. */
 #define AROUND_A_VALUE_BYTES (64 * KIB)
 
-enum { EVERY_VERB = (1 << VERB_COUNT) - 1, UNIX_PATH_BYTES_MAX = 107 };
+enum { EVERY_VERB = (1 << VERB_COUNT) - 1, UNIX_PATH_BYTES_MAX = 107, PORT_UNSAID = 0 };
 
 static const struct place on_command_line = {-1, 0};
 
@@ -151,7 +151,7 @@ const struct option_row *option_row(size_t index) { return &rows[index]; }
 bool option_is_operand(const struct option_row *row)
 {
     return (row->scope == OPTION_OF_ROLE || row->scope == OPTION_OF_UPSTREAM) &&
-           (row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_path);
+           (row->type == OPTION_TYPE_url || row->type == OPTION_TYPE_source);
 }
 
 const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
@@ -249,6 +249,8 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
     case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret:
@@ -282,7 +284,9 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_flag: return;
     case OPTION_TYPE_url: buffer_append_literal(out, "URL"); return;
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
     case OPTION_TYPE_paths: buffer_append_literal(out, "FILE"); return;
+    case OPTION_TYPE_folder: buffer_append_literal(out, "FOLDER"); return;
     case OPTION_TYPE_text: buffer_append_literal(out, "TEXT"); return;
     case OPTION_TYPE_secret: buffer_append_literal(out, "SECRET"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
@@ -374,6 +378,8 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_flag:
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
     case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret:
@@ -676,12 +682,15 @@ static enum err set_field(const struct option_row *row, void *field, struct role
         }
         return set_text(field, text);
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
     case OPTION_TYPE_paths:
         if (text.size == 0) {
-            buffer_append_literal(why, "the name of the file is empty");
+            buffer_append_format(why, "the name of the %s is empty",
+                                 row->type == OPTION_TYPE_folder ? "folder" : "file");
             return ERR_SYNTAX;
         }
-        return row->type == OPTION_TYPE_path ? set_text(field, text) : append_path(field, text);
+        return row->type == OPTION_TYPE_paths ? append_path(field, text) : set_text(field, text);
     case OPTION_TYPE_text:
         if (!is_visible(text)) {
             buffer_append_literal(why, "write one or more visible ASCII characters, no spaces");
@@ -730,8 +739,8 @@ void options_init(struct options *options)
 
 static bool is_owned_text(enum option_type type)
 {
-    return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_text ||
-           type == OPTION_TYPE_secret;
+    return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_source ||
+           type == OPTION_TYPE_folder || type == OPTION_TYPE_text || type == OPTION_TYPE_secret;
 }
 
 static void free_paths(struct path_list *list)
@@ -780,6 +789,8 @@ enum err option_copy(const struct option_row *row, const void *from, void *to)
     case OPTION_TYPE_flag: memcpy(to, from, sizeof(bool)); return OK;
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret: {
         const char *text = *(char *const *)from;
@@ -1147,6 +1158,40 @@ static bool check_required(const struct options *options, struct buffer *message
     return is_good;
 }
 
+/* A mock may be told a host and a port, as json-server is; else every role has its usual place. */
+static enum err complete_listens(const struct options *options, struct role_options *role,
+                                 struct buffer *message)
+{
+    struct buffer address = {0}, why = {0};
+    bool is_named = role->role == ROLE_MOCK && (role->host != NULL || role->port != PORT_UNSAID);
+    enum err err;
+
+    if (role->listens.count > 0) {
+        if (!is_named)
+            return OK;
+        options_report(
+            options, role->where, message,
+            "host and port say where to listen, and listen does too; leave out the one or the other");
+        return ERR_SYNTAX;
+    }
+    if (is_named) {
+        const char *host = role->host != NULL ? role->host : "127.0.0.1";
+        bool is_v6 = strchr(host, ':') != NULL && host[0] != '[';
+        buffer_append_format(&address, "http://%s%s%s:%" PRId64, is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+                             role->port != PORT_UNSAID ? role->port : 3000);
+    } else {
+        buffer_append(&address, bytes_of_text(roles[role->role].listen));
+    }
+    err = address.failed ? ERR_NO_MEMORY
+                         : option_set(option_find_key(ROLES_EVERY, BYTES("listen")), role,
+                                      buffer_bytes(&address), role->where, &why);
+    if (err == ERR_SYNTAX)
+        options_report(options, role->where, message, "host: %.*s", BYTES_PRINTF(buffer_bytes(&why)));
+    buffer_fini(&address);
+    buffer_fini(&why);
+    return err;
+}
+
 enum err options_complete(struct options *options, struct buffer *message)
 {
     bool is_good = check_required(options, message);
@@ -1157,12 +1202,10 @@ enum err options_complete(struct options *options, struct buffer *message)
         enum err err = inherit_policies(role);
         if (err != OK)
             return err;
-        if (role->listens.count > 0)
-            continue;
-        err = option_set(option_find_key(ROLES_EVERY, BYTES("listen")), role,
-                         bytes_of_text(roles[role->role].listen), role->where, message);
-        if (err != OK)
+        err = complete_listens(options, role, message);
+        if (err == ERR_NO_MEMORY)
             return err;
+        is_good &= err == OK;
     }
     is_good &= check_addresses(options, message);
     is_good &= check_tokens(options, message);
@@ -1280,20 +1323,59 @@ static enum err take_value(struct command_line *line, const struct option_row *r
     return err;
 }
 
+/* The option that `--no-NAME` answers with no, or null. */
+static const struct option_row *find_denied(enum verb verb, struct bytes name)
+{
+    const struct option_row *row =
+        bytes_start_with(name, BYTES("no-")) ? find_flag(verb, bytes_after(name, 3)) : NULL;
+
+    return row != NULL && row->type == OPTION_TYPE_answer ? row : NULL;
+}
+
+/* Whether the next word of the command line answers an option that may also stand alone. What the command
+ * still waits for does not. */
+static bool is_answered(const struct command_line *line)
+{
+    const char *word = line->next < line->argc ? line->argv[line->next] : "--";
+
+    return strcmp(word, "yes") == 0 || strcmp(word, "no") == 0 ||
+           (strncmp(word, "--", 2) != 0 &&
+            (verbs[line->options->verb].operand == NULL || line->has_operand));
+}
+
+static enum err take_delay(struct command_line *line, const struct option_row *row, struct bytes value)
+{
+    struct buffer text = {0};
+    int64_t ignored;
+    enum err err;
+
+    buffer_append(&text, value);
+    if (int64_parse(value, &ignored))
+        buffer_append_literal(&text, "ms");
+    err = text.failed ? ERR_NO_MEMORY : take_value(line, row, "--delay", buffer_bytes(&text));
+    buffer_fini(&text);
+    return err;
+}
+
 static enum err take_flag(struct command_line *line, const char *argument)
 {
     const char *equals = strchr(argument, '=');
     struct bytes name = {argument + 2,
                          equals != NULL ? (size_t)(equals - argument - 2) : strlen(argument + 2)};
-    const struct option_row *row = find_flag(line->options->verb, name);
+    bool is_delay = line->options->verb == VERB_MOCK && bytes_equal(name, BYTES("delay"));
+    const struct option_row *row = find_flag(line->options->verb, is_delay ? BYTES("latency") : name);
     struct bytes value = BYTES("");
     enum err err;
     char written[OPTION_COUNT_MAX];
 
+    if (row == NULL && equals == NULL && (row = find_denied(line->options->verb, name)) != NULL)
+        return take_value(line, row, argument, BYTES("no"));
     if (row == NULL)
         return refuse_flag(line->options, name, line->message);
     snprintf(written, sizeof written, "--%s", row->name);
-    if (row->type == OPTION_TYPE_flag) {
+    if (row->type == OPTION_TYPE_answer && equals == NULL && !is_answered(line)) {
+        value = BYTES("yes");
+    } else if (row->type == OPTION_TYPE_flag) {
         if (equals != NULL) {
             options_report(line->options, on_command_line, line->message, "%s takes no value", written);
             return ERR_SYNTAX;
@@ -1310,6 +1392,8 @@ static enum err take_flag(struct command_line *line, const char *argument)
         buffer_fini(&placeholder);
         return ERR_SYNTAX;
     }
+    if (is_delay) /* json-server's name for latency, and its number is of milliseconds */
+        return take_delay(line, row, value);
     err = take_value(line, row, written, value);
     /* So that it is not seen for as long as the process runs. The bytes are argv's, and may be written. */
     if (row->type == OPTION_TYPE_secret)

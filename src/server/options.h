@@ -87,6 +87,8 @@ enum { OPTION_COUNT_MAX = 256 };
 #define OPTION_FIELD_flag(field)     bool field;
 #define OPTION_FIELD_url(field)      char *field;
 #define OPTION_FIELD_path(field)     char *field;
+#define OPTION_FIELD_source(field)   char *field;
+#define OPTION_FIELD_folder(field)   char *field;
 #define OPTION_FIELD_paths(field)    struct path_list field;
 #define OPTION_FIELD_text(field)     char *field;
 #define OPTION_FIELD_secret(field)   char *field;
@@ -180,6 +182,8 @@ enum option_type {
     OPTION_TYPE_flag,
     OPTION_TYPE_url,
     OPTION_TYPE_path,
+    OPTION_TYPE_source, /* a file or a folder that the command line has without a name */
+    OPTION_TYPE_folder,
     OPTION_TYPE_paths, /* may be repeated */
     OPTION_TYPE_text,
     OPTION_TYPE_secret, /* a text that is never shown again */

@@ -72,6 +72,8 @@ static bool is_same(const struct option_row *row, const void *a, const void *b)
     case OPTION_TYPE_flag: return memcmp(a, b, sizeof(bool)) == 0;
     case OPTION_TYPE_url:
     case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret: return is_same_text(*(char *const *)a, *(char *const *)b);
     case OPTION_TYPE_paths: return has_same_paths(a, b);

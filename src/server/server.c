@@ -5,6 +5,7 @@
 #include "net/listen.h"
 #include "server/file.h"
 #include "server/gateway_plan.h"
+#include "server/mock_plan.h"
 #include "server/reload.h"
 #include "server/users.h"
 #include "server/worker.h"
@@ -373,33 +374,6 @@ static enum err create_store(struct server *server, struct buffer *message)
     return result == NH_NO_MEMORY ? ERR_NO_MEMORY : ERR_RANGE;
 }
 
-static enum err create_mock(const struct role_options *role, struct mock **mock, struct buffer *message)
-{
-    struct buffer document = {0};
-    struct mock_options options = {.latency_ms = role->latency_ms, .max_age_s = role->max_age_ms / 1000};
-    enum err err = OK;
-
-    if (role->data_path != NULL) {
-        err = file_read(role->data_path, &document);
-        if (err != OK)
-            buffer_append_format(message, "cannot read %s: %s\n", role->data_path, err_text(err));
-        options.document = buffer_bytes(&document);
-    } else {
-        options.document = mock_sample_document();
-    }
-    if (err == OK) {
-        struct buffer why = {0};
-        err = mock_create(&options, mock, &why);
-        if (err != OK)
-            buffer_append_format(message, "%s: %.*s\n",
-                                 role->data_path != NULL ? role->data_path : "the sample",
-                                 BYTES_PRINTF(buffer_bytes(&why)));
-        buffer_fini(&why);
-    }
-    buffer_fini(&document);
-    return err;
-}
-
 static enum err create_gateway(struct server *server, size_t index, struct buffer *message)
 {
     const struct role_options *role = &server->options->roles[index];
@@ -439,7 +413,7 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     switch (role->role) {
     case ROLE_CACHE: break;
     case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
-    case ROLE_MOCK: err = create_mock(role, &server->roles[index].mock, message); break;
+    case ROLE_MOCK: err = mock_plan_create(role, &server->roles[index].mock, message); break;
     case ROLE_COUNT: UNREACHABLE();
     }
     return err;

@@ -1,11 +1,18 @@
 #include "engine/mock/mock.h"
 #include "engine/mock/collections/rest.h"
+#include "engine/mock/files/home_page.h"
+#include "engine/mock/files/rewrite.h"
+#include "engine/mock/files/static_file.h"
 #include <stdlib.h>
 
 enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
 
 struct mock {
     struct documents *documents;
+    struct rewrite *rewrite; /* null: none */
+    struct folder folder;    /* of static files */
+    bool has_folder, is_read_only;
+    struct bytes cors_lines; /* for answers of every kind */
     int64_t latency_ms;
     _Atomic uint64_t request_count;
     struct buffer read_lines;  /* the field lines of an answer that has `is_read` */
@@ -26,10 +33,11 @@ struct call {
     struct exchange *x;
     struct mock_worker *worker;
     struct timer latency;
-    bool collecting;    /* the body has not ended */
-    bool waiting;       /* the artificial delay has not passed */
-    struct buffer body; /* of the request */
-    struct text *text;  /* of the answer, while it is sent */
+    bool collecting;      /* the body has not ended */
+    bool waiting;         /* the artificial delay has not passed */
+    struct buffer body;   /* of the request */
+    struct buffer target; /* of the request, if that is not the one that was asked for */
+    struct text *text;    /* of the answer, while it is sent */
     size_t sent_bytes;
 };
 
@@ -38,6 +46,7 @@ static void call_destroy(struct call *call)
     timer_cancel(call->worker->loop, &call->latency);
     text_release(call->text);
     buffer_fini(&call->body);
+    buffer_fini(&call->target);
     free(call);
 }
 
@@ -71,6 +80,23 @@ static bool send_text(struct exchange *x, const struct text *text, size_t *sent_
     return true;
 }
 
+static bool is_reading(const struct http_request *request)
+{
+    return request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
+}
+
+static void count_request(struct mock_worker *worker)
+{
+    atomic_fetch_add_explicit(&worker->mock->request_count, 1, memory_order_relaxed);
+    counters_add(worker->counters, METRIC_mock_requests, 1);
+}
+
+static void settle(struct mock_worker *worker, struct call *call)
+{
+    call->collecting = call->waiting = false;
+    timer_cancel(worker->loop, &call->latency);
+}
+
 /* Sends `answer`, which it takes over. `call` is the exchange's, or null if it has none. */
 static void respond(struct mock_worker *worker, struct exchange *x, struct call *call,
                     struct answer *answer)
@@ -81,11 +107,8 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     struct http_response response = {.status = answer->status};
     size_t sent_bytes = 0;
 
-    if (call !=
-        NULL) { /* it is settled what to say, be it a refusal before the body's end or the delay's */
-        call->collecting = call->waiting = false;
-        timer_cancel(worker->loop, &call->latency);
-    }
+    if (call != NULL) /* it is settled what to say, be it a refusal before the body's end or the delay's */
+        settle(worker, call);
     if (answer->is_read) {
         etag.value = text_etag(answer->text);
         response.fields = (struct http_fields){&etag, 1};
@@ -98,9 +121,7 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     }
     if (has_body)
         response.body_bytes = (int64_t)answer->text->size;
-    atomic_fetch_add_explicit(&mock->request_count, 1, memory_order_relaxed);
-    counters_add(worker->counters, METRIC_mock_requests, 1);
-
+    count_request(worker);
     if (answer->lines.failed)
         goto abort;
     exchange_respond(x, &response);
@@ -125,6 +146,37 @@ abort:
     exchange_abort(x);
 }
 
+/* Answers with a static file, if the request may have one and there is one. */
+static bool answer_file(struct mock_worker *worker, struct exchange *x, struct call *call)
+{
+    const struct mock *mock = worker->mock;
+
+    if (!mock->has_folder || !is_reading(x->request))
+        return false;
+    if (call != NULL)
+        settle(worker, call);
+    if (!static_file_answer(&mock->folder, x, mock->cors_lines))
+        return false;
+    count_request(worker);
+    if (call != NULL)
+        call_destroy(call);
+    return true;
+}
+
+static void answer_home_page(struct mock_worker *worker, struct exchange *x, struct call *call)
+{
+    struct http_response response = {
+        .status = 200, .body_bytes = (int64_t)home_page_html().size, .rendered = home_page_lines()};
+
+    count_request(worker);
+    if (call != NULL)
+        call_destroy(call);
+    exchange_respond(x, &response);
+    if (x->request->method == HTTP_METHOD_GET)
+        exchange_send(x, home_page_html());
+    exchange_end(x);
+}
+
 static void run(struct mock_worker *worker, struct exchange *x, struct call *call)
 {
     struct bytes body = {0};
@@ -133,9 +185,18 @@ static void run(struct mock_worker *worker, struct exchange *x, struct call *cal
 
     if (call != NULL)
         body = buffer_bytes(&call->body);
+    if (is_reading(x->request) && home_page_is_wanted(x->request)) {
+        if (!answer_file(worker, x, call)) /* the folder may have a page of its own */
+            answer_home_page(worker, x, call);
+        return;
+    }
     if (locator_parse(x->request->path, &locator) == OK) /* before: a DELETE leaves nothing to count at */
         documents_count_request(worker->mock->documents, &locator);
     rest_answer(worker->mock->documents, x->request, body, &answer);
+    if (answer.status == 404 && answer_file(worker, x, call)) {
+        answer_fini(&answer);
+        return;
+    }
     respond(worker, x, call, &answer);
 }
 
@@ -162,31 +223,61 @@ static void on_latency_passed(struct timer *timer)
         run(call->worker, call->x, call);
 }
 
+/* Has the request ask for what the rules put in place of its target. The new one is the call's. */
+static struct call *begin_rewritten(struct mock_worker *worker, struct exchange *x, struct buffer *target)
+{
+    struct call *call = call_create(worker, x);
+    struct bytes url = buffer_bytes(target);
+    const char *question = memchr(url.data, '?', url.size);
+
+    if (call == NULL) {
+        buffer_fini(target);
+        return NULL;
+    }
+    call->target = *target;
+    x->request->has_query = question != NULL;
+    x->request->path = question != NULL ? bytes_first(url, (size_t)(question - url.data)) : url;
+    x->request->query = question != NULL ? bytes_after(url, x->request->path.size + 1) : (struct bytes){0};
+    return call;
+}
+
 static void begin(void *engine, struct exchange *x)
 {
     struct mock_worker *worker = engine;
+    const struct mock *mock = worker->mock;
     struct http_request *request = x->request;
+    struct buffer target = {0};
     bool has_body = request->body_bytes != HTTP_BODY_NONE &&
                     (request->method == HTTP_METHOD_POST || request->method == HTTP_METHOD_PUT ||
                      request->method == HTTP_METHOD_PATCH);
-    struct call *call;
+    struct call *call = NULL;
 
+    if (mock->is_read_only && !http_method_is_safe(request->method)) {
+        refuse(worker, x, NULL, 403, BYTES("The mock is read-only"));
+        return;
+    }
     if (has_body && request->body_bytes > REST_BODY_BYTES_MAX) {
         refuse_large_body(worker, x, NULL);
         return;
     }
-    if (!has_body && worker->mock->latency_ms <= 0) {
-        run(worker, x, NULL);
+    if (mock->rewrite != NULL && rewrite_apply(mock->rewrite, request, &target) &&
+        (call = begin_rewritten(worker, x, &target)) == NULL) {
+        exchange_abort(x);
         return;
     }
-    call = call_create(worker, x);
+    if (!has_body && mock->latency_ms <= 0) {
+        run(worker, x, call);
+        return;
+    }
+    if (call == NULL)
+        call = call_create(worker, x);
     if (call == NULL) {
         exchange_abort(x);
         return;
     }
-    if (worker->mock->latency_ms > 0) {
+    if (mock->latency_ms > 0) {
         call->waiting = true;
-        timer_set(worker->loop, &call->latency, x->now.mono_ms + worker->mock->latency_ms);
+        timer_set(worker->loop, &call->latency, x->now.mono_ms + mock->latency_ms);
     }
     if (has_body) {
         call->collecting = true;
@@ -246,10 +337,13 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->latency_ms = options->latency_ms;
-    buffer_append_literal(&made->other_lines,
-                          "Access-Control-Allow-Origin: *\r\nCache-Control: no-cache\r\n");
-    buffer_append_literal(&made->read_lines,
-                          "Access-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n");
+    made->is_read_only = options->is_read_only;
+    if (!options->omits_cors)
+        made->cors_lines = BYTES("Access-Control-Allow-Origin: *\r\n");
+    buffer_append(&made->other_lines, made->cors_lines);
+    buffer_append_literal(&made->other_lines, "Cache-Control: no-cache\r\n");
+    buffer_append(&made->read_lines, made->cors_lines);
+    buffer_append_literal(&made->read_lines, "Content-Type: application/json\r\n");
     if (options->max_age_s > 0)
         buffer_append_format(&made->read_lines, "Cache-Control: max-age=%lld\r\n",
                              (long long)options->max_age_s);
@@ -258,6 +352,17 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     err = made->other_lines.failed || made->read_lines.failed
               ? ERR_NO_MEMORY
               : documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
+    if (err == OK && options->rewrite.size > 0) {
+        buffer_append_literal(message, "routes: ");
+        err = rewrite_create(options->rewrite, &made->rewrite, message);
+    }
+    if (err == OK && options->static_path != NULL) {
+        err = folder_open(options->static_path, &made->folder);
+        made->has_folder = err == OK;
+        if (err != OK)
+            buffer_append_format(message, "static: %s is no folder to serve: %s", options->static_path,
+                                 err_text(err));
+    }
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -271,6 +376,9 @@ void mock_destroy(struct mock *mock)
     if (mock == NULL)
         return;
     documents_destroy(mock->documents);
+    rewrite_destroy(mock->rewrite);
+    if (mock->has_folder)
+        folder_close(&mock->folder);
     buffer_fini(&mock->read_lines);
     buffer_fini(&mock->other_lines);
     free(mock);

@@ -13,13 +13,18 @@ struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
 
 struct mock_options {
-    struct bytes document; /* the JSON text of the db.json; copied */
-    int64_t latency_ms;    /* artificial delay before each answer; 0: none */
-    int64_t max_age_s;     /* what caches may keep a GET's answer for; 0: they must ask each time */
+    struct bytes document;   /* the JSON text of the db.json; copied */
+    int64_t latency_ms;      /* artificial delay before each answer; 0: none */
+    int64_t max_age_s;       /* what caches may keep a GET's answer for; 0: they must ask each time */
+    const char *static_path; /* a folder whose files are served where no document is; null: none */
+    struct bytes rewrite;    /* JSON text for rewrite_create; empty: none */
+    bool is_read_only;       /* refuses what is not safe */
+    bool omits_cors;         /* the pages of other origins may not call it */
 };
 
 /* Returns OK with `*mock`; ERR_SYNTAX with a sentence that says where and what in `*message` if the text is
- * not a JSON object of arrays of objects, and objects; ERR_NO_MEMORY. */
+ * not a JSON object of arrays of objects, and objects; the same of the rules of `rewrite`; ERR_MISSING,
+ * ERR_FORBIDDEN or ERR_TYPE with a sentence if there is no folder `static_path`; ERR_NO_MEMORY. */
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message);
 void mock_destroy(struct mock *mock);
 

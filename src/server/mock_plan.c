@@ -1,0 +1,204 @@
+#include "server/mock_plan.h"
+#include "engine/mock/json/json_text.h"
+#include "engine/mock/json/yaml_json.h"
+#include "server/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FOLDER_FILES_MAX = 1000 };
+
+/* ---- what is wrong, and where ------------------------------------------------------------------- */
+
+/* Adds the line that a sentence which begins with "line 3, column 7: " is about, with a pointer below. */
+static void append_line_of(struct buffer *message, struct bytes sentence, struct bytes text)
+{
+    enum { SHOWN_BYTES = 72 };
+    char copy[64] = {0};
+    unsigned line, column;
+    const char *end;
+    size_t start = 0;
+
+    memcpy(copy, sentence.data, sentence.size < sizeof copy ? sentence.size : sizeof copy - 1);
+    if (sscanf(copy, "line %u, column %u:", &line, &column) != 2 || column == 0)
+        return;
+    for (; line > 1; line--) {
+        end = start < text.size ? memchr(text.data + start, '\n', text.size - start) : NULL;
+        if (end == NULL)
+            return;
+        start = (size_t)(end - text.data) + 1;
+    }
+    text = bytes_after(text, start);
+    end = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
+    if (end != NULL)
+        text.size = (size_t)(end - text.data);
+    if (column > SHOWN_BYTES && column <= text.size) { /* of a long line, what is around the place */
+        text = bytes_after(text, column - SHOWN_BYTES / 2);
+        column = SHOWN_BYTES / 2;
+    }
+    if (text.size > SHOWN_BYTES)
+        text.size = SHOWN_BYTES;
+    if (column > text.size + 1)
+        return;
+    buffer_append_literal(message, "    ");
+    for (size_t i = 0; i < text.size; i++) /* the pointer has to be below its byte */
+        buffer_append_byte(message, text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : ' ');
+    buffer_append_format(message, "\n    %*s\n", (int)column, "^");
+}
+
+/* "FILE: why", the line, and a pointer. */
+static void report(struct buffer *message, const char *path, struct bytes sentence, struct bytes text)
+{
+    buffer_append_format(message, "%s: %.*s\n", path, BYTES_PRINTF(sentence));
+    append_line_of(message, sentence, text);
+}
+
+/* ---- files -------------------------------------------------------------------------------------- */
+
+/* Reads the file at `path`, JSON or by its name YAML, as JSON text. What is wrong goes to `message`. */
+static enum err read_json(const char *path, struct buffer *json, struct buffer *message)
+{
+    struct buffer yaml = {0}, why = {0};
+    bool is_yaml = yaml_json_is_named(bytes_of_text(path));
+    enum err err = file_read(path, is_yaml ? &yaml : json);
+
+    if (err != OK)
+        buffer_append_format(message, "cannot read %s: %s\n", path, err_text(err));
+    else if (is_yaml && (err = yaml_json_convert(buffer_bytes(&yaml), json, &why)) == ERR_SYNTAX)
+        report(message, path, buffer_bytes(&why), buffer_bytes(&yaml));
+    buffer_fini(&yaml);
+    buffer_fini(&why);
+    return err;
+}
+
+/* The name of the resource that a file of a folder is: what is before .json, .yaml or .yml; empty for
+ * others. */
+static struct bytes resource_of(struct bytes name)
+{
+    static const char *const endings[] = {".json", ".yaml", ".yml"};
+
+    for (size_t i = 0; i < COUNT_OF(endings); i++) {
+        struct bytes ending = bytes_of_text(endings[i]);
+        if (name.size > ending.size && name.data[0] != '.' &&
+            bytes_equal(bytes_after(name, name.size - ending.size), ending))
+            return bytes_first(name, name.size - ending.size);
+    }
+    return (struct bytes){0};
+}
+
+static int is_resource(const struct dirent *entry)
+{
+    return resource_of(bytes_of_text(entry->d_name)).size > 0;
+}
+
+/* Appends one file of the folder as a member. It is parsed here, so that what is wrong is said of the file.
+ */
+static enum err add_resource(const char *folder, const char *name, struct buffer *json,
+                             struct buffer *message)
+{
+    struct buffer path = {0}, text = {0}, why = {0};
+    json_t *value = NULL;
+    enum err err = ERR_NO_MEMORY;
+
+    buffer_append_format(&path, "%s/%s", folder, name);
+    buffer_append_byte(&path, '\0');
+    if (!path.failed)
+        err = read_json(path.data, &text, message);
+    if (err == OK && (err = json_text_parse(buffer_bytes(&text), &value, &why)) == ERR_SYNTAX)
+        report(message, path.data, buffer_bytes(&why), buffer_bytes(&text));
+    if (err == OK) {
+        if (json->size > 1)
+            buffer_append_literal(json, ",\n");
+        json_text_append_string(json, resource_of(bytes_of_text(name)));
+        buffer_append_byte(json, ':');
+        buffer_append(json, buffer_bytes(&text));
+    }
+    json_decref(value);
+    buffer_fini(&path);
+    buffer_fini(&text);
+    buffer_fini(&why);
+    return err;
+}
+
+/* A folder is an object: each of its files a member, in the order of their names. */
+static enum err read_folder(const char *path, struct buffer *json, struct buffer *message)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, is_resource, alphasort);
+    enum err err = OK;
+
+    if (count < 0) {
+        buffer_append_format(message, "cannot read %s: %s\n", path, strerror(errno));
+        return err_from_errno(errno);
+    }
+    if (count == 0 || count > FOLDER_FILES_MAX) {
+        buffer_append_format(message,
+                             "%s has %d files that end with .json, .yaml or .yml; it needs 1 to %d\n", path,
+                             count, FOLDER_FILES_MAX);
+        err = ERR_MISSING;
+    }
+    buffer_append_byte(json, '{');
+    for (int i = 0; i < count; i++) {
+        if (err == OK)
+            err = add_resource(path, entries[i]->d_name, json, message);
+        free(entries[i]);
+    }
+    buffer_append_byte(json, '}');
+    free(entries);
+    return json->failed ? ERR_NO_MEMORY : err;
+}
+
+static enum err read_data(const char *path, struct buffer *json, struct buffer *message)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return read_folder(path, json, message);
+    return read_json(path, json, message);
+}
+
+/* What mock_create said, of whichever file it is about. */
+static void report_mock(struct buffer *message, const struct role_options *role, enum err err,
+                        struct bytes why, const struct mock_options *options)
+{
+    static const struct bytes of_routes = BYTES_INIT("routes: "), of_static = BYTES_INIT("static: ");
+
+    if (err == ERR_NO_MEMORY)
+        buffer_append_format(message, "cannot make the mock: %s\n", err_text(err));
+    else if (bytes_start_with(why, of_static))
+        buffer_append_format(message, "%.*s\n", BYTES_PRINTF(why));
+    else if (bytes_start_with(why, of_routes))
+        report(message, role->rewrite_path, bytes_after(why, of_routes.size), options->rewrite);
+    else
+        report(message, role->data_path != NULL ? role->data_path : "the sample", why, options->document);
+}
+
+enum err mock_plan_create(const struct role_options *role, struct mock **mock, struct buffer *message)
+{
+    struct buffer document = {0}, rewrite = {0}, why = {0};
+    struct mock_options options = {.latency_ms = role->latency_ms,
+                                   .max_age_s = role->max_age_ms / 1000,
+                                   .static_path = role->static_path,
+                                   .is_read_only = role->is_read_only == ANSWER_YES,
+                                   .omits_cors = role->sends_cors == ANSWER_NO};
+    enum err err = OK;
+
+    if (role->data_path != NULL)
+        err = read_data(role->data_path, &document, message);
+    if (err == OK && role->rewrite_path != NULL)
+        err = read_json(role->rewrite_path, &rewrite, message);
+    options.document = role->data_path != NULL ? buffer_bytes(&document) : mock_sample_document();
+    options.rewrite = buffer_bytes(&rewrite);
+    if (err == OK) {
+        err = mock_create(&options, mock, &why);
+        if (err != OK)
+            report_mock(message, role, err, buffer_bytes(&why), &options);
+    }
+    buffer_fini(&document);
+    buffer_fini(&rewrite);
+    buffer_fini(&why);
+    return err;
+}

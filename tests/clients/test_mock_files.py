@@ -1,0 +1,220 @@
+"""What is around a mock's collections: its data from JSON, YAML and folders, static files, routes, the home page."""
+import http.client, json, os, pathlib, re, shutil, subprocess, tempfile, time, unittest
+from harness import BINARY, Nuthatch, free_port
+
+DATA = {"posts": [{"id": "1", "title": "jay"}], "profile": {"name": "tit"}}
+OLD = 1_600_000_000  # a time of change long past: an entity tag of such a file is a strong one
+
+
+def ask(server, target, method="GET", body=None, **headers):
+    """Status, headers and body; `headers` with '_' for '-'."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    response = connection.getresponse()
+    answer = response.status, response.headers, response.read()
+    connection.close()
+    return answer
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        os.utime(path, (OLD, OLD))
+        return str(path)
+
+    def mock(self, *arguments):
+        return Nuthatch("mock", *arguments, "--threads", "1", listen="http://127.0.0.1:0")
+
+    def refusal(self, *arguments, status=1):
+        run = subprocess.run([BINARY, "mock", *arguments], capture_output=True, text=True, timeout=60)
+        self.assertEqual(run.returncode, status)
+        return run.stderr
+
+
+class Data(Folder):
+    def test_a_yaml_file_is_data(self):
+        path = self.write("db.yaml", "posts:\n  - id: 1\n    title: jay\nprofile: {name: tit}\n")
+        with self.mock(path) as server:
+            self.assertEqual(json.loads(ask(server, "/posts/1")[2])["title"], "jay")
+            self.assertEqual(json.loads(ask(server, "/profile")[2]), {"name": "tit"})
+
+    def test_a_folder_is_data_with_a_resource_in_each_file(self):
+        self.write("data/posts.json", '[{"id": "1", "title": "jay"}]')
+        self.write("data/profile.yml", "name: tit\n")
+        self.write("data/notes.txt", "no data")
+        self.write("data/.hidden.json", "no data")
+        with self.mock(str(self.folder / "data")) as server:
+            self.assertEqual(json.loads(ask(server, "/")[2]), {"resources": ["posts", "profile"]})
+            self.assertEqual(json.loads(ask(server, "/posts/1")[2])["title"], "jay")
+
+    def test_what_is_wrong_is_shown_where_it_is(self):
+        path = self.write("db.json", '{\n  "posts": [\n    {"id": 1,}\n  ]\n}\n')
+        said = self.refusal(path)
+        self.assertRegex(said, r"db\.json: line 3, column \d+: ")
+        self.assertRegex(said, r'\n        \{"id": 1,\}\n +\^\n')
+        path = self.write("db.yaml", "posts:\n  - id: 1\n   title: x\n")
+        said = self.refusal(path)
+        self.assertRegex(said, r"db\.yaml: line 3, column 4: not YAML: ")
+        self.assertRegex(said, r"\n       title: x\n       \^\n")
+        self.write("data/good.json", "[]")
+        self.write("data/wrong.json", "[1,\n 2")
+        self.assertRegex(self.refusal(str(self.folder / "data")), r"wrong\.json: line 2, column \d+: ")
+        self.assertRegex(self.refusal(str(self.folder)), r"needs 1 to 1000|db\.json")
+        self.assertRegex(self.refusal(str(self.folder / "absent.json")), r"cannot read .*absent\.json: not found")
+
+
+class Around(Folder):
+    def setUp(self):
+        super().setUp()
+        self.data = self.write("db.json", json.dumps(DATA))
+
+    def test_static_files_have_types_tags_and_dates(self):
+        self.write("public/app.js", "let a;")
+        self.write("public/a b.css", "b {}")
+        self.write("public/unknown.thing", b"\0\1")
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            status, headers, body = ask(server, "/app.js?v=1")
+            self.assertEqual((status, body), (200, b"let a;"))
+            self.assertEqual(headers["Content-Type"], "text/javascript; charset=utf-8")
+            self.assertEqual(headers["Last-Modified"], "Sun, 13 Sep 2020 12:26:40 GMT")
+            self.assertRegex(headers["ETag"], r'^"[^"]+"$')
+            self.assertEqual(ask(server, "/a%20b.css")[2], b"b {}")
+            self.assertEqual(ask(server, "/unknown.thing")[1]["Content-Type"], "application/octet-stream")
+            status, headers, body = ask(server, "/app.js", "HEAD")
+            self.assertEqual((status, headers["Content-Length"], body), (200, "6", b""))
+            self.assertEqual(ask(server, "/app.js", "POST", "{}")[0], 404)
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"])
+
+    def test_static_files_are_conditional(self):
+        path = self.write("public/a.txt", "text")
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            etag, date = (ask(server, "/a.txt")[1][name] for name in ("ETag", "Last-Modified"))
+            for fields, status in (({"If_None_Match": etag}, 304), ({"If_None_Match": '"x", W/' + etag}, 304),
+                                   ({"If_None_Match": '"x"'}, 200), ({"If_Modified_Since": date}, 304),
+                                   ({"If_None_Match": '"x"', "If_Modified_Since": date}, 200),
+                                   ({"If_Modified_Since": "Sun, 13 Sep 2020 12:26:39 GMT"}, 200),
+                                   ({"If_Match": etag}, 200), ({"If_Match": '"x"'}, 412), ({"If_Match": "*"}, 200),
+                                   ({"If_Unmodified_Since": "Sun, 13 Sep 2020 12:26:39 GMT"}, 412)):
+                self.assertEqual(ask(server, "/a.txt", **fields)[0], status, fields)
+            os.utime(path)  # it has changed this moment, and may again within the tick of a clock
+            self.assertRegex(ask(server, "/a.txt")[1]["ETag"], r'^W/"')
+
+    def test_static_files_have_ranges(self):
+        self.write("public/a.txt", "0123456789")
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            etag = ask(server, "/a.txt")[1]["ETag"]
+            status, headers, body = ask(server, "/a.txt", Range="bytes=2-4")
+            self.assertEqual((status, headers["Content-Range"], body), (206, "bytes 2-4/10", b"234"))
+            self.assertEqual(ask(server, "/a.txt", Range="bytes=-3")[2], b"789")
+            self.assertEqual(ask(server, "/a.txt", Range="bytes=2-4", If_Range=etag)[0], 206)
+            self.assertEqual(ask(server, "/a.txt", Range="bytes=2-4", If_Range='"x"')[0], 200)
+            self.assertEqual(ask(server, "/a.txt", Range="lines=1")[0], 200)
+            status, headers, body = ask(server, "/a.txt", Range="bytes=10-")
+            self.assertEqual((status, headers["Content-Range"]), (416, "bytes */10"))
+            status, headers, body = ask(server, "/a.txt", Range="bytes=0-1,5-6,9-")
+            boundary = re.fullmatch(r"multipart/byteranges; boundary=(\S+)", headers["Content-Type"]).group(1)
+            self.assertEqual((status, len(body)), (206, int(headers["Content-Length"])))
+            parts = body.decode().split("--" + boundary)
+            self.assertEqual((parts[0], parts[-1]), ("", "--\r\n"))
+            self.assertEqual([part.split("\r\n\r\n")[1] for part in parts[1:-1]], ["01\r\n", "56\r\n", "9\r\n"])
+            self.assertIn("Content-Range: bytes 5-6/10\r\n", parts[2])
+            self.assertEqual(ask(server, "/a.txt", Range="bytes=" + ",".join(f"{i}-{i}" for i in range(0, 99, 2)))[0],
+                             206)  # ten bytes have five such places
+            self.assertEqual(ask(server, "/a.txt", "HEAD", Range="bytes=2-4")[0], 200)
+
+    def test_nothing_outside_of_the_folder_is_shown(self):
+        self.write("secret.txt", "secret")
+        self.write("public/.env", "secret")
+        self.write("public/sub/a.txt", "a")
+        os.symlink("../secret.txt", self.folder / "public/escape.txt")
+        os.symlink("..", self.folder / "public/up")
+        os.symlink("sub/a.txt", self.folder / "public/inside.txt")
+        os.mkfifo(self.folder / "public/pipe")
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            for path in ("/../secret.txt", "/%2e%2e/secret.txt", "/sub/../../secret.txt", "/sub%2f..%2f..%2fsecret.txt",
+                         "/escape.txt", "/up/secret.txt", "/.env", "/%2eenv", "/sub//a.txt", "/sub/a.txt/", "/pipe",
+                         "/sub", "/a.txt%00", "/%00", "/" + "x" * 5000):
+                status, _, body = ask(server, path)
+                self.assertIn(status, (400, 404), path)
+                self.assertNotIn(b"secret", body)
+            self.assertEqual(ask(server, "/sub/a.txt")[2], b"a")
+            self.assertEqual(ask(server, "/inside.txt")[2], b"a")
+
+    def test_a_folder_shows_its_index(self):
+        self.write("public/index.html", "<p>own")
+        self.write("public/docs/index.html", "<p>docs")
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            self.assertEqual(ask(server, "/", Accept="text/html,*/*")[2], b"<p>own")
+            self.assertIn(b"resources", ask(server, "/", Accept="application/json")[2])
+            self.assertEqual(ask(server, "/docs/")[2], b"<p>docs")
+            status, headers, _ = ask(server, "/docs?a=1")
+            self.assertEqual((status, headers["Location"]), (301, "/docs/?a=1"))
+
+    def test_a_large_file_arrives_whole(self):
+        text = os.urandom(1 << 20) * 24
+        self.write("public/large.bin", text)
+        with self.mock(self.data, "--static", str(self.folder / "public")) as server:
+            self.assertEqual(ask(server, "/large.bin")[2], text)
+            self.assertEqual(ask(server, "/large.bin", Range="bytes=1000000-20000000")[2], text[1000000:20000001])
+
+    def test_routes_lead_elsewhere(self):
+        routes = self.write("routes.json", '{"/api/*": "/$1", "/me": "/profile"}')
+        with self.mock(self.data, "--routes", routes) as server:
+            self.assertEqual(json.loads(ask(server, "/api/posts/1")[2]), DATA["posts"][0])
+            self.assertEqual(json.loads(ask(server, "/me")[2]), DATA["profile"])
+            status, headers, body = ask(server, "/api/posts", "POST", '{"title": "new"}')
+            self.assertEqual(status, 201)
+            self.assertEqual(ask(server, "/api" + headers["Location"])[2], body)
+        routes = self.write("routes.json", '{"api": "/$1"}')
+        self.assertIn('routes.json: rule "api" must begin with /', self.refusal(self.data, "--routes", routes))
+        self.assertIn("static: /nowhere is no folder to serve: not found",
+                      self.refusal(self.data, "--static", "/nowhere"))
+
+    def test_a_read_only_mock_takes_no_writes(self):
+        with self.mock(self.data, "--read-only") as server:
+            for method in ("POST", "PUT", "PATCH", "DELETE"):
+                self.assertEqual(ask(server, "/posts/1", method, "{}")[0], 403, method)
+            self.assertEqual(ask(server, "/posts/1")[0], 200)
+            self.assertEqual(ask(server, "/posts/1", "OPTIONS")[0], 204)
+
+    def test_other_origins_are_let_in_unless_told_otherwise(self):
+        with self.mock(self.data) as server:
+            self.assertEqual(ask(server, "/posts")[1]["Access-Control-Allow-Origin"], "*")
+            self.assertEqual(ask(server, "/nosuch")[1]["Access-Control-Allow-Origin"], "*")
+        with self.mock(self.data, "--no-cors") as server:
+            self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/posts")[1])
+            self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/nosuch")[1])
+
+    def test_browsers_get_a_page_and_others_json(self):
+        with self.mock(self.data) as server:
+            status, headers, body = ask(server, "/", Accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+            self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+            self.assertTrue(body.startswith(b"<!doctype html>") and body.endswith(b"</html>\n"))
+            self.assertNotRegex(body.decode(), r"(src|href)='(?!data:)")  # nothing is loaded from elsewhere
+            self.assertEqual(ask(server, "/", "HEAD", Accept="text/html")[1]["Content-Length"], str(len(body)))
+            for accept in ("*/*", "application/json"):
+                self.assertEqual(json.loads(ask(server, "/", Accept=accept)[2]), {"resources": ["posts", "profile"]})
+
+    def test_host_and_port_say_where(self):
+        port = free_port()
+        with Nuthatch("mock", self.data, "--host", "localhost", "--port", str(port), listen=()) as server:
+            self.assertEqual(server.port, port)
+            self.assertEqual(ask(server, "/posts")[0], 200)
+        self.assertIn("leave out the one or the other",
+                      self.refusal(self.data, "--port", "1", "--listen", "http://127.0.0.1:0", status=2))
+
+    def test_a_delay_is_json_servers_word_for_latency(self):
+        with self.mock(self.data, "--delay", "80") as server:
+            began = time.monotonic()
+            ask(server, "/posts")
+            self.assertGreaterEqual(time.monotonic() - began, 0.08)
+
+
+if __name__ == "__main__":
+    unittest.main()
