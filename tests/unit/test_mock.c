@@ -933,14 +933,10 @@ TEST(the_sample_is_the_file_in_examples_and_can_be_served)
         {{"GET", "/comments/10"}, 200, NULL, NULL}, {{"GET", "/station"}, 200, NULL, NULL},
     };
     struct bytes sample = mock_sample_document();
-    const char *end = strstr(__FILE__, "tests/unit/");
-    char path[4096], *text = malloc(sample.size + 1);
-    FILE *file;
+    char *text = malloc(sample.size + 1);
+    FILE *file = fopen(EXAMPLES_FOLDER "/db.json", "rb");
 
-    EXPECT(end != NULL);
-    snprintf(path, sizeof path, "%.*sexamples/db.json", (int)(end - __FILE__), __FILE__);
-    file = fopen(path, "rb");
-    EXPECT(file != NULL);
+    EXPECT(text != NULL && file != NULL);
     EXPECT_TEXT(bytes_of(text, fread(text, 1, sample.size + 1, file)), sample);
     fclose(file);
     free(text);
