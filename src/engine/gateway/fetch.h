@@ -12,7 +12,7 @@
 #include "gateway_state.h"
 #include <stdatomic.h>
 
-struct fetch; /* opaque: fetch.c */
+struct fetch; /* opaque: fetch_state.h */
 struct chunk;
 
 enum fetch_progress {
@@ -126,12 +126,6 @@ void fetch_leave(struct reader *reader);
  */
 void fetch_upload(struct reader *reader, struct bytes bytes, bool last);
 void fetch_on_upload_wanted(struct reader *reader, void (*wanted)(struct reader *reader, size_t room));
-
-/* Forgets everything stored under the primary key, and has no fetch stored that began before. */
-void gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
-
-/* Makes everything stored under the primary key stale, and has no fetch stored that began before. */
-void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
 
 /* Cancels this worker's fetches: those that nobody wants, or all, whose readers then fail. */
 void fetches_cancel(struct gateway_worker *worker, bool all);

@@ -1,6 +1,6 @@
 /* gateway.h — the caching reverse proxy: one per role, with a part per worker.
  *
- * A state machine per exchange (gateway.c) over pure policy functions: key, storable, freshness,
+ * A state machine per exchange (passage.h) over pure policy functions: key, storable, freshness,
  * validate. Fetches belong to the cache, not to the client that caused them: any number of clients, on
  * any worker, wait for one. */
 #pragma once

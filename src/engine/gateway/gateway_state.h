@@ -1,4 +1,4 @@
-/* gateway_state.h — what gateway.c and fetch.c share of the gateway: nobody else's business. */
+/* gateway_state.h — what the gateway's files share of it: nobody else's business. */
 #pragma once
 #include "base/compiler.h"
 #include "base/list.h"

@@ -1,6 +1,8 @@
 #include "respond.h"
+#include "base/hash.h"
 #include "base/number.h"
 #include "engine/gateway/policy/stored_response.h"
+#include "engine/gateway/policy/validate.h"
 #include "message/problem.h"
 
 bool names_other_caches(struct bytes rendered)
@@ -72,6 +74,47 @@ struct bytes fields_for_client(const struct route *route, struct bytes rendered,
         return rendered;
     field_edit_rendered(&route->response_fields, rendered, edited);
     return edited->failed ? rendered : buffer_bytes(edited);
+}
+
+void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
+                          const struct cache_status *cache_status)
+{
+    struct buffer kept = {0};
+    struct http_field field;
+
+    while (rendered_next(&rendered, &field))
+        if (belongs_in_not_modified(field.header))
+            rendered_append(&kept, field.name, field.value);
+    respond_head(x, 304, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true,
+                 cache_status);
+    buffer_fini(&kept);
+}
+
+bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now, struct bytes rendered,
+                    struct bytes type, const struct http_ranges *ranges, uint64_t body_bytes,
+                    int64_t age_seconds, const struct cache_status *status, struct outgoing *outgoing)
+{
+    char text[HTTP_CONTENT_RANGE_BYTES_MAX];
+    struct buffer lines = {0};
+
+    outgoing_init(outgoing, ranges, body_bytes);
+    switch (ranges->kind) {
+    case HTTP_RANGES_NONE: return false;
+    case HTTP_RANGES_OUTSIDE:
+        rendered_append(&lines, BYTES("Content-Range"),
+                        bytes_of(text, http_content_range_format(text, NULL, body_bytes)));
+        respond_head(x, 416, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
+        break;
+    case HTTP_RANGES_PARTS:
+        outgoing->type = type;
+        outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
+        ranged_fields_render(&lines, rendered, outgoing);
+        respond_head(x, 206, (struct bytes){0}, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines),
+                     age_seconds, true, status);
+        break;
+    }
+    buffer_fini(&lines);
+    return true;
 }
 
 void respond_problem(struct exchange *x, int status, const char *text,

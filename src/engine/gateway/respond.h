@@ -2,7 +2,9 @@
 #pragma once
 #include "base/err.h"
 #include "engine/gateway/policy/cache_status.h"
+#include "engine/gateway/policy/ranged.h"
 #include "engine/gateway/routing/route.h"
+#include "gateway_state.h"
 #include "message/exchange.h"
 
 /* True if rendered fields have a Cache-Status of caches before us. */
@@ -17,6 +19,16 @@ struct bytes fields_for_client(const struct route *route, struct bytes rendered,
 void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
                   uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
                   const struct cache_status *cache_status);
+
+/* Sends the head of a 304: of `rendered`, what belongs there. */
+void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
+                          const struct cache_status *cache_status);
+
+/* Answers with `ranges` of a response of `body_bytes`; `outgoing` is then what follows, and borrows `type`,
+ * that of the body. False if they are none, and the whole is to be sent. */
+bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now, struct bytes rendered,
+                    struct bytes type, const struct http_ranges *ranges, uint64_t body_bytes,
+                    int64_t age_seconds, const struct cache_status *status, struct outgoing *outgoing);
 
 /* Sends our own answer, a problem document (RFC 9457), or nothing at all for 204, and ends the exchange. */
 void respond_problem(struct exchange *x, int status, const char *text,

@@ -1,7 +1,7 @@
 #include "write_scope.h"
 #include "engine/gateway/policy/reference.h"
 #include "engine/gateway/routing/edited_request.h"
-#include "fetch.h"
+#include "invalidate.h"
 
 void invalidate_siblings(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
                          struct bytes authority, const struct cache_key *key)

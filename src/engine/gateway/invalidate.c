@@ -1,0 +1,50 @@
+#include "invalidate.h"
+#include "base/hash.h"
+#include "body_key.h"
+#include "fetch_table.h"
+#include "purge.h"
+#include "variants.h"
+
+void marker_of_primary(struct bytes primary, struct cache_key *marker)
+{
+    memcpy(marker->text, primary.data, primary.size);
+    marker->primary_size = primary.size;
+    cache_key_mark(marker);
+}
+
+uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    uint32_t count;
+    struct cache_key marker;
+    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
+    struct fetch_shard *shard = shard_of(gateway, hash);
+
+    marker_of_primary(cache_key_primary(key), &marker);
+    pthread_mutex_lock(&shard->store_lock);
+    count = shard_poison(shard, hash);
+    /* With the marker of variants their generation is forgotten, so that none is found again. */
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_primary(key)));
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    cache_key_part(&marker);
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
+    body_keys_forget(gateway, now_mono_ms, key);
+    pthread_mutex_unlock(&shard->store_lock);
+    return count;
+}
+
+void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    struct cache_key parts;
+    uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
+    struct fetch_shard *shard = shard_of(gateway, hash);
+
+    marker_of_primary(cache_key_primary(key), &parts);
+    cache_key_part(&parts);
+    pthread_mutex_lock(&shard->store_lock);
+    shard_poison(shard, hash);
+    nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&parts)));
+    if (!variants_make_stale(gateway, now_mono_ms, cache_key_primary(key)))
+        entry_make_stale(gateway, now_mono_ms, cache_key_primary(key));
+    body_keys_forget(gateway, now_mono_ms, key);
+    pthread_mutex_unlock(&shard->store_lock);
+}

@@ -1,0 +1,129 @@
+/* passage_relay.c — what is fetched goes on to the client as it comes. */
+#include "engine/gateway/policy/freshness.h"
+#include "engine/gateway/policy/validate.h"
+#include "passage.h"
+
+/* Answers with one range of a body that is on its way, if one is asked for. */
+static bool cut_fetched(struct passage *passage, struct bytes rendered, int64_t age_seconds)
+{
+    struct http_ranges ranges = ranges_wanted(
+        passage->x->request, rendered, (uint64_t)passage->promised_bytes, passage_now(passage).wall_ms);
+
+    if (ranges.count > 1 ||
+        !respond_ranged(passage->worker->gateway, passage->x, passage_now(passage), rendered,
+                        (struct bytes){0}, &ranges, (uint64_t)passage->promised_bytes, age_seconds,
+                        &passage->status, &passage->outgoing))
+        return false;
+    passage->is_cut = true;
+    passage->skips_body = ranges.count == 0;
+    passage->window = ranges.list[0];
+    passage->promised_bytes = (int64_t)(passage->window.end - passage->window.start);
+    return true;
+}
+
+/* What of a piece that ends where the reader stands is for the client. */
+static struct bytes cut(const struct passage *passage, struct bytes piece)
+{
+    const struct http_range *window = &passage->window;
+    uint64_t end = passage->reader.read_bytes, start = end - piece.size;
+
+    if (!passage->is_cut)
+        return piece;
+    if (start >= window->end || end <= window->start)
+        return bytes_first(piece, 0);
+    if (end > window->end)
+        piece.size -= end - window->end;
+    return start < window->start ? bytes_after(piece, window->start - start) : piece;
+}
+
+static void respond_fetched(struct passage *passage)
+{
+    const struct fetch_head *head = fetch_head(&passage->reader);
+    struct exchange *x = passage->x;
+    struct bytes rendered =
+        buffer_bytes(passage->reader.is_leader ? &head->fields.sent : &head->fields.kept);
+    struct buffer edited = {0};
+    struct now now = passage_now(passage);
+    bool is_from_store = !passage->reader.is_leader || head->origin_status != head->facts.status;
+    int64_t age_seconds =
+        current_age_ms(head->facts.freshness.initial_age_ms, head->received.mono_ms, now.mono_ms) / 1000;
+
+    passage->has_responded = true;
+    passage->status.origin_status = head->origin_status;
+    passage->status.stored = head->is_stored && passage->reader.is_leader;
+    passage->status.has_ttl = head->is_stored;
+    passage->status.ttl_seconds = head->facts.freshness.lifetime_ms / 1000 - age_seconds;
+    passage->status.names_others = names_other_caches(rendered);
+    if (!is_from_store)
+        age_seconds = -1; /* what the origin said of it is among the fields */
+    passage->promised_bytes = head->body_bytes;
+    if (head->body_bytes == HTTP_BODY_UNKNOWN && x->request->method != HTTP_METHOD_HEAD &&
+        fetch_look(&passage->reader) == FETCH_COMPLETE)
+        passage->promised_bytes = (int64_t)fetch_body_bytes(&passage->reader);
+    passage->skips_body =
+        x->request->method == HTTP_METHOD_HEAD || head->facts.status == 204 || head->facts.status == 304;
+    if (passage->facts.plan == PLAN_CACHE && passage->facts.has_condition && !passage->with_preconditions &&
+        head->facts.status == 200 && client_has_it(&x->request->fields, rendered, now.wall_ms)) {
+        passage->skips_body = true;
+        rendered = fields_for_client(passage->route, rendered, &edited);
+        respond_not_modified(x, rendered, age_seconds, &passage->status);
+        buffer_fini(&edited);
+        return;
+    }
+    rendered = fields_for_client(passage->route, rendered, &edited);
+    if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
+        (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
+        respond_head(x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0, rendered,
+                     age_seconds, true, &passage->status);
+    buffer_fini(&edited);
+}
+
+enum state passage_on_relay(struct passage *passage)
+{
+    enum fetch_progress progress;
+
+    if (!passage->has_responded)
+        respond_fetched(passage);
+    for (;;) {
+        /* Where no body comes, the end is awaited nevertheless, so that the connection to the origin is
+         * kept; where one comes that this client does not want, it is left to those who do. */
+        size_t room = passage->skips_body ? 0 : exchange_room(passage->x);
+        const struct fetch_head *head = fetch_head(&passage->reader);
+        struct bytes piece;
+
+        if (passage->reader.is_cut) {
+            counters_add(passage->worker->counters, METRIC_gateway_stragglers, 1);
+            return passage_over(passage, exchange_abort);
+        }
+        if (passage->skips_body &&
+            !(passage->reader.is_leader && (passage->x->request->method == HTTP_METHOD_HEAD ||
+                                            head->facts.status == 204 || head->facts.status == 304)))
+            return passage_over(passage, exchange_end);
+        if (!passage->skips_body && room == 0)
+            return STATE_relay;
+        piece = fetch_read(&passage->reader, passage->skips_body ? SIZE_MAX : room, &progress);
+        if (piece.size > 0) {
+            if (passage->skips_body)
+                continue;
+            piece = cut(passage, piece);
+            passage->sent_bytes += piece.size;
+            if (passage->promised_bytes >= 0 && passage->sent_bytes > (uint64_t)passage->promised_bytes)
+                return passage_over(passage, exchange_abort);
+            exchange_send(passage->x, piece);
+            if (passage->is_cut && passage->sent_bytes == (uint64_t)passage->promised_bytes)
+                return passage_over(passage, exchange_end);
+            continue;
+        }
+        switch (progress) {
+        case FETCH_WAITING:
+        case FETCH_FLOWING: return STATE_relay;
+        case FETCH_COMPLETE:
+            if (!passage->skips_body && passage->promised_bytes >= 0 &&
+                passage->sent_bytes != (uint64_t)passage->promised_bytes)
+                return passage_over(passage, exchange_abort);
+            return passage_over(passage, exchange_end);
+        case FETCH_FAILED:
+        case FETCH_AGAIN: return passage_over(passage, passage->skips_body ? exchange_end : exchange_abort);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+#include "respond_stored.h"
+#include "engine/gateway/policy/validate.h"
+
+/* What of an entry the client asks for. */
+static struct http_ranges ranges_of(const struct exchange *x, struct now now, const struct found *found)
+{
+    if (found->is_part)
+        return (struct http_ranges){HTTP_RANGES_PARTS, 1, {found->part}};
+    if (found->response.status != 200)
+        return (struct http_ranges){.kind = HTTP_RANGES_NONE};
+    return ranges_wanted(x->request, found->response.fields, found->response.body_bytes, now.wall_ms);
+}
+
+/* Whole seconds of freshness left; once it is stale, less than 0. */
+static int64_t ttl_seconds(const struct stored_response *response, int64_t now_mono_ms)
+{
+    int64_t age_ms = stored_age_ms(response, now_mono_ms);
+    int64_t seconds = response->lifetime_ms / 1000 - age_ms / 1000;
+
+    return seconds == 0 && age_ms >= response->lifetime_ms ? -1 : seconds;
+}
+
+bool respond_stored(struct gateway *gateway, const struct route *route, struct exchange *x, struct now now,
+                    const struct request_facts *facts, const struct found *found,
+                    struct cache_status *status, struct outgoing *outgoing)
+{
+    const struct stored_response *response = &found->response;
+    struct http_ranges ranges = {.kind = HTTP_RANGES_NONE};
+    struct buffer edited = {0};
+    struct bytes fields = fields_for_client(route, response->fields, &edited);
+    bool has_body = x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
+    int64_t age_seconds = stored_age_ms(response, now.mono_ms) / 1000;
+
+    status->has_ttl = true;
+    status->ttl_seconds = ttl_seconds(response, now.mono_ms);
+    status->names_others = (response->flags & STORED_NAMES_CACHES) != 0;
+    if (facts->has_condition && response->status == 200 &&
+        client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
+        respond_not_modified(x, fields, age_seconds, status);
+        has_body = false;
+        goto done;
+    }
+    if (facts->has_range)
+        ranges = ranges_of(x, now, found);
+    if (ranges.kind != HTTP_RANGES_NONE) {
+        respond_ranged(gateway, x, now, fields, rendered_value(response->fields, HTTP_HEADER_CONTENT_TYPE),
+                       &ranges, found->is_part ? found->whole_bytes : response->body_bytes, age_seconds,
+                       status, outgoing);
+        has_body = true;
+        goto done;
+    }
+    respond_head(x, response->status, response->reason, (int64_t)response->body_bytes,
+                 response->body_number, fields, age_seconds, true, status);
+
+done:
+    buffer_fini(&edited);
+    return has_body;
+}
+
+void send_stored(struct gateway *gateway, struct exchange *x, struct found *found, uint64_t offset,
+                 uint64_t size)
+{
+    value_send(gateway->store, &found->value, &found->lender, x,
+               found->value.size - found->response.body_bytes + offset, size);
+}
