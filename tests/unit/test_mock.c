@@ -274,7 +274,10 @@ TEST(every_place_is_read_as_json_server_reads_it)
         {{"GET", "/profile/name"}, 404, NOT_FOUND, NULL},
         {{"GET", "/__proto__"}, 404, NOT_FOUND, NULL},
         {{"GET", "*"}, 404, NOT_FOUND, NULL},
-        {{"GET", "/posts/%E0%A4%A"}, 400, "{\"error\":\"Malformed percent-encoding in the path\"}", NULL},
+        {{"GET", "/posts/%E0%A4%A"},
+         400,
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Malformed percent-encoding in the path\"}",
+         NULL},
         {{"GET", "/%"}, 400, NULL, NULL},
         {{"GET", "/posts/%4"}, 400, NULL, NULL},
         {{"GET", "/posts/%G1"}, 400, NULL, NULL},
@@ -325,12 +328,21 @@ TEST(an_id_longer_than_any_can_be_is_not_found_however_it_is_encoded)
 TEST(parameters_that_would_change_the_answer_are_refused_while_they_cannot_be_heeded)
 {
     static const struct step steps[] = {
-        {{"GET", "/posts?title=x"}, 400, "{\"error\":\"Query parameter not supported: title\"}", NULL},
-        {{"GET", "/posts?&_page=1"}, 400, "{\"error\":\"Query parameter not supported: _page\"}", NULL},
-        {{"GET", "/posts?%22\x80"}, 400, "{\"error\":\"Query parameter not supported: %22?\"}", NULL},
+        {{"GET", "/posts?title=x"},
+         400,
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: title\"}",
+         NULL},
+        {{"GET", "/posts?&_page=1"},
+         400,
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: _page\"}",
+         NULL},
+        {{"GET", "/posts?%22\x80"},
+         400,
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: %22?\"}",
+         NULL},
         {{"GET", "/posts/1?x&_embed=comments"},
          400,
-         "{\"error\":\"Query parameter not supported: _embed\"}",
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: _embed\"}",
          NULL},
         {{"GET", "/posts?"}, 200, NULL, NULL},
         {{"GET", "/posts?&"}, 200, NULL, NULL},
@@ -498,7 +510,8 @@ TEST(a_method_that_a_place_does_not_have_is_refused_with_those_it_has)
     static const struct step steps[] = {
         {{"PUT", "/posts", "{}"},
          405,
-         "{\"error\":\"Method Not Allowed\"}",
+         "{\"title\":\"Method Not Allowed\",\"status\":405,\"detail\":\"This place does not take that "
+         "method\"}",
          "Allow: GET, HEAD, OPTIONS, POST\r\n"},
         {{"PATCH", "/posts", "{}"}, 405, NULL, "Allow: GET, HEAD, OPTIONS, POST\r\n"},
         {{"DELETE", "/posts"}, 405, NULL, "Allow: GET, HEAD, OPTIONS, POST\r\n"},
@@ -520,7 +533,8 @@ TEST(a_change_under_a_precondition_happens_only_if_it_holds)
     static const struct step steps[] = {
         {{"PATCH", "/posts/1", "{\"views\":1}", "If-Match", "\"nope\""},
          412,
-         "{\"error\":\"Precondition Failed\"}",
+         "{\"title\":\"Precondition Failed\",\"status\":412,\"detail\":\"It is not, or no longer, what "
+         "If-Match names\"}",
          NULL},
         {{"PUT", "/posts/1", "{}", "If-Match", "\"nope\""}, 412, NULL, NULL},
         {{"DELETE", "/posts/1", NULL, "If-Match", "\"nope\""}, 412, NULL, NULL},
@@ -576,7 +590,8 @@ TEST(a_body_that_is_not_an_object_of_strict_json_is_refused_and_changes_nothing)
         {{"PATCH", "/posts/1", "[]"}, 400, OBJECT_WANTED, NULL},
         {{"POST", "/posts", "{\"a\":\n 1,}"},
          400,
-         "{\"error\":\"Body is not JSON: line 2, column 4: string or '}' expected near '}'\"}",
+         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Body is not JSON: line 2, column 4: "
+         "string or '}' expected near '}'\"}",
          NULL},
         {{"POST", "/posts", "{\"title\":"}, 400, NULL, NULL},
         {{"POST", "/posts", "nonsense"}, 400, NULL, NULL},
@@ -715,7 +730,9 @@ TEST(a_body_announced_as_too_large_is_refused_before_it_is_read)
     EXPECT_EQ(fake.status, 413);
     EXPECT(!fake.wants_body);
     EXPECT(fake.ended);
-    EXPECT_TEXT(buffer_bytes(&fake.body), BYTES("{\"error\":\"Body must have at most 1048576 bytes\"}"));
+    EXPECT_TEXT(buffer_bytes(&fake.body),
+                BYTES("{\"title\":\"Content Too Large\",\"status\":413,\"detail\":\"Body must have at most "
+                      "1048576 bytes\"}"));
     fake_fini(&fake);
     world_close(&world);
 }

@@ -15,8 +15,9 @@ struct mock {
     struct bytes cors_lines; /* for answers of every kind */
     int64_t latency_ms;
     _Atomic uint64_t request_count;
-    struct buffer read_lines;  /* the field lines of an answer that has `is_read` */
-    struct buffer other_lines; /* and of every other one */
+    struct buffer kept_lines;  /* the field lines of an answer that has `is_read` */
+    struct buffer read_lines;  /* the same with the media type that most have */
+    struct buffer other_lines; /* those of every other answer */
 };
 
 struct mock_worker {
@@ -112,11 +113,15 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     if (answer->is_read) {
         etag.value = text_etag(answer->text);
         response.fields = (struct http_fields){&etag, 1};
+    }
+    if (answer->is_read && answer->media_type == NULL && answer->lines.size == 0) {
         response.rendered = buffer_bytes(&mock->read_lines);
     } else {
-        buffer_append(&answer->lines, buffer_bytes(&mock->other_lines));
-        if (has_body)
-            buffer_append_literal(&answer->lines, "Content-Type: application/json\r\n");
+        buffer_append(&answer->lines,
+                      buffer_bytes(answer->is_read ? &mock->kept_lines : &mock->other_lines));
+        if (has_body || answer->is_read)
+            buffer_append_format(&answer->lines, "Content-Type: %s\r\n",
+                                 answer->media_type != NULL ? answer->media_type : "application/json");
         response.rendered = buffer_bytes(&answer->lines);
     }
     if (has_body)
@@ -329,6 +334,17 @@ static void gone(struct exchange *x)
 
 const struct exchange_engine mock_engine = {begin, body, body_end, writable, gone};
 
+static void append_kept_lines(struct buffer *lines, const struct mock_options *options,
+                              struct bytes cors_lines, struct bytes media_line)
+{
+    buffer_append(lines, cors_lines);
+    buffer_append(lines, media_line);
+    if (options->max_age_s > 0)
+        buffer_append_format(lines, "Cache-Control: max-age=%lld\r\n", (long long)options->max_age_s);
+    else
+        buffer_append_literal(lines, "Cache-Control: no-cache\r\n");
+}
+
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
 {
     struct mock *made = calloc(1, sizeof *made);
@@ -342,14 +358,10 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
         made->cors_lines = BYTES("Access-Control-Allow-Origin: *\r\n");
     buffer_append(&made->other_lines, made->cors_lines);
     buffer_append_literal(&made->other_lines, "Cache-Control: no-cache\r\n");
-    buffer_append(&made->read_lines, made->cors_lines);
-    buffer_append_literal(&made->read_lines, "Content-Type: application/json\r\n");
-    if (options->max_age_s > 0)
-        buffer_append_format(&made->read_lines, "Cache-Control: max-age=%lld\r\n",
-                             (long long)options->max_age_s);
-    else
-        buffer_append_literal(&made->read_lines, "Cache-Control: no-cache\r\n");
-    err = made->other_lines.failed || made->read_lines.failed
+    append_kept_lines(&made->kept_lines, options, made->cors_lines, (struct bytes){0});
+    append_kept_lines(&made->read_lines, options, made->cors_lines,
+                      BYTES("Content-Type: application/json\r\n"));
+    err = made->other_lines.failed || made->kept_lines.failed || made->read_lines.failed
               ? ERR_NO_MEMORY
               : documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
     if (err == OK && options->rewrite.size > 0) {
@@ -379,6 +391,7 @@ void mock_destroy(struct mock *mock)
     rewrite_destroy(mock->rewrite);
     if (mock->has_folder)
         folder_close(&mock->folder);
+    buffer_fini(&mock->kept_lines);
     buffer_fini(&mock->read_lines);
     buffer_fini(&mock->other_lines);
     free(mock);

@@ -6,39 +6,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* ---- texts ------------------------------------------------------------------------------------- */
-
-struct text *text_create(struct bytes json)
-{
-    static const char digits[] = "0123456789abcdef";
-    struct text *text = malloc(sizeof *text + json.size);
-    uint64_t hash;
-
-    if (text == NULL)
-        return NULL;
-    atomic_init(&text->holders, 1);
-    text->size = json.size;
-    if (json.size > 0)
-        memcpy(text->data, json.data, json.size);
-    hash = hash_bytes(json, 0); /* no secret seed: the same text has the same tag after a restart */
-    text->etag[0] = text->etag[TEXT_ETAG_BYTES - 1] = '"';
-    for (int i = 0; i < 16; i++)
-        text->etag[1 + i] = digits[hash >> (60 - 4 * i) & 15];
-    return text;
-}
-
-struct text *text_hold(struct text *text)
-{
-    atomic_fetch_add_explicit(&text->holders, 1, memory_order_relaxed);
-    return text;
-}
-
-void text_release(struct text *text)
-{
-    if (text != NULL && atomic_fetch_sub_explicit(&text->holders, 1, memory_order_acq_rel) == 1)
-        free(text);
-}
-
 void random_id_make(char id[static RANDOM_ID_BYTES])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -138,7 +105,32 @@ struct documents {
     struct list resource_order;
     struct node root; /* its text lists the resources, which never change */
     size_t held_bytes, held_bytes_max;
+    struct list observers; /* each told in the order of writes, for the lock is held for writing */
+    uint64_t change_count;
 };
+
+static void tell(struct documents *documents, struct documents_change change)
+{
+    change.number = ++documents->change_count;
+    for (struct list *at = documents->observers.next; at != &documents->observers; at = at->next) {
+        struct documents_observer *observer = CONTAINER_OF(at, struct documents_observer, in_list);
+        observer->changed(observer, &change);
+    }
+}
+
+void documents_subscribe(struct documents *documents, struct documents_observer *observer)
+{
+    pthread_rwlock_wrlock(&documents->lock);
+    list_append(&documents->observers, &observer->in_list);
+    pthread_rwlock_unlock(&documents->lock);
+}
+
+void documents_unsubscribe(struct documents *documents, struct documents_observer *observer)
+{
+    pthread_rwlock_wrlock(&documents->lock);
+    list_remove(&observer->in_list);
+    pthread_rwlock_unlock(&documents->lock);
+}
 
 static size_t item_bytes(struct bytes id, const struct text *text)
 {
@@ -277,6 +269,9 @@ enum err documents_insert(struct documents *documents, struct bytes name, struct
     resource = resource_find(documents, name);
     if (resource != NULL && resource->is_collection)
         err = insert(documents, resource, id, text);
+    if (err == OK)
+        tell(documents, (struct documents_change){
+                            .kind = CHANGE_INSERT, .name = resource->node.key, .id = id, .text = text});
     pthread_rwlock_unlock(&documents->lock);
     return err;
 }
@@ -304,6 +299,10 @@ enum err documents_swap(struct documents *documents, const struct locator *locat
         node->text = text_hold(text);
         if (resource->is_collection)
             forget_joined_text(resource);
+        tell(documents, (struct documents_change){.kind = CHANGE_REPLACE,
+                                                  .name = resource->node.key,
+                                                  .id = slot != NULL ? node->key : (struct bytes){0},
+                                                  .text = text});
     }
     pthread_rwlock_unlock(&documents->lock);
     return err;
@@ -328,6 +327,9 @@ enum err documents_remove(struct documents *documents, const struct locator *loc
         *slot = node->next;
         resource->by_id.node_count--;
         list_remove(&item->in_order);
+        tell(documents,
+             (struct documents_change){
+                 .kind = CHANGE_REMOVE, .name = resource->node.key, .id = node->key, .text = node->text});
         text_release(node->text);
         free(item);
         forget_joined_text(resource);
@@ -537,6 +539,7 @@ enum err documents_create(struct bytes json, size_t growth_bytes_max, struct doc
     made->hash_seed = hash_seed_random();
     made->held_bytes_max = SIZE_MAX;
     list_init(&made->resource_order);
+    list_init(&made->observers);
     err = fill(made, file, message);
     json_decref(file);
     if (err == OK)

@@ -6,29 +6,9 @@
 #pragma once
 #include "base/buffer.h"
 #include "base/err.h"
+#include "base/list.h"
+#include "engine/mock/answer/text.h"
 #include "locator.h"
-#include <stdatomic.h>
-#include <stdint.h>
-
-enum { TEXT_ETAG_BYTES = 18 }; /* 16 hex digits in quotes */
-
-/* An immutable piece of JSON with its entity tag. Whoever got one holds it until text_release. */
-struct text {
-    _Atomic uint32_t holders;
-    char etag[TEXT_ETAG_BYTES];
-    size_t size;
-    char data[];
-};
-
-/* A copy of `json` with one holder, the caller; null without memory. */
-struct text *text_create(struct bytes json);
-struct text *text_hold(struct text *text);
-void text_release(struct text *text); /* also of null */
-static inline struct bytes text_bytes(const struct text *text) { return bytes_of(text->data, text->size); }
-static inline struct bytes text_etag(const struct text *text)
-{
-    return bytes_of(text->etag, TEXT_ETAG_BYTES);
-}
 
 struct documents; /* opaque: documents.c */
 
@@ -65,6 +45,32 @@ enum err documents_remove(struct documents *documents, const struct locator *loc
 /* Counts a request for what is at `locator`, and says how many there were; 0 where nothing is. */
 void documents_count_request(struct documents *documents, const struct locator *locator);
 uint64_t documents_request_count(struct documents *documents, const struct locator *locator);
+
+/* ---- who wants to know of writes ---- */
+
+enum change_kind { CHANGE_INSERT, CHANGE_REPLACE, CHANGE_REMOVE, CHANGE_RELOAD };
+
+/* One write. All of it is borrowed for the call; hold `text` to keep it. */
+struct documents_change {
+    enum change_kind kind;
+    uint64_t number; /* 1, 2, 3 …: the order of writes */
+    struct bytes
+        name; /* of the collection or the single object; empty for CHANGE_RELOAD: anything may differ */
+    struct bytes id;   /* of the item, as text; empty for a single object */
+    struct text *text; /* what is there now, or what was removed; null for CHANGE_RELOAD */
+};
+
+/* `changed` is called for each write in the order of writes, before the write is answered, on the writer's
+ * thread and under the documents' lock: it must be quick and must not call the documents. */
+struct documents_observer {
+    struct list in_list;
+    void (*changed)(struct documents_observer *observer, const struct documents_change *change);
+};
+
+/* From here on `observer`, which the caller keeps, is told; until unsubscribed, after which no call is
+ * under way. Any thread. */
+void documents_subscribe(struct documents *documents, struct documents_observer *observer);
+void documents_unsubscribe(struct documents *documents, struct documents_observer *observer);
 
 /* A random id as json-server 1 makes them: 64 bits in 11 characters of base64url. */
 enum { RANDOM_ID_BYTES = 11 };

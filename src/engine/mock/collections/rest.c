@@ -1,30 +1,9 @@
 #include "rest.h"
 #include "engine/mock/json/json_text.h"
 
-void answer_refuse(struct answer *answer, int status, struct bytes sentence)
-{
-    struct buffer json = {0};
-
-    answer_fini(answer);
-    buffer_append_literal(&json, "{\"error\":");
-    json_text_append_string(&json, sentence);
-    buffer_append_byte(&json, '}');
-    answer->status = status;
-    answer->text =
-        json.failed ? NULL : text_create(buffer_bytes(&json)); /* null: an answer without a body */
-    buffer_fini(&json);
-}
-
-void answer_fini(struct answer *answer)
-{
-    text_release(answer->text);
-    buffer_fini(&answer->lines);
-    *answer = (struct answer){0};
-}
-
 static void refuse_method(struct answer *answer, enum place place)
 {
-    answer_refuse(answer, 405, BYTES("Method Not Allowed"));
+    answer_refuse(answer, 405, BYTES("This place does not take that method"));
     buffer_append_literal(&answer->lines, "Allow: GET, HEAD, OPTIONS");
     switch (place) {
     case PLACE_NOTHING:
@@ -40,7 +19,7 @@ static void refuse_method(struct answer *answer, enum place place)
 static void refuse_err(struct answer *answer, enum err err)
 {
     if (err == ERR_MISSING)
-        answer_refuse(answer, 404, BYTES("Not Found"));
+        answer_json(answer, 404, BYTES("{\"error\":\"Not Found\"}"));
     else if (err == ERR_FULL)
         answer_refuse(answer, 507, BYTES("The documents have no more room"));
     else
@@ -141,7 +120,7 @@ static json_t *parse_object(const struct http_request *request, struct bytes bod
         refuse_err(answer, err);
     buffer_fini(&sentence);
     if (object != NULL && !json_is_object(object)) {
-        answer_refuse(answer, 400, BYTES("Body must be a JSON object"));
+        answer_json(answer, 400, BYTES("{\"error\":\"Body must be a JSON object\"}"));
         json_decref(object);
         object = NULL;
     }
@@ -258,7 +237,7 @@ static void change_place(struct documents *documents, const struct http_request 
         if (!may_change(request, current)) {
             text_release(current);
             json_decref(object);
-            answer_refuse(answer, 412, BYTES("Precondition Failed"));
+            answer_refuse(answer, 412, BYTES("It is not, or no longer, what If-Match names"));
             return;
         }
         if (removes)

@@ -7,30 +7,20 @@
  *   DELETE     /name/id               200 with what was deleted
  *   OPTIONS    any                    204, the CORS preflight
  *
- * A body is a JSON object whatever its media type; an empty one is {}. Refusals are {"error":"…"}. Where
+ * A body is a JSON object whatever its media type; an empty one is {}. Nothing there, and a body that is no
+ * object, are refused as json-server does, {"error":"…"}; all else with problem details. Where
  * json-server differs and why this does not follow: a wrong method is 405 with Allow (there 404), HEAD
  * works (there 400), malformed JSON is 400 (there 500), If-None-Match and If-Match are heeded (there
  * ignored). Query parameters on a collection, and _embed and _expand anywhere, are refused with 400:
  * answering as if they were not there would be wrong data. */
 #pragma once
-#include "base/buffer.h"
 #include "documents.h"
+#include "engine/mock/answer/answer.h"
 #include "message/http.h"
 
 enum { REST_BODY_BYTES_MAX = 1 << 20 };
-
-struct answer {
-    int status;
-    bool is_read;        /* a 200 or 304 to GET or HEAD: carries the entity tag and may be cached */
-    struct text *text;   /* the body, held; null: none */
-    struct buffer lines; /* field lines beyond those that every answer has, "Name: value CRLF" each */
-};
 
 /* Answers `request`, whose whole body is `body`. Any thread. The caller ends the answer with answer_fini.
  */
 void rest_answer(struct documents *documents, const struct http_request *request, struct bytes body,
                  struct answer *answer);
-
-/* Makes `answer` a refusal with `sentence`. */
-void answer_refuse(struct answer *answer, int status, struct bytes sentence);
-void answer_fini(struct answer *answer);
