@@ -239,6 +239,25 @@ class Purging(unittest.TestCase):
                 self.assertEqual(self.bodies(server, "/held"), ["new"])
                 self.assertLessEqual(origin.count(), 4)
 
+    def test_a_purge_elsewhere_leaves_a_slow_answer_to_all_who_wait_for_it(self):
+        held = Held(lambda request: (200, b"slow", {"Cache_Control": "max-age=3600"}))
+        origin, server = self.serve(held)
+        first = threading.Thread(target=fetch, args=(server.port, "/held"))
+        first.start()
+        held.arrived.acquire(timeout=PATIENCE_S)
+        for _ in range(4):  # each is carried out, and let go, before the answer comes
+            self.purge(server, prefix="/elsewhere/")
+            time.sleep(0.25)
+        later = [threading.Thread(target=fetch, args=(server.port, "/held")) for _ in range(8)]
+        for thread in later:
+            thread.start()
+        time.sleep(0.1)
+        held.gate.set()
+        for thread in [first, *later]:
+            thread.join()
+        self.assertEqual(self.bodies(server, "/held"), ["slow"])
+        self.assertEqual(origin.count("/held"), 1)
+
     def test_purges_race_with_fetches_and_nothing_old_is_kept(self):
         """What the origin says is the number of purges so far: an answer asked for after a purge must know it."""
         state = {"n": 0}

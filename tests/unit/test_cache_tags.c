@@ -185,8 +185,50 @@ TEST(a_rule_that_was_let_go_still_forbids_what_was_begun_before_it)
     purge_rules_retire(&rules, 3);
     EXPECT_EQ(purge_rules_newest(&rules), 0);
     EXPECT_EQ(purge_rules_ask(&rules, 2, key), PURGED_NOT);
-    EXPECT(!purge_rules_permit(&rules, 2, key)); /* nobody can say any more whether it was touched */
+    EXPECT(!purge_rules_permit(&rules, 2, key)); /* by one that only what was begun before it asks */
     EXPECT(purge_rules_permit(&rules, 3, key));
+    purge_rules_fini(&rules);
+}
+
+TEST(what_a_rule_did_not_touch_may_be_stored_after_it_was_let_go)
+{
+    struct purge_rules rules;
+
+    purge_rules_init(&rules);
+    for (unsigned i = 0; i < 10 * PURGE_RULES_MAX; i++) { /* one prefix, purged again and again */
+        EXPECT_EQ(purge_rules_add(&rules, BYTES("/a"), i % 2 == 0), OK);
+        purge_rules_retire(&rules, purge_rules_newest(&rules));
+    }
+    EXPECT(purge_rules_permit(&rules, 0, BYTES("http://x/b")));
+    EXPECT(!purge_rules_permit(&rules, 0, BYTES("http://x/a")));
+    EXPECT(!purge_rules_permit(&rules, purge_rules_birth(&rules) - 1, BYTES("http://x/a")));
+    EXPECT(purge_rules_permit(&rules, purge_rules_birth(&rules), BYTES("http://x/a")));
+    purge_rules_fini(&rules);
+}
+
+TEST(what_is_older_than_the_rules_that_are_remembered_may_not_be_stored)
+{
+    const struct bytes key = BYTES("http://x/a");
+    struct purge_rules rules;
+    char prefix[32];
+
+    purge_rules_init(&rules);
+    for (unsigned i = 1; i <= PURGE_RULES_MAX + 3; i++) {
+        EXPECT_EQ(purge_rules_permit(&rules, 0, key), i <= PURGE_RULES_MAX + 1);
+        snprintf(prefix, sizeof prefix, "/b/%u/", i);
+        EXPECT_EQ(purge_rules_add(&rules, bytes_of_text(prefix), false), OK);
+        purge_rules_retire(&rules, i);
+    }
+    EXPECT(!purge_rules_permit(&rules, 2, key)); /* by the third, for all that anybody knows */
+    EXPECT(purge_rules_permit(&rules, 3, key));
+    EXPECT(!purge_rules_permit(&rules, 3, BYTES("http://x/b/4/c")));
+    /* One that says what the others said, and more, makes room. */
+    EXPECT_EQ(purge_rules_add(&rules, BYTES("/b/"), false), OK);
+    purge_rules_retire(&rules, purge_rules_newest(&rules));
+    EXPECT_EQ(rules.retired_count, 1);
+    EXPECT(!purge_rules_permit(&rules, 2, key));
+    EXPECT(purge_rules_permit(&rules, 3, key));
+    EXPECT(!purge_rules_permit(&rules, 3, BYTES("http://x/b/4/c")));
     purge_rules_fini(&rules);
 }
 
@@ -212,4 +254,6 @@ RUN_TESTS(TEST_ROW(each_field_has_its_own_separators_and_a_name_counts_once),
           TEST_ROW(a_rule_touches_what_was_begun_before_it_and_begins_so),
           TEST_ROW(of_two_rules_the_hard_one_counts),
           TEST_ROW(a_rule_that_was_let_go_still_forbids_what_was_begun_before_it),
+          TEST_ROW(what_a_rule_did_not_touch_may_be_stored_after_it_was_let_go),
+          TEST_ROW(what_is_older_than_the_rules_that_are_remembered_may_not_be_stored),
           TEST_ROW(rules_are_bounded))

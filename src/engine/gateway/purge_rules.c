@@ -6,7 +6,8 @@
 void purge_rules_init(struct purge_rules *rules)
 {
     pthread_rwlock_init(&rules->lock, NULL);
-    rules->count = 0;
+    rules->count = rules->retired_count = 0;
+    rules->forgotten = 0;
     atomic_init(&rules->number, 0);
     atomic_init(&rules->newest, 0);
     atomic_init(&rules->retired, 0);
@@ -16,6 +17,8 @@ void purge_rules_fini(struct purge_rules *rules)
 {
     for (size_t i = 0; i < rules->count; i++)
         free(rules->list[i].prefix);
+    for (size_t i = 0; i < rules->retired_count; i++)
+        free(rules->retired_list[i].prefix);
     pthread_rwlock_destroy(&rules->lock);
 }
 
@@ -75,11 +78,56 @@ enum purged purge_rules_ask_list(struct purge_rules *rules, uint64_t birth, stru
     return purged;
 }
 
+static bool any_matches(const struct purge_rule *list, size_t count, uint64_t birth, struct bytes key)
+{
+    for (size_t i = count; i-- > 0 && list[i].number > birth;)
+        if (matches(&list[i], key))
+            return true;
+    return false;
+}
+
 bool purge_rules_permit(struct purge_rules *rules, uint64_t birth, struct bytes key)
 {
+    bool is_permitted;
+
     /* In this order: a rule that is no longer in the list is among the retired ones. */
-    return purge_rules_ask(rules, birth, key) == PURGED_NOT &&
-           birth >= atomic_load_explicit(&rules->retired, memory_order_acquire);
+    if (birth >= atomic_load_explicit(&rules->newest, memory_order_acquire) &&
+        birth >= atomic_load_explicit(&rules->retired, memory_order_acquire))
+        return true;
+    pthread_rwlock_rdlock(&rules->lock);
+    is_permitted = birth >= rules->forgotten && !any_matches(rules->list, rules->count, birth, key) &&
+                   !any_matches(rules->retired_list, rules->retired_count, birth, key);
+    pthread_rwlock_unlock(&rules->lock);
+    return is_permitted;
+}
+
+/* Takes the first `count` rules out of a list of `*total`. */
+static void shift(struct purge_rule *list, size_t *total, size_t count)
+{
+    *total -= count;
+    memmove(list, list + count, *total * sizeof *list);
+}
+
+/* Remembers a rule in place of those that touch nothing else: it is younger, so that all they touch was
+ * begun before it. That one prefix is purged again and again fills no list. Under the lock. */
+static void remember(struct purge_rules *rules, struct purge_rule rule)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < rules->retired_count; i++) {
+        struct purge_rule *old = &rules->retired_list[i];
+        if (bytes_start_with(bytes_of(old->prefix, old->size), bytes_of(rule.prefix, rule.size)))
+            free(old->prefix);
+        else
+            rules->retired_list[kept++] = *old;
+    }
+    rules->retired_count = kept;
+    if (rules->retired_count == PURGE_RULES_MAX) {
+        rules->forgotten = rules->retired_list[0].number;
+        free(rules->retired_list[0].prefix);
+        shift(rules->retired_list, &rules->retired_count, 1);
+    }
+    rules->retired_list[rules->retired_count++] = rule;
 }
 
 void purge_rules_retire(struct purge_rules *rules, uint64_t number)
@@ -88,9 +136,8 @@ void purge_rules_retire(struct purge_rules *rules, uint64_t number)
 
     pthread_rwlock_wrlock(&rules->lock);
     while (gone < rules->count && rules->list[gone].number <= number)
-        free(rules->list[gone++].prefix);
-    rules->count -= gone;
-    memmove(rules->list, rules->list + gone, rules->count * sizeof rules->list[0]);
+        remember(rules, rules->list[gone++]);
+    shift(rules->list, &rules->count, gone);
     /* Before the list is seen without them: see purge_rules_permit. */
     if (gone > 0)
         atomic_store_explicit(&rules->retired, number, memory_order_release);

@@ -6,7 +6,12 @@
  *
  * Rules are numbered. Whoever fetches a response notes the number first (its birth): the response is
  * touched by the later rules alone. A look-up while there are no rules, or none that is younger than what
- * was found, costs one load. Any thread may call anything. */
+ * was found, costs one load.
+ *
+ * A rule that is let go has touched all that is stored, but not what is still being fetched and was begun
+ * before it. So the last ones are remembered, for that alone; what is older than all of them is refused.
+ *
+ * Any thread may call anything. */
 #pragma once
 #include "base/bytes.h"
 #include "base/err.h"
@@ -14,7 +19,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { PURGE_RULES_MAX = 64 }; /* that wait for the walk */
+enum { PURGE_RULES_MAX = 64 }; /* that wait for the walk; and that are remembered after it */
 
 enum purged {
     PURGED_NOT,
@@ -30,9 +35,13 @@ struct purge_rule {
 };
 
 struct purge_rules {
-    pthread_rwlock_t lock;                   /* guards the list */
+    pthread_rwlock_t lock;                   /* guards both lists */
     struct purge_rule list[PURGE_RULES_MAX]; /* the first `count`, oldest first */
     size_t count;
+    struct purge_rule retired_list[PURGE_RULES_MAX]; /* the first `retired_count`, oldest first: those that
+                                                      * left the list, and that no later one includes */
+    size_t retired_count;
+    uint64_t forgotten;       /* the newest of those that left the retired ones, too; 0: none has */
     _Atomic uint64_t number;  /* of the last rule there was */
     _Atomic uint64_t newest;  /* in the list; 0: there is none */
     _Atomic uint64_t retired; /* rules up to this one have left the list */
@@ -78,7 +87,7 @@ static inline enum purged purge_rules_ask(struct purge_rules *rules, uint64_t bi
 }
 
 /* Whether a response that was begun at `birth` may be stored or shared now: false if a rule touches it, or
- * could have done so and is no longer there to be asked. */
+ * could have done so and is forgotten. Costs two loads if there was no rule since. */
 bool purge_rules_permit(struct purge_rules *rules, uint64_t birth, struct bytes key);
 
 /* Lets the rules up to `number` go: a walk that began after they came has carried them out. */
