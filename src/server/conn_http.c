@@ -3,6 +3,7 @@
  *   head ──► begun ──► (body) ──► answered ──► head …
  *
  * A request that follows before the answer is complete waits in the connection's input. */
+#include "base/pace.h"
 #include "message/http_date.h"
 #include "message/problem.h"
 #include "server/conn.h"
@@ -17,6 +18,7 @@ struct http_conn {
     struct conn *conn;
     void *kept;                  /* the request's head and fields, once it outlives the bytes it came in */
     int64_t response_left_bytes; /* or HTTP_BODY_UNKNOWN */
+    struct pace body_pace;       /* of it, while it is wanted */
     int64_t head_began_ms;       /* when the first byte of a head that is not whole came; 0: none */
     bool active;                 /* an exchange is in hand */
     bool in_begin;
@@ -74,14 +76,19 @@ static void client_read(struct exchange *x, bool wanted)
 {
     struct http_conn *http = http_of(x);
 
+    int64_t now_ms = loop_now(http->conn->worker->loop).mono_ms;
+
     http->body_wanted = wanted && !http1_body_is_done(&http->body);
-    if (!http->body_wanted)
+    if (!http->body_wanted) {
+        pace_rest(&http->body_pace, now_ms);
         return;
+    }
+    pace_wait(&http->body_pace, now_ms);
     if (http->continue_owed && !http->responded) {
         http->continue_owed = false;
         buffer_append_literal(stream_output(&http->conn->stream), "HTTP/1.1 100 Continue\r\n\r\n");
     }
-    http->conn->active_ms = loop_now(http->conn->worker->loop).mono_ms;
+    http->conn->active_ms = now_ms;
     conn_release_input(http->conn);
     conn_go_on(http->conn);
 }
@@ -284,6 +291,7 @@ static void begin(struct http_conn *http, struct bytes head)
     http->continue_owed = http->request.expects_continue;
     http->head_began_ms = 0;
     http1_body_init(&http->body, http->request.body_bytes);
+    pace_begin(&http->body_pace, conn->worker->limits->body_ms, conn->worker->limits->body_rate);
     http->in_begin = true;
     conn->port->engine->begin(conn->port->engine_worker, &http->exchange);
     http->in_begin = false;
@@ -322,8 +330,10 @@ static size_t read_body(struct http_conn *http, struct bytes input)
             http1_body_read(&http->body, bytes_after(input, offset), &data, &consumed, &status);
 
         offset += consumed;
-        if (data.size > 0)
+        if (data.size > 0) {
+            pace_note(&http->body_pace, loop_now(http->conn->worker->loop).mono_ms, data.size);
             http->exchange.engine->body(&http->exchange, data);
+        }
         if (!http->active || http->conn->closing)
             break;
         if (result == HTTP1_BAD) {
@@ -479,6 +489,8 @@ static void drain(struct conn *conn)
         conn_close(conn);
 }
 
+static int64_t earlier(int64_t one_ms, int64_t other_ms) { return one_ms < other_ms ? one_ms : other_ms; }
+
 static int64_t due_ms(const struct conn *conn)
 {
     const struct conn_limits *limits = conn->worker->limits;
@@ -486,9 +498,10 @@ static int64_t due_ms(const struct conn *conn)
 
     if (http == NULL)
         return conn->opened_ms + (conn->input.size > 0 ? limits->head_ms : limits->http_idle_ms);
+    if (http->active && (!http->body_wanted || http->is_switched))
+        return INT64_MAX; /* it is the engine's turn */
     if (http->active)
-        return http->body_wanted && !http->is_switched ? conn->active_ms + limits->body_ms
-                                                       : INT64_MAX; /* else it is the engine's turn */
+        return earlier(conn->active_ms + limits->body_ms, pace_due_ms(&http->body_pace));
     if (http->head_began_ms != 0)
         return http->head_began_ms + limits->head_ms;
     return conn->active_ms + limits->http_idle_ms;
@@ -499,7 +512,7 @@ static void too_slow(struct conn *conn)
     struct http_conn *http = conn->kind_state;
 
     if (http != NULL && http->active) {
-        conn_note_slowness(conn, "its request's body does not end");
+        conn_note_slowness(conn, "its request's body does not end, or comes too slowly");
         give_up(http, 408);
         return;
     }

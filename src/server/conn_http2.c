@@ -74,6 +74,7 @@ static struct http2_session *create(struct conn *conn)
                                                         .idle_ms = limits->http_idle_ms,
                                                         .head_ms = limits->head_ms,
                                                         .body_ms = limits->body_ms,
+                                                        .body_rate = limits->body_rate,
                                                         .write_ms = limits->write_ms});
 }
 

@@ -183,6 +183,7 @@ static void set_limits(struct server *server)
         .http_idle_ms = options->idle_timeout_ms,
         .head_ms = options->header_timeout_ms,
         .body_ms = options->body_timeout_ms,
+        .body_rate = options->body_rate_min,
         .write_ms = options->write_timeout_ms,
     };
 }

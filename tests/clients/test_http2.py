@@ -518,6 +518,23 @@ class Endings(WithOrigin):
             client.read_frame()
 
 
+    def test_a_body_that_never_stops_and_never_comes_is_given_up(self):
+        origin, server = self.serve(lambda r: r.reply(200, b"x"), "--body-timeout", "700ms", "--body-rate-min", "10k")
+        client = self.connect(server)
+        begun = time.time()
+        stream = client.ask(method="POST", body=b"x", end=False)
+        try:
+            for _ in range(200):
+                client.send(frame(DATA, 0, stream, b"x"))
+                time.sleep(0.05)
+                if server.log.count("comes too slowly"):
+                    break
+        finally:
+            self.assertEqual(client.answer(stream)[0], 408)
+        self.assertLess(time.time() - begun, 20)
+        self.assertEqual(client.fetch()[0], 200)  # the connection is as good as before
+
+
 class Floods(WithOrigin):
     """What costs a client little and would cost us much: it is told to calm down, soon, and nobody else is disturbed."""
 

@@ -129,6 +129,27 @@ class Slow(unittest.TestCase):
         self.assertEqual({said.split(b"\r\n")[0] for said in crowd.answers.values()},
                          {b"HTTP/1.1 408 Request Timeout"})
 
+    def test_bodies_that_never_stop_and_never_come(self):
+        server = self.gateway("--body-timeout", "1s", "--body-rate-min", "10k", "--origin-connections", "2")
+        posts = self.origin.count("/drip")
+        crowd = self.crowd(server.port, 10, b"POST /drip HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        took = self.wait_until_all_are_cut(crowd, server, drip=b"1\r\na\r\n")
+        self.assertGreater(took, 0.8)
+        self.assertLess(took, 10)
+        self.assertEqual({said.split(b"\r\n")[0] for said in crowd.answers.values()},
+                         {b"HTTP/1.1 408 Request Timeout"})
+        server.wait_for("its request's body does not end, or comes too slowly")
+        self.assertEqual(self.origin.count("/drip"), posts)
+        # The origin's connections are free again; and who brings enough may take its time.
+        body = b"a" * 6000
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"POST /drip HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n")
+            for _ in range(5):
+                client.sendall(body)
+                time.sleep(0.4)
+            client.settimeout(PATIENCE_S)
+            self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 200 "))
+
     def test_small_bodies_that_are_late_keep_nobody_from_the_origin(self):
         server = self.gateway("--origin-connections", "2", "--connect-timeout", "2s", "--first-byte-timeout", "2s")
         posts = self.origin.count("/late")

@@ -263,6 +263,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                                  .idle_ms = 5000,
                                                                  .head_ms = 1000,
                                                                  .body_ms = 2000,
+                                                                 .body_rate = data[0] & 64 ? 100 : 0,
                                                                  .write_ms = 3000});
     assert(world.session != NULL);
     http2_session_receive(world.session, BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));

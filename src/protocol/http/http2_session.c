@@ -12,6 +12,7 @@
 #include "protocol/http/http2_session.h"
 #include "base/compiler.h"
 #include "base/list.h"
+#include "base/pace.h"
 #include "protocol/http/http2_guard.h"
 #include "protocol/http/http2_message.h"
 #include <assert.h>
@@ -36,7 +37,8 @@ struct http2_stream {
     size_t answer_offset; /* what of it was sent */
     int64_t left_bytes;   /* of the answer, not yet said by the engine, or HTTP_BODY_UNKNOWN */
     int64_t body_ms;      /* when the client was last asked for its body, or sent some */
-    int64_t moved_ms;     /* when the answer last moved, or began to wait */
+    struct pace body_pace;
+    int64_t moved_ms; /* when the answer last moved, or began to wait */
     int32_t id;
     bool is_active; /* the engine has the exchange */
     bool is_closed; /* for libnghttp2 */
@@ -90,6 +92,15 @@ static void lower_due(struct http2_session *session, int64_t due_ms)
 static size_t unsent_bytes(const struct http2_stream *stream)
 {
     return stream->answer.size - stream->answer_offset;
+}
+
+/* When more of the request's body must have come, while it is wanted. */
+static int64_t body_due_ms(const struct http2_stream *stream)
+{
+    int64_t silent_ms = stream->body_ms + stream->session->options.body_ms;
+    int64_t slow_ms = pace_due_ms(&stream->body_pace);
+
+    return silent_ms < slow_ms ? silent_ms : slow_ms;
 }
 
 /* ---- the life of a stream ---------------------------------------------------------------------- */
@@ -298,13 +309,17 @@ static void client_read(struct exchange *x, bool wanted)
     struct http2_stream *stream = stream_of(x);
     struct http2_session *session = stream->session;
 
+    int64_t now_ms = now_of(session).mono_ms;
+
     stream->body_wanted = wanted && !stream->body_ended;
     if (!stream->body_wanted) {
+        pace_rest(&stream->body_pace, now_ms);
         list_remove(&stream->in_ready);
         return;
     }
-    stream->body_ms = now_of(session).mono_ms;
-    lower_due(session, stream->body_ms + session->options.body_ms);
+    stream->body_ms = now_ms;
+    pace_wait(&stream->body_pace, now_ms);
+    lower_due(session, body_due_ms(stream));
     if (stream->continue_owed && !stream->has_responded && !stream->has_all) {
         stream->continue_owed = false;
         client_inform(x, 100, &(struct http_fields){NULL, 0});
@@ -523,6 +538,7 @@ static bool begin(struct http2_session *session, int32_t id, bool is_all)
                                          .now = now_of(session)};
     stream->continue_owed = stream->request.expects_continue;
     stream->body_ended = stream->request.body_bytes == HTTP_BODY_NONE;
+    pace_begin(&stream->body_pace, session->options.body_ms, session->options.body_rate);
     stream->is_active = true;
     session->options.engine->begin(session->options.engine_worker, &stream->exchange);
     if (stream->is_active && !keep_request(stream)) {
@@ -671,6 +687,7 @@ static int on_data(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const ui
         nghttp2_session_consume_connection(nghttp2, size);
         return 0;
     }
+    pace_note(&stream->body_pace, now_of(session).mono_ms, size);
     if (!stream->body_wanted || stream->body.size > 0) {
         buffer_append(&stream->body, bytes_of(data, size));
         return stream->body.failed ? NGHTTP2_ERR_NOMEM : 0;
@@ -1002,7 +1019,7 @@ int64_t http2_session_due_ms(const struct http2_session *session) { return sessi
 static void give_up_body(struct http2_stream *stream)
 {
     stream->session->options.callbacks->too_slow(stream->session->options.owner,
-                                                 "its request's body does not end");
+                                                 "its request's body does not end, or comes too slowly");
     leave(stream);
     if (stream->has_responded)
         reset(stream, NGHTTP2_CANCEL);
@@ -1033,11 +1050,11 @@ static void look_at_stream(struct http2_stream *stream, int64_t now_ms)
     const struct http2_options *options = &session->options;
 
     if (stream->is_active && stream->body_wanted && !stream->has_all) {
-        if (stream->body_ms + options->body_ms <= now_ms) {
+        if (body_due_ms(stream) <= now_ms) {
             give_up_body(stream);
             return;
         }
-        lower_due(session, stream->body_ms + options->body_ms);
+        lower_due(session, body_due_ms(stream));
     }
     if (unsent_bytes(stream) > 0) {
         if (stream->moved_ms + options->write_ms <= now_ms) {

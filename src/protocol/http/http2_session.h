@@ -59,6 +59,8 @@ struct http2_options {
     const struct http1_limits *limits; /* of heads; kept by reference */
     struct http_field *fields;         /* scratch for the length of one call: limits->fields_max */
     int64_t idle_ms, head_ms, body_ms, write_ms;
+    int64_t body_rate; /* bytes a second that a request's body must bring (base/pace.h), with body_ms of
+                        * grace; 0: any */
 };
 
 /* Says the server's preface. Null without memory. */
