@@ -42,12 +42,15 @@ static bool has_range(const struct option_row *row) { return row->type <= OPTION
 
 static bool has_default(const struct option_row *row) { return row->type <= OPTION_TYPE_level; }
 
-static void print_option_rows(unsigned roles, enum option_scope scope, bool of_demo)
+/* `verb` is the one command whose options of no role they are, or VERB_HELP. */
+static void print_option_rows(unsigned roles, enum option_scope scope, enum verb verb)
 {
     printf("| option | value | default | range | what it does |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < option_row_count(); i++) {
         const struct option_row *row = option_row(i);
-        if (row->roles != roles || row->scope != scope || (row->verbs == 1u << VERB_DEMO) != of_demo)
+        bool is_of_one = row->roles == 0 && !option_is_of_server(row);
+        if (row->roles != roles || row->scope != scope ||
+            (is_of_one ? row->verbs != 1u << verb : verb != VERB_HELP))
             continue;
         printf("| `%s` | ", row->name);
         if (row->type != OPTION_TYPE_flag)
@@ -75,9 +78,9 @@ static void print_gateway_policies(bool is_first)
            "all that do\n"
            "not say otherwise:\n\n",
            is_first ? "\n" : "");
-    print_option_rows(ROLES_GATEWAY, OPTION_OF_UPSTREAM, false);
+    print_option_rows(ROLES_GATEWAY, OPTION_OF_UPSTREAM, VERB_HELP);
     printf("\nAnd these in one of its [`routes`](gateway.md#several-apis-behind-one-gateway):\n\n");
-    print_option_rows(ROLES_GATEWAY, OPTION_OF_ROUTE, false);
+    print_option_rows(ROLES_GATEWAY, OPTION_OF_ROUTE, VERB_HELP);
 }
 
 static void print_options(void)
@@ -104,9 +107,9 @@ static void print_options(void)
            "or `d`.\n\n"
            "## Of the server\n\n",
            generated);
-    print_option_rows(0, OPTION_OF_SERVER, false);
+    print_option_rows(0, OPTION_OF_SERVER, VERB_HELP);
     printf("\n## Of every role\n\n");
-    print_option_rows(ROLES_EVERY, OPTION_OF_ROLE, false);
+    print_option_rows(ROLES_EVERY, OPTION_OF_ROLE, VERB_HELP);
     printf("\n| role | listens at, unless told otherwise | schemes |\n|---|---|---|\n");
     for (int i = 0; i < ROLE_COUNT; i++) {
         struct buffer schemes = {0};
@@ -128,7 +131,7 @@ static void print_options(void)
             continue;
         printf("\n## Of %s: %s\n\n", role_row((enum role)i)->name, role_row((enum role)i)->summary);
         if (has_own)
-            print_option_rows(1u << i, OPTION_OF_ROLE, false);
+            print_option_rows(1u << i, OPTION_OF_ROLE, VERB_HELP);
         if (i == ROLE_GATEWAY)
             print_gateway_policies(has_own);
     }
@@ -136,7 +139,10 @@ static void print_options(void)
            "command line:\n"
            "`nuthatch gateway https://api.example.com`, `nuthatch mock db.json`.\n"
            "\n## Of the demo\n\n");
-    print_option_rows(0, OPTION_OF_SERVER, true);
+    print_option_rows(0, OPTION_OF_SERVER, VERB_DEMO);
+    printf("\n## Of `nuthatch purge`\n\nFlags of the command alone "
+           "([purging](purging.md#from-the-command-line)).\n\n");
+    print_option_rows(0, OPTION_OF_SERVER, VERB_PURGE);
 }
 
 /* ---- commands ----------------------------------------------------------------------------------- */
@@ -254,6 +260,25 @@ static void print_option_roff(const struct option_row *row)
     printf(".\n");
 }
 
+static void print_man_example(void *context, const char *example, const char *help)
+{
+    (void)context;
+    printf(".TP\n.B ");
+    print_roff(example);
+    printf("\n");
+    print_roff(help);
+    printf(".\n");
+}
+
+static void print_man_status(void *context, const char *status, const char *help)
+{
+    const char *verb = context;
+
+    printf(".TP\n.B %s: %s\n", verb, status);
+    print_roff(help);
+    printf(".\n");
+}
+
 static void print_man(void)
 {
     printf(".\\\" Generated from src/tables by ./dev docs; edit the tables instead.\n"
@@ -274,16 +299,15 @@ static void print_man(void)
         print_roff(row->summary);
         printf(".\n");
     }
-    printf(".SH OPTIONS OF EVERY COMMAND\n");
+    printf(".SH OPTIONS OF EVERY COMMAND BUT PURGE\n");
     for (size_t i = 0; i < option_row_count(); i++)
-        if (option_row(i)->roles == 0 && option_row(i)->verbs != 1u << VERB_DEMO)
+        if (option_is_of_server(option_row(i)))
             print_option_roff(option_row(i));
     for (int verb = 0; verb < VERB_COUNT; verb++) {
         bool has_heading = false;
         for (size_t i = 0; i < option_row_count(); i++) {
             const struct option_row *row = option_row(i);
-            bool is_of_all = row->roles == 0 && row->verbs != 1u << VERB_DEMO;
-            if (is_of_all || (row->verbs & 1u << verb) == 0 || option_is_operand(row))
+            if (option_is_of_server(row) || (row->verbs & 1u << verb) == 0 || option_is_operand(row))
                 continue;
             if (!has_heading)
                 printf(".SH OPTIONS OF %s\n", verb_row((enum verb)verb)->name);
@@ -305,12 +329,13 @@ static void print_man(void)
         "SIGHUP has the YAML file, the files of credentials and those of TLS read again.\n"
         ".SH EXAMPLES\n");
     for (int i = 0; i < VERB_COUNT; i++) {
-        printf(".TP\n.B ");
-        print_roff(verb_row((enum verb)i)->example);
-        printf("\n");
-        print_roff(verb_row((enum verb)i)->example_help);
-        printf(".\n");
+        print_man_example(NULL, verb_row((enum verb)i)->example, verb_row((enum verb)i)->example_help);
+        verb_examples((enum verb)i, print_man_example, NULL);
     }
+    printf(".SH EXIT STATUS\n"
+           "0 if all went well, 1 if not, 2 if the command line is wrong. Moreover:\n");
+    for (int i = 0; i < VERB_COUNT; i++)
+        verb_statuses((enum verb)i, print_man_status, (void *)(uintptr_t)verb_row((enum verb)i)->name);
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { NAME_COLUMNS = 34, LINE_COLUMNS = 100 };
+enum { NAME_COLUMNS = 34, EXAMPLE_COLUMNS = 44, STATUS_COLUMNS = 4, LINE_COLUMNS = 100 };
 
 struct page {
     struct buffer *out;
@@ -99,6 +99,16 @@ static void append_file_note(struct page *page)
                    "  A flag on the command line wins over the file.\n");
 }
 
+static void append_example(void *context, const char *example, const char *help)
+{
+    append_row(context, bytes_of_text(example), bytes_of_text(help), EXAMPLE_COLUMNS);
+}
+
+static void append_status(void *context, const char *status, const char *help)
+{
+    append_row(context, bytes_of_text(status), bytes_of_text(help), STATUS_COLUMNS);
+}
+
 static void append_verb_help(struct page *page, enum verb verb)
 {
     const struct verb_row *row = verb_row(verb);
@@ -111,7 +121,7 @@ static void append_verb_help(struct page *page, enum verb verb)
         bool has_heading = false;
         for (size_t i = 0; i < option_row_count(); i++) {
             const struct option_row *option = option_row(i);
-            bool is_of_server = option->verbs == (1u << VERB_COUNT) - 1;
+            bool is_of_server = option_is_of_server(option);
             if ((option->verbs & 1u << verb) == 0 || is_of_server != (of_server == 1) ||
                 option_is_operand(option))
                 continue;
@@ -126,7 +136,11 @@ static void append_verb_help(struct page *page, enum verb verb)
     if (verb == VERB_SERVE || verb == VERB_CHECK)
         append_file_note(page);
     append_heading(page, "Example");
-    append_row(page, bytes_of_text(row->example), bytes_of_text(row->example_help), 44);
+    append_row(page, bytes_of_text(row->example), bytes_of_text(row->example_help), EXAMPLE_COLUMNS);
+    verb_examples(verb, append_example, page);
+    if (verb == VERB_PURGE)
+        append_heading(page, "Exit status");
+    verb_statuses(verb, append_status, page);
     buffer_append_literal(page->out, "\nSizes: 512, 64k, 1M, 1G. Times: 300ms, 5s, 2m, 1h, 1d.\n"
                                      "--name VALUE and --name=VALUE are the same.\n");
 }
@@ -147,7 +161,7 @@ static void append_overview(struct page *page)
     append_heading(page, "Examples");
     for (int i = 0; i < VERB_COUNT; i++)
         append_row(page, bytes_of_text(verb_row((enum verb)i)->example),
-                   bytes_of_text(verb_row((enum verb)i)->example_help), 44);
+                   bytes_of_text(verb_row((enum verb)i)->example_help), EXAMPLE_COLUMNS);
     buffer_append_literal(
         page->out, "\nnuthatch COMMAND --help lists a command's options; nuthatch --version says which "
                    "nuthatch this is.\n");

@@ -20,7 +20,12 @@
 /* What connection-buffer adds to value-max when it is left to us: room for the command around the value. */
 #define AROUND_A_VALUE_BYTES (64 * KIB)
 
-enum { EVERY_VERB = (1 << VERB_COUNT) - 1, UNIX_PATH_BYTES_MAX = 107, PORT_UNSAID = 0 };
+/* The commands that run a server, or look at what would run one. */
+enum {
+    SERVER_VERBS = ((1 << VERB_COUNT) - 1) & ~(1 << VERB_PURGE),
+    UNIX_PATH_BYTES_MAX = 107,
+    PORT_UNSAID = 0
+};
 
 static const struct place on_command_line = {-1, 0};
 
@@ -35,7 +40,7 @@ static const struct option_row rows[] = {
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
      .scope = OPTION_OF_SERVER,                                                                            \
-     .verbs = EVERY_VERB,                                                                                  \
+     .verbs = SERVER_VERBS,                                                                                \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
      .fallback = fallback_,                                                                                \
@@ -52,21 +57,25 @@ static const struct option_row rows[] = {
      .fallback = fallback_,                                                                                \
      .low = low_,                                                                                          \
      .high = high_},
-#define DEMO_OPTION(type_, name_, field, fallback_, low_, high_, help_)                                    \
+#define COMMAND_OPTION(verb, type_, name_, field, fallback_, low_, high_, help_)                           \
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
      .scope = OPTION_OF_SERVER,                                                                            \
-     .verbs = 1 << VERB_DEMO,                                                                              \
+     .verbs = 1 << (verb),                                                                                 \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
      .fallback = fallback_,                                                                                \
      .low = low_,                                                                                          \
      .high = high_},
+#define DEMO_OPTION(...)  COMMAND_OPTION(VERB_DEMO, __VA_ARGS__)
+#define PURGE_OPTION(...) COMMAND_OPTION(VERB_PURGE, __VA_ARGS__)
 #include "tables/options.def"
 #undef SERVER_OPTION
 #undef ROLE_OPTION
 #undef DEMO_OPTION
+#undef PURGE_OPTION
+#undef COMMAND_OPTION
 #define POLICY_OPTION(scope_, struct_, type_, name_, field, fallback_, low_, high_, help_)                 \
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
@@ -148,6 +157,11 @@ size_t option_row_count(void) { return COUNT_OF(rows); }
 
 const struct option_row *option_row(size_t index) { return &rows[index]; }
 
+bool option_is_of_server(const struct option_row *row)
+{
+    return row->scope == OPTION_OF_SERVER && row->verbs == SERVER_VERBS;
+}
+
 bool option_is_operand(const struct option_row *row)
 {
     return (row->scope == OPTION_OF_ROLE || row->scope == OPTION_OF_UPSTREAM) &&
@@ -155,6 +169,26 @@ bool option_is_operand(const struct option_row *row)
 }
 
 const struct verb_row *verb_row(enum verb verb) { return &verbs[verb]; }
+
+void verb_examples(enum verb verb, void (*each)(void *context, const char *example, const char *help),
+                   void *context)
+{
+#define VERB_EXAMPLE(id, example, help)                                                                    \
+    if (verb == VERB_##id)                                                                                 \
+        each(context, example, help);
+#include "tables/roles.def"
+#undef VERB_EXAMPLE
+}
+
+void verb_statuses(enum verb verb, void (*each)(void *context, const char *status, const char *help),
+                   void *context)
+{
+#define VERB_STATUS(id, status, help)                                                                      \
+    if (verb == VERB_##id)                                                                                 \
+        each(context, #status, help);
+#include "tables/roles.def"
+#undef VERB_STATUS
+}
 
 const struct role_row *role_row(enum role role) { return &roles[role]; }
 
@@ -183,7 +217,7 @@ const struct option_row *option_find_key(unsigned wanted_roles, struct bytes nam
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         bool belongs =
-            wanted_roles == 0 ? rows[i].verbs == EVERY_VERB : (rows[i].roles & wanted_roles) != 0;
+            wanted_roles == 0 ? option_is_of_server(&rows[i]) : (rows[i].roles & wanted_roles) != 0;
         if (belongs && bytes_equal(bytes_of_text(rows[i].name), name))
             return &rows[i];
     }
@@ -253,6 +287,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_folder:
     case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
+    case OPTION_TYPE_texts:
     case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: return;
     }
@@ -287,7 +322,8 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_source:
     case OPTION_TYPE_paths: buffer_append_literal(out, "FILE"); return;
     case OPTION_TYPE_folder: buffer_append_literal(out, "FOLDER"); return;
-    case OPTION_TYPE_text: buffer_append_literal(out, "TEXT"); return;
+    case OPTION_TYPE_text:
+    case OPTION_TYPE_texts: buffer_append_literal(out, "TEXT"); return;
     case OPTION_TYPE_secret: buffer_append_literal(out, "SECRET"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
     }
@@ -382,6 +418,7 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_folder:
     case OPTION_TYPE_paths:
     case OPTION_TYPE_text:
+    case OPTION_TYPE_texts:
     case OPTION_TYPE_secret:
     case OPTION_TYPE_listens: UNREACHABLE();
     }
@@ -634,7 +671,7 @@ static enum err set_listen(const struct role_options *role, struct listen_list *
     return refuse_listen(role, text, "has an unknown scheme", why);
 }
 
-static enum err append_path(struct path_list *list, struct bytes text)
+static enum err append_text(struct text_list *list, struct bytes text)
 {
     char **items = reallocarray(list->items, list->count + 1, sizeof *items);
 
@@ -690,13 +727,14 @@ static enum err set_field(const struct option_row *row, void *field, struct role
                                  row->type == OPTION_TYPE_folder ? "folder" : "file");
             return ERR_SYNTAX;
         }
-        return row->type == OPTION_TYPE_paths ? append_path(field, text) : set_text(field, text);
+        return row->type == OPTION_TYPE_paths ? append_text(field, text) : set_text(field, text);
     case OPTION_TYPE_text:
+    case OPTION_TYPE_texts:
         if (!is_visible(text)) {
             buffer_append_literal(why, "write one or more visible ASCII characters, no spaces");
             return ERR_SYNTAX;
         }
-        return set_text(field, text);
+        return row->type == OPTION_TYPE_text ? set_text(field, text) : append_text(field, text);
     case OPTION_TYPE_listens: return set_listen(row->roles != 0 ? role : NULL, field, text, where, why);
     }
     UNREACHABLE();
@@ -743,7 +781,7 @@ static bool is_owned_text(enum option_type type)
            type == OPTION_TYPE_folder || type == OPTION_TYPE_text || type == OPTION_TYPE_secret;
 }
 
-static void free_paths(struct path_list *list)
+static void free_list(struct text_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
@@ -759,17 +797,17 @@ static void free_texts(enum option_scope scope, void *policy)
             continue;
         if (is_owned_text(rows[i].type))
             free(*(char **)field);
-        else if (rows[i].type == OPTION_TYPE_paths)
-            free_paths(field);
+        else if (rows[i].type == OPTION_TYPE_paths || rows[i].type == OPTION_TYPE_texts)
+            free_list(field);
     }
 }
 
-static enum err copy_paths(const struct path_list *from, struct path_list *to)
+static enum err copy_list(const struct text_list *from, struct text_list *to)
 {
     enum err err = OK;
 
     for (size_t i = 0; i < from->count && err == OK; i++)
-        err = append_path(to, bytes_of_text(from->items[i]));
+        err = append_text(to, bytes_of_text(from->items[i]));
     return err;
 }
 
@@ -796,7 +834,8 @@ enum err option_copy(const struct option_row *row, const void *from, void *to)
         const char *text = *(char *const *)from;
         return text != NULL ? set_text(to, bytes_of_text(text)) : OK;
     }
-    case OPTION_TYPE_paths: return copy_paths(from, to);
+    case OPTION_TYPE_paths:
+    case OPTION_TYPE_texts: return copy_list(from, to);
     case OPTION_TYPE_listens: return OK; /* a role's own: never taken from elsewhere */
     }
     UNREACHABLE();
@@ -876,6 +915,7 @@ void options_fini(struct options *options)
         role_fini(&options->roles[i]);
     free_texts(OPTION_OF_SERVER, options);
     free_listens(&options->admin_listens);
+    free_list(&options->purge_urls);
     free(options->roles);
     free(options->file);
     options_init(options);
@@ -1192,6 +1232,28 @@ static enum err complete_listens(const struct options *options, struct role_opti
     return err;
 }
 
+static bool check_purge(const struct options *options, struct buffer *message)
+{
+    const char *admin = options->purge_admin;
+    size_t named = options->purge_urls.count + options->purge_prefixes.count + options->purge_tags.count;
+
+    if (named == 0 && !options->purge_all)
+        options_report(options, on_command_line, message,
+                       "purge what? Name a URL, or --prefix, --tag or --all; see nuthatch purge --help");
+    else if (named > 0 && options->purge_all)
+        options_report(options, on_command_line, message,
+                       "--all leaves nothing else to name; leave out the one or the other");
+    else if (admin != NULL && !is_http_url(bytes_of_text(admin)) &&
+             !bytes_start_with(bytes_of_text(admin), BYTES("http+unix:///")))
+        options_report(options, on_command_line, message,
+                       "--admin: \"%s\" is not where an administrator's API is; write one like "
+                       "http://127.0.0.1:9190 or http+unix:///run/nuthatch.sock",
+                       shown_text(bytes_of_text(admin)).text);
+    else
+        return true;
+    return false;
+}
+
 enum err options_complete(struct options *options, struct buffer *message)
 {
     bool is_good = check_required(options, message);
@@ -1409,11 +1471,23 @@ static const struct option_row *operand_of(enum verb verb)
     return NULL;
 }
 
+static enum err take_purge_url(struct command_line *line, struct bytes text)
+{
+    if (is_visible(text) && (text.data[0] == '/' || bytes_start_with(text, BYTES("http://")) ||
+                             bytes_start_with(text, BYTES("https://"))))
+        return append_text(&line->options->purge_urls, text);
+    options_report(line->options, on_command_line, line->message,
+                   "\"%s\" is no URL; write a path such as /birds/1, or a whole URL",
+                   shown_text(text).text);
+    return ERR_SYNTAX;
+}
+
 static enum err take_operand(struct command_line *line, const char *argument)
 {
     const struct verb_row *verb = &verbs[line->options->verb];
     const struct option_row *row = operand_of(line->options->verb);
-    bool may_be_repeated = row != NULL && row->type == OPTION_TYPE_url;
+    bool may_be_repeated =
+        line->options->verb == VERB_PURGE || (row != NULL && row->type == OPTION_TYPE_url);
 
     if (verb->operand == NULL || (line->has_operand && !may_be_repeated)) {
         options_report(line->options, on_command_line, line->message,
@@ -1422,6 +1496,8 @@ static enum err take_operand(struct command_line *line, const char *argument)
         return ERR_SYNTAX;
     }
     line->has_operand = true;
+    if (line->options->verb == VERB_PURGE)
+        return take_purge_url(line, bytes_of_text(argument));
     if (row != NULL)
         return take_value(line, row, verb->operand, bytes_of_text(argument));
     line->options->file = strdup(argument);
@@ -1481,6 +1557,8 @@ enum err options_parse_arguments(struct options *options, int argc, char **argv,
     err = take_rest(&line);
     if (err != OK || options->verb == VERB_HELP || options->verb == VERB_VERSION)
         return err;
+    if (options->verb == VERB_PURGE)
+        return check_purge(options, message) ? OK : ERR_SYNTAX;
     if (verbs[options->verb].operand != NULL && !line.has_operand) {
         options_report(options, on_command_line, message, "%s needs a %s, such as: %s",
                        verbs[options->verb].name, verbs[options->verb].operand,

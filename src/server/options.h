@@ -63,8 +63,8 @@ struct listen_list {
     size_t count;
 };
 
-/* Names of files, in the order they were given. */
-struct path_list {
+/* Names of files and the like, in the order they were given. */
+struct text_list {
     char **items;
     size_t count;
 };
@@ -89,8 +89,9 @@ enum { OPTION_COUNT_MAX = 256 };
 #define OPTION_FIELD_path(field)     char *field;
 #define OPTION_FIELD_source(field)   char *field;
 #define OPTION_FIELD_folder(field)   char *field;
-#define OPTION_FIELD_paths(field)    struct path_list field;
+#define OPTION_FIELD_paths(field)    struct text_list field;
 #define OPTION_FIELD_text(field)     char *field;
+#define OPTION_FIELD_texts(field)    struct text_list field;
 #define OPTION_FIELD_secret(field)   char *field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 
@@ -130,13 +131,16 @@ struct role_options {
 
 struct options {
     enum verb verb;
-    enum verb help_verb; /* if verb is VERB_HELP: of what; VERB_HELP itself for the overview */
-    char *file;          /* of serve and check; else null */
+    enum verb help_verb;         /* if verb is VERB_HELP: of what; VERB_HELP itself for the overview */
+    char *file;                  /* of serve and check; else null */
+    struct text_list purge_urls; /* of purge */
     struct role_options *roles;
     size_t role_count;
 #define SERVER_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #define DEMO_OPTION(type, name, field, fallback, low, high, help)   OPTION_FIELD_##type(field)
+#define PURGE_OPTION(type, name, field, fallback, low, high, help)  OPTION_FIELD_##type(field)
 #include "tables/options.def"
+#undef PURGE_OPTION
 #undef SERVER_OPTION
 #undef DEMO_OPTION
     struct place set_at[OPTION_COUNT_MAX]; /* of server-wide options, by row */
@@ -153,8 +157,8 @@ struct role_options *options_add_role(struct options *options, enum role role, s
 /* Takes over the whole command line; for serve and check it reads the file too, where the command line's
  * flags win over the file's. On OK the options are complete: every role has at least one listener and what
  * it cannot do without, and connection_buffer_bytes is not 0. A role command leaves that one role; demo
- * none. Returns OK; ERR_SYNTAX with lines for the operator, newline after each, appended to `message`;
- * ERR_NO_MEMORY. */
+ * and purge none. Returns OK; ERR_SYNTAX with lines for the operator, newline after each, appended to
+ * `message`; ERR_NO_MEMORY. */
 enum err options_parse_arguments(struct options *options, int argc, char **argv, struct buffer *message);
 
 /* Reads a YAML file into initialised options and completes them. Returns OK; ERR_SYNTAX with a line
@@ -186,6 +190,7 @@ enum option_type {
     OPTION_TYPE_folder,
     OPTION_TYPE_paths, /* may be repeated */
     OPTION_TYPE_text,
+    OPTION_TYPE_texts,  /* may be repeated */
     OPTION_TYPE_secret, /* a text that is never shown again */
     OPTION_TYPE_listens,
 };
@@ -211,6 +216,9 @@ struct option_row {
 
 /* Whether the option is required, and written without its name on the command line: an origin, a file. */
 bool option_is_operand(const struct option_row *row);
+
+/* Whether it is the server's: a key at the top of the file, and a flag of every command that runs one. */
+bool option_is_of_server(const struct option_row *row);
 
 size_t option_row_count(void);
 const struct option_row *option_row(size_t index);
@@ -250,6 +258,13 @@ struct verb_row {
     const char *name, *operand, *summary, *example, *example_help;
 };
 const struct verb_row *verb_row(enum verb verb); /* not of VERB_HELP and VERB_VERSION */
+
+/* Calls `each` with a further example of the command, and what it does, for all of them; and with what
+ * its exit statuses say. */
+void verb_examples(enum verb verb, void (*each)(void *context, const char *example, const char *help),
+                   void *context);
+void verb_statuses(enum verb verb, void (*each)(void *context, const char *status, const char *help),
+                   void *context);
 
 struct role_row {
     const char *name, *listen, *summary;

@@ -70,20 +70,54 @@ static void say_what_runs(const struct reloadable *what, struct route_plan *cons
                                  what->running->tls_certificate_paths.items[i]);
 }
 
+static void free_configs(json_t **configs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        json_decref(configs[i]);
+    free(configs);
+}
+
+/* What is to be shown of the gateways that have a plan; null without memory. */
+static json_t **make_configs(const struct reloadable *what, const struct options *fresh,
+                             struct route_plan *const *plans)
+{
+    size_t count = what->running->role_count;
+    json_t **configs = calloc(count + 1, sizeof(json_t *));
+
+    for (size_t i = 0; i < count && configs != NULL; i++) {
+        if (plans[i] == NULL)
+            continue;
+        configs[i] = config_of_gateway(options_successor(what->running, fresh, i));
+        if (configs[i] == NULL) {
+            free_configs(configs, count);
+            return NULL;
+        }
+    }
+    return configs;
+}
+
 static enum err take_up(const struct reloadable *what, const struct options *fresh,
                         struct route_plan **plans, struct buffer *report)
 {
     enum err err = fresh != NULL ? make_plans(what, fresh, plans, report) : OK;
+    json_t **configs = err == OK ? make_configs(what, fresh, plans) : NULL;
 
+    if (err == OK && configs == NULL)
+        err = ERR_NO_MEMORY;
     if (err == OK && what->tls != NULL)
         err = reload_tls(what, report);
-    if (err != OK)
-        return err;
-    say_what_runs(what, plans, report);
-    for (size_t i = 0; i < what->running->role_count; i++)
-        if (plans[i] != NULL)
-            gateway_follow(what->gateways[i], plans[i]);
-    return OK;
+    if (err == OK)
+        say_what_runs(what, plans, report);
+    for (size_t i = 0; i < what->running->role_count && err == OK; i++) {
+        if (plans[i] == NULL)
+            continue;
+        gateway_follow(what->gateways[i], plans[i]);
+        config_shown_set(what->shown, i, configs[i]);
+        configs[i] = NULL;
+    }
+    if (configs != NULL)
+        free_configs(configs, what->running->role_count);
+    return err;
 }
 
 enum err reload(const struct reloadable *what, struct buffer *report)

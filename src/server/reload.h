@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "engine/gateway/gateway.h"
 #include "net/tls.h"
+#include "server/config_show.h"
 #include "server/options.h"
 
 /* What of a server can be changed. */
@@ -12,6 +13,7 @@ struct reloadable {
     struct gateway *const *gateways; /* by role; null for others */
     struct tls_server *tls;          /* or null */
     struct log *log;
+    struct config_shown *shown;
 };
 
 /* Takes all of it up, or, if a part cannot be used, nothing. What came of it is logged, and appended to

@@ -44,7 +44,7 @@ static bool has_same_listens(const struct listen_list *a, const struct listen_li
     return true;
 }
 
-static bool has_same_paths(const struct path_list *a, const struct path_list *b)
+static bool has_same_texts(const struct text_list *a, const struct text_list *b)
 {
     if (a->count != b->count)
         return false;
@@ -76,7 +76,8 @@ static bool is_same(const struct option_row *row, const void *a, const void *b)
     case OPTION_TYPE_folder:
     case OPTION_TYPE_text:
     case OPTION_TYPE_secret: return is_same_text(*(char *const *)a, *(char *const *)b);
-    case OPTION_TYPE_paths: return has_same_paths(a, b);
+    case OPTION_TYPE_paths:
+    case OPTION_TYPE_texts: return has_same_texts(a, b);
     case OPTION_TYPE_listens: return has_same_listens(a, b);
     }
     UNREACHABLE();

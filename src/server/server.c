@@ -3,6 +3,7 @@
 #include "engine/kv/kv_database.h"
 #include "engine/kv/kv_notify.h"
 #include "net/listen.h"
+#include "server/config_show.h"
 #include "server/file.h"
 #include "server/gateway_plan.h"
 #include "server/mock_plan.h"
@@ -54,6 +55,7 @@ struct server {
     _Atomic uint64_t metrics_forgotten[METRIC_COUNT]; /* by CONFIG RESETSTAT */
     struct buffer bind_text;
     pthread_mutex_t reload_lock;
+    struct config_shown shown;
 };
 
 enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
@@ -633,7 +635,9 @@ enum err server_create(const struct options *options, struct log *log, const str
     if (server->workers == NULL || server->roles == NULL)
         goto destroy;
     set_limits(server);
-    err = check_persist(options, message);
+    err = config_shown_init(&server->shown, options);
+    if (err == OK)
+        err = check_persist(options, message);
     if (err == OK)
         err = kv_hub_create((unsigned)server->worker_count, call_worker, server, &server->hub);
     if (err == OK)
@@ -699,6 +703,11 @@ enum err server_start(struct server *server)
     return err;
 }
 
+enum err server_append_config(struct server *server, struct buffer *out)
+{
+    return config_shown_append(&server->shown, out);
+}
+
 enum err server_reload(struct server *server, struct buffer *report)
 {
     size_t role_count = server->options->role_count;
@@ -710,7 +719,8 @@ enum err server_reload(struct server *server, struct buffer *report)
     for (size_t i = 0; i < role_count; i++)
         gateways[i] = server->roles[i].gateway;
     pthread_mutex_lock(&server->reload_lock);
-    err = reload(&(struct reloadable){server->options, gateways, server->tls, server->log}, report);
+    err = reload(&(struct reloadable){server->options, gateways, server->tls, server->log, &server->shown},
+                 report);
     pthread_mutex_unlock(&server->reload_lock);
     if (server->access_log != NULL)
         line_sink_reopen(
@@ -819,6 +829,8 @@ void server_destroy(struct server *server)
     kv_hub_destroy(server->hub);
     buffer_fini(&server->bind_text);
     pthread_mutex_destroy(&server->reload_lock);
+    if (server->shown.options != NULL)
+        config_shown_fini(&server->shown);
     free(server->ports);
     free(server->roles);
     free(server);

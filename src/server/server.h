@@ -31,6 +31,9 @@ void server_restore(struct server *server);
 /* Reads the file of the options, and those of credentials and of TLS, again: see reload.h. Any thread. */
 enum err server_reload(struct server *server, struct buffer *report);
 
+/* Appends the configuration in force: see config_show.h. ERR_NO_MEMORY. Any thread. */
+enum err server_append_config(struct server *server, struct buffer *out);
+
 /* Starts the threads. ERR_SYSTEM if the system gives none. */
 enum err server_start(struct server *server);
 

@@ -1,14 +1,14 @@
 """The administrator's API: metrics, reload, and who gets in."""
-import json, tempfile, unittest
+import json, os, subprocess, tempfile, unittest
 
-from harness import Nuthatch, Origin, WithAdministrator, fetch
+from harness import BINARY, Nuthatch, Origin, WithAdministrator, fetch
 
 
 class Administering(WithAdministrator):
     def test_paths_and_methods(self):
         for method, path, status, allow in (
                 ("GET", "/health", 200, None), ("HEAD", "/health", 200, None), ("GET", "/reload", 405, "POST"),
-                ("POST", "/metrics", 405, "GET, HEAD"), ("GET", "/nothing", 404, None), ("POST", "/reload", 200, None)):
+                ("POST", "/metrics", 405, "GET, HEAD"), ("POST", "/config", 405, "GET, HEAD"), ("GET", "/nothing", 404, None), ("POST", "/reload", 200, None)):
             answer = fetch(self.admin, path, method)
             self.assertEqual((path, answer.status, answer["Allow"]), (path, status, allow))
             self.assertEqual(answer["Cache-Control"], "no-store")
@@ -33,6 +33,85 @@ class Administering(WithAdministrator):
                 self.assertEqual((answer.status, answer["Content-Type"]), (422, "application/problem+json"))
                 self.assertIn("nuthatch.yaml:4:11: ", json.loads(answer.body)["detail"])
                 self.assertEqual(fetch(server.port, "/c").status, 200)
+
+    CONFIG = """
+memory: 64M
+admin: http://127.0.0.1:0
+admin-token: sesame
+access-log: log.txt
+cache:
+  - listen: [kv+http://127.0.0.1:0, "unix:///tmp/%(name)s.sock?mode=0660"]
+    http-token: open
+gateway:
+  listen: http://127.0.0.1:0
+  stale-if-error: 90s
+  upstreams:
+    birds: {origin: [http://127.0.0.1:1, http://127.0.0.1:2/base weight=3], retries: 2}
+  routes:
+    - match: {host: "*.example.com", path: "/a/{name}/**", method: [GET, HEAD], header: {X-Api-Key: hidden, X-Kind: "a*"}}
+      upstream: birds
+      rewrite: {path: "/b/{name}/**"}
+      request-headers: {set: {X-Secret: hidden, X-Plain: shown}, remove: [X-Old]}
+      response-headers: {remove: Server}
+      credentials: {header: Authorization, value-file: %(secret)s, prefix: "Bearer "}
+      object-max: 1k
+    - upstream: birds
+mock:
+  data: %(data)s
+"""
+
+    def test_the_configuration_in_force_is_shown_without_its_secrets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def write(name, text):
+                with open(f"{folder}/{name}", "w") as file:
+                    file.write(text)
+                return f"{folder}/{name}"
+            values = {"secret": write("secret", "hidden"), "data": write("db.json", '{"a": []}'),
+                      "name": os.path.basename(folder)}
+            path = write("nuthatch.yaml", self.CONFIG % values)
+            with Nuthatch("serve", path, "--threads", "2", listen=[]) as server:
+                admin = int(server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
+
+                def read():
+                    answer = fetch(admin, "/config", Authorization="Bearer sesame")
+                    self.assertEqual((answer.status, answer["Content-Type"]), (200, "application/json"))
+                    for secret in (b"sesame", b"hidden", b"open\""):
+                        self.assertNotIn(secret, answer.body)
+                    # What is shown is a file that says the same, but for the secrets.
+                    self.assertIn("fine", subprocess.run([BINARY, "check", write("shown.yaml", answer.body.decode())],
+                                                         capture_output=True, text=True, check=True).stdout)
+                    return json.loads(answer.body)
+                self.assertEqual(fetch(admin, "/config").status, 401)
+                config = read()
+                self.assertEqual((config["memory"], config["threads"], config["idle-timeout"], config["admin-token"]),
+                                 ("64M", 2, "1m", "***"))
+                self.assertEqual(config["access-log"], f"{folder}/log.txt")
+                self.assertEqual(config["cache"], [{"listen": ["kv+http://127.0.0.1:0",
+                                                    f"unix:///tmp/{values['name']}.sock?mode=0660"], "http-token": "***"}])
+                gateway, = config["gateway"]
+                self.assertEqual((gateway["stale-if-error"], gateway["object-max"]), ("90s", "16M"))
+                self.assertEqual(gateway["upstreams"]["birds"]["origin"],
+                                 ["http://127.0.0.1:1", "http://127.0.0.1:2/base weight=3"])
+                self.assertEqual(gateway["upstreams"]["birds"]["retries"], 2)
+                first, second = gateway["routes"]
+                self.assertEqual(first["match"], {"host": "*.example.com", "path": "/a/{name}/**", "method": ["GET", "HEAD"],
+                                                  "header": {"X-Api-Key": "***", "X-Kind": "a*"}})
+                self.assertEqual(first["request-headers"], {"set": {"X-Secret": "***", "X-Plain": "shown"},
+                                                            "remove": ["X-Old"]})
+                self.assertEqual(first["credentials"], {"header": "Authorization", "prefix": "Bearer ",
+                                                        "value-file": values["secret"]})
+                self.assertEqual((first["object-max"], second["object-max"], second["stale-if-error"]), ("1k", "16M", "90s"))
+                self.assertEqual(config["mock"][0]["data"], values["data"])
+
+                write("nuthatch.yaml", (self.CONFIG % values).replace("retries: 2", "retries: 5")
+                      .replace("memory: 64M", "memory: 128M"))
+                self.assertEqual(fetch(admin, "/reload", "POST", Authorization="Bearer sesame").status, 200)
+                config = read()
+                self.assertEqual(config["gateway"][0]["upstreams"]["birds"]["retries"], 5)
+                self.assertEqual(config["memory"], "64M")  # which needs a restart
+                write("nuthatch.yaml", "gateway: {origin: nowhere}")
+                self.assertEqual(fetch(admin, "/reload", "POST", Authorization="Bearer sesame").status, 422)
+                self.assertEqual(read(), config)
 
     def test_metrics_are_prometheus_text(self):
         def read():

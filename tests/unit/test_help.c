@@ -8,6 +8,17 @@ static bool contains(const struct buffer *text, const char *part)
     return memmem(text->data, text->size, part, strlen(part)) != NULL;
 }
 
+/* Some names mean one thing to the server and another to a command. */
+static bool is_flag(enum verb verb, const char *name)
+{
+    for (size_t i = 0; i < option_row_count(); i++) {
+        const struct option_row *row = option_row(i);
+        if (strcmp(row->name, name) == 0 && (row->verbs & 1u << verb) != 0 && !option_is_operand(row))
+            return true;
+    }
+    return false;
+}
+
 TEST(the_help_of_a_command_names_each_of_its_options_and_no_other)
 {
     for (int verb = 0; verb < VERB_COUNT; verb++) {
@@ -15,10 +26,9 @@ TEST(the_help_of_a_command_names_each_of_its_options_and_no_other)
         help_append(&text, (enum verb)verb, false);
         for (size_t i = 0; i < option_row_count(); i++) {
             const struct option_row *row = option_row(i);
-            bool is_flag = (row->verbs & 1u << verb) != 0 && !option_is_operand(row);
             char flag[64];
             snprintf(flag, sizeof flag, "  --%s ", row->name);
-            if (contains(&text, flag) != is_flag)
+            if (contains(&text, flag) != is_flag((enum verb)verb, row->name))
                 fail_msg("%s and %s", verb_row((enum verb)verb)->name, row->name);
         }
         EXPECT(contains(&text, verb_row((enum verb)verb)->example));

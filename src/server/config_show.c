@@ -1,0 +1,312 @@
+#include "server/config_show.h"
+#include "base/compiler.h"
+#include "engine/kv/kv_notify_flags.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const char redacted[] = "***";
+
+/* ---- values -------------------------------------------------------------------------------------- */
+
+/* What is no UTF-8, as a name of a file may be, is shown as far as that goes. */
+static json_t *text(struct bytes bytes)
+{
+    json_t *string = json_stringn(bytes.size > 0 ? bytes.data : "", bytes.size);
+
+    return string != NULL ? string : json_string(shown_text(bytes).text);
+}
+
+static json_t *text_of(const char *words) { return text(bytes_of_text(words)); }
+
+static json_t *texts(char *const *items, size_t count)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, text_of(items[i]));
+    return list;
+}
+
+/* One origin, or a list of those that are one to a line. */
+static json_t *origins(const char *lines)
+{
+    json_t *list = json_array();
+
+    for (const char *line = lines; line != NULL;) {
+        const char *end = strchr(line, '\n');
+        json_array_append_new(list,
+                              end != NULL ? text(bytes_of(line, (size_t)(end - line))) : text_of(line));
+        line = end != NULL ? end + 1 : NULL;
+    }
+    return list;
+}
+
+static json_t *listens(const struct listen_list *list)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct listen_option *listen = &list->items[i];
+        struct buffer line = {0};
+
+        buffer_append_format(&line, "%s://%s", listen_scheme(listen->protocol, listen->transport),
+                             listen->address);
+        if (listen->mode >= 0)
+            buffer_append_format(&line, "?mode=%04o", (unsigned)listen->mode);
+        if (!line.failed)
+            json_array_append_new(array, text(buffer_bytes(&line)));
+        buffer_fini(&line);
+    }
+    return array;
+}
+
+static json_t *formatted(const struct option_row *row, int64_t value)
+{
+    struct buffer out = {0};
+    json_t *string;
+
+    option_append_value(&out, row, value);
+    string = out.failed ? NULL : text(buffer_bytes(&out));
+    buffer_fini(&out);
+    return string;
+}
+
+static bool is_secret(const struct option_row *row)
+{
+    return row->type == OPTION_TYPE_secret || strcmp(row->name, "http-token") == 0;
+}
+
+/* The value in `field`; null if there is none, or no memory. */
+static json_t *value(const struct option_row *row, const void *field)
+{
+    char letters[KV_NOTIFY_TEXT_BYTES];
+    const char *words;
+    int choice;
+
+    switch (row->type) {
+    case OPTION_TYPE_integer: return json_integer(*(const int64_t *)field);
+    case OPTION_TYPE_size:
+    case OPTION_TYPE_duration: return formatted(row, *(const int64_t *)field);
+    case OPTION_TYPE_loop:
+    case OPTION_TYPE_auth:
+    case OPTION_TYPE_answer:
+    case OPTION_TYPE_host:
+    case OPTION_TYPE_format:
+    case OPTION_TYPE_level: memcpy(&choice, field, sizeof choice); return formatted(row, choice);
+    case OPTION_TYPE_events:
+        return text(bytes_of(letters, kv_notify_format(*(const uint32_t *)field, letters)));
+    case OPTION_TYPE_flag: return json_boolean(*(const bool *)field);
+    case OPTION_TYPE_url: words = *(char *const *)field; return words != NULL ? origins(words) : NULL;
+    case OPTION_TYPE_path:
+    case OPTION_TYPE_source:
+    case OPTION_TYPE_folder:
+    case OPTION_TYPE_text:
+    case OPTION_TYPE_secret:
+        words = *(char *const *)field;
+        return words == NULL ? NULL : text_of(is_secret(row) ? redacted : words);
+    case OPTION_TYPE_paths:
+    case OPTION_TYPE_texts: {
+        const struct text_list *list = field;
+        return list->count > 0 ? texts(list->items, list->count) : NULL;
+    }
+    case OPTION_TYPE_listens: return ((const struct listen_list *)field)->count > 0 ? listens(field) : NULL;
+    }
+    UNREACHABLE();
+}
+
+/* Adds those options of `scope` that `roles` have, from the struct at `base`. */
+static void add_options(json_t *object, enum option_scope scope, unsigned roles, const void *base)
+{
+    for (size_t i = 0; i < option_row_count(); i++) {
+        const struct option_row *row = option_row(i);
+        bool belongs = roles != 0 ? (row->roles & roles) != 0 : option_is_of_server(row);
+
+        if (row->scope == scope && belongs)
+            json_object_set_new(object, row->name, value(row, (const char *)base + row->offset));
+    }
+}
+
+/* ---- routes -------------------------------------------------------------------------------------- */
+
+static bool may_be_secret(const char *name)
+{
+    static const char *const parts[] = {"auth", "cookie", "key", "token", "secret", "pass", "credential"};
+
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (strcasestr(name, parts[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void add_text(json_t *object, const char *key, const char *words)
+{
+    if (words != NULL)
+        json_object_set_new(object, key, text_of(words));
+}
+
+/* Adds what has anything in it, and takes it over. */
+static void add_if_any(json_t *object, const char *key, json_t *what)
+{
+    if (json_object_size(what) > 0 || json_array_size(what) > 0)
+        json_object_set(object, key, what);
+    json_decref(what);
+}
+
+static json_t *fields(const struct field_spec *list, size_t count)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < count; i++)
+        add_text(object, list[i].name, may_be_secret(list[i].name) ? redacted : list[i].value);
+    return object;
+}
+
+static json_t *field_edit(const struct field_edit_spec *edit)
+{
+    json_t *object = json_object();
+
+    add_if_any(object, "set", fields(edit->set, edit->set_count));
+    add_if_any(object, "remove", texts(edit->removed, edit->removed_count));
+    return object;
+}
+
+static json_t *match(const struct match_spec *spec)
+{
+    json_t *object = json_object();
+
+    add_text(object, "host", spec->host);
+    add_text(object, "path", spec->path);
+    add_if_any(object, "method", texts(spec->methods, spec->method_count));
+    add_if_any(object, "header", fields(spec->fields, spec->field_count));
+    return object;
+}
+
+static json_t *rewrite(const struct rewrite_spec *spec)
+{
+    json_t *object = json_object();
+
+    add_text(object, "strip-prefix", spec->strip_prefix);
+    add_text(object, "prefix", spec->prefix);
+    add_text(object, "path", spec->path);
+    return object;
+}
+
+static json_t *credentials(const struct route_entry *route)
+{
+    json_t *object = json_object();
+
+    add_text(object, "header", route->spec.credential.header);
+    add_text(object, "value-env", route->credential_env);
+    add_text(object, "value-file", route->credential_file);
+    add_text(object, "prefix", route->credential_prefix);
+    return object;
+}
+
+static json_t *route_of(const struct route_entry *route)
+{
+    json_t *object = json_object();
+
+    add_if_any(object, "match", match(&route->spec.match));
+    add_text(object, "upstream", route->spec.upstream);
+    add_if_any(object, "rewrite", rewrite(&route->spec.rewrite));
+    add_if_any(object, "request-headers", field_edit(&route->spec.request_fields));
+    add_if_any(object, "response-headers", field_edit(&route->spec.response_fields));
+    add_if_any(object, "credentials", credentials(route));
+    add_options(object, OPTION_OF_ROUTE, ROLES_GATEWAY, &route->spec.policy);
+    return object;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------- */
+
+json_t *config_of_gateway(const struct role_options *role)
+{
+    json_t *object = json_object(), *upstreams = json_object(), *routes = json_array();
+
+    add_options(object, OPTION_OF_UPSTREAM, ROLES_GATEWAY, &role->upstream_policy);
+    add_options(object, OPTION_OF_ROUTE, ROLES_GATEWAY, &role->route_policy);
+    for (size_t i = 0; i < role->upstream_count; i++) {
+        json_t *upstream = json_object();
+        add_options(upstream, OPTION_OF_UPSTREAM, ROLES_GATEWAY, &role->upstreams[i].spec.policy);
+        json_object_set_new(upstreams, role->upstreams[i].spec.name, upstream);
+    }
+    for (size_t i = 0; i < role->route_count; i++)
+        json_array_append_new(routes, route_of(&role->routes[i]));
+    add_if_any(object, "upstreams", upstreams);
+    add_if_any(object, "routes", routes);
+    return object;
+}
+
+enum err config_shown_init(struct config_shown *shown, const struct options *options)
+{
+    *shown = (struct config_shown){.options = options,
+                                   .gateways = calloc(options->role_count + 1, sizeof *shown->gateways)};
+    pthread_mutex_init(&shown->lock, NULL);
+    if (shown->gateways == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < options->role_count; i++) {
+        if (options->roles[i].role != ROLE_GATEWAY)
+            continue;
+        shown->gateways[i] = config_of_gateway(&options->roles[i]);
+        if (shown->gateways[i] == NULL)
+            return ERR_NO_MEMORY;
+    }
+    return OK;
+}
+
+void config_shown_fini(struct config_shown *shown)
+{
+    for (size_t i = 0; shown->gateways != NULL && i < shown->options->role_count; i++)
+        json_decref(shown->gateways[i]);
+    free(shown->gateways);
+    pthread_mutex_destroy(&shown->lock);
+}
+
+void config_shown_set(struct config_shown *shown, size_t index, json_t *gateway)
+{
+    pthread_mutex_lock(&shown->lock);
+    json_decref(shown->gateways[index]);
+    shown->gateways[index] = gateway;
+    pthread_mutex_unlock(&shown->lock);
+}
+
+static int append(const char *bytes, size_t size, void *out)
+{
+    buffer_append(out, bytes_of(bytes, size));
+    return ((struct buffer *)out)->failed ? -1 : 0;
+}
+
+/* Under the lock. */
+static json_t *config_of(const struct config_shown *shown)
+{
+    const struct options *options = shown->options;
+    json_t *object = json_object();
+
+    add_options(object, OPTION_OF_SERVER, 0, options);
+    for (size_t i = 0; i < options->role_count; i++) {
+        const struct role_options *role = &options->roles[i];
+        const char *name = role_row(role->role)->name;
+        json_t *one = json_object();
+
+        if (json_object_get(object, name) == NULL)
+            json_object_set_new(object, name, json_array());
+        add_options(one, OPTION_OF_ROLE, 1u << role->role, role);
+        if (shown->gateways[i] != NULL)
+            json_object_update(one, shown->gateways[i]);
+        json_array_append_new(json_object_get(object, name), one);
+    }
+    return object;
+}
+
+enum err config_shown_append(struct config_shown *shown, struct buffer *out)
+{
+    json_t *config;
+    int result;
+
+    pthread_mutex_lock(&shown->lock);
+    config = config_of(shown);
+    result = json_dump_callback(config, append, out, JSON_INDENT(2));
+    json_decref(config);
+    pthread_mutex_unlock(&shown->lock);
+    buffer_append_byte(out, '\n');
+    return result == 0 && !out->failed ? OK : ERR_NO_MEMORY;
+}
