@@ -1,7 +1,7 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base */
 /* Any bytes as Cache-Control: no crash, and what permits is never read out of what is malformed. The same
  * bytes also go through Vary, If-None-Match, Accept-Encoding and the decoders of what is stored. */
-#include "engine/gateway/policy/accept_encoding.h"
+#include "coding/accept_encoding.h"
 #include "engine/gateway/policy/parts.h"
 #include "engine/gateway/policy/storable.h"
 #include "engine/gateway/policy/stored_response.h"

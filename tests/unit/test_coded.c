@@ -1,6 +1,6 @@
 /* links: nuthatch-gateway nuthatch-message nuthatch-base z brotlidec zstd */
 #include "base/compiler.h"
-#include "engine/gateway/coder.h"
+#include "coding/coder.h"
 #include "engine/gateway/policy/coded.h"
 #include "http_text.h"
 #include "test.h"

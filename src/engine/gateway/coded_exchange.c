@@ -1,6 +1,6 @@
 #include "coded_exchange.h"
 #include "base/compiler.h"
-#include "coder.h"
+#include "coding/coder.h"
 #include "engine/gateway/policy/coded.h"
 #include "lend.h"
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * made of, which a stored response keeps for as long as its body is the same: however the response changes
  * or goes, a coding is never found for another body. */
 #pragma once
-#include "accept_encoding.h"
+#include "coding/accept_encoding.h"
 #include "route_policy.h"
 #include "stored_response.h"
 

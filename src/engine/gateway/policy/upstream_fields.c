@@ -1,7 +1,7 @@
 #include "upstream_fields.h"
-#include "accept_encoding.h"
 #include "base/compiler.h"
 #include "base/words.h"
+#include "coding/accept_encoding.h"
 #include <stdlib.h>
 
 bool upstream_takes(enum http_header header)

@@ -1,6 +1,6 @@
 #include "vary.h"
-#include "accept_encoding.h"
 #include "base/compiler.h"
+#include "coding/accept_encoding.h"
 #include "upstream_fields.h"
 #include <stdlib.h>
 

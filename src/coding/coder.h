@@ -3,7 +3,7 @@
  * A coder takes a quarter of a MiB to two; who makes many keeps count. */
 #pragma once
 #include "base/buffer.h"
-#include "engine/gateway/policy/accept_encoding.h"
+#include "coding/accept_encoding.h"
 
 struct coder;
 
