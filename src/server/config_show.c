@@ -71,6 +71,17 @@ static json_t *formatted(const struct option_row *row, int64_t value)
     return string;
 }
 
+/* Of a route's list. */
+static json_t *items(const char *list)
+{
+    struct bytes rest = route_items(list), item;
+    json_t *array = json_array();
+
+    while (http_list_next(&rest, &item))
+        json_array_append_new(array, text(item));
+    return array;
+}
+
 static bool is_secret(const struct option_row *row)
 {
     return row->type == OPTION_TYPE_secret || strcmp(row->name, "http-token") == 0;
@@ -110,6 +121,7 @@ static json_t *value(const struct option_row *row, const void *field)
         return list->count > 0 ? texts(list->items, list->count) : NULL;
     }
     case OPTION_TYPE_listens: return ((const struct listen_list *)field)->count > 0 ? listens(field) : NULL;
+    case OPTION_TYPE_list: words = *(char *const *)field; return words != NULL ? items(words) : NULL;
     }
     UNREACHABLE();
 }

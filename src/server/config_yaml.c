@@ -200,9 +200,11 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
         return;
     }
     if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths &&
-         row->type != OPTION_TYPE_url) ||
+         row->type != OPTION_TYPE_url && row->type != OPTION_TYPE_list) ||
         !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        CONFIG_REPORT(reader, config_here(reader), "%s is one value, not a list or a mapping", row->name);
+        CONFIG_REPORT(reader, config_here(reader), "%s is one value%s", row->name,
+                      row->type == OPTION_TYPE_list ? " or a list, not a mapping"
+                                                    : ", not a list or a mapping");
         config_skip(reader);
         return;
     }

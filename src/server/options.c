@@ -289,7 +289,8 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_text:
     case OPTION_TYPE_texts:
     case OPTION_TYPE_secret:
-    case OPTION_TYPE_listens: return;
+    case OPTION_TYPE_listens:
+    case OPTION_TYPE_list: return;
     }
     UNREACHABLE();
 }
@@ -326,6 +327,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_texts: buffer_append_literal(out, "TEXT"); return;
     case OPTION_TYPE_secret: buffer_append_literal(out, "SECRET"); return;
     case OPTION_TYPE_listens: buffer_append_literal(out, "ADDRESS"); return;
+    case OPTION_TYPE_list: buffer_append_literal(out, "LIST"); return;
     }
     UNREACHABLE();
 }
@@ -420,7 +422,8 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_text:
     case OPTION_TYPE_texts:
     case OPTION_TYPE_secret:
-    case OPTION_TYPE_listens: UNREACHABLE();
+    case OPTION_TYPE_listens:
+    case OPTION_TYPE_list: UNREACHABLE();
     }
     if (like != NULL) {
         /* A number too long for us is a number all the same. */
@@ -695,6 +698,40 @@ static enum err set_events(uint32_t *flags, struct bytes text, struct buffer *wh
     return ERR_SYNTAX;
 }
 
+/* Adds one item to those that are there. */
+static enum err add_item(const struct option_row *row, char **field, struct bytes item, struct buffer *why)
+{
+    const char *wrong = route_item_is_wrong((enum route_list)row->fallback, item);
+    struct buffer items = {0};
+    enum err err;
+
+    if (wrong != NULL) {
+        buffer_append_format(why, "\"%s\" %s", shown_text(item).text, wrong);
+        return ERR_SYNTAX;
+    }
+    if (*field != NULL)
+        buffer_append_format(&items, "%s,", *field);
+    buffer_append(&items, item);
+    if (items.size > ROUTE_LIST_BYTES_MAX) {
+        buffer_append_format(why, "the list is longer than %d bytes; leave some out", ROUTE_LIST_BYTES_MAX);
+        err = ERR_SYNTAX;
+    } else {
+        err = items.failed ? ERR_NO_MEMORY : set_text(field, buffer_bytes(&items));
+    }
+    buffer_fini(&items);
+    return err;
+}
+
+static enum err add_items(const struct option_row *row, char **field, struct bytes text, struct buffer *why)
+{
+    struct bytes item;
+    enum err err = OK;
+
+    while (err == OK && http_list_next(&text, &item))
+        err = add_item(row, field, item, why);
+    return err;
+}
+
 /* `role` is whose listener it is, if it is one. */
 static enum err set_field(const struct option_row *row, void *field, struct role_options *role,
                           struct bytes text, struct place where, struct buffer *why)
@@ -736,6 +773,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
         }
         return row->type == OPTION_TYPE_text ? set_text(field, text) : append_text(field, text);
     case OPTION_TYPE_listens: return set_listen(row->roles != 0 ? role : NULL, field, text, where, why);
+    case OPTION_TYPE_list: return add_items(row, field, text, why);
     }
     UNREACHABLE();
 }
@@ -778,7 +816,8 @@ void options_init(struct options *options)
 static bool is_owned_text(enum option_type type)
 {
     return type == OPTION_TYPE_url || type == OPTION_TYPE_path || type == OPTION_TYPE_source ||
-           type == OPTION_TYPE_folder || type == OPTION_TYPE_text || type == OPTION_TYPE_secret;
+           type == OPTION_TYPE_folder || type == OPTION_TYPE_text || type == OPTION_TYPE_secret ||
+           type == OPTION_TYPE_list;
 }
 
 static void free_list(struct text_list *list)
@@ -830,7 +869,8 @@ enum err option_copy(const struct option_row *row, const void *from, void *to)
     case OPTION_TYPE_source:
     case OPTION_TYPE_folder:
     case OPTION_TYPE_text:
-    case OPTION_TYPE_secret: {
+    case OPTION_TYPE_secret:
+    case OPTION_TYPE_list: {
         const char *text = *(char *const *)from;
         return text != NULL ? set_text(to, bytes_of_text(text)) : OK;
     }

@@ -193,6 +193,7 @@ enum option_type {
     OPTION_TYPE_texts,  /* may be repeated */
     OPTION_TYPE_secret, /* a text that is never shown again */
     OPTION_TYPE_listens,
+    OPTION_TYPE_list, /* a route's: `fallback` is an enum route_list; with commas, or a list in YAML */
 };
 
 /* Which struct an option's field is in. */

@@ -75,7 +75,8 @@ static bool is_same(const struct option_row *row, const void *a, const void *b)
     case OPTION_TYPE_source:
     case OPTION_TYPE_folder:
     case OPTION_TYPE_text:
-    case OPTION_TYPE_secret: return is_same_text(*(char *const *)a, *(char *const *)b);
+    case OPTION_TYPE_secret:
+    case OPTION_TYPE_list: return is_same_text(*(char *const *)a, *(char *const *)b);
     case OPTION_TYPE_paths:
     case OPTION_TYPE_texts: return has_same_texts(a, b);
     case OPTION_TYPE_listens: return has_same_listens(a, b);

@@ -70,6 +70,19 @@ class Purging(unittest.TestCase):
         self.purge(server, url=f"http://127.0.0.1:{server.port}/w")
         self.assertEqual(self.bodies(server, "/w"), ["2"])
 
+    def test_a_purge_finds_what_a_route_keys_in_its_own_way(self):
+        answer = lambda request: request.reply(200, b"%d" % origin.count(), Cache_Control="max-age=3600")
+        origin, server = self.serve(answer, "--key-query-ignore", "utm_*", "--key-headers", "X-Tenant")
+
+        def ask(path, tenant):
+            return int(fetch(server.port, path, X_Tenant=tenant).body)
+        for word in ({"url": "/x?utm_b=1"}, {"url": "/x", "soft": True}, {"prefix": "/x"}, {"prefix": "/x", "soft": True}, {"all": True}):
+            before = [ask("/x?utm_a=1", tenant) for tenant in "pq"]
+            self.assertEqual(before, [ask("/x", tenant) for tenant in "pq"])
+            self.assertEqual(len(set(before)), 2)
+            self.purge(server, **word)
+            self.assertTrue(set(before).isdisjoint(ask("/x", tenant) for tenant in "pq"), word)
+
     def test_a_soft_purge_of_one_url_has_all_its_variants_validated(self):
         def answer(request):
             if request.headers["If-None-Match"]:

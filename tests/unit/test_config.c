@@ -242,6 +242,30 @@ TEST(a_gateway_may_have_upstreams_and_routes)
     buffer_fini(&message);
 }
 
+TEST(a_list_may_be_written_either_way_and_a_route_has_its_own_or_the_gateway_s)
+{
+    static const char text[] = "gateway:\n"
+                               "  origin: http://plain.example\n"
+                               "  key-query-ignore: \"utm_*, fbclid\"\n"
+                               "  routes:\n"
+                               "    - {key-headers: [X-A, \"X-B,X-C\"], key-cookies: session}\n"
+                               "    - {key-query-ignore: []}\n";
+    struct options options;
+    struct buffer message = {0};
+    const struct role_options *role;
+
+    if (load(&options, bytes_of_text(text), &message) != OK)
+        fail_msg("%.*s", BYTES_PRINTF(buffer_bytes(&message)));
+    role = &options.roles[0];
+    assert_string_equal(role->routes[0].spec.policy.key_query_ignore, "utm_*,fbclid");
+    assert_string_equal(role->routes[0].spec.policy.key_headers, "X-A,X-B,X-C");
+    assert_string_equal(role->routes[0].spec.policy.key_cookies, "session");
+    assert_null(role->routes[0].spec.policy.key_query_allow);
+    assert_null(role->routes[1].spec.policy.key_query_ignore);
+    options_fini(&options);
+    buffer_fini(&message);
+}
+
 TEST(each_problem_of_an_upstream_is_said_with_its_place)
 {
     static const struct {
@@ -365,6 +389,14 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
          "5:59: remove: \"Age\" says how old the answer is and whence it came; it stays\n"
          "5:64: remove: \"Content-Length\" says how the body is sent; it stays\n"
          "5:80: remove: \"Content-Encoding\" says how the body is sent; it stays\n"},
+        {"  routes:\n  - {upstream: one, key-query-allow: [id, \"a=b\"], key-headers: \"X-A, Host\"}\n",
+         "5:43: key-query-allow: \"a=b\" is no parameter's name; write it as in the URL, with * at its end "
+         "for "
+         "all that begin so\n"
+         "5:64: key-headers: \"Host\" is not written here; see host-header\n"},
+        {"  routes:\n  - {upstream: one, key-cookies: {a: b}, key-query-ignore: [[a]]}\n",
+         "5:34: key-cookies is one value or a list, not a mapping\n"
+         "5:61: key-query-ignore is a list of plain values, nothing deeper\n"},
         {"  routes:\n  - {upstream: one, credentials: {value-env: TOKEN}}\n",
          "5:34: credentials have no `header`; write the field to send them in, such as Authorization\n"},
         {"  routes:\n  - {upstream: one, credentials: {header: Authorization}}\n",
@@ -540,6 +572,7 @@ RUN_TESTS(TEST_ROW(a_file_may_hold_every_role_as_often_as_it_likes),
           TEST_ROW(a_flag_on_the_command_line_wins_over_the_file),
           TEST_ROW(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on),
           TEST_ROW(a_gateway_may_have_upstreams_and_routes),
+          TEST_ROW(a_list_may_be_written_either_way_and_a_route_has_its_own_or_the_gateway_s),
           TEST_ROW(each_problem_of_an_upstream_is_said_with_its_place),
           TEST_ROW(each_problem_of_a_route_is_said_with_its_place),
           TEST_ROW(what_no_single_option_can_know_is_said_with_a_place_too),

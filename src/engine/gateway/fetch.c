@@ -12,6 +12,7 @@ void fetch_destroy(struct fetch *fetch)
     purge_watch_fini(&fetch->watch);
     buffer_fini(&fetch->key);
     buffer_fini(&fetch->path);
+    buffer_fini(&fetch->query);
     buffer_fini(&fetch->authority);
     buffer_fini(&fetch->body);
     buffer_fini(&fetch->etag);

@@ -47,6 +47,8 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     }
     if (!fetch->is_safe) {
         buffer_append(&fetch->path, order->request->path);
+        buffer_append(&fetch->query, order->request->query);
+        fetch->has_query = order->request->has_query;
         buffer_append(&fetch->authority, order->request->authority);
     }
     fetch->shard = shard_of(gateway, fetch->hash);
@@ -59,8 +61,8 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
             &fetch->upstream, &order->request->fields,
             &(struct upstream_wish){order->with_preconditions, order->key != NULL && fetch->is_safe}) ||
         fetch->last == NULL || fetch->key.failed || fetch->body.failed || fetch->path.failed ||
-        fetch->authority.failed || fetch->etag.failed || fetch->last_modified.failed ||
-        fetch->range.failed) {
+        fetch->query.failed || fetch->authority.failed || fetch->etag.failed ||
+        fetch->last_modified.failed || fetch->range.failed) {
         fetch_destroy(fetch);
         return NULL;
     }

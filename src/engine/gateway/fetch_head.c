@@ -1,4 +1,5 @@
 /* fetch_head.c — the head of a response has come: it is judged, and made known. */
+#include "engine/gateway/policy/key_rule.h"
 #include "engine/gateway/policy/validate.h"
 #include "fetch_state.h"
 
@@ -44,7 +45,7 @@ static void judge(struct fetch *fetch)
     head->is_stored = fetch->key.size > 0 && is_taggable && !head->is_outdated && !is_guessed && fits &&
                       takes_place &&
                       (fetch->method == HTTP_METHOD_POST && !fetch->is_body_keyed
-                           ? may_store_post(facts, &fetch->traits, policy)
+                           ? !key_selects(policy) && may_store_post(facts, &fetch->traits, policy)
                            : may_store(facts, &fetch->traits, policy));
     if (fetch->supersedes && outdates_others(facts->status) &&
         !(fits && is_taggable && may_store(facts, &(struct request_traits){0}, policy)))

@@ -63,7 +63,8 @@ struct fetch {
     bool is_safe;       /* what was asked changes nothing */
     bool is_body_keyed; /* and then the request's body is here */
     struct buffer body;
-    struct buffer path, authority;     /* of a write's request: what it changes has to be found */
+    struct buffer path, query, authority; /* of a write's request: what it changes has to be found */
+    bool has_query;
     struct buffer etag, last_modified; /* what we asked the origin to validate */
     struct buffer range;               /* of which part it is, for those who may join; else empty */
     bool may_be_shared, takes_notes, replaces_entry, supersedes, with_preconditions;

@@ -23,7 +23,11 @@ void fetch_invalidate_target(struct fetch *fetch)
     key.primary_size = key.size = fetch->primary_size;
     fetch->fence_count = gateway_invalidate(fetch->gateway, fetch->requested.mono_ms, &key);
     invalidate_siblings(fetch->gateway, fetch->route, fetch->requested.mono_ms,
-                        buffer_bytes(&fetch->authority), &key);
+                        &(struct http_request){.authority = buffer_bytes(&fetch->authority),
+                                               .path = buffer_bytes(&fetch->path),
+                                               .query = buffer_bytes(&fetch->query),
+                                               .has_query = fetch->has_query},
+                        &key);
 }
 
 /* RFC 9111 §4.4: what a write succeeded on, and what its answer says that it is about. True if the answer

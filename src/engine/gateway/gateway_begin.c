@@ -2,6 +2,8 @@
  * passage, a tunnel, a purge. */
 #include "access_log.h"
 #include "coded_exchange.h"
+#include "engine/gateway/policy/key_rule.h"
+#include "lookup_key.h"
 #include "passage.h"
 #include "purge_method.h"
 #include "respond_stored.h"
@@ -17,7 +19,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
     struct cache_key key;
     struct found found;
 
-    if (!route_key(route, request, &key))
+    if (!lookup_key(gateway, route, x->now.mono_ms, request, &key))
         return false;
     found_find(gateway, x->now.mono_ms, request, &key, &found);
     if (found_use(route, facts, &found, x->now.mono_ms) != USE_FRESH ||
@@ -54,6 +56,8 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     if (is_edited)
         request = &worker->edited.request;
     facts = request_facts_of(request, &route->policy);
+    if (facts.traits.has_cookie && route->policy.key_cookies != NULL)
+        facts.traits.has_cookie = key_leaves_cookies(&route->policy, &request->fields);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {
         respond_problem(x, 404, "no route takes this request",
                         &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "no-route"});

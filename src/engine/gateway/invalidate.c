@@ -1,7 +1,7 @@
 #include "invalidate.h"
 #include "base/hash.h"
-#include "body_key.h"
 #include "fetch_table.h"
+#include "generation_key.h"
 #include "purge.h"
 #include "variants.h"
 
@@ -27,7 +27,7 @@ uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const 
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
     cache_key_part(&marker);
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
-    body_keys_forget(gateway, now_mono_ms, key);
+    generation_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
     return count;
 }
@@ -45,6 +45,6 @@ void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const stru
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&parts)));
     if (!variants_make_stale(gateway, now_mono_ms, cache_key_primary(key)))
         entry_make_stale(gateway, now_mono_ms, cache_key_primary(key));
-    body_keys_forget(gateway, now_mono_ms, key);
+    generation_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
 }

@@ -1,6 +1,7 @@
 /* passage.c — the state machine of passage.h, and its last states. */
 #include "passage.h"
 #include "base/compiler.h"
+#include "lookup_key.h"
 #include "respond_stored.h"
 #include <stdlib.h>
 
@@ -13,10 +14,13 @@ struct now passage_now(const struct passage *passage) { return loop_now(passage-
 
 bool passage_key(const struct passage *passage, struct cache_key *key)
 {
-    if (!route_key(passage->route, upstream_request(passage), key))
+    struct gateway *gateway = passage->worker->gateway;
+    int64_t now_mono_ms = passage_now(passage).mono_ms;
+
+    if (!lookup_key(gateway, passage->route, now_mono_ms, upstream_request(passage), key))
         return false;
     if (passage->facts.is_body_keyed)
-        body_key(passage->worker->gateway, passage_now(passage).mono_ms, key, passage->digest);
+        generation_key(gateway, now_mono_ms, key, KEY_SIGN_BODY, passage->digest);
     return true;
 }
 

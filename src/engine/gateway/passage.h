@@ -42,8 +42,8 @@ struct passage {
     struct found found;
     struct cache_status status;
     struct buffer body; /* collected, while it is part of the key, or until it has gone to the origin */
-    unsigned char digest[BODY_DIGEST_BYTES]; /* of it, once all is there */
-    bool collects;                           /* its body, before it does anything else */
+    unsigned char digest[KEY_DIGEST_BYTES]; /* of it, once all is there */
+    bool collects;                          /* its body, before it does anything else */
     bool has_whole_body;
     enum err failure;
     int refusal_status;

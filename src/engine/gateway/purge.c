@@ -59,13 +59,16 @@ enum err gateway_purge_target(struct gateway_worker *worker, int64_t now_mono_ms
     route = plan_route(worker->plan, &as_get);
     if (route->upstream == NULL)
         return ERR_MISSING;
-    if (route_edits_requests(route) && !edited_request_make(&worker->edited, route, &as_get))
-        return ERR_NO_MEMORY;
-    if (!route_key(route, route_edits_requests(route) ? &worker->edited.request : &as_get, &key))
+    if (route_edits_requests(route)) {
+        if (!edited_request_make(&worker->edited, route, &as_get))
+            return ERR_NO_MEMORY;
+        as_get = worker->edited.request;
+    }
+    if (!route_key(route, &as_get, &key))
         return OK; /* such a URL is never stored */
     take_out(worker->gateway, now_mono_ms, &key, is_soft);
     for (size_t i = 0; i < route->plan->route_count; i++) /* which may keep more of the same resource */
-        if (plan_sibling_key(route, i, request->authority, &key, &sibling))
+        if (plan_sibling_key(route, i, &as_get, &key, &sibling))
             take_out(worker->gateway, now_mono_ms, &sibling, is_soft);
     counters_add(worker->counters, METRIC_gateway_purges, 1);
     return OK;

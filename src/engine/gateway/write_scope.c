@@ -4,11 +4,11 @@
 #include "invalidate.h"
 
 void invalidate_siblings(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
-                         struct bytes authority, const struct cache_key *key)
+                         const struct http_request *request, const struct cache_key *key)
 {
     for (size_t i = 0; i < route->plan->route_count; i++) {
         struct cache_key sibling;
-        if (plan_sibling_key(route, i, authority, key, &sibling))
+        if (plan_sibling_key(route, i, request, key, &sibling))
             gateway_invalidate(gateway, now_mono_ms, &sibling);
     }
 }
@@ -24,7 +24,7 @@ static bool invalidate(const struct write_scope *scope, const struct route *rout
     if (bytes_equal(cache_key_primary(&key), scope->target))
         return true;
     gateway_invalidate(scope->gateway, scope->now_mono_ms, &key);
-    invalidate_siblings(scope->gateway, route, scope->now_mono_ms, scope->authority, &key);
+    invalidate_siblings(scope->gateway, route, scope->now_mono_ms, request, &key);
     return false;
 }
 

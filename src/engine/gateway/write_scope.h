@@ -18,7 +18,7 @@ struct write_scope {
  * its new state (RFC 9110 §8.7). */
 bool invalidate_named(const struct write_scope *scope, const struct http_fields *fields);
 
-/* Invalidates what other routes keep of the resource that `route` keeps under `key`: they add something
- * else to their requests for it. */
+/* Invalidates what other routes keep of the resource that `route` keeps under `key`, the answer to
+ * `request` as the upstream sees it: they add something else to their requests, or have other keys. */
 void invalidate_siblings(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
-                         struct bytes authority, const struct cache_key *key);
+                         const struct http_request *request, const struct cache_key *key);

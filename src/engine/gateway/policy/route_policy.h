@@ -1,6 +1,7 @@
-/* route_policy.h — what the operator may say of how a route's answers are kept, reused and sent. Plain
- * numbers: copied as data. */
+/* route_policy.h — what the operator may say of how a route's answers are kept, reused and sent: numbers,
+ * and lists that stay as they are written, see route_list.h. */
 #pragma once
+#include "route_list.h"
 #include <stdint.h>
 
 /* Which Host an origin is sent. */
@@ -15,6 +16,7 @@ enum route_host {
 #define ROUTE_FIELD_duration(field) int64_t field;
 #define ROUTE_FIELD_answer(field)   int field; /* 0: no, 1: yes */
 #define ROUTE_FIELD_host(field)     enum route_host field;
+#define ROUTE_FIELD_list(field)     char *field; /* null: none */
 
 /* What the operator may say of a route: the rows of tables/route_options.def. */
 struct route_policy {
@@ -22,3 +24,7 @@ struct route_policy {
 #include "tables/route_options.def"
 #undef ROUTE_OPTION
 };
+
+/* A copy with lists of its own. False if there is no memory; fini is due in any case. */
+bool route_policy_copy(struct route_policy *to, const struct route_policy *from);
+void route_policy_fini(struct route_policy *policy);

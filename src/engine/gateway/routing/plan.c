@@ -118,17 +118,13 @@ const struct route *plan_route(const struct route_plan *plan, const struct http_
     return &plan->otherwise;
 }
 
-bool plan_sibling_key(const struct route *route, size_t index, struct bytes authority,
+bool plan_sibling_key(const struct route *route, size_t index, const struct http_request *request,
                       const struct cache_key *key, struct cache_key *sibling)
 {
     const struct route *other = &route->plan->routes[index];
-    struct cache_key prefix;
-    struct http_request request = {.authority = authority, .path = BYTES("")};
 
-    if (!bytes_equal(buffer_bytes(&other->upstream->base_url), buffer_bytes(&route->upstream->base_url)) ||
-        !route_key(route, &request, &prefix) || prefix.size > key->primary_size)
-        return false;
-    request.path = bytes_after(cache_key_primary(key), prefix.size); /* and the query, as it is */
-    return route_key(other, &request, sibling) &&
+    return bytes_equal(buffer_bytes(&other->upstream->base_url),
+                       buffer_bytes(&route->upstream->base_url)) &&
+           route_key(other, request, sibling) &&
            !bytes_equal(cache_key_primary(sibling), cache_key_primary(key));
 }

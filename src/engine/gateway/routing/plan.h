@@ -40,9 +40,9 @@ bool plan_has_upstream(const struct route_plan *plan, const struct upstream *ups
 const struct route *plan_route(const struct route_plan *plan, const struct http_request *request);
 
 /* The key under which the route at `index` of the same plan keeps what `route` keeps under the primary key
- * `key`, for clients that name `authority`. False if that is none other: it leads to another upstream, or
- * has the same keys. */
-bool plan_sibling_key(const struct route *route, size_t index, struct bytes authority,
+ * `key`: the answer to `request`, which is as the upstream sees it. False if that is none other: it leads
+ * to another upstream, or has the same keys. */
+bool plan_sibling_key(const struct route *route, size_t index, const struct http_request *request,
                       const struct cache_key *key, struct cache_key *sibling);
 
 /* A route lives as long as its plan. */

@@ -1,5 +1,6 @@
 #include "route.h"
 #include "base/hash.h"
+#include "engine/gateway/policy/key_rule.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,8 +46,24 @@ static enum err take_credential(struct route *route, const struct credential_spe
     return OK;
 }
 
-/* What the route adds to every request is told by a number that is the same after a restart, in braces,
- * which no host has. */
+static void append_rule(struct buffer *added, const char *name, const char *list)
+{
+    if (list != NULL)
+        buffer_append_format(added, "%s:%s\n", name, list);
+}
+
+/* Answers that were told apart by other rules are not told apart by these. */
+static void append_key_rules(struct buffer *added, const struct route_policy *policy)
+{
+    append_rule(added, "key-query-allow", policy->key_query_allow);
+    append_rule(added, "key-query-ignore", policy->key_query_ignore);
+    append_rule(added, "key-query-sort", policy->key_query_sort ? "yes" : NULL);
+    append_rule(added, "key-headers", policy->key_headers);
+    append_rule(added, "key-cookies", policy->key_cookies);
+}
+
+/* What the route adds to every request, and what its keys are made of, is told by a number that is the same
+ * after a restart, in braces, which no host has. */
 static enum err make_key_prefix(struct route *route, const struct credential_spec *credential)
 {
     enum { SEED = 1 };
@@ -57,6 +74,7 @@ static enum err make_key_prefix(struct route *route, const struct credential_spe
                              BYTES_PRINTF(route->request_fields.set[i].value));
     if (credential->header != NULL)
         buffer_append_format(&added, "%s %s", credential->header, credential->source);
+    append_key_rules(&added, &route->policy);
     if (added.size > 0)
         buffer_append_format(&route->key_prefix, "{%016llx} ",
                              (unsigned long long)hash_bytes(buffer_bytes(&added), SEED));
@@ -70,8 +88,10 @@ enum err route_init(struct route *route, const struct route_spec *spec, struct u
 {
     enum err err;
 
-    *route = (struct route){.policy = spec->policy, .upstream = upstream};
-    err = route_match_init(&route->match, &spec->match);
+    *route = (struct route){.upstream = upstream};
+    err = route_policy_copy(&route->policy, &spec->policy) ? OK : ERR_NO_MEMORY;
+    if (err == OK)
+        err = route_match_init(&route->match, &spec->match);
     if (err == OK)
         err = take_rewrite(route, &spec->rewrite);
     if (err == OK && (!field_edit_init(&route->request_fields, &spec->request_fields) ||
@@ -89,6 +109,7 @@ void route_fini(struct route *route)
     struct http_field *credential = &route->credential;
     char *value = (char *)(uintptr_t)credential->value.data;
 
+    route_policy_fini(&route->policy);
     route_match_fini(&route->match);
     free(route->rewrite_texts.strip_prefix);
     free(route->rewrite_texts.prefix);
@@ -114,7 +135,8 @@ struct bytes route_host(const struct route *route, const struct http_request *re
     return passes_host(route, request) ? request->authority : (struct bytes){0};
 }
 
-bool route_key(const struct route *route, const struct http_request *request, struct cache_key *key)
+/* `request`, whose query is made as the route has it in its keys. */
+static bool key_of(const struct route *route, const struct http_request *request, struct cache_key *key)
 {
     char prefix[CACHE_KEY_PRIMARY_MAX];
     size_t size = request->authority.size;
@@ -129,4 +151,20 @@ bool route_key(const struct route *route, const struct http_request *request, st
     prefix[size] = ' ';
     memcpy(prefix + size + 1, route->key_prefix.data, route->key_prefix.size);
     return cache_key_init(key, bytes_of(prefix, size + 1 + route->key_prefix.size), request);
+}
+
+bool route_key(const struct route *route, const struct http_request *request, struct cache_key *key)
+{
+    char query[CACHE_KEY_PRIMARY_MAX];
+    struct http_request counted;
+    size_t size;
+
+    if (!key_edits_query(&route->policy) || !request->has_query)
+        return key_of(route, request, key);
+    if (!key_query(&route->policy, request->query, query, sizeof query, &size))
+        return false;
+    counted = *request;
+    counted.query = bytes_of(query, size);
+    counted.has_query = size > 0;
+    return key_of(route, &counted, key);
 }

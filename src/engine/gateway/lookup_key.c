@@ -1,0 +1,25 @@
+#include "lookup_key.h"
+#include "engine/gateway/policy/key_rule.h"
+#include <openssl/evp.h>
+
+/* By a digest, so that a saved store has no cookie in its keys. */
+static bool select_below(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                         const struct http_request *request, struct cache_key *key)
+{
+    unsigned char digest[KEY_DIGEST_BYTES];
+    char text[CACHE_KEY_BYTES_MAX];
+    size_t size;
+
+    if (!key_selection(&route->policy, &request->fields, text, sizeof text, &size) ||
+        EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL) != 1)
+        return false;
+    generation_key(gateway, now_mono_ms, key, KEY_SIGN_SELECTION, digest);
+    return true;
+}
+
+bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                const struct http_request *request, struct cache_key *key)
+{
+    return route_key(route, request, key) &&
+           (!key_selects(&route->policy) || select_below(gateway, route, now_mono_ms, request, key));
+}

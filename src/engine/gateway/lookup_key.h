@@ -1,0 +1,9 @@
+/* lookup_key.h — the key that a request is looked up by: that of its URL, see route_key, or below that by
+ * the header fields and cookies which its route tells answers apart by. */
+#pragma once
+#include "engine/gateway/routing/route.h"
+#include "generation_key.h"
+
+/* `request` is as its upstream sees it. False if it can have no key: it is not cached then. */
+bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                const struct http_request *request, struct cache_key *key);

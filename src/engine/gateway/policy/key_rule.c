@@ -1,0 +1,208 @@
+#include "key_rule.h"
+#include "message/percent.h"
+#include "vary.h"
+#include <stdlib.h>
+
+/* ---- the query ----------------------------------------------------------------------------------- */
+
+struct parameter {
+    struct bytes whole, name; /* the name is the beginning of the whole */
+};
+
+static bool next_parameter(struct bytes *query, struct parameter *parameter)
+{
+    while (query->size > 0) {
+        const char *end = memchr(query->data, '&', query->size), *equals;
+        size_t size = end != NULL ? (size_t)(end - query->data) : query->size;
+        struct bytes whole = bytes_first(*query, size);
+
+        *query = bytes_after(*query, end != NULL ? size + 1 : size);
+        if (whole.size == 0)
+            continue;
+        equals = memchr(whole.data, '=', whole.size);
+        parameter->whole = whole;
+        parameter->name = equals != NULL ? bytes_first(whole, (size_t)(equals - whole.data)) : whole;
+        return true;
+    }
+    return false;
+}
+
+/* The next character of a name, as a form means it. */
+static char next_character(struct bytes name, size_t *at)
+{
+    char c;
+
+    if (!percent_take(name, at, &c))
+        return name.data[(*at)++];
+    return c == '+' && name.data[*at - 1] == '+' ? ' ' : c;
+}
+
+static bool fits(struct bytes item, struct bytes name)
+{
+    bool is_prefix = item.data[item.size - 1] == '*';
+    size_t i = 0, j = 0;
+
+    item.size -= is_prefix;
+    while (i < item.size && j < name.size)
+        if (next_character(item, &i) != next_character(name, &j))
+            return false;
+    return i == item.size && (is_prefix || j == name.size);
+}
+
+static bool is_listed(const char *list, struct bytes name)
+{
+    struct bytes items = route_items(list), item;
+
+    while (http_list_next(&items, &item))
+        if (fits(item, name))
+            return true;
+    return false;
+}
+
+static bool counts(const struct route_policy *policy, const struct parameter *parameter)
+{
+    if (memchr(parameter->whole.data, ';', parameter->whole.size) != NULL)
+        return true;
+    return (policy->key_query_allow == NULL || is_listed(policy->key_query_allow, parameter->name)) &&
+           !is_listed(policy->key_query_ignore, parameter->name);
+}
+
+/* By name; of one name in the order in which they lie in the query. */
+static int compare_parameters(const void *a, const void *b)
+{
+    const struct parameter *left = a, *right = b;
+    size_t i = 0, j = 0;
+
+    while (i < left->name.size && j < right->name.size) {
+        int difference =
+            (unsigned char)next_character(left->name, &i) - (unsigned char)next_character(right->name, &j);
+        if (difference != 0)
+            return difference;
+    }
+    if ((i < left->name.size) != (j < right->name.size))
+        return i < left->name.size ? 1 : -1;
+    return (left->whole.data > right->whole.data) - (left->whole.data < right->whole.data);
+}
+
+static bool append(struct bytes whole, char *text, size_t capacity, size_t *size)
+{
+    if (whole.size + 1 > capacity - *size)
+        return false;
+    if (*size > 0)
+        text[(*size)++] = '&';
+    memcpy(text + *size, whole.data, whole.size);
+    *size += whole.size;
+    return true;
+}
+
+bool key_query(const struct route_policy *policy, struct bytes query, char *text, size_t capacity,
+               size_t *size)
+{
+    enum { SORTED_MAX = 256 };
+    struct parameter sorted[SORTED_MAX], parameter;
+    size_t count = 0;
+
+    *size = 0;
+    while (next_parameter(&query, &parameter)) {
+        if (!counts(policy, &parameter))
+            continue;
+        if (!policy->key_query_sort) {
+            if (!append(parameter.whole, text, capacity, size))
+                return false;
+            continue;
+        }
+        if (count == SORTED_MAX)
+            return false;
+        sorted[count++] = parameter;
+    }
+    if (count > 1)
+        qsort(sorted, count, sizeof sorted[0], compare_parameters);
+    for (size_t i = 0; i < count; i++)
+        if (!append(sorted[i].whole, text, capacity, size))
+            return false;
+    return true;
+}
+
+/* ---- header fields and cookies -------------------------------------------------------------------- */
+
+/* Takes the next cookie off the front of a Cookie field's value (RFC 6265 §4.2.1); its name is empty if
+ * none is written. */
+static bool next_cookie(struct bytes *cookies, struct bytes *name, struct bytes *value)
+{
+    while (cookies->size > 0) {
+        const char *end = memchr(cookies->data, ';', cookies->size), *equals;
+        size_t size = end != NULL ? (size_t)(end - cookies->data) : cookies->size;
+        struct bytes pair = bytes_trim(bytes_first(*cookies, size));
+
+        *cookies = bytes_after(*cookies, end != NULL ? size + 1 : size);
+        if (pair.size == 0)
+            continue;
+        equals = memchr(pair.data, '=', pair.size);
+        *name = equals != NULL ? bytes_trim(bytes_first(pair, (size_t)(equals - pair.data)))
+                               : bytes_first(pair, 0);
+        *value = equals != NULL ? bytes_trim(bytes_after(pair, (size_t)(equals - pair.data) + 1)) : pair;
+        return true;
+    }
+    return false;
+}
+
+/* All values of the cookie, each behind a ';', which no value has. */
+static bool append_cookie(struct bytes wanted, const struct http_fields *fields, char *text,
+                          size_t capacity, size_t *size)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes cookies = fields->list[i].value, name, value;
+        if (fields->list[i].header != HTTP_HEADER_COOKIE)
+            continue;
+        while (next_cookie(&cookies, &name, &value)) {
+            if (!bytes_equal(name, wanted))
+                continue;
+            if (value.size + 1 > capacity - *size)
+                return false;
+            text[(*size)++] = ';';
+            if (value.size > 0)
+                memcpy(text + *size, value.data, value.size);
+            *size += value.size;
+        }
+    }
+    return true;
+}
+
+bool key_selection(const struct route_policy *policy, const struct http_fields *fields, char *text,
+                   size_t capacity, size_t *size)
+{
+    struct bytes headers = route_items(policy->key_headers), cookies = route_items(policy->key_cookies),
+                 name;
+
+    *size = 0;
+    while (http_list_next(&headers, &name)) {
+        size_t written;
+        if (!vary_values(name, fields, text + *size, capacity - *size, &written))
+            return false;
+        *size += written;
+    }
+    while (http_list_next(&cookies, &name)) {
+        if (!append_cookie(name, fields, text, capacity, size) || *size == capacity)
+            return false;
+        text[(*size)++] = '\n'; /* which no field has */
+    }
+    return true;
+}
+
+bool key_leaves_cookies(const struct route_policy *policy, const struct http_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes cookies = fields->list[i].value, name, value;
+        if (fields->list[i].header != HTTP_HEADER_COOKIE)
+            continue;
+        while (next_cookie(&cookies, &name, &value)) {
+            struct bytes keyed = route_items(policy->key_cookies), item;
+            bool is_keyed = false;
+            while (!is_keyed && http_list_next(&keyed, &item))
+                is_keyed = bytes_equal(item, name);
+            if (!is_keyed)
+                return true;
+        }
+    }
+    return false;
+}
