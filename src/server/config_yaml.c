@@ -155,9 +155,10 @@ static bool is_of_policy(const struct option_row *row)
     return row->scope == OPTION_OF_UPSTREAM || row->scope == OPTION_OF_ROUTE;
 }
 
-static void read_scalar(struct config_reader *reader, const struct option_row *row, void *base)
+/* Sets the option from `text`, which is where the reader is. */
+static void set_from(struct config_reader *reader, const struct option_row *row, void *base,
+                     struct bytes text)
 {
-    struct bytes text = config_scalar(reader);
     struct buffer why = {0}, full = {0};
     enum err err = OK;
 
@@ -190,6 +191,39 @@ static void read_scalar(struct config_reader *reader, const struct option_row *r
     buffer_fini(&full);
 }
 
+static void read_scalar(struct config_reader *reader, const struct option_row *row, void *base)
+{
+    set_from(reader, row, base, config_scalar(reader));
+}
+
+/* Reads `{404: 30s, 5xx: 0}` as the items 404=30s and 5xx=0. */
+static void read_item_mapping(struct config_reader *reader, const struct option_row *row, void *base)
+{
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);) {
+        struct buffer item = {0};
+        struct bytes name;
+
+        if (!config_read_key(reader, &name))
+            continue;
+        buffer_append(&item, name);
+        buffer_append_byte(&item, '=');
+        if (config_advance(reader) && !config_refuse_alias(reader)) {
+            if (config_is_at(reader, YAML_SCALAR_EVENT)) {
+                buffer_append(&item, config_scalar(reader));
+                set_from(reader, row, base, buffer_bytes(&item));
+                config_advance(reader);
+            } else {
+                CONFIG_REPORT(reader, config_here(reader),
+                              "%s is a mapping of plain values, nothing deeper", row->name);
+                config_skip(reader);
+            }
+        }
+        reader->no_memory |= item.failed;
+        buffer_fini(&item);
+    }
+    config_advance(reader);
+}
+
 void config_read_value(struct config_reader *reader, const struct option_row *row, void *base)
 {
     if (config_refuse_alias(reader))
@@ -197,6 +231,11 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
     if (config_is_at(reader, YAML_SCALAR_EVENT)) {
         read_scalar(reader, row, base);
         config_advance(reader);
+        return;
+    }
+    if (row->type == OPTION_TYPE_list && row->fallback == ROUTE_LIST_TTLS &&
+        config_is_at(reader, YAML_MAPPING_START_EVENT)) {
+        read_item_mapping(reader, row, base);
         return;
     }
     if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths &&

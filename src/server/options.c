@@ -698,6 +698,42 @@ static enum err set_events(uint32_t *flags, struct bytes text, struct buffer *wh
     return ERR_SYNTAX;
 }
 
+/* Writes "404=30s" as "404=30000". */
+static enum err write_ttl(const struct option_row *row, struct bytes item, struct buffer *out,
+                          struct buffer *why)
+{
+    const char *equals = memchr(item.data, '=', item.size);
+    size_t size = equals != NULL ? (size_t)(equals - item.data) : item.size;
+    struct bytes time = equals != NULL ? bytes_trim(bytes_after(item, size + 1)) : (struct bytes){0};
+    int64_t ms;
+
+    if (!parse_with_unit(OPTION_TYPE_duration, time, &ms)) {
+        buffer_append_format(why,
+                             "\"%s\" does not fit; write a status and a time with its unit, such as "
+                             "404=30s or 5xx=0",
+                             shown_text(item).text);
+        return ERR_SYNTAX;
+    }
+    if (ms > row->high) {
+        buffer_append_format(why, "\"%s\" is longer than a year", shown_text(item).text);
+        return ERR_RANGE;
+    }
+    buffer_append(out, bytes_trim(bytes_first(item, size)));
+    buffer_append_format(out, "=%lld", (long long)ms);
+    return OK;
+}
+
+static bool has_key_of(const char *items, struct bytes item)
+{
+    struct bytes rest = route_items(items), other;
+    size_t size = (size_t)((const char *)memchr(item.data, '=', item.size) - item.data) + 1;
+
+    while (http_list_next(&rest, &other))
+        if (bytes_start_with(other, bytes_first(item, size)))
+            return true;
+    return false;
+}
+
 /* Adds one item to those that are there. */
 static enum err add_item(const struct option_row *row, char **field, struct bytes item, struct buffer *why)
 {
@@ -722,13 +758,32 @@ static enum err add_item(const struct option_row *row, char **field, struct byte
     return err;
 }
 
+static enum err add_ttl(const struct option_row *row, char **field, struct bytes text, struct buffer *why)
+{
+    struct buffer item = {0};
+    enum err err = write_ttl(row, text, &item, why);
+
+    if (err == OK && item.failed)
+        err = ERR_NO_MEMORY;
+    if (err == OK && has_key_of(*field, buffer_bytes(&item))) {
+        buffer_append_format(why, "\"%s\" has a status that is there twice; keep one",
+                             shown_text(text).text);
+        err = ERR_SYNTAX;
+    }
+    if (err == OK)
+        err = add_item(row, field, buffer_bytes(&item), why);
+    buffer_fini(&item);
+    return err;
+}
+
 static enum err add_items(const struct option_row *row, char **field, struct bytes text, struct buffer *why)
 {
     struct bytes item;
     enum err err = OK;
 
     while (err == OK && http_list_next(&text, &item))
-        err = add_item(row, field, item, why);
+        err = row->fallback == ROUTE_LIST_TTLS ? add_ttl(row, field, item, why)
+                                               : add_item(row, field, item, why);
     return err;
 }
 

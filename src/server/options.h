@@ -193,7 +193,8 @@ enum option_type {
     OPTION_TYPE_texts,  /* may be repeated */
     OPTION_TYPE_secret, /* a text that is never shown again */
     OPTION_TYPE_listens,
-    OPTION_TYPE_list, /* a route's: `fallback` is an enum route_list; with commas, or a list in YAML */
+    OPTION_TYPE_list, /* a route's: `fallback` is an enum route_list; with commas, or a list in YAML,
+                         or a mapping of items before and behind a = */
 };
 
 /* Which struct an option's field is in. */

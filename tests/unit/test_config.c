@@ -249,7 +249,10 @@ TEST(a_list_may_be_written_either_way_and_a_route_has_its_own_or_the_gateway_s)
                                "  key-query-ignore: \"utm_*, fbclid\"\n"
                                "  routes:\n"
                                "    - {key-headers: [X-A, \"X-B,X-C\"], key-cookies: session}\n"
-                               "    - {key-query-ignore: []}\n";
+                               "    - {key-query-ignore: []}\n"
+                               "    - {status-ttl: {200: 10m, \"404\": 30s, 5xx: 0}}\n"
+                               "    - {status-ttl: \"2xx = 1d, 404=0\"}\n"
+                               "    - {status-ttl: [2xx=1d, 404=500ms]}\n";
     struct options options;
     struct buffer message = {0};
     const struct role_options *role;
@@ -262,6 +265,9 @@ TEST(a_list_may_be_written_either_way_and_a_route_has_its_own_or_the_gateway_s)
     assert_string_equal(role->routes[0].spec.policy.key_cookies, "session");
     assert_null(role->routes[0].spec.policy.key_query_allow);
     assert_null(role->routes[1].spec.policy.key_query_ignore);
+    assert_string_equal(role->routes[2].spec.policy.status_ttl, "200=600000,404=30000,5xx=0");
+    assert_string_equal(role->routes[3].spec.policy.status_ttl, "2xx=86400000,404=0");
+    assert_string_equal(role->routes[4].spec.policy.status_ttl, "2xx=86400000,404=500");
     options_fini(&options);
     buffer_fini(&message);
 }
@@ -394,6 +400,24 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
          "for "
          "all that begin so\n"
          "5:64: key-headers: \"Host\" is not written here; see host-header\n"},
+        {"  routes:\n  - {upstream: one, status-ttl: {200: 10, 600: 1s, 404: 1s, 4xx: [a], 404: 2s, 304: "
+         "1s}}\n",
+         "5:39: status-ttl: \"200=10\" does not fit; write a status and a time with its unit, such as "
+         "404=30s or "
+         "5xx=0\n"
+         "5:48: status-ttl: \"600=1000\" begins with no status; write one from 200 to 599, or a class such "
+         "as "
+         "5xx\n"
+         "5:66: status-ttl is a mapping of plain values, nothing deeper\n"
+         "5:76: status-ttl: \"404=2s\" has a status that is there twice; keep one\n"
+         "5:85: status-ttl: \"304=1000\" has a status whose answers are not kept as such\n"},
+        {"  routes:\n  - {upstream: one, status-ttl: [200, 2xx=366d, =1s]}\n",
+         "5:34: status-ttl: \"200\" does not fit; write a status and a time with its unit, such as 404=30s "
+         "or "
+         "5xx=0\n"
+         "5:39: status-ttl: \"2xx=366d\" is longer than a year\n"
+         "5:49: status-ttl: \"=1000\" begins with no status; write one from 200 to 599, or a class such as "
+         "5xx\n"},
         {"  routes:\n  - {upstream: one, key-cookies: {a: b}, key-query-ignore: [[a]]}\n",
          "5:34: key-cookies is one value or a list, not a mapping\n"
          "5:61: key-query-ignore is a list of plain values, nothing deeper\n"},

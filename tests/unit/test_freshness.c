@@ -236,6 +236,40 @@ TEST(what_does_not_say_is_fresh_for_a_tenth_of_its_age)
     }
 }
 
+TEST(what_an_operator_says_of_a_status_comes_before_all_that_the_answer_does)
+{
+    static const struct {
+        int status;
+        const char *fields;
+        int64_t lifetime_s;
+        bool is_explicit;
+    } cases[] = {
+        {200, "", 600, true},
+        {200, "Cache-Control: max-age=1, must-revalidate", 600, true},
+        {200, "Cache-Control: max-age=1\nAge: 100", 700, true}, /* from its arrival */
+        {200, "Expires: 0", 600, true},
+        {200, "Cache-Control: a b", 600, true},
+        {200, "CDN-Cache-Control: max-age=5", 600, true},
+        {206, "Cache-Control: max-age=1", 600, true},
+        {404, "Cache-Control: max-age=3600", 30, true}, /* rather than its class */
+        {410, "", 5, true},
+        {301, "Cache-Control: max-age=7", 7, true},
+        {301, "", 0, false},
+        {500, "Cache-Control: max-age=7", 0, true},
+        {600, "Cache-Control: max-age=7", 7, true},
+        {199, "", 0, false},
+    };
+    static char text[] = "4xx=5000,200=600000,404=30000,5xx=0";
+    struct route_policy policy = {.status_ttl = text};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct freshness freshness = facts_of_text(cases[i].status, cases[i].fields, &policy).freshness;
+        if (freshness.lifetime_ms != cases[i].lifetime_s * 1000 ||
+            freshness.is_explicit != cases[i].is_explicit)
+            fail_msg("%d %s: %lld ms", cases[i].status, cases[i].fields, (long long)freshness.lifetime_ms);
+    }
+}
+
 TEST(an_operator_may_say_what_the_answer_does_not)
 {
     static const struct route_policy told = {
@@ -489,6 +523,7 @@ RUN_TESTS(TEST_ROW(the_lifetime_is_what_the_response_says),
           TEST_ROW(what_does_not_say_is_fresh_for_a_tenth_of_its_age),
           TEST_ROW(only_what_is_for_all_is_stored), TEST_ROW(what_is_said_to_caches_like_us_counts_alone),
           TEST_ROW(only_what_tells_of_the_resource_outdates_what_is_stored),
+          TEST_ROW(what_an_operator_says_of_a_status_comes_before_all_that_the_answer_does),
           TEST_ROW(an_operator_may_say_what_the_answer_does_not),
           TEST_ROW(a_route_may_store_cookies_like_other_fields),
           TEST_ROW(stale_is_served_only_where_the_response_lets_it))

@@ -3,6 +3,7 @@ from words import GET, LATER_S, POST, method, ours
 
 FRESH, SHORT = "Cache-Control: max-age=3600", "Cache-Control: max-age=1"
 OLD = "Last-Modified: {now-864000}"
+TTLS = "200=1h, 4xx=1h, 404=1s, 5xx=0"
 QUERY = method("QUERY").sends("Content-Type: application/json", body=b'{"a": 1}')
 OTHER_QUERY = method("QUERY").sends("Content-Type: application/json", body=b'{"a": 2}')
 
@@ -17,6 +18,20 @@ ROWS = [
     with_option("heuristic-max", "1h", "an hour is the longest guess, for what is older",
                 GET.gives(OLD, "Age: 7200"), GET.gives(OLD).asks()),
     with_option("heuristic-max", "1h", "an hour is the longest guess, for what is younger", GET.gives(OLD, "Age: 1800"), GET.hits()),
+    with_option("status-ttl", TTLS, "a status is fresh as long as that, whatever the answer says",
+                GET.gives("Cache-Control: max-age=0"), GET.hits()),
+    with_option("status-ttl", TTLS, "from its arrival", GET.gives("Cache-Control: max-age=1", "Age: 100"), GET.hits()),
+    with_option("status-ttl", TTLS, "and no longer", GET.gives(404, FRESH), GET.waits(LATER_S).gives(404, FRESH).asks()),
+    with_option("status-ttl", TTLS, "a status that is named comes before its class", GET.gives(410), GET.waits(LATER_S).hits()),
+    with_option("status-ttl", TTLS, "0: it is not reused", GET.gives(500, FRESH), GET.gives(500, FRESH).asks()),
+    with_option("status-ttl", TTLS, "0: what can be validated is", GET.gives(503, FRESH, 'ETag: "a"'), GET.validates()),
+    with_option("status-ttl", TTLS, "of others the answer's word counts", GET.gives(301, FRESH), GET.hits()),
+    with_option("status-ttl", TTLS, "private is still private", GET.gives("Cache-Control: private"), GET.gives(FRESH).asks()),
+    with_option("status-ttl", TTLS, "no-store is still kept to", GET.gives("Cache-Control: no-store"), GET.gives(FRESH).asks()),
+    with_option("status-ttl", TTLS, "what sets a cookie is still stored only if it is public",
+                GET.gives("Set-Cookie: a=b"), GET.gives(FRESH).asks()),
+    with_option("status-ttl", TTLS, "a confirmed answer is fresh for as long again",
+                GET.gives("Cache-Control: no-cache", 'ETag: "a"'), GET.validates("Cache-Control: max-age=0"), GET.hits(1)),
     with_option("stale-if-error", "1h", "a stale answer stands in for a 503 that nobody spoke of",
                 GET.gives(SHORT), GET.waits(LATER_S).gives(503).stands_in(1)),
     with_option("stale-if-error", "1h", "what the answer says comes first",

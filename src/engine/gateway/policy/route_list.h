@@ -9,6 +9,7 @@ enum route_list {
                               begin so */
     ROUTE_LIST_FIELDS,     /* names of header fields that an origin is sent */
     ROUTE_LIST_COOKIES,    /* names of cookies */
+    ROUTE_LIST_TTLS,       /* see status_ttl.h */
 };
 
 enum { ROUTE_LIST_BYTES_MAX = 8192 };

@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "message/http_date.h"
 #include "route_policy.h"
+#include "status_ttl.h"
 #include "vary.h"
 
 static bool is_heuristically_cacheable(int status)
@@ -38,15 +39,25 @@ static int64_t unsaid_lifetime_ms(int status, const struct http_fields *fields, 
     return said_ms > 0 ? said_ms : heuristic_lifetime_ms(fields, received, policy->heuristic_ms_max);
 }
 
+/* What the operator says of the status comes before all that the response does: from its arrival, however
+ * old it was then. */
+static void override_lifetime(struct freshness *freshness, int64_t ttl_ms)
+{
+    freshness->lifetime_ms = ttl_ms > 0 ? freshness->initial_age_ms + ttl_ms : 0;
+    freshness->is_explicit = true;
+}
+
 struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
                                         struct now received, const struct route_policy *policy)
 {
     struct response_facts facts = {.status = status, .directives = response_directives_of(fields)};
+    int64_t wall_ms, ttl_ms = status_ttl_ms(policy, status);
     struct vary vary;
-    int64_t wall_ms;
 
     facts.freshness = freshness_of(fields, &facts.directives, requested, received);
-    if (may_guess(&facts, fields))
+    if (ttl_ms >= 0)
+        override_lifetime(&facts.freshness, ttl_ms);
+    else if (may_guess(&facts, fields))
         facts.freshness.lifetime_ms = unsaid_lifetime_ms(status, fields, received, policy);
     facts.varies_on_all = !vary_of(fields, &vary);
     facts.sets_cookie = http_fields_find(fields, HTTP_HEADER_SET_COOKIE) != NULL;
