@@ -48,10 +48,11 @@ struct exchange {
     const struct exchange_engine *engine;
     const struct exchange_client *client;
     struct http_request *request;
-    struct now now;       /* of the loop turn in which `begin` was called */
-    void *engine_state;   /* the engine's, null at begin */
-    void *filter;         /* of who stands between the two, if anybody does; null at begin */
-    bool tells_id;        /* the client is to be told the id; the engine's */
+    struct now now;     /* of the loop turn in which `begin` was called */
+    void *engine_state; /* the engine's, null at begin */
+    const void *policy; /* that completes the heads of its answers, or null; the engine's, null at begin */
+    void *filter;       /* of who stands between the two, if anybody does; null at begin */
+    bool tells_id;      /* the client is to be told the id; the engine's */
     struct request_id id; /* the engine's */
     int client_fd;        /* whose peer is the client; the connection's, as are the next two */
     int status;           /* of the final head; 0: none yet */

@@ -1,5 +1,6 @@
 #include "server/options.h"
 #include "base/number.h"
+#include "engine/gateway/policy/cors.h"
 #include "engine/gateway/policy/upstream_fields.h"
 #include "engine/kv/kv_notify_flags.h"
 #include "server/nearest.h"
@@ -1199,6 +1200,44 @@ static bool check_routes_sizes(const struct options *options, const struct role_
     return is_good;
 }
 
+static bool check_cors(const struct options *options, const struct route_policy *policy, struct place where,
+                       struct buffer *message)
+{
+    const char *wrong = cors_is_wrong(policy);
+
+    if (wrong != NULL)
+        options_report(options, where, message, "%s", wrong);
+    return wrong == NULL;
+}
+
+/* Whether the route says itself how pages are dealt with; that there are none it may say of what it
+ * inherits. */
+static bool sets_cors(const struct route_entry *route)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (route->is_set[i] && strncmp(rows[i].name, "cors-", 5) == 0 &&
+            strcmp(rows[i].name, "cors-origins") != 0)
+            return true;
+    return false;
+}
+
+/* A gateway may say how pages are dealt with that only some of its routes let in. */
+static bool check_pages(const struct options *options, const struct role_options *role,
+                        struct buffer *message)
+{
+    bool is_good = true, is_used = role->route_count == 0;
+
+    for (size_t i = 0; i < role->route_count; i++) {
+        const struct route_policy *policy = &role->routes[i].spec.policy;
+        is_used |= cors_is_on(policy);
+        if (cors_is_on(policy) || sets_cors(&role->routes[i]))
+            is_good &= check_cors(options, policy, role->routes[i].where, message);
+    }
+    if (is_good && (role->route_count == 0 || (!is_used && !cors_is_on(&role->route_policy))))
+        is_good = check_cors(options, &role->route_policy, role->where, message);
+    return is_good;
+}
+
 /* A limit that nobody set follows the one it hangs on; one that was set is checked against it. */
 static bool check_sizes(struct options *options, struct buffer *message)
 {
@@ -1359,6 +1398,7 @@ enum err options_complete(struct options *options, struct buffer *message)
         enum err err = inherit_policies(role);
         if (err != OK)
             return err;
+        is_good &= check_pages(options, role, message);
         err = complete_listens(options, role, message);
         if (err == ERR_NO_MEMORY)
             return err;

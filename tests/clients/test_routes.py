@@ -136,6 +136,31 @@ class Routes(unittest.TestCase):
         self.assertEqual([hit("/a/x?id=1"), hit("/b/x?id=1")], [False, True])
         self.assertEqual([hit("/c/x?id=1", X_Tenant=tenant) for tenant in "pq"], [False, False])
 
+    def test_a_preflight_is_answered_by_the_route_of_what_it_asks_for(self):
+        one = self.origin("one")
+        server = self.serve(f"""
+  upstreams:
+    one: {{origin: "{one.url}"}}
+  cors-methods: [GET, PUT]
+  routes:
+    - {{match: {{method: PUT}}, upstream: one, cors-origins: [https://a.example], request-id: yes}}
+    - {{match: {{method: GET}}, upstream: one, cors-origins: "*"}}
+    - {{match: {{path: /x/**}}, upstream: one}}
+""")
+        def ask(method, path="/x/1"):
+            answer = fetch(server.port, path, "OPTIONS", Origin="https://a.example", Access_Control_Request_Method=method)
+            return answer.status, answer["Access-Control-Allow-Origin"], answer["X-Request-Id"] is not None
+        self.assertEqual(ask("PUT"), (204, "https://a.example", True))
+        self.assertEqual(ask("GET"), (204, "*", False))
+        self.assertEqual(ask("DELETE"), (200, None, False))  # the origin's
+        self.assertEqual(ask("DELETE", "/y"), (404, None, False))
+        answer = fetch(server.port, "/x/1", "PUT", Origin="https://a.example")
+        self.assertEqual((answer["Access-Control-Allow-Origin"], answer["Vary"]), ("https://a.example", "Origin"))
+        # A gateway that cannot change to another protocol tells the page, too.
+        one.stop()
+        answer = fetch(server.port, "/x/1", Origin="https://a.example", Connection="Upgrade", Upgrade="websocket")
+        self.assertEqual((answer.status, answer["Access-Control-Allow-Origin"]), (502, "*"))
+
     def test_a_write_by_one_route_is_known_to_all_that_lead_there(self):
         one, two = self.origin("one"), self.origin("two")
         server = self.serve(f"""

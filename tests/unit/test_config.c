@@ -400,6 +400,17 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
          "for "
          "all that begin so\n"
          "5:64: key-headers: \"Host\" is not written here; see host-header\n"},
+        {"  routes:\n  - {upstream: one, cors-origins: [https://a/b], cors-methods: [a b]}\n",
+         "5:36: cors-origins: \"https://a/b\" is no origin; write one like https://app.example.com, "
+         "https://*.example.com or http://localhost:3000, without a path\n"
+         "5:65: cors-methods: \"a b\" is no name\n"},
+        {"  routes:\n  - {upstream: one, cors-origins: \"*\", cors-credentials: yes}\n"
+         "  - {upstream: one, cors-methods: PUT}\n",
+         "5:5: cors-credentials and cors-origins \"*\" would show any page what its reader may see; name "
+         "the "
+         "origins\n"
+         "6:5: cors-methods and the like do nothing without cors-origins; write whose pages they are "
+         "for\n"},
         {"  routes:\n  - {upstream: one, status-ttl: {200: 10, 600: 1s, 404: 1s, 4xx: [a], 404: 2s, 304: "
          "1s}}\n",
          "5:39: status-ttl: \"200=10\" does not fit; write a status and a time with its unit, such as "

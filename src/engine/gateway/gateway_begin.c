@@ -2,9 +2,11 @@
  * passage, a tunnel, a purge. */
 #include "access_log.h"
 #include "coded_exchange.h"
+#include "engine/gateway/policy/cors.h"
 #include "engine/gateway/policy/key_rule.h"
 #include "lookup_key.h"
 #include "passage.h"
+#include "preflight.h"
 #include "purge_method.h"
 #include "respond_stored.h"
 #include "tunnel.h"
@@ -45,6 +47,8 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     struct request_facts facts;
 
     access_log_begin(worker, route, x);
+    if (cors_is_on(&route->policy))
+        x->policy = &route->policy;
     worker->edited.request_id = (struct bytes){0};
     if (route->policy.request_id) {
         request_id_choose(&x->id, &request->fields);
@@ -105,7 +109,7 @@ static void gateway_begin(void *engine, struct exchange *x)
     struct gateway_worker *worker = engine;
     struct passage *passage;
 
-    if (purge_method_takes(worker, x))
+    if (purge_method_takes(worker, x) || preflight_takes(worker, x))
         return;
     passage = begin(worker, plan_route(worker->plan, x->request), x);
     if (passage == NULL)

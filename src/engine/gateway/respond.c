@@ -1,6 +1,7 @@
 #include "respond.h"
 #include "base/hash.h"
 #include "base/number.h"
+#include "engine/gateway/policy/cors.h"
 #include "engine/gateway/policy/stored_response.h"
 #include "engine/gateway/policy/validate.h"
 #include "message/problem.h"
@@ -16,22 +17,23 @@ bool names_other_caches(struct bytes rendered)
 }
 
 /* RFC 9211 §2: each cache adds itself after those nearer to the origin. An id that the origin told, which
- * may be another request's, gives way to ours. */
+ * may be another request's, gives way to ours, and so does what it says to pages of others if that is up to
+ * us. */
 static void respond_changed(struct exchange *x, struct http_response *response,
-                            const struct cache_status *cache_status, struct bytes ours)
+                            const struct cache_status *cache_status, struct bytes ours, bool is_preflight)
 {
     struct bytes rendered = response->rendered;
     struct buffer lines = {0};
     struct http_field field;
 
-    if (x->tells_id) {
-        while (rendered_next(&rendered, &field))
-            if (field.header != HTTP_HEADER_X_REQUEST_ID)
-                rendered_append(&lines, field.name, field.value);
+    while (rendered_next(&rendered, &field))
+        if (!(x->tells_id && field.header == HTTP_HEADER_X_REQUEST_ID) &&
+            !(x->policy != NULL && cors_drops(field.name)))
+            rendered_append(&lines, field.name, field.value);
+    if (x->tells_id)
         rendered_append(&lines, BYTES("X-Request-Id"), request_id_bytes(&x->id));
-    } else {
-        buffer_append(&lines, rendered);
-    }
+    if (x->policy != NULL)
+        cors_append(x->policy, x->request, is_preflight, &lines);
     if (cache_status->names_others)
         rendered_append(&lines, BYTES("Cache-Status"), ours);
     if (!lines.failed)
@@ -40,9 +42,9 @@ static void respond_changed(struct exchange *x, struct http_response *response,
     buffer_fini(&lines);
 }
 
-void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
-                  uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
-                  const struct cache_status *cache_status)
+static void respond(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
+                    uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
+                    const struct cache_status *cache_status, bool is_preflight)
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
     struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
@@ -62,10 +64,25 @@ void respond_head(struct exchange *x, int status, struct bytes reason, int64_t b
     if (!cache_status->names_others)
         fields[response.fields.count++] =
             (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
-    if (cache_status->names_others || x->tells_id)
-        respond_changed(x, &response, cache_status, ours);
+    if (cache_status->names_others || x->tells_id || x->policy != NULL)
+        respond_changed(x, &response, cache_status, ours, is_preflight);
     else
         exchange_respond(x, &response);
+}
+
+void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
+                  uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
+                  const struct cache_status *cache_status)
+{
+    respond(x, status, reason, body_bytes, body_number, rendered, age_seconds, has_date, cache_status,
+            false);
+}
+
+void respond_preflight(struct exchange *x)
+{
+    respond(x, 204, (struct bytes){0}, HTTP_BODY_NONE, 0, (struct bytes){0}, -1, false,
+            &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "preflight"}, true);
+    exchange_end(x);
 }
 
 struct bytes fields_for_client(const struct route *route, struct bytes rendered, struct buffer *edited)

@@ -15,7 +15,8 @@ struct bytes fields_for_client(const struct route *route, struct bytes rendered,
 
 /* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
  * the origin, now or earlier; our own answers get theirs from the connection. `reason`: empty for the usual
- * one. */
+ * one. x->policy, if it is there, is a struct route_policy that says what pages of other origins may see of
+ * it. */
 void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
                   uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
                   const struct cache_status *cache_status);
@@ -29,6 +30,9 @@ void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age
 bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now, struct bytes rendered,
                     struct bytes type, const struct http_ranges *ranges, uint64_t body_bytes,
                     int64_t age_seconds, const struct cache_status *status, struct outgoing *outgoing);
+
+/* Answers a preflight by x->policy, which allows its origin, and ends the exchange. */
+void respond_preflight(struct exchange *x);
 
 /* Sends our own answer, a problem document (RFC 9457), or nothing at all for 204, and ends the exchange. */
 void respond_problem(struct exchange *x, int status, const char *text,

@@ -78,6 +78,7 @@ static void end(struct tunnel *tunnel, enum err err)
 {
     struct exchange *x = tunnel->x;
     bool has_responded = tunnel->has_responded;
+    const struct route *route = route_hold(tunnel->route); /* by which x is answered */
 
     retire(tunnel);
     if (!has_responded)
@@ -86,6 +87,7 @@ static void end(struct tunnel *tunnel, enum err err)
         exchange_end(x);
     else
         exchange_abort(x);
+    route_release(route);
 }
 
 static void idle_fired(struct timer *timer)

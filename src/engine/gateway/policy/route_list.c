@@ -1,5 +1,6 @@
 #include "route_list.h"
 #include "base/compiler.h"
+#include "cors.h"
 #include "status_ttl.h"
 #include "upstream_fields.h"
 
@@ -37,6 +38,8 @@ const char *route_item_is_wrong(enum route_list list, struct bytes item)
     case ROUTE_LIST_PARAMETERS: return parameter_is_wrong(item);
     case ROUTE_LIST_FIELDS: return field_is_wrong(item);
     case ROUTE_LIST_COOKIES: return http_is_token(item) ? NULL : "is no cookie's name";
+    case ROUTE_LIST_ORIGINS: return cors_origin_is_wrong(item);
+    case ROUTE_LIST_TOKENS: return http_is_token(item) ? NULL : "is no name";
     case ROUTE_LIST_TTLS: return status_ttl_is_wrong(item);
     }
     UNREACHABLE();

@@ -10,6 +10,8 @@ enum route_list {
     ROUTE_LIST_FIELDS,     /* names of header fields that an origin is sent */
     ROUTE_LIST_COOKIES,    /* names of cookies */
     ROUTE_LIST_TTLS,       /* see status_ttl.h */
+    ROUTE_LIST_ORIGINS,    /* of pages, see cors.h */
+    ROUTE_LIST_TOKENS,     /* names of methods, or of any header fields; `*`: all */
 };
 
 enum { ROUTE_LIST_BYTES_MAX = 8192 };
