@@ -1,5 +1,6 @@
 #include "server/config_show.h"
 #include "base/compiler.h"
+#include "base/number.h"
 #include "engine/kv/kv_notify_flags.h"
 #include <stdlib.h>
 #include <string.h>
@@ -71,14 +72,31 @@ static json_t *formatted(const struct option_row *row, int64_t value)
     return string;
 }
 
+/* An item of status-ttl, which is kept in milliseconds, as an operator writes it. */
+static json_t *status_and_time(struct bytes item)
+{
+    const char *equals = memchr(item.data, '=', item.size);
+    size_t size = (size_t)(equals - item.data) + 1;
+    struct buffer out = {0};
+    int64_t ms = 0;
+    json_t *string;
+
+    int64_parse(bytes_after(item, size), &ms);
+    buffer_append(&out, bytes_first(item, size));
+    option_append_value(&out, option_find_scoped(OPTION_OF_ROUTE, BYTES("default-ttl")), ms);
+    string = out.failed ? NULL : text(buffer_bytes(&out));
+    buffer_fini(&out);
+    return string;
+}
+
 /* Of a route's list. */
-static json_t *items(const char *list)
+static json_t *items(const struct option_row *row, const char *list)
 {
     struct bytes rest = route_items(list), item;
     json_t *array = json_array();
 
     while (http_list_next(&rest, &item))
-        json_array_append_new(array, text(item));
+        json_array_append_new(array, row->fallback == ROUTE_LIST_TTLS ? status_and_time(item) : text(item));
     return array;
 }
 
@@ -121,7 +139,7 @@ static json_t *value(const struct option_row *row, const void *field)
         return list->count > 0 ? texts(list->items, list->count) : NULL;
     }
     case OPTION_TYPE_listens: return ((const struct listen_list *)field)->count > 0 ? listens(field) : NULL;
-    case OPTION_TYPE_list: words = *(char *const *)field; return words != NULL ? items(words) : NULL;
+    case OPTION_TYPE_list: words = *(char *const *)field; return words != NULL ? items(row, words) : NULL;
     }
     UNREACHABLE();
 }
