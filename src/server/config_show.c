@@ -120,6 +120,7 @@ static json_t *value(const struct option_row *row, const void *field)
     case OPTION_TYPE_auth:
     case OPTION_TYPE_answer:
     case OPTION_TYPE_host:
+    case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
     case OPTION_TYPE_level: memcpy(&choice, field, sizeof choice); return formatted(row, choice);
     case OPTION_TYPE_events:

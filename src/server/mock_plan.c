@@ -49,11 +49,12 @@ static void append_line_of(struct buffer *message, struct bytes sentence, struct
     buffer_append_format(message, "\n    %*s\n", (int)column, "^");
 }
 
-/* "FILE: why", the line, and a pointer. */
+/* "FILE: why", and if that is one thing, its line and a pointer. */
 static void report(struct buffer *message, const char *path, struct bytes sentence, struct bytes text)
 {
     buffer_append_format(message, "%s: %.*s\n", path, BYTES_PRINTF(sentence));
-    append_line_of(message, sentence, text);
+    if (memchr(sentence.data, '\n', sentence.size) == NULL)
+        append_line_of(message, sentence, text);
 }
 
 /* ---- files -------------------------------------------------------------------------------------- */
@@ -183,7 +184,11 @@ enum err mock_plan_create(const struct role_options *role, struct mock **mock, s
                                    .max_age_s = role->max_age_ms / 1000,
                                    .static_path = role->static_path,
                                    .is_read_only = role->is_read_only == ANSWER_YES,
-                                   .omits_cors = role->sends_cors == ANSWER_NO};
+                                   .omits_cors = role->sends_cors == ANSWER_NO,
+                                   .openapi = {.path = role->data_path,
+                                               .seed = (uint64_t)role->seed,
+                                               .checks = role->openapi_checks,
+                                               .is_dynamic = role->is_dynamic == ANSWER_YES}};
     enum err err = OK;
 
     if (role->data_path != NULL)

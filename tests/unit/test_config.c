@@ -465,7 +465,7 @@ TEST(what_no_single_option_can_know_is_said_with_a_place_too)
         {"gateway:\n", "1:9: gateway has no `origin`: the API to stand in front of, http or https, or a "
                        "list of its origins\n"},
         {"mock:\n  latency: 1s\n", "2:3: mock has no `data`: what to serve: a JSON or YAML file of "
-                                   "collections, or a folder with a file for each\n"},
+                                   "collections, a folder with a file for each, or an OpenAPI document\n"},
         {"cache:\n  - listen: tcp://127.0.0.1:5\n  - listen: tcp://127.0.0.1:5\n",
          "3:13: 127.0.0.1:5 is taken by the listener of line 2; give each role its own `listen`\n"},
         {"gateway:\n  - origin: http://a\n  - origin: http://b\n",

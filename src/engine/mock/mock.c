@@ -3,14 +3,16 @@
 #include "engine/mock/files/home_page.h"
 #include "engine/mock/files/rewrite.h"
 #include "engine/mock/files/static_file.h"
+#include "engine/mock/openapi/openapi.h"
 #include <stdlib.h>
 
 enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
 
 struct mock {
-    struct documents *documents;
-    struct rewrite *rewrite; /* null: none */
-    struct folder folder;    /* of static files */
+    struct documents *documents; /* null if there is */
+    struct openapi *openapi;     /* a document of OpenAPI */
+    struct rewrite *rewrite;     /* null: none */
+    struct folder folder;        /* of static files */
     bool has_folder, is_read_only;
     struct bytes cors_lines; /* for answers of every kind */
     int64_t latency_ms;
@@ -190,6 +192,14 @@ static void run(struct mock_worker *worker, struct exchange *x, struct call *cal
 
     if (call != NULL)
         body = buffer_bytes(&call->body);
+    if (worker->mock->openapi != NULL) {
+        openapi_answer(worker->mock->openapi, x->request, body, &answer);
+        if (answer.status == 404 && answer_file(worker, x, call))
+            answer_fini(&answer);
+        else
+            respond(worker, x, call, &answer);
+        return;
+    }
     if (is_reading(x->request) && home_page_is_wanted(x->request)) {
         if (!answer_file(worker, x, call)) /* the folder may have a page of its own */
             answer_home_page(worker, x, call);
@@ -253,8 +263,8 @@ static void begin(void *engine, struct exchange *x)
     struct http_request *request = x->request;
     struct buffer target = {0};
     bool has_body = request->body_bytes != HTTP_BODY_NONE &&
-                    (request->method == HTTP_METHOD_POST || request->method == HTTP_METHOD_PUT ||
-                     request->method == HTTP_METHOD_PATCH);
+                    (mock->openapi != NULL || request->method == HTTP_METHOD_POST ||
+                     request->method == HTTP_METHOD_PUT || request->method == HTTP_METHOD_PATCH);
     struct call *call = NULL;
 
     if (mock->is_read_only && !http_method_is_safe(request->method)) {
@@ -361,9 +371,12 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     append_kept_lines(&made->kept_lines, options, made->cors_lines, (struct bytes){0});
     append_kept_lines(&made->read_lines, options, made->cors_lines,
                       BYTES("Content-Type: application/json\r\n"));
-    err = made->other_lines.failed || made->kept_lines.failed || made->read_lines.failed
-              ? ERR_NO_MEMORY
-              : documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
+    if (made->other_lines.failed || made->kept_lines.failed || made->read_lines.failed)
+        err = ERR_NO_MEMORY;
+    else if (openapi_is_one(options->document))
+        err = openapi_create(options->document, &options->openapi, &made->openapi, message);
+    else
+        err = documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
     if (err == OK && options->rewrite.size > 0) {
         buffer_append_literal(message, "routes: ");
         err = rewrite_create(options->rewrite, &made->rewrite, message);
@@ -388,6 +401,7 @@ void mock_destroy(struct mock *mock)
     if (mock == NULL)
         return;
     documents_destroy(mock->documents);
+    openapi_destroy(mock->openapi);
     rewrite_destroy(mock->rewrite);
     if (mock->has_folder)
         folder_close(&mock->folder);
@@ -403,6 +417,8 @@ uint64_t mock_request_count(struct mock *mock, struct bytes path)
 
     if (path.size == 0)
         return atomic_load_explicit(&mock->request_count, memory_order_relaxed);
+    if (mock->documents == NULL)
+        return 0;
     return locator_parse(path, &locator) == OK ? documents_request_count(mock->documents, &locator) : 0;
 }
 

@@ -1,11 +1,13 @@
-/* mock.h — a JSON REST API from a file of collections (db.json): one per process, a part per worker.
+/* mock.h — a JSON REST API from a file of collections (db.json), or from an OpenAPI document: one per
+ * process, a part per worker.
  *
- * rest.h says what is answered. Changes live in memory only: the file is never written, and a new start
- * begins with what it says. */
+ * rest.h says what is answered, or openapi.h. Changes live in memory only: the file is never written, and a
+ * new start begins with what it says. */
 #pragma once
 #include "base/buffer.h"
 #include "base/counters.h"
 #include "base/err.h"
+#include "engine/mock/openapi/openapi_options.h"
 #include "message/exchange.h"
 #include "net/loop.h"
 
@@ -13,8 +15,9 @@ struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
 
 struct mock_options {
-    struct bytes document;   /* the JSON text of the db.json; copied */
-    int64_t latency_ms;      /* artificial delay before each answer; 0: none */
+    struct bytes document;          /* the JSON text of the db.json, or of an OpenAPI document; copied */
+    struct openapi_options openapi; /* if it is one of OpenAPI */
+    int64_t latency_ms;             /* artificial delay before each answer; 0: none */
     int64_t max_age_s;       /* what caches may keep a GET's answer for; 0: they must ask each time */
     const char *static_path; /* a folder whose files are served where no document is; null: none */
     struct bytes rewrite;    /* JSON text for rewrite_create; empty: none */

@@ -1,0 +1,17 @@
+/* openapi_options.h — how a mock of an OpenAPI document behaves. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum openapi_checks {
+    OPENAPI_CHECKS_REFUSE, /* a request that is not as the document says is refused */
+    OPENAPI_CHECKS_REPORT, /* it is answered, with what is wrong in the field Nuthatch-Violations */
+    OPENAPI_CHECKS_OFF,
+};
+
+struct openapi_options {
+    const char *path; /* of the document; for its folder, where the files lie that it refers to */
+    uint64_t seed;    /* of what is made */
+    enum openapi_checks checks;
+    bool is_dynamic; /* as if every request preferred that */
+};
