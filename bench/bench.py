@@ -354,7 +354,7 @@ def start_slow_origin(stage):
 
 def start_varnish(stage, name):
     path, port = needed("varnishd"), free_port()
-    return stage.start(name, [path, "-F", "-j", "none", "-n", stage.folder / "varnish", "-a", f"127.0.0.1:{port}",
+    return stage.start(name, [path, "-F", "-j", "none", "-n", stage.folder / f"varnish-{port}", "-a", f"127.0.0.1:{port}",
                               "-b", f"127.0.0.1:{stage.origin.port}", "-s", f"malloc,{CACHE_MIB}m", "-T", "none"], port)
 
 
@@ -526,8 +526,14 @@ def http_matrix_groups():
 
 
 def ask_once(target):
+    """Has the answer stored. Some servers listen before they can answer: the first one is waited for."""
     def ask(stage, server):
-        stage.load("load_http", port=server.port, target=target, connections=1, ms=50, warm_up_ms=0)
+        try:
+            for _ in range(3):
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{target}", timeout=10) as answer:
+                    answer.read()
+        except OSError as why:
+            raise Absent(f"does not answer: {why}") from why
     return ask
 
 
@@ -578,11 +584,14 @@ class Bench:
         """Those that can take part, ready for the load."""
         running = {}
         for name, start in servers.items():
+            server = None
             try:
                 server = start(self.stage, name)
                 prepare(self.stage, server)
                 running[name] = server
             except (Absent, RuntimeError) as why:
+                if server:  # nothing else is to run beside those that are measured
+                    server.stop()
                 self.absent[f"{group}: {name}"] = str(why).splitlines()[0]
                 self.progress.total -= steps_each
         return running
