@@ -277,6 +277,28 @@ class FlowControl(WithOrigin):
             self.assertEqual(client.answer(stream, open_window=False), (200, body, "end"))
             self.assertEqual(client.answer(other), (200, body, "end"))
 
+    def test_a_stored_answer_stays_whole_whatever_becomes_of_its_entry(self):
+        body = os.urandom(250_000)
+        origin, server = self.serve(lambda r: r.reply(200, body if r.path == "/x" else os.urandom(1_000_000),
+                                                      Cache_Control="max-age=60"))
+        self.assertEqual(fetch(server.port, "/x").body, body)
+        client = self.connect(server, settings=[(INITIAL_WINDOW_SIZE, 70_000)])
+        ranges = [("range", "bytes=0-99999,110000-110009,150000-249999")]
+        late, cut, parts = client.ask(path="/x"), client.ask(path="/x"), client.ask(path="/x", more=ranges)
+        while sum(len(answer[1]) for answer in client.answers.values()) < 65535:  # the connection's window
+            client.read_frame()
+        client.send(frame(RST_STREAM, 0, cut, struct.pack(">I", CANCEL)))
+        for i in range(100):  # more than there is memory for
+            self.assertEqual(fetch(server.port, f"/{i}").status, 200)
+        client.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 20)) +
+                    b"".join(frame(WINDOW_UPDATE, 0, s, struct.pack(">I", 1 << 20)) for s in (late, parts)))
+        self.assertEqual(client.answer(late, open_window=False), (200, body, "end"))
+        status, several, end = client.answer(parts, open_window=False)
+        self.assertEqual((status, end), (206, "end"))
+        for part in (body[:100_000], body[110_000:110_010], body[150_000:]):
+            self.assertEqual(several.count(b"\r\n\r\n" + part + b"\r\n--"), 1)
+        self.assertEqual(client.fetch(path="/x"), (200, body, "end"))
+
     def test_a_body_that_the_origin_does_not_read_stays_with_the_client(self):
         go_on = threading.Event()
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -8,7 +8,9 @@
  * libnghttp2 is never entered from inside itself, and no engine from inside a call of its own: while
  *       `is_busy`, what engines say is only noted down. Else it is sent at once, which reaches no other
  *       exchange: were anything else waiting to be sent, the session would be blocked.
- *   (3) queued_bytes is the sum of the streams' answers that no DATA frame has taken. */
+ *   (3) queued_bytes is the sum of the streams' answers that no DATA frame has taken.
+ *   (4) What is lent to a stream goes into frames from where it lies. What finds no room is copied before
+ *       the call of the owner's, or of the engine's, is over: no loan waits for a slow client. */
 #include "protocol/http/http2_session.h"
 #include "base/compiler.h"
 #include "base/list.h"
@@ -30,11 +32,13 @@ struct http2_stream {
     struct exchange exchange;
     struct http_request request;
     struct http2_session *session;
-    struct list in_session, in_wanting, in_ready;
+    struct list in_session, in_wanting, in_ready, in_lent;
     void *kept;           /* the request's head and fields, once it outlives the block it came in */
     struct buffer body;   /* of the request: received and not yet wanted */
     struct buffer answer; /* its body: not yet sent */
     size_t answer_offset; /* what of it was sent */
+    struct loan *loan;    /* what follows it, see (4); null if nothing does */
+    uint64_t loan_offset; /* what of it was sent */
     int64_t left_bytes;   /* of the answer, not yet said by the engine, or HTTP_BODY_UNKNOWN */
     int64_t body_ms;      /* when the client was last asked for its body, or sent some */
     struct pace body_pace;
@@ -56,7 +60,7 @@ struct http2_stream {
 struct http2_session {
     struct http2_options options;
     nghttp2_session *nghttp2;
-    struct list streams, wanting, ready; /* wanting: have been told that there is no room */
+    struct list streams, wanting, ready, lent; /* wanting: have been told that there is no room */
     size_t stream_count;
     size_t queued_bytes;
     struct http2_guard guard;
@@ -91,7 +95,8 @@ static void lower_due(struct http2_session *session, int64_t due_ms)
 
 static size_t unsent_bytes(const struct http2_stream *stream)
 {
-    return stream->answer.size - stream->answer_offset;
+    return stream->answer.size - stream->answer_offset +
+           (stream->loan != NULL ? stream->loan->size - stream->loan_offset : 0);
 }
 
 /* When more of the request's body must have come, while it is wanted. */
@@ -105,9 +110,21 @@ static int64_t body_due_ms(const struct http2_stream *stream)
 
 /* ---- the life of a stream ---------------------------------------------------------------------- */
 
+static void give_loan_back(struct http2_stream *stream)
+{
+    struct loan *loan = stream->loan;
+
+    if (loan == NULL)
+        return;
+    stream->loan = NULL;
+    list_remove(&stream->in_lent);
+    loan->release(loan);
+}
+
 static void drop_answer(struct http2_stream *stream)
 {
     stream->session->queued_bytes -= unsent_bytes(stream);
+    give_loan_back(stream);
     stream->answer_offset = 0;
     buffer_fini(&stream->answer);
 }
@@ -192,6 +209,35 @@ static void calm(struct http2_session *session)
         session->has_failed = true;
 }
 
+/* Appends `size` bytes of what is lent, which are there, to `output`. */
+static void take_lent(struct http2_stream *stream, size_t size, struct buffer *output)
+{
+    while (size > 0) {
+        struct bytes piece = bytes_first(stream->loan->piece(stream->loan, stream->loan_offset), size);
+        buffer_append(output, piece);
+        stream->loan_offset += piece.size;
+        size -= piece.size;
+    }
+    if (stream->loan_offset == stream->loan->size)
+        give_loan_back(stream);
+}
+
+/* See (4). */
+static void copy_lent(struct http2_stream *stream)
+{
+    if (stream->loan == NULL)
+        return;
+    take_lent(stream, stream->loan->size - stream->loan_offset, &stream->answer);
+    if (stream->answer.failed)
+        stream->session->has_failed = true;
+}
+
+static void copy_all_lent(struct http2_session *session)
+{
+    while (UNLIKELY(!list_is_empty(&session->lent)))
+        copy_lent(CONTAINER_OF(session->lent.next, struct http2_stream, in_lent));
+}
+
 /* Says what there is to say, as far as there is room. */
 static void say(struct http2_session *session)
 {
@@ -267,6 +313,7 @@ static void finish(struct http2_session *session)
     do
         say(session);
     while (!session->is_blocked && wake_those_with_room(session));
+    copy_all_lent(session);
     session->is_busy = false;
     settle(session);
 }
@@ -281,6 +328,7 @@ static void say_for_engine(struct http2_session *session)
         say(session);
         session->is_busy = false;
     }
+    copy_all_lent(session);
     if (session->has_failed || session->is_draining || session->peer_ended)
         session->options.callbacks->go_on(session->options.owner); /* it may be the end */
 }
@@ -379,39 +427,71 @@ static void client_respond(struct exchange *x, const struct http_response *respo
     say_for_engine(session);
 }
 
-static void client_send(struct exchange *x, struct bytes bytes)
+/* Counts `size` more bytes of the answer. False if nobody will get them. */
+static bool note_said(struct http2_stream *stream, size_t size)
 {
-    struct http2_stream *stream = stream_of(x);
     struct http2_session *session = stream->session;
 
-    if (stream->no_body || bytes.size == 0)
-        return;
-    x->sent_bytes += bytes.size;
+    stream->exchange.sent_bytes += size;
     if (stream->left_bytes != HTTP_BODY_UNKNOWN) {
-        assert((int64_t)bytes.size <= stream->left_bytes);
-        stream->left_bytes -= (int64_t)bytes.size;
+        assert((int64_t)size <= stream->left_bytes);
+        stream->left_bytes -= (int64_t)size;
         stream->is_whole = stream->left_bytes == 0;
     }
     if (session->is_over)
-        return;
+        return false;
     if (unsent_bytes(stream) == 0) {
         stream->moved_ms = now_of(session).mono_ms;
         lower_due(session, stream->moved_ms + session->options.write_ms);
-    } else if (stream->answer_offset >= stream->answer.size / 2) {
+    }
+    return true;
+}
+
+/* `size` more bytes of the answer are there. */
+static void go_on_saying(struct http2_stream *stream, size_t size)
+{
+    struct http2_session *session = stream->session;
+
+    session->queued_bytes += size;
+    if (stream->is_deferred) {
+        stream->is_deferred = false;
+        nghttp2_session_resume_data(session->nghttp2, stream->id);
+    }
+    say_for_engine(session);
+}
+
+static void client_send(struct exchange *x, struct bytes bytes)
+{
+    struct http2_stream *stream = stream_of(x);
+
+    if (stream->no_body || bytes.size == 0 || !note_said(stream, bytes.size))
+        return;
+    copy_lent(stream); /* it comes before */
+    if (stream->answer_offset > 0 && stream->answer_offset >= stream->answer.size / 2) {
         buffer_consume(&stream->answer, stream->answer_offset);
         stream->answer_offset = 0;
     }
     buffer_append(&stream->answer, bytes);
     if (stream->answer.failed) {
-        session->has_failed = true;
+        stream->session->has_failed = true;
+        say_for_engine(stream->session);
     } else {
-        session->queued_bytes += bytes.size;
-        if (stream->is_deferred) {
-            stream->is_deferred = false;
-            nghttp2_session_resume_data(session->nghttp2, stream->id);
-        }
+        go_on_saying(stream, bytes.size);
     }
-    say_for_engine(session);
+}
+
+static bool client_lend(struct exchange *x, struct loan *loan)
+{
+    struct http2_stream *stream = stream_of(x);
+
+    if (stream->no_body || stream->loan != NULL || stream->session->is_over)
+        return false;
+    note_said(stream, loan->size);
+    stream->loan = loan;
+    stream->loan_offset = 0;
+    list_append(&stream->session->lent, &stream->in_lent);
+    go_on_saying(stream, loan->size);
+    return true;
 }
 
 static size_t client_room(const struct exchange *x)
@@ -468,7 +548,8 @@ static const struct exchange_client client = {.read = client_read,
                                               .send = client_send,
                                               .room = client_room,
                                               .end = client_end,
-                                              .abort = client_abort};
+                                              .abort = client_abort,
+                                              .lend = client_lend};
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
@@ -502,6 +583,7 @@ static struct http2_stream *add_stream(struct http2_session *session, int32_t id
     list_append(&session->streams, &stream->in_session);
     list_init(&stream->in_wanting);
     list_init(&stream->in_ready);
+    list_init(&stream->in_lent);
     session->stream_count++;
     return stream;
 }
@@ -821,6 +903,7 @@ static int on_send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const ui
     enum { FRAME_HEAD_BYTES = 9 };
     struct http2_session *session = user;
     struct http2_stream *stream = source->ptr;
+    size_t kept = stream->answer.size - stream->answer_offset;
     struct buffer *output;
 
     (void)nghttp2;
@@ -833,13 +916,17 @@ static int on_send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const ui
     }
     output = session->options.callbacks->output(session->options.owner);
     buffer_append(output, bytes_of(head, FRAME_HEAD_BYTES));
-    if (size > 0)
-        buffer_append(output, bytes_of(stream->answer.data + stream->answer_offset, size));
-    stream->answer_offset += size;
+    if (kept > size)
+        kept = size;
+    if (kept > 0)
+        buffer_append(output, bytes_of(stream->answer.data + stream->answer_offset, kept));
+    stream->answer_offset += kept;
+    if (size > kept)
+        take_lent(stream, size - kept, output);
     session->queued_bytes -= size;
     stream->moved_ms = now_of(session).mono_ms;
     http2_guard_note_sent(&session->guard, size);
-    if (unsent_bytes(stream) == 0) {
+    if (stream->answer_offset == stream->answer.size) {
         stream->answer_offset = 0;
         buffer_clear(&stream->answer);
     }
@@ -911,6 +998,7 @@ struct http2_session *http2_session_create(const struct http2_options *options)
     list_init(&session->streams);
     list_init(&session->wanting);
     list_init(&session->ready);
+    list_init(&session->lent);
     session->idle_since_ms = now_of(session).mono_ms;
     session->due_ms = session->idle_since_ms + options->idle_ms;
     if (!make_session(session) || !say_preface(session)) {
