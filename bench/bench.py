@@ -29,6 +29,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER_CPU, LOAD_CPU = 0, 1
 IDLE_CONNECTIONS = 10_000
+READY_SECONDS = 180  # HAProxy writes all over its memory first
 CACHE_MIB = 2048  # of every HTTP cache: 10,000 answers of 100 KiB and what is kept beside them
 CROWD, SLOW_MS = 1_000, 1_000  # clients at once; how long the origin takes
 SOAK_CONNECTIONS, SOAK_LIFE = 5_000, 200  # batches of a connection before it makes way for a new one, about
@@ -109,7 +110,7 @@ class Server:
                                             start_new_session=True, preexec_fn=pinned(cpu), cwd=folder)
 
     def wait_until_ready(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise Absent(f"ended at once: {self.last_words()}")
@@ -118,7 +119,7 @@ class Server:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        raise Absent("did not listen within 10 seconds")
+        raise Absent(f"did not listen within {READY_SECONDS} seconds")
 
     def last_words(self):
         lines = self.log_path.read_text(errors="replace").strip().splitlines()
@@ -186,7 +187,11 @@ class Stage:
     def start(self, name, command, port, cpu=SERVER_CPU):
         server = Server(name, [str(part) for part in command], port, self.folder, cpu)
         self.servers.append(server)
-        server.wait_until_ready()
+        try:
+            server.wait_until_ready()
+        except Absent:
+            server.stop()  # it may yet begin, beside those that are measured
+            raise
         return server
 
     def load(self, tool, **options):
