@@ -1,5 +1,6 @@
 /* origin.c — libcurl's multi interface on our loop: sockets, time, and who is next. */
 #include "client/origin.h"
+#include "base/compiler.h"
 #include "client/origin_call.h"
 #include "client/origin_upgrade.h"
 #include <assert.h>
@@ -105,11 +106,25 @@ struct origin_socket {
     struct origin *origin;
 };
 
-static void drive(struct origin *origin, curl_socket_t fd, int what)
+/* libcurl ran out of memory midway: there may be a connection that it waits for and has asked nobody to
+ * watch. All get another chance; if that fails, too, none would ever end by itself. */
+static void look_at_all(struct origin *origin)
 {
     int running_count;
 
-    curl_multi_socket_action(origin->multi, fd, what, &running_count);
+    if (curl_multi_perform(origin->multi, &running_count) == CURLM_OK)
+        return;
+    while (!list_is_empty(&origin->running))
+        origin_call_end(CONTAINER_OF(origin->running.next, struct origin_call, in_origin), ERR_NO_MEMORY);
+}
+
+static void drive(struct origin *origin, curl_socket_t fd, int what)
+{
+    int running_count;
+    CURLMcode code = curl_multi_socket_action(origin->multi, fd, what, &running_count);
+
+    if (UNLIKELY(code != CURLM_OK && code != CURLM_BAD_SOCKET))
+        look_at_all(origin);
     settle(origin);
 }
 
@@ -127,13 +142,22 @@ static void socket_ready(struct watch *watch, int events)
     drive(socket->origin, watch->fd, what);
 }
 
+/* Nobody will hear of its socket. */
+static void fail_call_of(CURL *easy)
+{
+    struct origin_call *call = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+    if (call != NULL)
+        origin_call_end(call, ERR_NO_MEMORY);
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *of_socket)
 {
     struct origin *origin = user;
     struct origin_socket *socket = of_socket;
     int events = 0;
 
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (socket != NULL) {
             watch_set(&socket->watch, 0);
@@ -144,8 +168,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *o
     }
     if (socket == NULL) {
         socket = calloc(1, sizeof *socket);
-        if (socket == NULL)
-            return -1;
+        if (socket == NULL) {
+            fail_call_of(easy);
+            return 0; /* anything else would end all calls there are */
+        }
         socket->origin = origin;
         watch_init(origin->options.loop, &socket->watch, fd, socket_ready);
         curl_multi_assign(origin->multi, fd, socket);

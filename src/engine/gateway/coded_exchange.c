@@ -72,14 +72,20 @@ static void stop_coding(struct coded_exchange *coded)
     coded->worker->coder_count--;
 }
 
-/* Lets go of everything but the struct itself, which goes when its task has run. */
-static void retire(struct coded_exchange *coded)
+/* From now on the body, if any is to come, goes as it is. */
+static void be_plain(struct coded_exchange *coded)
 {
     stop_coding(coded);
     give_up_lease(coded);
     if (coded->mode == MODE_STORED)
         value_release(coded->worker->gateway->store, &coded->stored, &coded->lender);
     coded->mode = MODE_PLAIN;
+}
+
+/* Lets go of everything but the struct itself, which goes when its task has run. */
+static void retire(struct coded_exchange *coded)
+{
+    be_plain(coded);
     buffer_fini(&coded->coded);
     coded->x = NULL;
     if (coded->is_posted)
@@ -232,6 +238,8 @@ static void respond(struct exchange *x, const struct http_response *response)
             coding = plan.coding;
         coded_fields_append(&fields, response->rendered, coding);
     }
+    if (fields.failed)
+        be_plain(coded); /* a coded body must not go out behind fields that do not say so */
     if (fields.size == 0 || fields.failed) {
         coded->client->respond(x, response);
     } else {

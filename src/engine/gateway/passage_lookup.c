@@ -4,6 +4,13 @@
 
 /* ---- to the origin ------------------------------------------------------------------------------- */
 
+/* A step that returns its own state would be parked. */
+static enum state look_again_at_once(struct passage *passage)
+{
+    passage->runs_again = true;
+    return passage_look_again(passage);
+}
+
 static enum state begin_fetch(struct passage *passage, const struct fetch_order *order)
 {
     bool joined;
@@ -11,7 +18,7 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
 
     found_release(passage->worker->gateway, &passage->found);
     if (err == ERR_CHANGED)
-        return passage_look_again(passage);
+        return look_again_at_once(passage);
     if (err != OK) {
         passage->status.reason = FORWARD_REFUSED;
         return passage_refuse(passage, 503, "the request could not be sent to the origin");
