@@ -276,6 +276,45 @@ class Ranges(unittest.TestCase):
         self.assertIn("; hit", whole["Cache-Status"])
         self.assertEqual(origin.count(), 4)
 
+    def serve_named_parts(self, name, value, *arguments):
+        """Parts that carry the field, but for those that answer If-Range and so say least (RFC 9110 §15.3.7)."""
+        body = os.urandom(1000)
+
+        def answer(request):
+            if request.command == "POST":
+                return request.reply(200, b"", Cache_Group_Invalidation=value)
+            ranges = model(request.headers["Range"] or "", len(body))
+            if not ranges:
+                return request.reply(200, b"new", Cache_Control="max-age=60")
+            first, last = ranges[0]
+            more = {} if "If-Range" in request.headers else {"Content_Type": "text/x", name: value}
+            request.reply(206, body[first : last + 1], Content_Range=f"bytes {first}-{last}/{len(body)}", ETag='"one"',
+                          Cache_Control="max-age=60", **more)
+        return body, *self.serve(answer, *arguments)
+
+    def test_parts_that_are_put_together_are_in_the_groups_of_each(self):
+        for last in ("999", "700"):  # the whole, and parts of it
+            body, origin, server = self.serve_named_parts("Cache_Groups", '"g"')
+            self.assertEqual(self.ask(server, "bytes=0-599")[0], 206)
+            self.assertEqual(self.ask(server, f"bytes=600-{last}", If_Range='"one"')[0], 206)
+            self.assertEqual(self.ask(server, "bytes=0-600"), (206, body[:601], True))
+            self.assertEqual(fetch(server.port, "/other", "POST", b"x").status, 200)
+            self.assertEqual(self.ask(server, "bytes=0-600"), (206, body[:601], False))
+
+    def test_parts_with_other_tags_are_not_put_together(self):
+        body, origin, server = self.serve_named_parts("Surrogate_Key", "a b", "--admin", "http://127.0.0.1:0")
+        admin = int(server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
+        self.assertEqual(self.ask(server, "bytes=0-599")[0], 206)
+        self.assertEqual(self.ask(server, "bytes=600-999", If_Range='"one"')[0], 206)
+        self.assertEqual(self.ask(server, "bytes=0-599"), (206, body[:600], True))
+        self.assertEqual(self.ask(server, "bytes=600-999"), (206, body[600:], False))
+        whole = fetch(server.port, "/x")
+        self.assertEqual((whole.status, whole.body, whole["Content-Type"], whole["Surrogate-Key"]),
+                         (200, body, "text/x", None))
+        self.assertEqual(fetch(admin, "/purge", "POST", b'{"tag": "b"}').status, 200)
+        self.assertEqual(self.ask(server, "bytes=0-599"), (206, body[:600], False))
+        self.assertEqual(fetch(server.port, "/x").body, b"new")
+
     def test_parts_without_a_strong_etag_are_not_combined(self):
         body = os.urandom(1000)
         for tag in ('W/"one"', None):

@@ -166,7 +166,7 @@ static void store_part(struct fetch *fetch)
         .vary_names = bytes_of(head->vary.text, head->vary.size),
         .vary_values = buffer_bytes(&head->vary_values),
         .is_bare = fetch->has_if_range,
-        .birth = fetch->watch.birth,
+        .origin = origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)),
         .policy = &fetch->route->policy,
     };
     struct cache_key key;
@@ -174,8 +174,9 @@ static void store_part(struct fetch *fetch)
     parts_key_of(fetch, &key);
     fetch_copy_body(fetch, &body);
     arrived.body = buffer_bytes(&body);
-    switch (body.failed ? PARTS_UNUSABLE
-                        : parts_add(fetch->gateway, now_mono_ms, &key, &arrived, &value, &keep_ms)) {
+    switch (body.failed
+                ? PARTS_UNUSABLE
+                : parts_add(fetch->gateway, now_mono_ms, &key, &arrived, &fetch->watch, &value, &keep_ms)) {
     case PARTS_UNUSABLE: break;
     case PARTS_KEPT: fetch_put(fetch, cache_key_bytes(&key), &value, now_mono_ms, keep_ms); break;
     case PARTS_WHOLE:

@@ -1,4 +1,6 @@
 #include "parts_add.h"
+#include "engine/gateway/policy/validate.h"
+#include <stdlib.h>
 
 /* Appends the bytes from `start` up to `end`, all of which are in `known`. */
 static bool append_known(const struct gateway *gateway, struct buffer *value, const nh_value *known_value,
@@ -50,8 +52,23 @@ static bool append_joined(const struct gateway *gateway, struct buffer *value, c
     return true;
 }
 
+/* Of a part that answers If-Range some names, those of Cache-Groups, stand with the others only. False
+ * without memory. */
+static bool read_tags(struct purge_watch *watch, const struct stored_response *response,
+                      struct bytes origin)
+{
+    struct http_fields all = freshened_fields(response->fields, response->hidden, &(struct http_fields){0});
+
+    if (all.list == NULL)
+        return false;
+    purge_watch_read(watch, &all, origin);
+    free(all.list);
+    return true;
+}
+
 enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
-                           const struct arrived_part *arrived, struct buffer *value, int64_t *keep_ms)
+                           const struct arrived_part *arrived, struct purge_watch *watch,
+                           struct buffer *value, int64_t *keep_ms)
 {
     struct parts known = {0},
                  made = {.vary_names = arrived->vary_names, .vary_values = arrived->vary_values};
@@ -82,9 +99,10 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     *keep_ms = stored_keep_ms(&made.response, arrived->policy);
     made.response.received_mono_ms += gateway->stored_clock_offset_ms;
     made.response.body_number = atomic_fetch_add(&gateway->generation, 1) + 1;
-    made.response.birth = arrived->birth;
+    made.response.birth = watch->birth; /* what is known was looked at since */
     /* Once, at its size, as growing by doubling would copy it several times over. */
     if (!fields.failed && (is_combined || !arrived->is_bare) &&
+        (!is_combined || read_tags(watch, &made.response, arrived->origin)) &&
         buffer_reserve(value, parts_bytes(&made) + fields.size + arrived->hidden.size + 4096) != NULL) {
         if (facts.status == 200)
             stored_response_encode(value, gateway->seed, &made.response);

@@ -4,6 +4,7 @@
 #pragma once
 #include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
+#include "purge_watch.h"
 
 struct arrived_part {
     const struct response_facts *facts; /* of a 206 */
@@ -11,7 +12,7 @@ struct arrived_part {
     struct bytes fields, hidden; /* rendered; what is sent, and what is for the gateway alone */
     struct bytes vary_names, vary_values;
     struct bytes body;
-    uint64_t birth; /* among purges: what is known was looked at since */
+    struct bytes origin; /* "http://host:port" */
     bool is_bare; /* it answers a request with If-Range, and so may lack fields: no use but beside others */
     const struct route_policy *policy; /* its object_bytes_max is of the parts together */
 };
@@ -22,6 +23,8 @@ enum parts_added {
     PARTS_WHOLE,    /* nothing is missing any more: `value` is a stored_response of status 200 */
 };
 
-/* `key` is where the URL's parts are (cache_key_part). The caller finishes `value`, which begins empty. */
+/* `key` is where the URL's parts are (cache_key_part). The caller finishes `value`, which begins empty.
+ * What `watch` knows of the arrived part's tags becomes what it is to know of all of them. */
 enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
-                           const struct arrived_part *arrived, struct buffer *value, int64_t *keep_ms);
+                           const struct arrived_part *arrived, struct purge_watch *watch,
+                           struct buffer *value, int64_t *keep_ms);
