@@ -2,7 +2,7 @@
  *
  * One struct origin per worker and loop: it keeps connections for reuse and bounds how many are open. Calls
  * beyond the bound wait in order. HTTP/1.1, one call a connection at a time, so that a call held back holds
- * back no other. TLS certificates are verified with the system's roots. Nothing is decompressed, no
+ * back no other. TLS certificates are verified. Nothing is decompressed, no
  * redirect is followed, no cookie kept, no environment proxy used, no header added but Host and the
  * framing. A request is sent a second time only if a kept connection turned out to be dead, its method is
  * idempotent and none of its body was sent. Everything happens on the loop's thread.
@@ -19,7 +19,9 @@ struct origin_call; /* one request and its answer; the origin's until `done` */
 
 struct origin_options {
     struct loop *loop;
-    uint32_t connections_max; /* at least 1 */
+    uint32_t connections_max;     /* at least 1 */
+    const char *authorities_path; /* PEM, for TLS; null: the system's. Kept by reference, and read now and
+                                   * then */
 };
 
 struct origin_timeouts {

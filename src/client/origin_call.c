@@ -300,6 +300,18 @@ static void set_options(struct origin_call *call)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
 
+/* What is in the file may change: libcurl, which would remember it for a day, is to look again. */
+static bool set_authorities(const struct origin_call *call)
+{
+    enum { REMEMBERED_S = 60 };
+    const char *path = call->origin->options.authorities_path;
+
+    if (path == NULL)
+        return true;
+    curl_easy_setopt(call->easy, CURLOPT_CA_CACHE_TIMEOUT, (long)REMEMBERED_S);
+    return curl_easy_setopt(call->easy, CURLOPT_CAINFO, path) == CURLE_OK;
+}
+
 enum err origin_call_create(struct origin *origin, const struct origin_request *request,
                             struct origin_call **call)
 {
@@ -322,6 +334,10 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
         goto destroy;
     }
     set_options(made);
+    if (!set_authorities(made)) {
+        err = ERR_NO_MEMORY;
+        goto destroy;
+    }
     err = origin_request_apply(request, made->easy, &made->field_lines);
     if (err == OK && request->upgrade.size > 0)
         err = origin_upgrade_create(made, request);

@@ -83,6 +83,31 @@ static enum err find_credential(struct credential_spec *credential, const struct
     return err;
 }
 
+/* ---- authorities --------------------------------------------------------------------------------- */
+
+/* So that a wrong name is found out now, and not by every request. */
+static bool check_authorities(const struct options *options, const struct upstream_policy *policy,
+                              struct place where, struct buffer *message)
+{
+    const char *path = policy->authorities_path;
+    struct buffer file = {0};
+    const char *wrong = NULL;
+    enum err err;
+
+    if (path == NULL)
+        return true;
+    err = file_read(path, &file);
+    if (err != OK)
+        wrong = err_text(err);
+    else if (file.size == 0 || memmem(file.data, file.size, "-----BEGIN ", 11) == NULL)
+        wrong = "has no certificate in PEM form";
+    if (wrong != NULL)
+        options_report(options, where, message, "origin-ca: %s: %s", shown_text(bytes_of_text(path)).text,
+                       wrong);
+    buffer_fini(&file);
+    return wrong == NULL;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
 enum err plan_spec_init(struct plan_spec *spec, const struct options *options,
@@ -98,10 +123,16 @@ enum err plan_spec_init(struct plan_spec *spec, const struct options *options,
         return ERR_NO_MEMORY;
     }
     /* The one without a name first: without routes all goes there. */
-    if (role->upstream_policy.origin_urls != NULL)
+    if (role->upstream_policy.origin_urls != NULL) {
         upstreams[spec->upstream_count++] = (struct upstream_spec){.policy = role->upstream_policy};
-    for (size_t i = 0; i < role->upstream_count; i++)
+        if (!check_authorities(options, &role->upstream_policy, role->where, message))
+            err = ERR_SYNTAX;
+    }
+    for (size_t i = 0; i < role->upstream_count; i++) {
         upstreams[spec->upstream_count++] = role->upstreams[i].spec;
+        if (!check_authorities(options, &role->upstreams[i].spec.policy, role->upstreams[i].where, message))
+            err = ERR_SYNTAX;
+    }
     for (size_t i = 0; i < role->route_count; i++) {
         enum err found = OK;
         routes[spec->route_count] = role->routes[i].spec;

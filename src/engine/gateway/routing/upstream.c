@@ -26,6 +26,7 @@ static bool copy_text(const char *from, char **to)
 #define COPY_answer(field)   true
 #define COPY_url(field)      copy_text(from->field, &to->field)
 #define COPY_text(field)     copy_text(from->field, &to->field)
+#define COPY_path(field)     copy_text(from->field, &to->field)
 
 static bool policy_copy(const struct upstream_policy *from, struct upstream_policy *to)
 {
@@ -44,6 +45,7 @@ static bool policy_copy(const struct upstream_policy *from, struct upstream_poli
 #define FREE_answer(field)
 #define FREE_url(field)  free(policy->field);
 #define FREE_text(field) free(policy->field);
+#define FREE_path(field) free(policy->field);
 
 static void policy_fini(struct upstream_policy *policy)
 {
@@ -58,6 +60,7 @@ static void policy_fini(struct upstream_policy *policy)
 #define SAME_answer(field)   a->field == b->field
 #define SAME_url(field)      is_same_text(a->field, b->field)
 #define SAME_text(field)     is_same_text(a->field, b->field)
+#define SAME_path(field)     is_same_text(a->field, b->field)
 
 static bool policy_is_same(const struct upstream_policy *a, const struct upstream_policy *b)
 {
@@ -152,7 +155,8 @@ enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
                                 struct upstream_worker **worker)
 {
     struct origin_options options = {.loop = loop,
-                                     .connections_max = (uint32_t)upstream->policy.origin_connections_max};
+                                     .connections_max = (uint32_t)upstream->policy.origin_connections_max,
+                                     .authorities_path = upstream->policy.authorities_path};
     struct upstream_worker *made = calloc(1, sizeof *made);
     enum err err;
 
@@ -191,7 +195,10 @@ enum err upstream_worker_make_tunnels(struct upstream_worker *worker, struct loo
     uint32_t tunnels_max = (uint32_t)worker->upstream->policy.tunnels_max;
 
     if (worker->tunnels == NULL)
-        return origin_create(&(struct origin_options){.loop = loop, .connections_max = tunnels_max},
-                             &worker->tunnels);
+        return origin_create(
+            &(struct origin_options){.loop = loop,
+                                     .connections_max = tunnels_max,
+                                     .authorities_path = worker->upstream->policy.authorities_path},
+            &worker->tunnels);
     return origin_call_count(worker->tunnels) < tunnels_max ? OK : ERR_FULL;
 }

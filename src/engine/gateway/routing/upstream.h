@@ -16,6 +16,7 @@
 #define UPSTREAM_FIELD_answer(field)   int field;   /* 0: no, 1: yes */
 #define UPSTREAM_FIELD_url(field)      char *field; /* one a line */
 #define UPSTREAM_FIELD_text(field)     char *field;
+#define UPSTREAM_FIELD_path(field)     char *field;
 
 /* What the operator may say of an upstream: the rows of tables/upstream_options.def. */
 struct upstream_policy {
