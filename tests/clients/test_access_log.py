@@ -88,6 +88,17 @@ class AccessLog(unittest.TestCase):
         line = json.loads(self.lines(2)[1])
         self.assertEqual((line["status"], line["bytes"], line["whole"]), (0, 0, False))
 
+    def test_who_was_cut_off_for_not_reading_is_named(self):
+        with Origin(lambda r: r.reply(200, bytes(32 << 20))) as origin:
+            server = self.gateway("--write-timeout", "300ms", url=origin.url)
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect(("127.0.0.1", server.port))
+                client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+                line = json.loads(self.lines(1)[0])
+                self.assertEqual((line["client"], line["status"], line["whole"]),
+                                 (f"127.0.0.1:{client.getsockname()[1]}", 200, False))
+
     def test_the_combined_form(self):
         server = self.gateway("--access-log-format", "combined")
         fetch(server.port, "/a?secret", Referer="http://b/c?secret", User_Agent="agent\\\"\xe9")
