@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "fetch_state.h"
 #include "fetch_table.h"
+#include "search_alias.h"
 #include <stdlib.h>
 
 /* Makes a fetch that nobody knows of yet; null if there is no memory. */
@@ -161,6 +162,8 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
     if (fetch == NULL)
         return ERR_NO_MEMORY;
     fetch->fence_count = fence_count(fetch->shard, fetch->hash);
+    if (order->key != NULL && fetch->method == HTTP_METHOD_GET)
+        fetch->search_count = search_alias_count(gateway, cache_key_primary(order->key));
     fetch_lock(fetch);
     /* Another worker may have been quicker. */
     *joined = order->is_shared && fetch_join(fetch->shard, order, reader);

@@ -55,8 +55,8 @@ struct fetch {
     struct request_traits traits;
     struct buffer key; /* under which it will be stored; empty: not at all */
     size_t primary_size;
-    uint64_t hash; /* of the primary key */
-    uint32_t fence_count;
+    uint64_t hash;                      /* of the primary key */
+    uint32_t fence_count, search_count; /* the latter as search_alias.h has it */
     struct purge_watch watch;
     struct now requested;
     enum http_method method;

@@ -3,6 +3,7 @@
 #include "fetch_state.h"
 #include "invalidate.h"
 #include "parts_add.h"
+#include "search_alias.h"
 #include "variants.h"
 #include <assert.h>
 
@@ -133,6 +134,8 @@ static void store_response(struct fetch *fetch)
     struct buffer value = {0};
     struct stored_response response =
         stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields.kept));
+    int64_t now_mono_ms = loop_now(fetch->worker->loop).mono_ms;
+    int64_t keep_ms = stored_keep_ms(&response, &fetch->route->policy);
 
     if (is_outdated(fetch))
         return;
@@ -144,8 +147,10 @@ static void store_response(struct fetch *fetch)
         return;
     fetch_copy_body(fetch, &value);
     drop_parts(fetch);
-    fetch_put(fetch, buffer_bytes(&fetch->key), &value, loop_now(fetch->worker->loop).mono_ms,
-              stored_keep_ms(&response, &fetch->route->policy));
+    if (fetch_put(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms) &&
+        fetch->method == HTTP_METHOD_GET)
+        search_alias_put(fetch->gateway, now_mono_ms, buffer_bytes(&fetch->key),
+                         buffer_bytes(&head->fields.kept), fetch->search_count, keep_ms);
     buffer_fini(&value);
 }
 

@@ -3,6 +3,7 @@
 #include "fetch_table.h"
 #include "generation_key.h"
 #include "purge.h"
+#include "search_alias.h"
 #include "variants.h"
 
 void marker_of_primary(struct bytes primary, struct cache_key *marker)
@@ -12,7 +13,7 @@ void marker_of_primary(struct bytes primary, struct cache_key *marker)
     cache_key_mark(marker);
 }
 
-uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
 {
     uint32_t count;
     struct cache_key marker;
@@ -32,7 +33,16 @@ uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const 
     return count;
 }
 
-void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    struct cache_key other;
+
+    if (search_alias_take_out(gateway, now_mono_ms, key, &other))
+        invalidate(gateway, now_mono_ms, &other);
+    return invalidate(gateway, now_mono_ms, key);
+}
+
+static void make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
 {
     struct cache_key parts;
     uint64_t hash = hash_bytes(cache_key_primary(key), gateway->seed);
@@ -47,4 +57,13 @@ void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const stru
         entry_make_stale(gateway, now_mono_ms, cache_key_primary(key));
     generation_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
+}
+
+void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    struct cache_key other;
+
+    if (search_alias_take_out(gateway, now_mono_ms, key, &other))
+        make_stale(gateway, now_mono_ms, &other);
+    make_stale(gateway, now_mono_ms, key);
 }

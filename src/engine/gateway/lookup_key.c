@@ -1,5 +1,6 @@
 #include "lookup_key.h"
 #include "engine/gateway/policy/key_rule.h"
+#include "search_alias.h"
 #include <openssl/evp.h>
 
 /* By a digest, so that a saved store has no cookie in its keys. */
@@ -17,9 +18,33 @@ static bool select_below(struct gateway *gateway, const struct route *route, int
     return true;
 }
 
+static bool select_if_asked(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                            const struct http_request *request, struct cache_key *key)
+{
+    return !key_selects(&route->policy) || select_below(gateway, route, now_mono_ms, request, key);
+}
+
 bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
                 const struct http_request *request, struct cache_key *key)
 {
-    return route_key(route, request, key) &&
-           (!key_selects(&route->policy) || select_below(gateway, route, now_mono_ms, request, key));
+    return route_key(route, request, key) && select_if_asked(gateway, route, now_mono_ms, request, key);
+}
+
+static void copy_url(struct cache_key *to, const struct cache_key *from)
+{
+    memcpy(to->text, from->text, from->primary_size);
+    to->primary_size = to->size = from->primary_size;
+}
+
+bool lookup_key_elsewhere(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                          const struct http_request *request, struct cache_key *key,
+                          struct cache_key *wanted, struct cache_key *stored)
+{
+    if (!route_key(route, request, wanted))
+        return false;
+    copy_url(stored, wanted);
+    if (!search_alias_follow(gateway, now_mono_ms, stored))
+        return false;
+    copy_url(key, stored);
+    return select_if_asked(gateway, route, now_mono_ms, request, key);
 }

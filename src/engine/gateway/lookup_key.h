@@ -7,3 +7,9 @@
 /* `request` is as its upstream sees it. False if it can have no key: it is not cached then. */
 bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
                 const struct http_request *request, struct cache_key *key);
+
+/* The same of another query of the same path whose answer may do, and in `*wanted` and `*stored` the URLs'
+ * keys: see search_alias_holds. False if none is known. */
+bool lookup_key_elsewhere(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+                          const struct http_request *request, struct cache_key *key,
+                          struct cache_key *wanted, struct cache_key *stored);

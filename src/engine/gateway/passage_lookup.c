@@ -1,6 +1,8 @@
 /* passage_lookup.c — what there is decides how a passage goes on: from the store, or to the origin. */
 #include "engine/gateway/policy/validate.h"
+#include "lookup_key.h"
 #include "passage.h"
+#include "search_alias.h"
 
 /* ---- to the origin ------------------------------------------------------------------------------- */
 
@@ -154,6 +156,28 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
 
 /* ---- the store ----------------------------------------------------------------------------------- */
 
+/* Nothing is stored for this very query: what is for another may say that the difference makes none. Only
+ * what is fresh counts. */
+static enum use find_elsewhere(struct passage *passage)
+{
+    struct gateway *gateway = passage->worker->gateway;
+    int64_t now_mono_ms = passage_now(passage).mono_ms;
+    bool varies = passage->found.varies;
+    struct cache_key key, wanted, stored;
+
+    if (passage->facts.is_body_keyed ||
+        !lookup_key_elsewhere(gateway, passage->route, now_mono_ms, upstream_request(passage), &key,
+                              &wanted, &stored))
+        return USE_NONE;
+    found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
+    if (found_use(passage->route, &passage->facts, &passage->found, now_mono_ms) == USE_FRESH &&
+        search_alias_holds(passage->found.response.fields, &stored, &wanted))
+        return USE_FRESH;
+    found_release(gateway, &passage->found);
+    passage->found.varies = varies;
+    return USE_NONE;
+}
+
 /* RFC 9111 §5.2.1.7. */
 static enum state refuse_uncached(struct passage *passage)
 {
@@ -184,6 +208,8 @@ enum state passage_on_lookup(struct passage *passage)
         found_release(gateway, &passage->found);
         use = USE_NONE;
     }
+    if (use == USE_NONE)
+        use = find_elsewhere(passage);
     passage->status = (struct cache_status){0};
     switch (use) {
     case USE_FRESH: counters_add(passage->worker->counters, METRIC_gateway_hits, 1); return STATE_serve;

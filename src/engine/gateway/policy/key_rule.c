@@ -1,41 +1,8 @@
 #include "key_rule.h"
-#include "message/percent.h"
+#include "query_parameters.h"
 #include "vary.h"
-#include <stdlib.h>
 
 /* ---- the query ----------------------------------------------------------------------------------- */
-
-struct parameter {
-    struct bytes whole, name; /* the name is the beginning of the whole */
-};
-
-static bool next_parameter(struct bytes *query, struct parameter *parameter)
-{
-    while (query->size > 0) {
-        const char *end = memchr(query->data, '&', query->size), *equals;
-        size_t size = end != NULL ? (size_t)(end - query->data) : query->size;
-        struct bytes whole = bytes_first(*query, size);
-
-        *query = bytes_after(*query, end != NULL ? size + 1 : size);
-        if (whole.size == 0)
-            continue;
-        equals = memchr(whole.data, '=', whole.size);
-        parameter->whole = whole;
-        parameter->name = equals != NULL ? bytes_first(whole, (size_t)(equals - whole.data)) : whole;
-        return true;
-    }
-    return false;
-}
-
-/* The next character of a name, as a form means it. */
-static char next_character(struct bytes name, size_t *at)
-{
-    char c;
-
-    if (!percent_take(name, at, &c))
-        return name.data[(*at)++];
-    return c == '+' && name.data[*at - 1] == '+' ? ' ' : c;
-}
 
 static bool fits(struct bytes item, struct bytes name)
 {
@@ -44,7 +11,7 @@ static bool fits(struct bytes item, struct bytes name)
 
     item.size -= is_prefix;
     while (i < item.size && j < name.size)
-        if (next_character(item, &i) != next_character(name, &j))
+        if (query_next_character(item, &i) != query_next_character(name, &j))
             return false;
     return i == item.size && (is_prefix || j == name.size);
 }
@@ -59,29 +26,12 @@ static bool is_listed(const char *list, struct bytes name)
     return false;
 }
 
-static bool counts(const struct route_policy *policy, const struct parameter *parameter)
+static bool counts(const struct route_policy *policy, const struct query_parameter *parameter)
 {
     if (memchr(parameter->whole.data, ';', parameter->whole.size) != NULL)
         return true;
     return (policy->key_query_allow == NULL || is_listed(policy->key_query_allow, parameter->name)) &&
            !is_listed(policy->key_query_ignore, parameter->name);
-}
-
-/* By name; of one name in the order in which they lie in the query. */
-static int compare_parameters(const void *a, const void *b)
-{
-    const struct parameter *left = a, *right = b;
-    size_t i = 0, j = 0;
-
-    while (i < left->name.size && j < right->name.size) {
-        int difference =
-            (unsigned char)next_character(left->name, &i) - (unsigned char)next_character(right->name, &j);
-        if (difference != 0)
-            return difference;
-    }
-    if ((i < left->name.size) != (j < right->name.size))
-        return i < left->name.size ? 1 : -1;
-    return (left->whole.data > right->whole.data) - (left->whole.data < right->whole.data);
 }
 
 static bool append(struct bytes whole, char *text, size_t capacity, size_t *size)
@@ -98,12 +48,11 @@ static bool append(struct bytes whole, char *text, size_t capacity, size_t *size
 bool key_query(const struct route_policy *policy, struct bytes query, char *text, size_t capacity,
                size_t *size)
 {
-    enum { SORTED_MAX = 256 };
-    struct parameter sorted[SORTED_MAX], parameter;
+    struct query_parameter sorted[QUERY_SORTED_MAX], parameter;
     size_t count = 0;
 
     *size = 0;
-    while (next_parameter(&query, &parameter)) {
+    while (query_parameter_next(&query, &parameter)) {
         if (!counts(policy, &parameter))
             continue;
         if (!policy->key_query_sort) {
@@ -111,12 +60,11 @@ bool key_query(const struct route_policy *policy, struct bytes query, char *text
                 return false;
             continue;
         }
-        if (count == SORTED_MAX)
+        if (count == QUERY_SORTED_MAX)
             return false;
         sorted[count++] = parameter;
     }
-    if (count > 1)
-        qsort(sorted, count, sizeof sorted[0], compare_parameters);
+    query_parameters_sort(sorted, count);
     for (size_t i = 0; i < count; i++)
         if (!append(sorted[i].whole, text, capacity, size))
             return false;

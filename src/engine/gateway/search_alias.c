@@ -1,0 +1,184 @@
+#include "search_alias.h"
+#include "base/hash.h"
+#include "engine/gateway/policy/no_vary_search.h"
+
+enum {
+    RULE_BYTES_MAX = 1024,
+    SEAL_BYTES = sizeof(uint64_t),
+    VALUE_BYTES_MAX = SEAL_BYTES + CACHE_KEY_PRIMARY_MAX
+};
+
+/* ---- keys ---------------------------------------------------------------------------------------- */
+
+/* The URL that a key is of, or below. */
+static struct bytes url_of(struct bytes key)
+{
+    const char *end = memchr(key.data, '\n', key.size);
+
+    return end != NULL ? bytes_first(key, (size_t)(end - key.data)) : key;
+}
+
+static struct bytes path_of(struct bytes url)
+{
+    const char *question = memchr(url.data, '?', url.size);
+
+    return question != NULL ? bytes_first(url, (size_t)(question - url.data)) : url;
+}
+
+static struct bytes query_of(struct bytes url)
+{
+    size_t size = path_of(url).size;
+
+    return bytes_after(url, size < url.size ? size + 1 : size);
+}
+
+static void begin_key(struct cache_key *key, struct bytes path, char sign)
+{
+    memcpy(key->text, path.data, path.size);
+    key->text[path.size] = '\n';
+    key->text[path.size + 1] = sign;
+    key->primary_size = path.size;
+    key->size = path.size + 2;
+}
+
+/* False if what counts of the query is too long. */
+static bool make_alias_key(struct cache_key *key, const struct search_variance *variance, struct bytes url)
+{
+    struct bytes path = path_of(url);
+    size_t size;
+
+    begin_key(key, path, '=');
+    if (!search_canonical(variance, query_of(url), key->text + key->size, CACHE_KEY_PRIMARY_MAX, &size))
+        return false;
+    key->size += size;
+    return true;
+}
+
+/* ---- values: sealed, as all that the gateway keeps ------------------------------------------------ */
+
+static uint64_t seal_of(const struct gateway *gateway, struct bytes key, struct bytes text)
+{
+    return hash_bytes(text, gateway->seed ^ hash_bytes(key, gateway->seed));
+}
+
+static void put(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                struct bytes text, int64_t ttl_ms)
+{
+    nh_put_options options = {.size = sizeof options, .ttl_ms = ttl_ms};
+    uint64_t seal = seal_of(gateway, cache_key_bytes(key), text);
+    struct buffer value = {0};
+
+    buffer_append(&value, bytes_of(&seal, sizeof seal));
+    buffer_append(&value, text);
+    if (!value.failed)
+        nh_put(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)),
+               (nh_bytes){value.data, value.size}, &options, NULL);
+    buffer_fini(&value);
+}
+
+static bool get(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                char value[VALUE_BYTES_MAX], struct bytes *text)
+{
+    uint64_t seal;
+    size_t size;
+
+    if (nh_get(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), value,
+               VALUE_BYTES_MAX, &size) != NH_OK ||
+        size <= SEAL_BYTES || size > VALUE_BYTES_MAX)
+        return false;
+    memcpy(&seal, value, sizeof seal);
+    *text = bytes_of(value + SEAL_BYTES, size - SEAL_BYTES);
+    return seal == seal_of(gateway, cache_key_bytes(key), *text);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------- */
+
+bool search_alias_follow(struct gateway *gateway, int64_t now_mono_ms, struct cache_key *key)
+{
+    char value[VALUE_BYTES_MAX];
+    struct bytes url = cache_key_primary(key), text;
+    struct search_variance variance;
+    struct cache_key made;
+
+    begin_key(&made, path_of(url), '&');
+    if (!get(gateway, now_mono_ms, &made, value, &text) || !search_variance_of(text, &variance) ||
+        !make_alias_key(&made, &variance, url) || !get(gateway, now_mono_ms, &made, value, &text) ||
+        text.size > CACHE_KEY_PRIMARY_MAX || bytes_equal(text, url))
+        return false;
+    memcpy(key->text, text.data, text.size);
+    key->primary_size = key->size = text.size;
+    return true;
+}
+
+bool search_alias_holds(struct bytes fields, const struct cache_key *stored, const struct cache_key *wanted)
+{
+    char ours[CACHE_KEY_PRIMARY_MAX], theirs[CACHE_KEY_PRIMARY_MAX];
+    struct bytes of_stored = cache_key_primary(stored), of_wanted = cache_key_primary(wanted);
+    struct search_variance variance;
+    struct buffer text = {0};
+    size_t our_size, their_size;
+    bool holds;
+
+    search_field_join(&text, fields);
+    holds = !text.failed && bytes_equal(path_of(of_stored), path_of(of_wanted)) &&
+            search_variance_of(buffer_bytes(&text), &variance) &&
+            search_canonical(&variance, query_of(of_stored), theirs, sizeof theirs, &their_size) &&
+            search_canonical(&variance, query_of(of_wanted), ours, sizeof ours, &our_size) &&
+            bytes_equal(bytes_of(ours, our_size), bytes_of(theirs, their_size));
+    buffer_fini(&text);
+    return holds;
+}
+
+/* ---- keeping ------------------------------------------------------------------------------------- */
+
+static struct fetch_shard *shard_of_path(struct gateway *gateway, struct bytes key)
+{
+    return &gateway->shards[hash_bytes(path_of(url_of(key)), gateway->seed) % FETCH_SHARDS];
+}
+
+uint32_t search_alias_count(struct gateway *gateway, struct bytes key)
+{
+    struct fetch_shard *shard = shard_of_path(gateway, key);
+    uint32_t count;
+
+    pthread_mutex_lock(&shard->store_lock);
+    count = shard->taken_out_count;
+    pthread_mutex_unlock(&shard->store_lock);
+    return count;
+}
+
+void search_alias_put(struct gateway *gateway, int64_t now_mono_ms, struct bytes key, struct bytes fields,
+                      uint32_t count, int64_t ttl_ms)
+{
+    struct fetch_shard *shard = shard_of_path(gateway, key);
+    struct bytes url = url_of(key);
+    struct search_variance variance;
+    struct cache_key rule, alias;
+    struct buffer text = {0};
+
+    search_field_join(&text, fields);
+    if (text.size > 0 && !text.failed && text.size <= RULE_BYTES_MAX &&
+        search_variance_of(buffer_bytes(&text), &variance) && make_alias_key(&alias, &variance, url)) {
+        begin_key(&rule, path_of(url), '&');
+        pthread_mutex_lock(&shard->store_lock);
+        if (shard->taken_out_count == count) { /* (1) */
+            put(gateway, now_mono_ms, &rule, buffer_bytes(&text), ttl_ms);
+            put(gateway, now_mono_ms, &alias, url, ttl_ms);
+        }
+        pthread_mutex_unlock(&shard->store_lock);
+    }
+    buffer_fini(&text);
+}
+
+bool search_alias_take_out(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                           struct cache_key *other)
+{
+    struct fetch_shard *shard = shard_of_path(gateway, cache_key_primary(key));
+
+    pthread_mutex_lock(&shard->store_lock);
+    shard->taken_out_count++; /* (1) */
+    pthread_mutex_unlock(&shard->store_lock);
+    memcpy(other->text, key->text, key->primary_size);
+    other->primary_size = other->size = key->primary_size;
+    return search_alias_follow(gateway, now_mono_ms, other);
+}
