@@ -122,6 +122,7 @@ static json_t *value(const struct option_row *row, const void *field)
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level: memcpy(&choice, field, sizeof choice); return formatted(row, choice);
     case OPTION_TYPE_events:
         return text(bytes_of(letters, kv_notify_format(*(const uint32_t *)field, letters)));

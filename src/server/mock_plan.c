@@ -180,7 +180,8 @@ static void report_mock(struct buffer *message, const struct role_options *role,
 enum err mock_plan_create(const struct role_options *role, struct mock **mock, struct buffer *message)
 {
     struct buffer document = {0}, rewrite = {0}, why = {0};
-    struct mock_options options = {.latency_ms = role->latency_ms,
+    struct mock_options options = {.compat = role->compat,
+                                   .latency_ms = role->latency_ms,
                                    .max_age_s = role->max_age_ms / 1000,
                                    .static_path = role->static_path,
                                    .is_read_only = role->is_read_only == ANSWER_YES,
@@ -189,6 +190,10 @@ enum err mock_plan_create(const struct role_options *role, struct mock **mock, s
                                                .seed = (uint64_t)role->seed,
                                                .checks = role->openapi_checks,
                                                .is_dynamic = role->is_dynamic == ANSWER_YES}};
+    if (role->id_name != NULL)
+        options.id_name = bytes_of_text(role->id_name);
+    if (role->foreign_key_suffix != NULL)
+        options.foreign_key_suffix = bytes_of_text(role->foreign_key_suffix);
     enum err err = OK;
 
     if (role->data_path != NULL)

@@ -110,7 +110,7 @@ static const struct {
 static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int) &&
                   sizeof(enum tls_client_auth) == sizeof(int) && sizeof(enum answer) == sizeof(int) &&
                   sizeof(enum route_host) == sizeof(int) && sizeof(enum openapi_checks) == sizeof(int) &&
-                  sizeof(enum access_format) == sizeof(int),
+                  sizeof(enum access_format) == sizeof(int) && sizeof(enum compat) == sizeof(int),
               "choices are written as int");
 
 static const struct verb_row verbs[] = {
@@ -251,7 +251,7 @@ static bool has_choices(enum option_type type)
 {
     return type == OPTION_TYPE_loop || type == OPTION_TYPE_auth || type == OPTION_TYPE_answer ||
            type == OPTION_TYPE_host || type == OPTION_TYPE_checks || type == OPTION_TYPE_format ||
-           type == OPTION_TYPE_level;
+           type == OPTION_TYPE_level || type == OPTION_TYPE_compat;
 }
 
 void option_append_value(struct buffer *out, const struct option_row *row, int64_t value)
@@ -278,6 +278,7 @@ void option_append_value(struct buffer *out, const struct option_row *row, int64
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++)
             if (choices[i].type == row->type && choices[i].value == value)
@@ -313,6 +314,7 @@ void option_append_placeholder(struct buffer *out, const struct option_row *row)
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level:
         for (size_t i = 0; i < COUNT_OF(choices); i++) {
             if (choices[i].type != row->type)
@@ -417,6 +419,7 @@ static enum err set_number(const struct option_row *row, char *field, struct byt
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level:
     case OPTION_TYPE_events:
     case OPTION_TYPE_flag:
@@ -807,6 +810,7 @@ static enum err set_field(const struct option_row *row, void *field, struct role
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level: return set_choice(row, field, text, why);
     case OPTION_TYPE_events: return set_events(field, text, why);
     case OPTION_TYPE_flag: *(bool *)field = true; return OK;
@@ -924,6 +928,7 @@ enum err option_copy(const struct option_row *row, const void *from, void *to)
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level: memcpy(to, from, sizeof(int)); return OK;
     case OPTION_TYPE_events: memcpy(to, from, sizeof(uint32_t)); return OK;
     case OPTION_TYPE_flag: memcpy(to, from, sizeof(bool)); return OK;

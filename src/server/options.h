@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "engine/gateway/access_line.h"
 #include "engine/gateway/routing/plan.h"
+#include "engine/mock/collections/compat.h"
 #include "engine/mock/openapi/openapi_options.h"
 #include "net/loop.h"
 #include "net/tls.h"
@@ -84,6 +85,7 @@ enum { OPTION_COUNT_MAX = 256 };
 #define OPTION_FIELD_answer(field)   enum answer field;
 #define OPTION_FIELD_checks(field)   enum openapi_checks field;
 #define OPTION_FIELD_format(field)   enum access_format field;
+#define OPTION_FIELD_compat(field)   enum compat field;
 #define OPTION_FIELD_level(field)    enum log_level field;
 #define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
@@ -184,6 +186,7 @@ enum option_type {
     OPTION_TYPE_host,
     OPTION_TYPE_checks,
     OPTION_TYPE_format,
+    OPTION_TYPE_compat,
     OPTION_TYPE_level,
     OPTION_TYPE_events,
     OPTION_TYPE_flag,

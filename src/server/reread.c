@@ -68,6 +68,7 @@ static bool is_same(const struct option_row *row, const void *a, const void *b)
     case OPTION_TYPE_host:
     case OPTION_TYPE_checks:
     case OPTION_TYPE_format:
+    case OPTION_TYPE_compat:
     case OPTION_TYPE_level: return memcmp(a, b, sizeof(int)) == 0;
     case OPTION_TYPE_events: return memcmp(a, b, sizeof(uint32_t)) == 0;
     case OPTION_TYPE_flag: return memcmp(a, b, sizeof(bool)) == 0;

@@ -56,12 +56,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes rest = bytes_of(data, size), document = bytes_of_text(fallback);
     struct buffer message = {0};
+    struct documents_options options = {.growth_bytes_max = 1 << 20};
     struct documents *documents = NULL;
     enum err err;
 
     if (size > 0 && data[0] == '{')
         document = cut(&rest, '\n');
-    err = documents_create(document, 1 << 20, &documents, &message);
+    options.compat = size % 2 == 0 ? COMPAT_1 : COMPAT_0_17;
+    err = documents_create(document, &options, &documents, &message);
     assert(err == OK || err == ERR_SYNTAX);
     assert((err == OK) == (documents != NULL) && (err == OK) == (message.size == 0));
     for (int i = 0; documents != NULL && rest.size > 0 && i < 16; i++) {

@@ -325,24 +325,34 @@ TEST(an_id_longer_than_any_can_be_is_not_found_however_it_is_encoded)
     world_close(&world);
 }
 
-TEST(parameters_that_would_change_the_answer_are_refused_while_they_cannot_be_heeded)
+#define PROBLEM(detail) "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"" detail "\"}"
+
+TEST(a_query_that_cannot_be_heeded_is_refused_with_why)
 {
     static const struct step steps[] = {
-        {{"GET", "/posts?title=x"},
+        {{"GET", "/posts?title_like=("},
          400,
-         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: title\"}",
+         PROBLEM("The pattern is not one, at its byte 2: missing closing "
+                 "parenthesis"),
          NULL},
-        {{"GET", "/posts?&_page=1"},
+        {{"GET", "/posts?title=%4"}, 400, PROBLEM("Malformed percent-encoding in the query"), NULL},
+        {{"GET", "/posts?title_like=%ff"}, 400, NULL, NULL},
+        {{"GET", "/posts?a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q=1"},
          400,
-         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: _page\"}",
+         PROBLEM("The name of a member may have at most 16 parts"),
          NULL},
-        {{"GET", "/posts?%22\x80"},
+        {{"GET", "/posts?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q"}, 200, NULL, NULL},
+        {{"GET", "/posts?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&r"},
          400,
-         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: %22?\"}",
+         PROBLEM("A query may have at most 16 conditions"),
          NULL},
-        {{"GET", "/posts/1?x&_embed=comments"},
+        {{"GET", "/posts?_embed=a,b,c,d,e,f,g,h,i"},
          400,
-         "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"Query parameter not supported: _embed\"}",
+         PROBLEM("A query may have at most 8 names in one list"),
+         NULL},
+        {{"GET", "/posts?_where={}"},
+         400,
+         PROBLEM("_where is not supported; write conditions such as views:gt=9"),
          NULL},
         {{"GET", "/posts?"}, 200, NULL, NULL},
         {{"GET", "/posts?&"}, 200, NULL, NULL},
@@ -350,6 +360,17 @@ TEST(parameters_that_would_change_the_answer_are_refused_while_they_cannot_be_he
         {{"GET", "/profile?x=1"}, 200, NULL, NULL},
     };
     play(small_options(), steps, COUNT_OF(steps));
+}
+
+TEST(a_pattern_that_takes_too_many_steps_is_given_up)
+{
+    struct mock_options options = {
+        .document = BYTES("{\"a\":[{\"id\":1,\"t\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"}]}")};
+    static const struct step steps[] = {
+        {{"GET", "/a?t_like=^(a%2B)%2B$"}, 400, NULL, NULL},
+        {{"GET", "/a?t_like=A{3}B$"}, 200, NULL, NULL},
+    };
+    play(options, steps, COUNT_OF(steps));
 }
 
 TEST(an_answer_may_be_cached_for_as_long_as_the_options_say_if_it_was_read)
@@ -904,15 +925,25 @@ TEST(a_document_that_cannot_be_served_is_refused_with_where_and_what)
         const char *document, *message;
     } cases[] = {
         {"{\"a\":\n[}", "line 2, column 2: unexpected token near '}'"},
-        {"{\"a\":[], \"a\":[]}", "line 1, column 12: duplicate object key near '\"a\"'"},
+        {"{\"a\":[], \"a\":[]}", "line 1, column 10: \"a\": there is another one of that name"},
         {"", NULL},
         {"[]", "the document must be a JSON object of arrays and objects"},
-        {"{\"version\":3}", "\"version\": must be an array of objects, or an object"},
-        {"{\"\":[]}", "\"\": a name must have 1 to 512 bytes"},
-        {"{\"posts\":[{\"id\":1},7]}", "\"posts\", item 2: must be an object"},
-        {"{\"posts\":[{\"id\":1},{\"id\":\"1\"}]}", "\"posts\", item 2: another item has the same \"id\""},
-        {"{\"posts\":[{\"id\":null}]}", "\"posts\", item 1: \"id\" must be a string or a number"},
-        {"{\"posts\":[{\"id\":\"\"}]}", "\"posts\", item 1: \"id\" must have 1 to 512 bytes"},
+        {"{\"version\":3}", "line 1, column 12: \"version\": must be an array of objects, or an object"},
+        {"{\"\":[]}", "line 1, column 2: \"\": a name must have 1 to 512 bytes"},
+        {"{\"posts\":[{\"id\":1},7]}", "line 1, column 20: \"posts\", item 2: must be an object"},
+        {"{\"posts\":[{\"id\":1},{\"id\":\"1\"}]}",
+         "line 1, column 20: \"posts\", item 2: another item has the same id"},
+        {"{\"posts\":[\n{\"id\":true}]}",
+         "line 2, column 1: \"posts\", item 1: an id must be a string or a number"},
+        {"{\"posts\":[{\"id\":\"\"}]}",
+         "line 1, column 11: \"posts\", item 1: an id must have 1 to 512 bytes"},
+        {"{\"posts\":[{\"id\":1} {\"id\":2}]}", "line 1, column 20: ',' or ']' expected"},
+        {"{\"posts\":[\n{\"id\":1,\n \"x\":tru}]}", "line 3, column 8: invalid token near 'tru'"},
+        {"{\"posts\":[{\"id\":1}]", "line 1, column 20: the file ends too early"},
+        {"{\"posts\":[{\"id\":1", NULL},
+        {"{\"posts\":[]} x", "line 1, column 14: end of file expected"},
+        {"{\"posts\" []}", "line 1, column 10: ':' expected"},
+        {"{posts:[]}", "line 1, column 2: a name in quotes expected"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buffer message = {0};
@@ -962,6 +993,7 @@ TEST(the_sample_is_the_file_in_examples_and_can_be_served)
 
 TEST(writes_are_refused_when_there_is_no_more_room_and_taken_again_after_a_delete)
 {
+    static const struct documents_options few = {.growth_bytes_max = 2000};
     struct documents *documents;
     struct buffer message = {0};
     struct answer answer;
@@ -971,12 +1003,12 @@ TEST(writes_are_refused_when_there_is_no_more_room_and_taken_again_after_a_delet
     char location[64] = "";
     int made = 0;
 
-    EXPECT_EQ(documents_create(bytes_of_text(small), 2000, &documents, &message), OK);
+    EXPECT_EQ(documents_create(bytes_of_text(small), &few, &documents, &message), OK);
     for (;;) {
         rest_answer(documents, &request, body, &answer);
         if (answer.status != 201)
             break;
-        snprintf(location, sizeof location, "%.*s", (int)answer.lines.size - 12, answer.lines.data + 10);
+        sscanf(answer.lines.data, "Location: %63[^\r]", location);
         answer_fini(&answer);
         made++;
     }
@@ -1124,7 +1156,8 @@ TEST(no_patch_is_lost_when_two_threads_change_one_item)
 RUN_TESTS(TEST_ROW(every_place_is_read_as_json_server_reads_it),
           TEST_ROW(a_head_request_is_told_the_size_and_sent_no_body),
           TEST_ROW(an_id_longer_than_any_can_be_is_not_found_however_it_is_encoded),
-          TEST_ROW(parameters_that_would_change_the_answer_are_refused_while_they_cannot_be_heeded),
+          TEST_ROW(a_query_that_cannot_be_heeded_is_refused_with_why),
+          TEST_ROW(a_pattern_that_takes_too_many_steps_is_given_up),
           TEST_ROW(an_answer_may_be_cached_for_as_long_as_the_options_say_if_it_was_read),
           TEST_ROW(an_entity_tag_saves_the_body_until_the_item_changes),
           TEST_ROW(a_post_makes_an_item_with_an_id_of_its_own_and_says_where),

@@ -355,6 +355,16 @@ static void append_kept_lines(struct buffer *lines, const struct mock_options *o
         buffer_append_literal(lines, "Cache-Control: no-cache\r\n");
 }
 
+static enum err create_documents(const struct mock_options *options, struct documents **documents,
+                                 struct buffer *message)
+{
+    const struct documents_options wanted = {.compat = options->compat,
+                                             .id_name = options->id_name,
+                                             .foreign_key_suffix = options->foreign_key_suffix,
+                                             .growth_bytes_max = GROWTH_BYTES_MAX};
+    return documents_create(options->document, &wanted, documents, message);
+}
+
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
 {
     struct mock *made = calloc(1, sizeof *made);
@@ -376,7 +386,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     else if (openapi_is_one(options->document))
         err = openapi_create(options->document, &options->openapi, &made->openapi, message);
     else
-        err = documents_create(options->document, GROWTH_BYTES_MAX, &made->documents, message);
+        err = create_documents(options, &made->documents, message);
     if (err == OK && options->rewrite.size > 0) {
         buffer_append_literal(message, "routes: ");
         err = rewrite_create(options->rewrite, &made->rewrite, message);

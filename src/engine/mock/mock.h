@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/counters.h"
 #include "base/err.h"
+#include "engine/mock/collections/compat.h"
 #include "engine/mock/openapi/openapi_options.h"
 #include "message/exchange.h"
 #include "net/loop.h"
@@ -23,6 +24,9 @@ struct mock_options {
     struct bytes rewrite;    /* JSON text for rewrite_create; empty: none */
     bool is_read_only;       /* refuses what is not safe */
     bool omits_cors;         /* the pages of other origins may not call it */
+    enum compat compat;      /* which json-server is meant where its two generations differ */
+    struct bytes id_name;    /* the member that ids are in; empty: "id" */
+    struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
 };
 
 /* Returns OK with `*mock`; ERR_SYNTAX with a sentence that says where and what in `*message` if the text is

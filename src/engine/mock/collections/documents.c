@@ -1,10 +1,13 @@
-#include "documents.h"
 #include "base/compiler.h"
 #include "base/hash.h"
-#include "base/list.h"
+#include "base/number.h"
+#include "documents_state.h"
 #include "engine/mock/json/json_text.h"
-#include <pthread.h>
+#include "noun.h"
+#include "relations.h"
 #include <stdlib.h>
+
+enum { SHORT_ID_BYTES = 7 }; /* of json-server 0.17's */
 
 void random_id_make(char id[static RANDOM_ID_BYTES])
 {
@@ -17,99 +20,9 @@ void random_id_make(char id[static RANDOM_ID_BYTES])
     }
 }
 
-/* ---- nodes by name ----------------------------------------------------------------------------- */
+/* ---- who wants to know ------------------------------------------------------------------------- */
 
-/* What a locator can name. Chained by hash in a table that doubles when it is full. */
-struct node {
-    struct node *next;
-    uint64_t hash;
-    struct bytes key;
-    struct text *text; /* of a collection: null when it must be joined anew */
-    _Atomic uint64_t request_count;
-};
-
-struct table {
-    struct node **buckets;
-    size_t bucket_count, node_count; /* bucket_count is a power of two, or 0 */
-};
-
-static struct node **table_find(const struct table *table, struct bytes key, uint64_t hash)
-{
-    struct node **slot;
-
-    if (table->bucket_count == 0)
-        return NULL;
-    for (slot = &table->buckets[hash & (table->bucket_count - 1)]; *slot != NULL; slot = &(*slot)->next)
-        if ((*slot)->hash == hash && bytes_equal((*slot)->key, key))
-            return slot;
-    return NULL;
-}
-
-/* Makes room for one more node. */
-static bool table_reserve(struct table *table)
-{
-    size_t bucket_count = table->bucket_count > 0 ? 2 * table->bucket_count : 16;
-    struct node **buckets;
-
-    if (table->node_count < table->bucket_count)
-        return true;
-    buckets = calloc(bucket_count, sizeof *buckets);
-    if (buckets == NULL)
-        return false;
-    for (size_t i = 0; i < table->bucket_count; i++)
-        for (struct node *node = table->buckets[i], *next; node != NULL; node = next) {
-            struct node **bucket = &buckets[node->hash & (bucket_count - 1)];
-            next = node->next;
-            node->next = *bucket;
-            *bucket = node;
-        }
-    free(table->buckets);
-    table->buckets = buckets;
-    table->bucket_count = bucket_count;
-    return true;
-}
-
-static void table_insert(struct table *table, struct node *node)
-{
-    struct node **bucket = &table->buckets[node->hash & (table->bucket_count - 1)];
-
-    node->next = *bucket;
-    *bucket = node;
-    table->node_count++;
-}
-
-/* ---- documents --------------------------------------------------------------------------------- */
-
-struct item {
-    struct node node;
-    struct list in_order; /* of the collection */
-    char id[];
-};
-
-/* A collection, or a single object. */
-struct resource {
-    struct node node;
-    bool is_collection;
-    struct list items; /* in the order they came */
-    struct table by_id;
-    struct list in_order; /* of all */
-    char name[];
-};
-
-/* (1) `lock` guards all but request counts, which are atomic, and texts, which never change.
- * (2) `held_bytes` is the sum of what nodes and their texts take, joined texts apart. */
-struct documents {
-    pthread_rwlock_t lock;
-    uint64_t hash_seed;
-    struct table resources;
-    struct list resource_order;
-    struct node root; /* its text lists the resources, which never change */
-    size_t held_bytes, held_bytes_max;
-    struct list observers; /* each told in the order of writes, for the lock is held for writing */
-    uint64_t change_count;
-};
-
-static void tell(struct documents *documents, struct documents_change change)
+void documents_tell(struct documents *documents, struct documents_change change)
 {
     change.number = ++documents->change_count;
     for (struct list *at = documents->observers.next; at != &documents->observers; at = at->next) {
@@ -132,146 +45,463 @@ void documents_unsubscribe(struct documents *documents, struct documents_observe
     pthread_rwlock_unlock(&documents->lock);
 }
 
-static size_t item_bytes(struct bytes id, const struct text *text)
-{
-    return sizeof(struct item) + id.size + sizeof *text + text->size;
-}
+/* ---- finding ----------------------------------------------------------------------------------- */
 
-static struct resource *resource_find(const struct documents *documents, struct bytes name)
+struct resource *resource_find(const struct documents *documents, struct bytes name)
 {
-    struct node **slot = table_find(&documents->resources, name, hash_bytes(name, documents->hash_seed));
-    return slot != NULL ? CONTAINER_OF(*slot, struct resource, node) : NULL;
-}
+    uint64_t hash = hash_bytes(name, documents->hash_seed);
 
-/* The node at `locator`, with its collection and its place in the collection's table if it is an item. */
-static struct node *find(struct documents *documents, const struct locator *locator,
-                         struct resource **resource, struct node ***slot)
-{
-    *resource = NULL;
-    *slot = NULL;
-    if (locator->name.size == 0)
-        return &documents->root;
-    *resource = resource_find(documents, locator->name);
-    if (*resource == NULL)
-        return NULL;
-    if (!locator->has_id)
-        return &(*resource)->node;
-    *slot = table_find(&(*resource)->by_id, locator->id, hash_bytes(locator->id, documents->hash_seed));
-    return *slot != NULL ? **slot : NULL;
-}
-
-static void forget_joined_text(struct resource *resource)
-{
-    text_release(resource->node.text);
-    resource->node.text = NULL;
-}
-
-static struct text *join_items(const struct resource *resource)
-{
-    struct buffer joined = {0};
-    struct text *text = NULL;
-
-    buffer_append_byte(&joined, '[');
-    for (struct list *at = resource->items.next; at != &resource->items; at = at->next) {
-        if (at != resource->items.next)
-            buffer_append_byte(&joined, ',');
-        buffer_append(&joined, text_bytes(CONTAINER_OF(at, struct item, in_order)->node.text));
+    for (struct hash_node *node = hash_table_first(&documents->resources, hash); node != NULL;
+         node = hash_table_next(node)) {
+        struct resource *resource = CONTAINER_OF(node, struct resource, by_name);
+        if (bytes_equal(resource->name, name))
+            return resource;
     }
-    buffer_append_byte(&joined, ']');
-    if (!joined.failed)
-        text = text_create(buffer_bytes(&joined));
-    buffer_fini(&joined);
-    return text;
+    return NULL;
 }
 
-/* With the lock held for writing. */
-static enum err insert(struct documents *documents, struct resource *resource, struct bytes id,
-                       struct text *text)
+struct item *item_find(const struct documents *documents, const struct resource *resource, struct bytes id)
 {
     uint64_t hash = hash_bytes(id, documents->hash_seed);
-    struct item *item;
 
-    if (table_find(&resource->by_id, id, hash) != NULL)
-        return ERR_EXISTS;
-    if (item_bytes(id, text) > documents->held_bytes_max - documents->held_bytes)
-        return ERR_FULL;
-    if (!table_reserve(&resource->by_id))
-        return ERR_NO_MEMORY;
-    item = calloc(1, sizeof *item + id.size);
-    if (item == NULL)
-        return ERR_NO_MEMORY;
-    memcpy(item->id, id.data, id.size);
-    item->node.key = bytes_of(item->id, id.size);
-    item->node.hash = hash;
-    item->node.text = text_hold(text);
-    table_insert(&resource->by_id, &item->node);
-    list_append(&resource->items, &item->in_order);
-    documents->held_bytes += item_bytes(id, text);
-    forget_joined_text(resource);
-    return OK;
+    for (struct hash_node *node = hash_table_first(&resource->by_id, hash); node != NULL;
+         node = hash_table_next(node)) {
+        struct item *item = CONTAINER_OF(node, struct item, by_id);
+        if (bytes_equal(item_id_text(item), id))
+            return item;
+    }
+    return NULL;
+}
+
+size_t item_position(const struct resource *resource, const struct item *item)
+{
+    size_t low = 0, high = resource->item_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (resource->items[middle]->sequence < item->sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What is at a locator. At most one of the pointers that count is set. */
+struct spot {
+    enum place place;
+    struct resource *resource;
+    struct item *item;
+};
+
+static struct spot find(struct documents *documents, const struct locator *locator)
+{
+    struct spot spot = {.place = PLACE_NOTHING};
+    const struct resource *nested;
+
+    if (locator->name.size == 0) {
+        spot.place = PLACE_ROOT;
+        return spot;
+    }
+    spot.resource = resource_find(documents, locator->name);
+    if (spot.resource == NULL) {
+        if (!locator->has_id && bytes_equal(locator->name, BYTES("db")))
+            spot.place = PLACE_DATABASE;
+        return spot;
+    }
+    if (locator->has_nested) {
+        nested = resource_find(documents, locator->nested);
+        if (spot.resource->is_collection && nested != NULL && nested->is_collection)
+            spot.place = PLACE_NESTED;
+        return spot;
+    }
+    if (!locator->has_id) {
+        spot.place = spot.resource->is_collection ? PLACE_COLLECTION : PLACE_OBJECT;
+        return spot;
+    }
+    spot.item = spot.resource->is_collection ? item_find(documents, spot.resource, locator->id) : NULL;
+    if (spot.item != NULL)
+        spot.place = PLACE_ITEM;
+    return spot;
 }
 
 enum place documents_place(struct documents *documents, const struct locator *locator)
 {
-    enum place place = PLACE_NOTHING;
-    struct resource *resource;
-    struct node **slot;
+    enum place place;
 
     pthread_rwlock_rdlock(&documents->lock);
-    if (find(documents, locator, &resource, &slot) != NULL) {
-        if (resource == NULL)
-            place = PLACE_ROOT;
-        else if (locator->has_id)
-            place = PLACE_ITEM;
-        else
-            place = resource->is_collection ? PLACE_COLLECTION : PLACE_OBJECT;
-    }
+    place = find(documents, locator).place;
     pthread_rwlock_unlock(&documents->lock);
     return place;
 }
 
-enum err documents_read(struct documents *documents, const struct locator *locator, struct text **text)
+enum compat documents_compat(const struct documents *documents) { return documents->options.compat; }
+struct bytes documents_id_name(const struct documents *documents) { return documents->options.id_name; }
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+void resource_forget_text(struct resource *resource)
 {
-    enum err err = OK;
-    struct resource *resource;
-    struct node *node, **slot;
-
-    pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, locator, &resource, &slot);
-    if (node == NULL)
-        err = ERR_MISSING;
-    else if (node->text != NULL)
-        *text = text_hold(node->text);
-    else
-        err = ERR_CHANGED;
-    pthread_rwlock_unlock(&documents->lock);
-    if (err != ERR_CHANGED)
-        return err;
-
-    /* A collection that was written since it was last read; resources never go away. */
-    pthread_rwlock_wrlock(&documents->lock);
-    if (node->text == NULL && resource != NULL) /* the root always has its text */
-        node->text = join_items(resource);
-    err = node->text != NULL ? OK : ERR_NO_MEMORY;
-    if (err == OK)
-        *text = text_hold(node->text);
-    pthread_rwlock_unlock(&documents->lock);
-    return err;
+    if (!resource->is_collection)
+        return;
+    text_release(resource->text);
+    resource->text = NULL;
 }
 
-enum err documents_insert(struct documents *documents, struct bytes name, struct bytes id,
+static size_t joined_bytes(const struct resource *resource)
+{
+    size_t size = 2;
+
+    for (size_t i = 0; i < resource->item_count; i++)
+        size += resource->items[i]->text->size + (i > 0);
+    return size;
+}
+
+static char *put(char *at, struct bytes bytes)
+{
+    memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static char *put_items(char *at, const struct resource *resource)
+{
+    *at++ = '[';
+    for (size_t i = 0; i < resource->item_count; i++) {
+        if (i > 0)
+            *at++ = ',';
+        at = put(at, text_bytes(resource->items[i]->text));
+    }
+    *at++ = ']';
+    return at;
+}
+
+static struct text *join_items(const struct resource *resource)
+{
+    struct text *text = text_reserve(joined_bytes(resource));
+
+    if (text == NULL)
+        return NULL;
+    put_items(text->data, resource);
+    text_seal(text);
+    return text;
+}
+
+static struct text *join_all(const struct documents *documents)
+{
+    struct buffer names = {0};
+    size_t size = 2, name_at = 0;
+    struct text *text;
+    char *at;
+
+    for (const struct list *node = documents->resource_order.next; node != &documents->resource_order;
+         node = node->next) {
+        const struct resource *resource = CONTAINER_OF(node, struct resource, in_order);
+        size_t begin = names.size;
+        if (begin > 0)
+            size++;
+        json_text_append_string(&names, resource->name);
+        buffer_append_byte(&names, '\0'); /* no JSON text has one */
+        size +=
+            names.size - begin + (resource->is_collection ? joined_bytes(resource) : resource->text->size);
+    }
+    text = names.failed ? NULL : text_reserve(size);
+    if (text == NULL) {
+        buffer_fini(&names);
+        return NULL;
+    }
+    at = text->data;
+    *at++ = '{';
+    for (const struct list *node = documents->resource_order.next; node != &documents->resource_order;
+         node = node->next) {
+        const struct resource *resource = CONTAINER_OF(node, struct resource, in_order);
+        if (name_at > 0)
+            *at++ = ',';
+        at = put(at, bytes_of_text(names.data + name_at));
+        name_at += strlen(names.data + name_at) + 1;
+        *at++ = ':';
+        at = resource->is_collection ? put_items(at, resource) : put(at, text_bytes(resource->text));
+    }
+    *at = '}';
+    text_seal(text);
+    buffer_fini(&names);
+    return text;
+}
+
+enum err documents_read_all(struct documents *documents, struct text **text, uint64_t *change_number)
+{
+    pthread_rwlock_rdlock(&documents->lock);
+    *text = join_all(documents);
+    *change_number = documents->change_count;
+    pthread_rwlock_unlock(&documents->lock);
+    return *text != NULL ? OK : ERR_NO_MEMORY;
+}
+
+/* The text of a collection, joined and kept. Joining is done beside other readers; the first to end keeps
+ * it. */
+static enum err read_collection(struct documents *documents, struct bytes name, struct text **text)
+{
+    struct resource *resource;
+    uint64_t change_count;
+    enum err err = OK;
+
+    pthread_rwlock_rdlock(&documents->lock);
+    change_count = documents->change_count;
+    resource = resource_find(documents, name);
+    *text = resource == NULL         ? NULL
+            : resource->text != NULL ? text_hold(resource->text)
+                                     : join_items(resource);
+    if (resource == NULL)
+        err = ERR_MISSING;
+    else if (*text == NULL)
+        err = ERR_NO_MEMORY;
+    pthread_rwlock_unlock(&documents->lock);
+    if (err != OK)
+        return err;
+
+    pthread_rwlock_wrlock(&documents->lock);
+    if (documents->change_count == change_count && resource->text == NULL)
+        resource->text = text_hold(*text);
+    pthread_rwlock_unlock(&documents->lock);
+    return OK;
+}
+
+enum err documents_read(struct documents *documents, const struct locator *locator, struct text **text)
+{
+    struct text *found = NULL;
+    struct spot spot;
+
+    pthread_rwlock_rdlock(&documents->lock);
+    spot = find(documents, locator);
+    switch (spot.place) {
+    case PLACE_ROOT: found = text_hold(documents->root); break;
+    case PLACE_ITEM: found = text_hold(spot.item->text); break;
+    case PLACE_COLLECTION:
+    case PLACE_OBJECT: found = spot.resource->text != NULL ? text_hold(spot.resource->text) : NULL; break;
+    case PLACE_DATABASE:
+    case PLACE_NESTED:
+    case PLACE_NOTHING: break;
+    }
+    pthread_rwlock_unlock(&documents->lock);
+    *text = found;
+    if (found != NULL)
+        return OK;
+    if (spot.place == PLACE_COLLECTION)
+        return read_collection(documents, locator->name, text);
+    if (spot.place == PLACE_DATABASE) {
+        uint64_t change_number;
+        return documents_read_all(documents, text, &change_number);
+    }
+    return ERR_MISSING;
+}
+
+static _Atomic uint64_t *request_count(struct documents *documents, const struct spot *spot)
+{
+    switch (spot->place) {
+    case PLACE_ROOT: return &documents->root_request_count;
+    case PLACE_ITEM: return &spot->item->request_count;
+    case PLACE_COLLECTION:
+    case PLACE_OBJECT: return &spot->resource->request_count;
+    case PLACE_DATABASE:
+    case PLACE_NESTED:
+    case PLACE_NOTHING: return NULL;
+    }
+    UNREACHABLE();
+}
+
+void documents_count_request(struct documents *documents, const struct locator *locator)
+{
+    struct spot spot;
+    _Atomic uint64_t *count;
+
+    pthread_rwlock_rdlock(&documents->lock);
+    spot = find(documents, locator);
+    count = request_count(documents, &spot);
+    if (count != NULL)
+        atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+    pthread_rwlock_unlock(&documents->lock);
+}
+
+uint64_t documents_request_count(struct documents *documents, const struct locator *locator)
+{
+    uint64_t value;
+    struct spot spot;
+    _Atomic uint64_t *count;
+
+    pthread_rwlock_rdlock(&documents->lock);
+    spot = find(documents, locator);
+    count = request_count(documents, &spot);
+    value = count != NULL ? atomic_load_explicit(count, memory_order_relaxed) : 0;
+    pthread_rwlock_unlock(&documents->lock);
+    return value;
+}
+
+/* ---- indexes ----------------------------------------------------------------------------------- */
+
+struct field_index *resource_index_find(const struct resource *resource, struct bytes name)
+{
+    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
+        if (bytes_equal(field_index_name(resource->indexes[i]), name))
+            return resource->indexes[i];
+    return NULL;
+}
+
+struct field_index *resource_index(struct documents *documents, struct resource *resource,
+                                   struct bytes name)
+{
+    struct field_index *index = resource_index_find(resource, name);
+    size_t i = 0;
+
+    if (index != NULL)
+        return index;
+    index = field_index_create(name, documents->hash_seed, resource->items, resource->item_count);
+    if (index == NULL)
+        return NULL;
+    while (i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL)
+        i++;
+    if (i == RESOURCE_INDEXES_MAX) { /* the oldest leaves */
+        field_index_destroy(resource->indexes[0]);
+        memmove(resource->indexes, resource->indexes + 1, --i * sizeof(struct field_index *));
+    }
+    resource->indexes[i] = index;
+    return index;
+}
+
+static void indexes_destroy(struct resource *resource)
+{
+    for (size_t i = 0; i < RESOURCE_INDEXES_MAX; i++) {
+        field_index_destroy(resource->indexes[i]);
+        resource->indexes[i] = NULL;
+    }
+}
+
+/* Without memory there are no indexes until they are wanted again: they only save time. */
+static void indexes_add(struct resource *resource, struct item *item)
+{
+    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
+        if (!field_index_add(resource->indexes[i], item)) {
+            indexes_destroy(resource);
+            return;
+        }
+}
+
+static void indexes_remove(struct resource *resource, struct item *item)
+{
+    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
+        field_index_remove(resource->indexes[i], item);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static size_t item_bytes(size_t id_size, const struct text *text)
+{
+    return sizeof(struct item) + sizeof(struct item *) + id_size + sizeof *text + text->size;
+}
+
+static bool is_integer(struct item_id id, int64_t *number)
+{
+    return id.is_number && int64_parse(id.text, number);
+}
+
+static bool reserve_item(struct resource *resource)
+{
+    size_t capacity = resource->item_capacity > 0 ? 2 * resource->item_capacity : 16;
+    struct item **items;
+
+    if (resource->item_count < resource->item_capacity)
+        return true;
+    items = realloc(resource->items, capacity * sizeof(struct item *));
+    if (items == NULL)
+        return false;
+    resource->items = items;
+    resource->item_capacity = capacity;
+    return true;
+}
+
+enum err item_insert(struct documents *documents, struct resource *resource, struct item_id id,
+                     struct text *text, struct item **inserted)
+{
+    size_t size = item_bytes(id.text.size, text);
+    struct item *item;
+    int64_t number;
+
+    if (item_find(documents, resource, id.text) != NULL)
+        return ERR_EXISTS;
+    if (size > documents->held_bytes_max - documents->held_bytes)
+        return ERR_FULL;
+    item = calloc(1, sizeof *item + id.text.size);
+    if (item == NULL || !reserve_item(resource) ||
+        !hash_table_insert(&resource->by_id, &item->by_id, hash_bytes(id.text, documents->hash_seed))) {
+        free(item);
+        return ERR_NO_MEMORY;
+    }
+    memcpy(item->id, id.text.data, id.text.size);
+    item->id_size = (uint16_t)id.text.size;
+    item->id_is_number = id.is_number;
+    item->sequence = documents->next_sequence++;
+    item->text = text_hold(text);
+    resource->items[resource->item_count++] = item;
+    if (is_integer(id, &number) && number > resource->number_max)
+        resource->number_max = number;
+    documents->held_bytes += size;
+    indexes_add(resource, item);
+    resource_forget_text(resource);
+    *inserted = item;
+    return OK;
+}
+
+void item_replace(struct documents *documents, struct resource *resource, struct item *item,
+                  struct text *text)
+{
+    indexes_remove(resource, item);
+    documents->held_bytes += text->size;
+    documents->held_bytes -= item->text->size;
+    text_release(item->text);
+    item->text = text_hold(text);
+    indexes_add(resource, item);
+    resource_forget_text(resource);
+    documents_tell(documents, (struct documents_change){.kind = CHANGE_REPLACE,
+                                                        .name = resource->name,
+                                                        .id = item_id_text(item),
+                                                        .text = text});
+}
+
+void item_remove(struct documents *documents, struct resource *resource, struct item *item)
+{
+    size_t position = item_position(resource, item);
+    int64_t number;
+
+    indexes_remove(resource, item);
+    hash_table_remove(&resource->by_id, &item->by_id);
+    resource->item_count--;
+    memmove(resource->items + position, resource->items + position + 1,
+            (resource->item_count - position) * sizeof(struct item *));
+    if (is_integer((struct item_id){item_id_text(item), item->id_is_number}, &number) &&
+        number == resource->number_max)
+        resource->number_max_known = false;
+    documents->held_bytes -= item_bytes(item->id_size, item->text);
+    resource_forget_text(resource);
+    documents_tell(documents, (struct documents_change){.kind = CHANGE_REMOVE,
+                                                        .name = resource->name,
+                                                        .id = item_id_text(item),
+                                                        .text = item->text});
+    text_release(item->text);
+    free(item);
+}
+
+enum err documents_insert(struct documents *documents, struct bytes name, struct item_id id,
                           struct text *text)
 {
     struct resource *resource;
+    struct item *item;
     enum err err = ERR_MISSING;
 
     pthread_rwlock_wrlock(&documents->lock);
     resource = resource_find(documents, name);
     if (resource != NULL && resource->is_collection)
-        err = insert(documents, resource, id, text);
+        err = item_insert(documents, resource, id, text, &item);
     if (err == OK)
-        tell(documents, (struct documents_change){
-                            .kind = CHANGE_INSERT, .name = resource->node.key, .id = id, .text = text});
+        documents_tell(documents, (struct documents_change){
+                                      .kind = CHANGE_INSERT, .name = name, .id = id.text, .text = text});
     pthread_rwlock_unlock(&documents->lock);
     return err;
 }
@@ -280,218 +510,130 @@ enum err documents_swap(struct documents *documents, const struct locator *locat
                         const struct text *expected, struct text *text)
 {
     enum err err = OK;
-    struct resource *resource;
-    struct node *node, **slot;
+    struct spot spot;
 
     pthread_rwlock_wrlock(&documents->lock);
-    node = find(documents, locator, &resource, &slot);
-    if (node == NULL || resource == NULL || (resource->is_collection && slot == NULL))
+    spot = find(documents, locator);
+    if (spot.place != PLACE_ITEM && spot.place != PLACE_OBJECT)
         err = ERR_MISSING;
-    else if (node->text != expected)
+    else if ((spot.place == PLACE_ITEM ? spot.item->text : spot.resource->text) != expected)
         err = ERR_CHANGED;
     else if (text->size > expected->size &&
              text->size - expected->size > documents->held_bytes_max - documents->held_bytes)
         err = ERR_FULL;
-    if (err == OK) {
+    if (err == OK && spot.place == PLACE_ITEM) {
+        item_replace(documents, spot.resource, spot.item, text);
+    } else if (err == OK) {
         documents->held_bytes += text->size;
-        documents->held_bytes -= node->text->size;
-        text_release(node->text);
-        node->text = text_hold(text);
-        if (resource->is_collection)
-            forget_joined_text(resource);
-        tell(documents, (struct documents_change){.kind = CHANGE_REPLACE,
-                                                  .name = resource->node.key,
-                                                  .id = slot != NULL ? node->key : (struct bytes){0},
-                                                  .text = text});
+        documents->held_bytes -= spot.resource->text->size;
+        text_release(spot.resource->text);
+        spot.resource->text = text_hold(text);
+        documents_tell(documents, (struct documents_change){
+                                      .kind = CHANGE_REPLACE, .name = spot.resource->name, .text = text});
     }
     pthread_rwlock_unlock(&documents->lock);
     return err;
 }
 
 enum err documents_remove(struct documents *documents, const struct locator *locator,
-                          const struct text *expected)
+                          const struct text *expected, const struct query *query)
 {
     enum err err = OK;
-    struct resource *resource;
-    struct node *node, **slot;
+    struct spot spot;
 
     pthread_rwlock_wrlock(&documents->lock);
-    node = find(documents, locator, &resource, &slot);
-    if (node == NULL || slot == NULL)
+    spot = find(documents, locator);
+    if (spot.place != PLACE_ITEM)
         err = ERR_MISSING;
-    else if (node->text != expected)
+    else if (spot.item->text != expected)
         err = ERR_CHANGED;
-    if (err == OK) {
-        struct item *item = CONTAINER_OF(node, struct item, node);
-        documents->held_bytes -= item_bytes(node->key, node->text);
-        *slot = node->next;
-        resource->by_id.node_count--;
-        list_remove(&item->in_order);
-        tell(documents,
-             (struct documents_change){
-                 .kind = CHANGE_REMOVE, .name = resource->node.key, .id = node->key, .text = node->text});
-        text_release(node->text);
-        free(item);
-        forget_joined_text(resource);
-    }
+    if (err == OK)
+        err = relations_remove(documents, spot.resource, spot.item, query);
     pthread_rwlock_unlock(&documents->lock);
     return err;
 }
 
-void documents_count_request(struct documents *documents, const struct locator *locator)
+/* The greatest integer among the ids, found anew after the item that had it went. */
+static void find_number_max(struct resource *resource)
+{
+    int64_t number;
+
+    resource->number_max = 0;
+    for (size_t i = 0; i < resource->item_count; i++)
+        if (is_integer((struct item_id){item_id_text(resource->items[i]), resource->items[i]->id_is_number},
+                       &number) &&
+            number > resource->number_max)
+            resource->number_max = number;
+    resource->number_max_known = true;
+}
+
+enum err documents_choose_id(struct documents *documents, struct bytes name, struct buffer *text,
+                             bool *is_number)
 {
     struct resource *resource;
-    struct node *node, **slot;
+    char random[RANDOM_ID_BYTES];
+    int64_t number = -1;
+    enum err err = OK;
 
-    pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, locator, &resource, &slot);
-    if (node != NULL)
-        atomic_fetch_add_explicit(&node->request_count, 1, memory_order_relaxed);
+    random_id_make(random);
+    buffer_clear(text);
+    pthread_rwlock_wrlock(&documents->lock);
+    resource = resource_find(documents, name);
+    if (resource == NULL || !resource->is_collection)
+        err = ERR_MISSING;
+    if (err == OK && documents->options.compat == COMPAT_0_17) {
+        if (!resource->number_max_known)
+            find_number_max(resource);
+        number = resource->number_max;
+        if (number == 0 && resource->item_count > 0 && item_find(documents, resource, BYTES("0")) == NULL)
+            number = -1; /* there are ids, and none is a number */
+    }
     pthread_rwlock_unlock(&documents->lock);
+    *is_number = number >= 0 && number < INT64_MAX;
+    if (*is_number)
+        buffer_append_int64(text, number + 1);
+    else
+        buffer_append(text, bytes_of(random, documents->options.compat == COMPAT_0_17 ? SHORT_ID_BYTES
+                                                                                      : RANDOM_ID_BYTES));
+    return text->failed ? ERR_NO_MEMORY : err;
 }
 
-uint64_t documents_request_count(struct documents *documents, const struct locator *locator)
+void documents_foreign_key(struct documents *documents, struct bytes name, struct buffer *key)
 {
-    uint64_t count = 0;
+    noun_append_singular(key, name);
+    buffer_append(key, documents->options.foreign_key_suffix);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------- */
+
+enum err resource_add(struct documents *documents, struct bytes name, bool is_collection,
+                      struct resource **added)
+{
+    struct buffer words = {0};
     struct resource *resource;
-    struct node *node, **slot;
 
-    pthread_rwlock_rdlock(&documents->lock);
-    node = find(documents, locator, &resource, &slot);
-    if (node != NULL)
-        count = atomic_load_explicit(&node->request_count, memory_order_relaxed);
-    pthread_rwlock_unlock(&documents->lock);
-    return count;
-}
-
-/* ---- from a file ------------------------------------------------------------------------------- */
-
-static enum err text_of_value(const json_t *value, struct text **text)
-{
-    struct buffer json = {0};
-
-    json_text_append(&json, value);
-    *text = json.failed ? NULL : text_create(buffer_bytes(&json));
-    buffer_fini(&json);
-    return *text != NULL ? OK : ERR_NO_MEMORY;
-}
-
-static enum err add_resource(struct documents *documents, struct bytes name, bool is_collection,
-                             struct resource **added)
-{
-    struct resource *resource = calloc(1, sizeof *resource + name.size);
-
-    if (resource == NULL || !table_reserve(&documents->resources)) {
+    buffer_append(&words, name);
+    documents_foreign_key(documents, name, &words);
+    resource = words.failed ? NULL : calloc(1, sizeof *resource + words.size);
+    if (resource == NULL || !hash_table_insert(&documents->resources, &resource->by_name,
+                                               hash_bytes(name, documents->hash_seed))) {
         free(resource);
+        buffer_fini(&words);
         return ERR_NO_MEMORY;
     }
-    memcpy(resource->name, name.data, name.size);
-    resource->node.key = bytes_of(resource->name, name.size);
-    resource->node.hash = hash_bytes(name, documents->hash_seed);
+    memcpy(resource->bytes, words.data, words.size);
+    resource->name = bytes_of(resource->bytes, name.size);
+    resource->foreign_key = bytes_of(resource->bytes + name.size, words.size - name.size);
     resource->is_collection = is_collection;
-    list_init(&resource->items);
-    table_insert(&documents->resources, &resource->node);
+    resource->number_max_known = true;
     list_append(&documents->resource_order, &resource->in_order);
+    buffer_fini(&words);
     *added = resource;
     return OK;
 }
 
-/* The sentence for a person; `name` is the file's, so it is written as JSON. */
-static enum err refuse(struct buffer *message, struct bytes name, const char *text)
-{
-    json_text_append_string(message, name);
-    buffer_append(message, bytes_of_text(text));
-    return message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
-}
-
-static enum err refuse_item(struct buffer *message, struct bytes name, size_t i, const char *text)
-{
-    json_text_append_string(message, name);
-    buffer_append_format(message, ", item %zu: %s", i + 1, text);
-    return message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
-}
-
-/* Makes the id of `object` a string that a locator can hold. */
-static enum err settle_id(json_t *object, struct bytes name, size_t i, struct buffer *message)
-{
-    json_t *id = json_object_get(object, "id");
-    struct buffer digits = {0};
-    char random[RANDOM_ID_BYTES];
-
-    if (json_is_string(id)) {
-        size_t size = json_string_length(id);
-        return size > 0 && size <= LOCATOR_PART_BYTES_MAX
-                   ? OK
-                   : refuse_item(message, name, i, "\"id\" must have 1 to 512 bytes");
-    }
-    if (id == NULL) {
-        random_id_make(random);
-        id = json_stringn(random, sizeof random);
-    } else if (json_is_number(id)) {
-        json_text_append(&digits, id);
-        id = digits.failed ? NULL : json_stringn(digits.data, digits.size);
-        buffer_fini(&digits);
-    } else {
-        return refuse_item(message, name, i, "\"id\" must be a string or a number");
-    }
-    return json_object_set_new(object, "id", id) == 0 ? OK : ERR_NO_MEMORY; /* refuses a null id */
-}
-
-static enum err add_item(struct documents *documents, struct resource *resource, json_t *object, size_t i,
-                         struct buffer *message)
-{
-    struct bytes name = resource->node.key;
-    struct text *text = NULL;
-    json_t *id;
-    enum err err;
-
-    if (!json_is_object(object))
-        return refuse_item(message, name, i, "must be an object");
-    err = settle_id(object, name, i, message);
-    if (err != OK)
-        return err;
-    err = text_of_value(object, &text);
-    if (err != OK)
-        return err;
-    id = json_object_get(object, "id");
-    err = insert(documents, resource, bytes_of(json_string_value(id), json_string_length(id)), text);
-    text_release(text);
-    return err == ERR_EXISTS ? refuse_item(message, name, i, "another item has the same \"id\"") : err;
-}
-
-static enum err fill(struct documents *documents, json_t *file, struct buffer *message)
-{
-    const char *key;
-    json_t *value;
-    struct resource *resource;
-    enum err err;
-
-    if (!json_is_object(file)) {
-        buffer_append_literal(message, "the document must be a JSON object of arrays and objects");
-        return message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
-    }
-    json_object_foreach(file, key, value)
-    {
-        struct bytes name = bytes_of_text(key);
-        if (bytes_equal(name, BYTES("$schema")) && json_is_string(value))
-            continue; /* for editors, as in json-server */
-        if (name.size == 0 || name.size > LOCATOR_PART_BYTES_MAX)
-            return refuse(message, name, ": a name must have 1 to 512 bytes");
-        if (!json_is_array(value) && !json_is_object(value))
-            return refuse(message, name, ": must be an array of objects, or an object");
-        err = add_resource(documents, name, json_is_array(value), &resource);
-        if (err == OK && json_is_object(value))
-            err = text_of_value(value, &resource->node.text);
-        for (size_t i = 0; err == OK && i < json_array_size(value); i++)
-            err = add_item(documents, resource, json_array_get(value, i), i, message);
-        if (err != OK)
-            return err;
-    }
-    return OK;
-}
-
 /* The root's text: where everything is, as paths. */
-static enum err list_resources(struct documents *documents)
+enum err documents_list_resources(struct documents *documents)
 {
     struct buffer json = {0};
 
@@ -500,12 +642,12 @@ static enum err list_resources(struct documents *documents)
          at = at->next) {
         if (at != documents->resource_order.next)
             buffer_append_byte(&json, ',');
-        json_text_append_string(&json, CONTAINER_OF(at, struct resource, in_order)->node.key);
+        json_text_append_string(&json, CONTAINER_OF(at, struct resource, in_order)->name);
     }
     buffer_append_literal(&json, "]}");
-    documents->root.text = json.failed ? NULL : text_create(buffer_bytes(&json));
+    documents->root = json.failed ? NULL : text_create(buffer_bytes(&json));
     buffer_fini(&json);
-    return documents->root.text != NULL ? OK : ERR_NO_MEMORY;
+    return documents->root != NULL ? OK : ERR_NO_MEMORY;
 }
 
 /* A writer must not starve however many read. */
@@ -521,48 +663,102 @@ static enum err init_lock(pthread_rwlock_t *lock)
     return error == 0 ? OK : ERR_NO_MEMORY;
 }
 
-enum err documents_create(struct bytes json, size_t growth_bytes_max, struct documents **documents,
-                          struct buffer *message)
+static bool copy_options(struct documents *documents, const struct documents_options *options)
 {
-    struct documents *made;
-    json_t *file = NULL;
-    enum err err = json_text_parse(json, &file, message);
+    struct bytes id_name = options->id_name.size > 0 ? options->id_name : BYTES("id");
+    struct bytes suffix = options->foreign_key_suffix.size > 0 ? options->foreign_key_suffix : BYTES("Id");
 
-    if (err != OK)
-        return err;
-    made = calloc(1, sizeof *made);
+    documents->options = *options;
+    buffer_append(&documents->words, id_name);
+    buffer_append(&documents->words, suffix);
+    if (documents->words.failed)
+        return false;
+    documents->options.id_name = bytes_of(documents->words.data, id_name.size);
+    documents->options.foreign_key_suffix = bytes_of(documents->words.data + id_name.size, suffix.size);
+    return true;
+}
+
+enum err documents_create(struct bytes json, const struct documents_options *options,
+                          struct documents **documents, struct buffer *message)
+{
+    struct documents *made = calloc(1, sizeof *made);
+    enum err err;
+
     if (made == NULL || init_lock(&made->lock) != OK) {
         free(made);
-        json_decref(file);
         return ERR_NO_MEMORY;
     }
     made->hash_seed = hash_seed_random();
     made->held_bytes_max = SIZE_MAX;
     list_init(&made->resource_order);
     list_init(&made->observers);
-    err = fill(made, file, message);
-    json_decref(file);
+    err = copy_options(made, options) ? documents_load(made, json, message) : ERR_NO_MEMORY;
     if (err == OK)
-        err = list_resources(made);
+        err = documents_list_resources(made);
     if (err != OK) {
         documents_destroy(made);
         return err;
     }
-    made->held_bytes_max = made->held_bytes + growth_bytes_max;
+    made->held_bytes_max = made->held_bytes + options->growth_bytes_max;
     *documents = made;
+    return OK;
+}
+
+/* Puts the lists' first and last nodes right after `list` was copied from `old`. */
+static void list_moved(struct list *list, const struct list *old)
+{
+    if (list->next == old) {
+        list_init(list);
+        return;
+    }
+    list->next->previous = list;
+    list->previous->next = list;
+}
+
+static void swap_contents(struct documents *a, struct documents *b)
+{
+    struct documents old = *a;
+
+    a->hash_seed = b->hash_seed;
+    a->resources = b->resources;
+    a->resource_order = b->resource_order;
+    a->root = b->root;
+    a->next_sequence = b->next_sequence;
+    a->held_bytes = b->held_bytes;
+    a->held_bytes_max = b->held_bytes_max;
+    b->hash_seed = old.hash_seed;
+    b->resources = old.resources;
+    b->resource_order = old.resource_order;
+    b->root = old.root;
+    list_moved(&a->resource_order, &b->resource_order);
+    list_moved(&b->resource_order, &a->resource_order);
+}
+
+enum err documents_reload(struct documents *documents, struct bytes json, struct buffer *message)
+{
+    struct documents *made;
+    enum err err = documents_create(json, &documents->options, &made, message);
+
+    if (err != OK)
+        return err;
+    pthread_rwlock_wrlock(&documents->lock);
+    swap_contents(documents, made);
+    documents_tell(documents, (struct documents_change){.kind = CHANGE_RELOAD});
+    pthread_rwlock_unlock(&documents->lock);
+    documents_destroy(made);
     return OK;
 }
 
 static void resource_destroy(struct resource *resource)
 {
-    for (struct list *at = resource->items.next, *next; at != &resource->items; at = next) {
-        struct item *item = CONTAINER_OF(at, struct item, in_order);
-        next = at->next;
-        text_release(item->node.text);
-        free(item);
+    for (size_t i = 0; i < resource->item_count; i++) {
+        text_release(resource->items[i]->text);
+        free(resource->items[i]);
     }
-    text_release(resource->node.text);
-    free(resource->by_id.buckets);
+    indexes_destroy(resource);
+    text_release(resource->text);
+    free(resource->items);
+    free(resource->by_id.chains);
     free(resource);
 }
 
@@ -575,8 +771,9 @@ void documents_destroy(struct documents *documents)
         next = at->next;
         resource_destroy(CONTAINER_OF(at, struct resource, in_order));
     }
-    free(documents->resources.buckets);
-    text_release(documents->root.text);
+    free(documents->resources.chains);
+    text_release(documents->root);
+    buffer_fini(&documents->words);
     pthread_rwlock_destroy(&documents->lock);
     free(documents);
 }

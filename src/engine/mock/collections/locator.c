@@ -23,31 +23,35 @@ static enum err decode(struct bytes part, char *room, struct bytes *decoded)
     return OK;
 }
 
+/* Takes what is before the next slash off `*path`, which begins behind one. */
+static struct bytes take_part(struct bytes *path)
+{
+    const char *slash = path->size > 0 ? memchr(path->data, '/', path->size) : NULL;
+    struct bytes part = bytes_first(*path, slash != NULL ? (size_t)(slash - path->data) : path->size);
+
+    *path = slash != NULL ? bytes_after(*path, part.size + 1) : (struct bytes){0};
+    return part;
+}
+
 enum err locator_parse(struct bytes path, struct locator *locator)
 {
-    struct bytes name, id = {0};
-    const char *slash;
     enum err err;
 
-    locator->name = locator->id = (struct bytes){0};
-    locator->has_id = false;
+    locator->name = locator->id = locator->nested = (struct bytes){0};
+    locator->has_id = locator->has_nested = false;
     if (path.size == 0 || path.data[0] != '/')
         return ERR_MISSING;
-    name = bytes_after(path, 1);
-    if (name.size == 0)
+    path = bytes_after(path, 1);
+    if (path.size == 0)
         return OK;
-    slash = memchr(name.data, '/', name.size);
-    if (slash != NULL) {
-        id = bytes_after(name, (size_t)(slash - name.data) + 1);
-        name = bytes_first(name, (size_t)(slash - name.data));
-        if (id.size > 1 && id.data[id.size - 1] == '/')
-            id.size--;
-    }
-    if (id.size > 0 && memchr(id.data, '/', id.size) != NULL)
-        return ERR_MISSING;
-    err = decode(name, locator->decoded_name, &locator->name);
-    if (err != OK || id.size == 0)
+    err = decode(take_part(&path), locator->decoded_name, &locator->name);
+    if (err != OK || path.size == 0)
         return err;
     locator->has_id = true;
-    return decode(id, locator->decoded_id, &locator->id);
+    err = decode(take_part(&path), locator->decoded_id, &locator->id);
+    if (err != OK || path.size == 0)
+        return err;
+    locator->has_nested = true;
+    err = decode(take_part(&path), locator->decoded_nested, &locator->nested);
+    return err != OK || path.size == 0 ? err : ERR_MISSING;
 }

@@ -1,4 +1,4 @@
-/* locator.h — what a path points at: "/", "/name" or "/name/id", percent-decoded. */
+/* locator.h — what a path points at: "/", "/name", "/name/id" or "/name/id/nested", percent-decoded. */
 #pragma once
 #include "base/bytes.h"
 #include "base/err.h"
@@ -8,8 +8,10 @@ enum { LOCATOR_PART_BYTES_MAX = 512 }; /* of a name or an id, decoded */
 struct locator {
     struct bytes name; /* of a collection or a single object; empty: the root */
     struct bytes id;
-    bool has_id;
+    struct bytes nested; /* of a collection whose items refer to that item */
+    bool has_id, has_nested;
     char decoded_name[LOCATOR_PART_BYTES_MAX], decoded_id[LOCATOR_PART_BYTES_MAX];
+    char decoded_nested[LOCATOR_PART_BYTES_MAX];
 };
 
 /* Reads `path`; one slash at the end is allowed. `*locator` borrows from `path` and points into itself: it

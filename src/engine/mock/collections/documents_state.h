@@ -1,0 +1,85 @@
+/* documents_state.h — what the files of the documents share.
+ *
+ * (1) `lock` guards all but request counts, which are atomic, and texts, which never change.
+ * (2) `held_bytes` is the sum of what items and their texts take; joined texts and indexes apart.
+ * (3) `items` is in the order of `sequence`, and so is whatever an index hands out. */
+#pragma once
+#include "base/hash_table.h"
+#include "documents.h"
+#include "field_index.h"
+#include <pthread.h>
+
+enum { RESOURCE_INDEXES_MAX = 8, INDEX_ITEMS_MIN = 64 };
+
+struct item {
+    struct hash_node by_id;
+    uint64_t sequence;
+    struct text *text;
+    _Atomic uint64_t request_count;
+    uint16_t id_size;
+    bool id_is_number;
+    char id[];
+};
+
+/* A collection, or a single object. */
+struct resource {
+    struct hash_node by_name;
+    struct list in_order; /* of all */
+    bool is_collection;
+    struct text *text; /* of the object; of the collection: null when it must be joined anew */
+    _Atomic uint64_t request_count;
+    struct item **items;
+    size_t item_count, item_capacity;
+    struct hash_table by_id;
+    struct field_index *indexes[RESOURCE_INDEXES_MAX];
+    int64_t number_max;       /* the greatest id that is an integer, */
+    bool number_max_known;    /* if that is known; 0 with none */
+    struct bytes foreign_key; /* with its quotes: the member by which items elsewhere refer to ours */
+    struct bytes name;
+    char bytes[];
+};
+
+struct documents {
+    pthread_rwlock_t lock;
+    uint64_t hash_seed;
+    struct documents_options options;
+    struct hash_table resources;
+    struct list resource_order;
+    struct text *root; /* lists the resources */
+    _Atomic uint64_t root_request_count;
+    uint64_t next_sequence;
+    size_t held_bytes, held_bytes_max;
+    struct list observers; /* told in the order of writes, for the lock is held for writing */
+    uint64_t change_count;
+    struct buffer words; /* what `options` borrows */
+};
+
+static inline struct bytes item_id_text(const struct item *item)
+{
+    return bytes_of(item->id, item->id_size);
+}
+
+/* All of these with the lock held; those that change something, for writing. */
+struct resource *resource_find(const struct documents *documents, struct bytes name);
+struct item *item_find(const struct documents *documents, const struct resource *resource, struct bytes id);
+size_t item_position(const struct resource *resource, const struct item *item);
+enum err item_insert(struct documents *documents, struct resource *resource, struct item_id id,
+                     struct text *text, struct item **item);
+void item_replace(struct documents *documents, struct resource *resource, struct item *item,
+                  struct text *text);
+void item_remove(struct documents *documents, struct resource *resource, struct item *item);
+enum err resource_add(struct documents *documents, struct bytes name, bool is_collection,
+                      struct resource **added);
+void resource_forget_text(struct resource *resource);
+void documents_tell(struct documents *documents, struct documents_change change);
+enum err documents_list_resources(struct documents *documents);
+
+/* The index of the member `name`, made if there is none; null without memory. With the lock held for
+ * writing. */
+struct field_index *resource_index(struct documents *documents, struct resource *resource,
+                                   struct bytes name);
+/* The same if there is one; null if not. */
+struct field_index *resource_index_find(const struct resource *resource, struct bytes name);
+
+/* documents_load.c: fills empty documents. */
+enum err documents_load(struct documents *documents, struct bytes json, struct buffer *message);

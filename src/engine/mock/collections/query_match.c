@@ -1,0 +1,139 @@
+#include "engine/mock/json/json_text.h"
+#include "query.h"
+
+static bool matches(struct query *query, const pcre2_code *pattern, struct bytes text)
+{
+    int found = pcre2_match(pattern, (PCRE2_SPTR)(text.size > 0 ? text.data : ""), text.size, 0, 0,
+                            query->match_data, query->match_context);
+
+    if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT ||
+        found == PCRE2_ERROR_HEAPLIMIT)
+        query->gave_up = true;
+    return found >= 0;
+}
+
+/* What JavaScript's toString makes of a value: an array's elements with commas between. */
+static struct bytes as_text(struct query *query, struct bytes value)
+{
+    struct bytes name, element;
+    size_t at = 0;
+    bool first = true;
+
+    buffer_clear(&query->scratch);
+    if (value.data[0] == '{')
+        return BYTES("[object Object]");
+    if (value.data[0] != '[') {
+        struct scalar scalar = scalar_of(value, &query->scratch);
+        if (scalar.kind != SCALAR_NUMBER)
+            return scalar.text;
+        scalar_append_canonical(&query->scratch, value);
+        return buffer_bytes(&query->scratch);
+    }
+    while (json_scan_next(value, &at, &name, &element)) {
+        struct buffer room = {0};
+        struct scalar scalar = scalar_of(element, &room);
+        if (!first)
+            buffer_append_byte(&query->scratch, ',');
+        first = false;
+        if (scalar.kind == SCALAR_NUMBER)
+            scalar_append_canonical(&query->scratch, element);
+        else if (scalar.kind != SCALAR_NULL)
+            buffer_append(&query->scratch, scalar.text);
+        buffer_fini(&room);
+    }
+    return query->scratch.size > 0 ? buffer_bytes(&query->scratch) : bytes_of("", 0);
+}
+
+static bool equals(struct query *query, const struct operand *operand, struct bytes value)
+{
+    if (value.data[0] == '[' || value.data[0] == '{')
+        return query->compat == COMPAT_0_17 && bytes_equal(as_text(query, value), operand->text);
+    if (value.data[0] == '-' || (value.data[0] >= '0' && value.data[0] <= '9')) {
+        buffer_clear(&query->scratch);
+        scalar_append_canonical(&query->scratch, value);
+        value = buffer_bytes(&query->scratch);
+    }
+    for (size_t i = 0; i < operand->key_count; i++)
+        if (bytes_equal(operand->keys[i], value))
+            return true;
+    return false;
+}
+
+static bool has_order(struct query *query, const struct operand *operand, struct bytes value,
+                      enum operation operation)
+{
+    struct scalar scalar;
+    int order;
+
+    buffer_clear(&query->scratch);
+    scalar = scalar_of(value, &query->scratch);
+    if (!scalar_compare(&scalar, &operand->scalar, &order))
+        return false;
+    switch (operation) {
+    case OPERATION_LT: return order < 0;
+    case OPERATION_LTE: return order <= 0;
+    case OPERATION_GT: return order > 0;
+    default: return order >= 0;
+    }
+}
+
+static bool operand_holds(struct query *query, const struct operand *operand, enum operation operation,
+                          struct bytes value)
+{
+    switch (operation) {
+    case OPERATION_EQ:
+    case OPERATION_NE:
+    case OPERATION_IN: return equals(query, operand, value);
+    case OPERATION_LT:
+    case OPERATION_LTE:
+    case OPERATION_GT:
+    case OPERATION_GTE: return has_order(query, operand, value, operation);
+    case OPERATION_CONTAINS:
+    case OPERATION_STARTS_WITH:
+    case OPERATION_ENDS_WITH:
+        if (value.data[0] != '"')
+            return false;
+        return matches(query, operand->pattern, as_text(query, value));
+    case OPERATION_LIKE: return matches(query, operand->pattern, as_text(query, value));
+    }
+    UNREACHABLE();
+}
+
+bool condition_holds(struct query *query, const struct condition *condition, struct bytes item)
+{
+    bool is_ne = condition->operation == OPERATION_NE;
+    struct bytes value;
+
+    if (!json_scan_path(item, &condition->path, &value) || value.size == 0)
+        return false;
+    if (value.data[0] == 'n' && query->compat == COMPAT_0_17)
+        return false; /* null is nothing there */
+    for (size_t i = 0; i < condition->operand_count; i++)
+        if (operand_holds(query, &condition->operands[i], condition->operation, value))
+            return !is_ne;
+    return is_ne;
+}
+
+/* Every string, number and true in the text is looked at, names are not. */
+bool query_text_found(struct query *query, struct bytes item)
+{
+    size_t at = 0;
+
+    while (at < item.size) {
+        struct bytes value;
+        char c = item.data[at];
+        if (c == '{' || c == '}' || c == '[' || c == ']' || c == ',' || c == ':') {
+            at++;
+            continue;
+        }
+        if (!json_scan_value(item, &at, &value))
+            return false;
+        if (at < item.size && item.data[at] == ':')
+            continue; /* a name */
+        if (c == 'n' || c == 'f' || bytes_equal(value, BYTES("0")))
+            continue; /* as in json-server, what is false has no text */
+        if (matches(query, query->text_pattern, as_text(query, value)))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,17 @@
+/* relations.h — items that refer to each other by foreign keys: "postId" holds the id of one of "posts".
+ *
+ * Ids are compared as text, so that 1 and "1" are the same one. With the documents' lock held. */
+#pragma once
+#include "documents_state.h"
+
+/* Removes `item`, and settles what refers to it (documents_remove). Returns OK; ERR_NO_MEMORY with nothing
+ * changed. */
+enum err relations_remove(struct documents *documents, struct resource *resource, struct item *item,
+                          const struct query *query);
+
+/* True if `query` wants something put into items of `resource`. */
+bool relations_are_wanted(const struct query *query);
+
+/* Appends the text of `item` with what `query` wants put in. Without memory `out` has failed. */
+void relations_append(struct documents *documents, const struct resource *resource, const struct item *item,
+                      const struct query *query, struct buffer *out);
