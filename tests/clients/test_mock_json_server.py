@@ -51,10 +51,21 @@ def differences(wanted, response, content):
     return [f"{name}: {found[name]!r}, wanted {wanted[name]!r}" for name in wanted if found[name] != wanted[name]]
 
 
+def fresh_starts():
+    """The scenarios, each a list of rows, by the start of a server that they need: those that change nothing share one."""
+    reading, starts = [], []
+    for rows in ROWS["scenarios"].values():
+        if all(row["ask"].split(" ")[0] in ("GET", "HEAD", "OPTIONS", "TRACE", "LOCK") for row in rows):
+            reading += rows
+        else:
+            starts.append(rows)
+    return [reading] + starts
+
+
 class JsonServer(unittest.TestCase):
     def play(self, compat):
         wrong = []
-        for scenario, rows in ROWS["scenarios"].items():
+        for rows in fresh_starts():
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "db.json")
                 pathlib.Path(path).write_text(json.dumps(ROWS["data"]))
@@ -63,7 +74,7 @@ class JsonServer(unittest.TestCase):
                         wanted = row.get("here", {}).get(compat) or row.get(compat)
                         if wanted is None:
                             continue
-                        wrong += [f"{scenario}: {row['ask']} {row.get('body', '')}: {what}"
+                        wrong += [f"{row['ask']} {row.get('body', '')}: {what}"
                                   for what in differences(wanted, *ask(server.port, row))]
         self.assertEqual(wrong, [])
 
