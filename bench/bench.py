@@ -406,7 +406,7 @@ def start_nuthatch_gateway(loop):
 def start_nuthatch_mock(loop):
     def start(stage, name):
         path, port = nuthatch_binary(stage), free_port()
-        return stage.start(name, [path, "mock", ROOT / "examples/db.json", "--listen", f"http://127.0.0.1:{port}",
+        return stage.start(name, [path, "mock", ROOT / "examples/db.json", "--ephemeral", "--listen", f"http://127.0.0.1:{port}",
                                   "--threads", 1, "--loop", loop], port)
     return start
 

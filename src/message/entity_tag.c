@@ -2,6 +2,17 @@
 
 static bool is_weak(struct bytes etag) { return bytes_start_with(etag, BYTES("W/")); }
 
+/* Whether `tag` is `opaque`, or what it is in gzip: "…-gzip". */
+static bool is_of(struct bytes tag, struct bytes opaque)
+{
+    static const struct bytes ending = BYTES_INIT("-gzip\"");
+
+    return bytes_equal(tag, opaque) ||
+           (tag.size + 1 == opaque.size + ending.size &&
+            bytes_equal(bytes_first(tag, opaque.size - 1), bytes_first(opaque, opaque.size - 1)) &&
+            bytes_equal(bytes_after(tag, opaque.size - 1), ending));
+}
+
 bool entity_tags_have(struct bytes tags, struct bytes etag, bool weakly)
 {
     struct bytes opaque = is_weak(etag) ? bytes_after(etag, 2) : etag;
@@ -21,7 +32,7 @@ bool entity_tags_have(struct bytes tags, struct bytes etag, bool weakly)
             (end = memchr(tags.data + 1, '"', tags.size - 1)) == NULL)
             return false;
         if ((weakly || (!weak && !is_weak(etag))) &&
-            bytes_equal(bytes_first(tags, (size_t)(end - tags.data) + 1), opaque))
+            is_of(bytes_first(tags, (size_t)(end - tags.data) + 1), opaque))
             return true;
         tags = bytes_after(tags, (size_t)(end - tags.data) + 1);
     }

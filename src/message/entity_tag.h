@@ -3,7 +3,8 @@
 #include "message/http.h"
 
 /* Whether the value `tags` of one If-Match or If-None-Match has `etag`, or is "*". Weakly: whatever stands
- * before the quotes; else both must be strong. What is malformed ends the list: what follows matches
+ * before the quotes; else both must be strong. A tag with "-gzip" at its end is of the same in
+ * gzip and matches, too. What is malformed ends the list: what follows matches
  * nothing. */
 bool entity_tags_have(struct bytes tags, struct bytes etag, bool weakly);
 

@@ -1,6 +1,7 @@
 #include "server/mock_plan.h"
 #include "engine/mock/json/json_text.h"
 #include "engine/mock/json/yaml_json.h"
+#include "engine/mock/keep.h"
 #include "server/file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -177,27 +178,58 @@ static void report_mock(struct buffer *message, const struct role_options *role,
         report(message, role->data_path != NULL ? role->data_path : "the sample", why, options->document);
 }
 
-enum err mock_plan_create(const struct role_options *role, struct mock **mock, struct buffer *message)
+static enum err read_again(void *context, struct buffer *json, struct buffer *message)
+{
+    const struct role_options *role = context;
+    return read_data(role->data_path, json, message);
+}
+
+/* What is to become of changes: they go back to a JSON file. Others are people's own, comments and all. */
+static void plan_keep(const struct role_options *role, struct log *log, struct keep_options *keep)
+{
+    struct stat status;
+    bool changes = role->is_ephemeral == ANSWER_NO && role->is_read_only == ANSWER_NO;
+    bool is_json = !yaml_json_is_named(bytes_of_text(role->data_path)) &&
+                   stat(role->data_path, &status) == 0 && S_ISREG(status.st_mode);
+
+    *keep = (struct keep_options){.path = role->data_path,
+                                  .writes = changes && is_json,
+                                  .is_others = changes && !is_json,
+                                  .watches = role->is_watching == ANSWER_YES,
+                                  .log = log,
+                                  .read = read_again,
+                                  .context = (void *)(uintptr_t)role};
+    file_identity_of(role->data_path, &keep->identity); /* if it is not there, reading it will say so */
+}
+
+enum err mock_plan_create(const struct role_options *role, struct log *log, struct mock **mock,
+                          struct buffer *message)
 {
     struct buffer document = {0}, rewrite = {0}, why = {0};
+    struct keep_options keep;
     struct mock_options options = {.compat = role->compat,
                                    .latency_ms = role->latency_ms,
                                    .max_age_s = role->max_age_ms / 1000,
                                    .static_path = role->static_path,
                                    .is_read_only = role->is_read_only == ANSWER_YES,
                                    .omits_cors = role->sends_cors == ANSWER_NO,
+                                   .codes = role->codes == ANSWER_YES,
                                    .openapi = {.path = role->data_path,
                                                .seed = (uint64_t)role->seed,
                                                .checks = role->openapi_checks,
                                                .is_dynamic = role->is_dynamic == ANSWER_YES}};
+    enum err err = OK;
+
     if (role->id_name != NULL)
         options.id_name = bytes_of_text(role->id_name);
     if (role->foreign_key_suffix != NULL)
         options.foreign_key_suffix = bytes_of_text(role->foreign_key_suffix);
-    enum err err = OK;
 
-    if (role->data_path != NULL)
+    if (role->data_path != NULL) {
+        plan_keep(role, log, &keep);
+        options.keep = &keep;
         err = read_data(role->data_path, &document, message);
+    }
     if (err == OK && role->rewrite_path != NULL)
         err = read_json(role->rewrite_path, &rewrite, message);
     options.document = role->data_path != NULL ? buffer_bytes(&document) : mock_sample_document();

@@ -4,7 +4,9 @@
 #include "engine/mock/mock.h"
 #include "server/options.h"
 
-/* Makes the mock of `role`; without a data file it has the sample. Returns OK; what mock_create says, or
+/* Makes the mock of `role`; without a data file it has the sample. `role` and `log` are kept by
+ * reference. Returns OK; what mock_create says, or
  * ERR_MISSING, ERR_FORBIDDEN and the like if a file cannot be read, with lines for the operator appended to
  * `message`. */
-enum err mock_plan_create(const struct role_options *role, struct mock **mock, struct buffer *message);
+enum err mock_plan_create(const struct role_options *role, struct log *log, struct mock **mock,
+                          struct buffer *message);

@@ -1,4 +1,4 @@
-// Starts the built binary as a cache for a test, on a free port, and stops it.
+// Starts the built binary for a test, on a free port, and stops it.
 const { spawn } = require("child_process");
 const assert = require("assert");
 
@@ -7,17 +7,15 @@ const binary = process.env.NUTHATCH || "build/release/nuthatch";
 // A test that failed may leave a connection open, which would keep Node.js waiting.
 setTimeout(() => process.exit(1), 60000).unref();
 
-// Resolves to {port, stop}; `stop` asserts that it ends cleanly.
-exports.startCache = async (...options) => {
-  const server = spawn(binary, ["cache", "--listen", "tcp://127.0.0.1:0", "--memory", "64M", "--threads", "2", ...options], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+// Resolves to {port, stop}; `stop` asserts that it ends cleanly. `words` are its command line; it listens once.
+exports.start = async (...words) => {
+  const server = spawn(binary, words, { stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise((resolve) => server.once("exit", resolve));
   const port = await new Promise((resolve, reject) => {
     let log = "";
     server.stderr.on("data", (data) => {
       log += data;
-      const ready = /ready on tcp:\/\/[^ \n]*:(\d+)/.exec(log);
+      const ready = /ready on \w+:\/\/[^ \n]*:(\d+)/.exec(log);
       if (ready) resolve(Number(ready[1]));
     });
     server.on("exit", () => reject(new Error(log)));
@@ -28,6 +26,9 @@ exports.startCache = async (...options) => {
   };
   return { port, stop };
 };
+
+exports.startCache = (...options) =>
+  exports.start("cache", "--listen", "tcp://127.0.0.1:0", "--memory", "64M", "--threads", "2", ...options);
 
 // Resolves when `condition` holds; fails after 5 s.
 exports.until = async (condition) => {

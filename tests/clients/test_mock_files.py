@@ -1,5 +1,5 @@
 """What is around a mock's collections: its data from JSON, YAML and folders, static files, routes, the home page."""
-import http.client, json, os, pathlib, re, shutil, subprocess, tempfile, time, unittest
+import gzip, http.client, json, os, pathlib, re, shutil, subprocess, tempfile, time, unittest
 from harness import BINARY, Nuthatch, free_port
 
 DATA = {"posts": [{"id": "1", "title": "jay"}], "profile": {"name": "tit"}}
@@ -190,6 +190,30 @@ class Around(Folder):
         with self.mock(self.data, "--no-cors") as server:
             self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/posts")[1])
             self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/nosuch")[1])
+
+    def test_answers_are_in_gzip_for_who_takes_it(self):
+        item = {"id": "1", "text": "food " * 1000}
+        path = self.write("large.json", json.dumps({"notes": [item], "small": [{"id": "1"}]}))
+        with self.mock(path, "--gzip") as server:
+            for _ in range(2):  # the second comes from what was kept
+                _, headers, body = ask(server, "/notes/1", Accept_Encoding="gzip, br")
+                self.assertEqual((headers["Content-Encoding"], headers["Vary"]), ("gzip", "Accept-Encoding"))
+                self.assertEqual(json.loads(gzip.decompress(body)), item)
+                self.assertEqual(int(headers["Content-Length"]), len(body))
+            etag = headers["ETag"]
+            self.assertEqual(ask(server, "/notes/1", Accept_Encoding="gzip", If_None_Match=etag)[0], 304)
+            _, headers, body = ask(server, "/notes/1")
+            self.assertNotIn("Content-Encoding", headers)
+            self.assertEqual(json.loads(body), item)
+            self.assertNotEqual(headers["ETag"], etag)  # other bytes
+            for fields in ({"Accept_Encoding": "gzip;q=0"}, {"Accept_Encoding": "br"},
+                           {"Accept_Encoding": "gzip;q=0.5, identity"}):
+                self.assertNotIn("Content-Encoding", ask(server, "/notes/1", **fields)[1])
+            self.assertNotIn("Content-Encoding", ask(server, "/small", Accept_Encoding="gzip")[1])
+            self.assertEqual(ask(server, "/notes/1", "PATCH", "{}", If_Match=etag)[0], 200)
+            self.assertEqual(ask(server, "/notes/1", "PATCH", "{}", If_Match='"other-gzip"')[0], 412)
+        with self.mock(path) as server:
+            self.assertNotIn("Content-Encoding", ask(server, "/notes/1", Accept_Encoding="gzip")[1])
 
     def test_browsers_get_a_page_and_others_json(self):
         with self.mock(self.data) as server:

@@ -1,8 +1,10 @@
 #include "engine/mock/mock.h"
 #include "engine/mock/collections/rest.h"
+#include "engine/mock/files/coded_texts.h"
 #include "engine/mock/files/home_page.h"
 #include "engine/mock/files/rewrite.h"
 #include "engine/mock/files/static_file.h"
+#include "engine/mock/keep.h"
 #include "engine/mock/openapi/openapi.h"
 #include <stdlib.h>
 
@@ -11,9 +13,10 @@ enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the document
 struct mock {
     struct documents *documents; /* null if there is */
     struct openapi *openapi;     /* a document of OpenAPI */
+    struct keep *keep;           /* null: changes are kept in memory alone */
     struct rewrite *rewrite;     /* null: none */
     struct folder folder;        /* of static files */
-    bool has_folder, is_read_only;
+    bool has_folder, is_read_only, codes;
     struct bytes cors_lines; /* for answers of every kind */
     int64_t latency_ms;
     _Atomic uint64_t request_count;
@@ -26,6 +29,8 @@ struct mock_worker {
     struct mock *mock;
     struct loop *loop;
     struct counters *counters;
+    struct coded_texts *coded_texts;                       /* null: answers go out as they are */
+    char coded_etag[TEXT_ETAG_BYTES + sizeof "-gzip" - 1]; /* of the answer in hand */
 };
 
 /* An exchange that could not be answered inside `begin`.
@@ -100,6 +105,26 @@ static void settle(struct mock_worker *worker, struct call *call)
     timer_cancel(worker->loop, &call->latency);
 }
 
+/* Puts gzip in place of the text, for who takes that; other bytes have another tag. */
+static void code(struct mock_worker *worker, const struct http_request *request, struct answer *answer,
+                 struct http_field *etag)
+{
+    struct text *coded =
+        coded_texts_are_wanted(request) ? coded_texts_find(worker->coded_texts, answer->text) : NULL;
+
+    if (coded == NULL)
+        return;
+    buffer_append_literal(&answer->lines, "Content-Encoding: gzip\r\n");
+    if (answer->is_read) {
+        struct bytes plain = text_etag(answer->text);
+        memcpy(worker->coded_etag, plain.data, plain.size - 1);
+        memcpy(worker->coded_etag + plain.size - 1, "-gzip\"", sizeof "-gzip\"" - 1);
+        etag->value = bytes_of(worker->coded_etag, sizeof worker->coded_etag);
+    }
+    text_release(answer->text);
+    answer->text = coded;
+}
+
 /* Sends `answer`, which it takes over. `call` is the exchange's, or null if it has none. */
 static void respond(struct mock_worker *worker, struct exchange *x, struct call *call,
                     struct answer *answer)
@@ -116,6 +141,8 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
         etag.value = text_etag(answer->text);
         response.fields = (struct http_fields){&etag, 1};
     }
+    if (has_body && answer->media_type == NULL && worker->coded_texts != NULL)
+        code(worker, x->request, answer, &etag);
     if (answer->is_read && answer->media_type == NULL && answer->lines.size == 0) {
         response.rendered = buffer_bytes(&mock->read_lines);
     } else {
@@ -374,6 +401,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
         return ERR_NO_MEMORY;
     made->latency_ms = options->latency_ms;
     made->is_read_only = options->is_read_only;
+    made->codes = options->codes;
     if (!options->omits_cors)
         made->cors_lines = BYTES("Access-Control-Allow-Origin: *\r\n");
     buffer_append(&made->other_lines, made->cors_lines);
@@ -381,6 +409,11 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     append_kept_lines(&made->kept_lines, options, made->cors_lines, (struct bytes){0});
     append_kept_lines(&made->read_lines, options, made->cors_lines,
                       BYTES("Content-Type: application/json\r\n"));
+    if (made->codes) {
+        buffer_append_literal(&made->other_lines, "Vary: Accept-Encoding\r\n");
+        buffer_append_literal(&made->kept_lines, "Vary: Accept-Encoding\r\n");
+        buffer_append_literal(&made->read_lines, "Vary: Accept-Encoding\r\n");
+    }
     if (made->other_lines.failed || made->kept_lines.failed || made->read_lines.failed)
         err = ERR_NO_MEMORY;
     else if (openapi_is_one(options->document))
@@ -398,6 +431,8 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
             buffer_append_format(message, "static: %s is no folder to serve: %s", options->static_path,
                                  err_text(err));
     }
+    if (err == OK && options->keep != NULL && made->documents != NULL)
+        err = keep_begin(made->documents, options->keep, &made->keep);
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -410,6 +445,7 @@ void mock_destroy(struct mock *mock)
 {
     if (mock == NULL)
         return;
+    keep_end(mock->keep);
     documents_destroy(mock->documents);
     openapi_destroy(mock->openapi);
     rewrite_destroy(mock->rewrite);
@@ -439,9 +475,17 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
 
     if (made == NULL)
         return ERR_NO_MEMORY;
-    *made = (struct mock_worker){mock, loop, counters};
+    *made = (struct mock_worker){.mock = mock, .loop = loop, .counters = counters};
+    if (mock->codes && (made->coded_texts = coded_texts_create()) == NULL) {
+        free(made);
+        return ERR_NO_MEMORY;
+    }
     *worker = made;
     return OK;
 }
 
-void mock_worker_destroy(struct mock_worker *worker) { free(worker); }
+void mock_worker_destroy(struct mock_worker *worker)
+{
+    coded_texts_destroy(worker->coded_texts);
+    free(worker);
+}

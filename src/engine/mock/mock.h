@@ -1,8 +1,7 @@
 /* mock.h — a JSON REST API from a file of collections (db.json), or from an OpenAPI document: one per
  * process, a part per worker.
  *
- * rest.h says what is answered, or openapi.h. Changes live in memory only: the file is never written, and a
- * new start begins with what it says. */
+ * rest.h says what is answered, or openapi.h; keep.h what becomes of changes. */
 #pragma once
 #include "base/buffer.h"
 #include "base/counters.h"
@@ -12,6 +11,7 @@
 #include "message/exchange.h"
 #include "net/loop.h"
 
+struct keep_options;
 struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
 
@@ -27,6 +27,8 @@ struct mock_options {
     enum compat compat;      /* which json-server is meant where its two generations differ */
     struct bytes id_name;    /* the member that ids are in; empty: "id" */
     struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
+    bool codes;                      /* answers go out in gzip to who takes that */
+    const struct keep_options *keep; /* the file that the documents are from, to be kept; null: none */
 };
 
 /* Returns OK with `*mock`; ERR_SYNTAX with a sentence that says where and what in `*message` if the text is

@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "engine/mock/json/json_scan.h"
 #include "engine/mock/json/json_text.h"
+#include "message/entity_tag.h"
 
 static void refuse_method(struct answer *answer, enum place place, enum compat compat)
 {
@@ -42,59 +43,17 @@ static void refuse_err(struct documents *documents, struct answer *answer, enum 
 
 /* ---- preconditions (RFC 9110 §13.1) ------------------------------------------------------------ */
 
-/* Whether the list `tags` has `etag`. Anything malformed ends the list: what follows matches nothing. */
-static bool tags_have(struct bytes tags, struct bytes etag, bool weakly)
-{
-    if (bytes_equal(bytes_trim(tags), BYTES("*")))
-        return true;
-    while (tags.size > 0) {
-        bool weak = bytes_start_with(tags, BYTES("W/"));
-        const char *end;
-        if (tags.data[0] == ' ' || tags.data[0] == '\t' || tags.data[0] == ',') {
-            tags = bytes_after(tags, 1);
-            continue;
-        }
-        if (weak)
-            tags = bytes_after(tags, 2);
-        if (tags.size < 2 || tags.data[0] != '"' ||
-            (end = memchr(tags.data + 1, '"', tags.size - 1)) == NULL)
-            return false;
-        if ((weakly || !weak) && bytes_equal(bytes_first(tags, (size_t)(end - tags.data) + 1), etag))
-            return true;
-        tags = bytes_after(tags, (size_t)(end - tags.data) + 1);
-    }
-    return false;
-}
-
-/* True if the field is absent, leaving `*has`, or else with `*has` set to whether a line of it has the tag.
- */
-static bool is_absent(const struct http_request *request, enum http_header header, struct bytes etag,
-                      bool *has)
-{
-    bool absent = true;
-
-    for (size_t i = 0; i < request->fields.count; i++) {
-        const struct http_field *field = &request->fields.list[i];
-        if (field->header != header)
-            continue;
-        if (absent)
-            *has = false;
-        absent = false;
-        *has |= tags_have(field->value, etag, header == HTTP_HEADER_IF_NONE_MATCH);
-    }
-    return absent;
-}
-
 static bool may_change(const struct http_request *request, const struct text *current)
 {
-    bool has = false;
-    return is_absent(request, HTTP_HEADER_IF_MATCH, text_etag(current), &has) || has;
+    bool has;
+    return !entity_tag_condition(&request->fields, HTTP_HEADER_IF_MATCH, text_etag(current), &has) || has;
 }
 
 static bool is_not_modified(const struct http_request *request, const struct text *current)
 {
-    bool has = false;
-    return !is_absent(request, HTTP_HEADER_IF_NONE_MATCH, text_etag(current), &has) && has;
+    bool has;
+    return entity_tag_condition(&request->fields, HTTP_HEADER_IF_NONE_MATCH, text_etag(current), &has) &&
+           has;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------ */

@@ -84,7 +84,7 @@ static const char page[] =
     "function copyOf(item) { const { id, ...rest } = item; return rest; }\n"
     "async function describe(name, row) {\n"
     "  const path = '/' + encodeURIComponent(name), calls = row.cells[2], count = row.cells[1];\n"
-    "  const response = await fetch(path + '?_page=1&_per_page=1&_limit=1', { headers: json });\n"
+    "  const response = await fetch(path + '?_page=1&_per_page=1', { headers: json });\n"
     "  let value = response.ok ? await response.json() : [], total = response.headers.get('X-Total-Count');\n"
     "  if (value !== null && Array.isArray(value.data) && typeof value.items === 'number') { total = value.items; value = value.data; }\n"
     "  const made = [call('GET', path, undefined, true)];\n"

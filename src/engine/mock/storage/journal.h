@@ -1,0 +1,37 @@
+/* journal.h — the changes since a data file was written, as lines of JSON beside it. Pure.
+ *
+ *   ["base",17,2048,1700000000000000000]     the file that the changes are to be made to; another such line
+ * may
+ *   ["put","posts","1",{…}]                  follow: they are in that file already, and may be made again
+ *   ["put","profile",null,{…}]               a single object
+ *   ["remove","posts","1"]
+ *
+ * To make changes again in their order leads to the same documents. A line that is torn, as the last one
+ * may be after a crash, ends the journal. */
+#pragma once
+#include "base/buffer.h"
+#include "base/err.h"
+#include "file_identity.h"
+
+enum journal_kind { JOURNAL_PUT, JOURNAL_REMOVE };
+
+struct journal_change {
+    enum journal_kind kind;
+    struct bytes name, id; /* an id of null: the single object `name` */
+    struct bytes json;     /* what is put, on one line; else empty */
+    bool id_is_number;     /* in the JSON of an item that is put */
+};
+
+void journal_append_base(struct buffer *journal, const struct file_identity *base);
+/* `json` may have line breaks between its values. */
+void journal_append_change(struct buffer *journal, const struct journal_change *change);
+
+/* Whether the changes of the journal are about this file. */
+bool journal_is_about(struct bytes journal, const struct file_identity *base);
+
+/* Calls `make` for each change in order; what an item's id is, the member `id_name` says. Stops at an error
+ * of `make`, which is then returned; else OK, with `*change_count` made and whether there was something
+ * torn behind them. */
+enum err journal_replay(struct bytes journal, struct bytes id_name,
+                        enum err (*make)(void *context, const struct journal_change *change), void *context,
+                        size_t *change_count, bool *is_torn);

@@ -1,0 +1,520 @@
+#include "keeper.h"
+#include "engine/mock/json/json_pretty.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    COALESCE_MS = 20, /* changes that come within this go to the disk together */
+    QUIET_MS = 300,   /* after the last change, before the file is written */
+    BUSY_MS = 30000,  /* the file is written after this, quiet or not */
+    RETRY_MS = 5000,  /* after what has failed */
+    LOOK_MS = 100,    /* from one look at the file to the next */
+    REST_FACTOR = 10, /* so many times as long as the last writing took passes before the next */
+    WAITING_BYTES_MAX =
+        64 << 20, /* of changes that the disk has not taken; beyond, the whole file is written */
+    JOURNAL_BYTES_MAX = 256 << 20, /* beyond, the file is written, quiet or not */
+    PIECE_BYTES = 1 << 20,
+};
+
+struct keeper {
+    struct keeper_options options;
+    char *path, *journal_path, *new_path, *unsaved_path;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t news;
+    /* guarded by `mutex` */
+    struct buffer waiting; /* lines for the journal */
+    int64_t waiting_since_ms;
+    bool is_behind;    /* the journal does not have it all */
+    bool is_reloading; /* the documents are being replaced by what the file says */
+    bool is_ending;
+    /* the thread's */
+    struct file_identity known; /* of the file as we read or wrote it */
+    struct file_identity seen;  /* of the file as we last looked at it */
+    int journal_fd;             /* -1: there is none */
+    uint64_t journal_bytes;
+    bool is_dirty;                       /* the file lacks changes */
+    int64_t dirty_since_ms, changed_ms;  /* since when; and when there was the last change */
+    int64_t not_before_ms, next_look_ms; /* of writing the file; of looking at it */
+    bool is_conflicting, has_failed;     /* which has been logged */
+};
+
+static int64_t now_ms(void) { return clock_read(&clock_system).mono_ms; }
+
+static char *path_with(const char *path, const char *ending)
+{
+    size_t size = strlen(path) + strlen(ending) + 1;
+    char *made = malloc(size);
+
+    if (made != NULL) {
+        memcpy(made, path, strlen(path));
+        memcpy(made + strlen(path), ending, strlen(ending) + 1);
+    }
+    return made;
+}
+
+char *keeper_journal_path(const char *path) { return path_with(path, ".journal"); }
+
+/* Logs the first of failures that come one after the other. */
+static void note_failure(struct keeper *keeper, const char *what, const char *path, int errno_value)
+{
+    if (!keeper->has_failed)
+        log_write(keeper->options.log, LOG_ERROR,
+                  "cannot %s %s: %s; changes are kept in memory and it is tried again", what, path,
+                  strerror(errno_value));
+    keeper->has_failed = true;
+    keeper->not_before_ms = now_ms() + RETRY_MS;
+}
+
+/* ---- files -------------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, struct bytes bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t written = write(fd, bytes.data, bytes.size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        bytes = bytes_after(bytes, (size_t)written);
+    }
+    return true;
+}
+
+/* So that a name is where it was put after the power has failed. */
+static void sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    free(folder);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_mode & 0777 : 0644;
+}
+
+static void drop_journal(struct keeper *keeper)
+{
+    if (keeper->journal_fd < 0)
+        return;
+    unlink(keeper->journal_path);
+    close(keeper->journal_fd);
+    keeper->journal_fd = -1;
+    keeper->journal_bytes = 0;
+}
+
+/* A new journal: one that is there is another process's, which keeps the same file. */
+static bool open_journal(struct keeper *keeper)
+{
+    struct buffer head = {0};
+    bool is_written;
+    int fd = open(keeper->journal_path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
+                  mode_of(keeper->path));
+
+    if (fd < 0)
+        return false;
+    journal_append_base(&head, &keeper->known);
+    is_written = !head.failed && write_all(fd, buffer_bytes(&head));
+    buffer_fini(&head);
+    keeper->journal_fd = fd;
+    if (!is_written)
+        drop_journal(keeper);
+    sync_folder_of(keeper->journal_path);
+    return is_written;
+}
+
+static bool append_to_journal(struct keeper *keeper, struct bytes lines)
+{
+    if ((keeper->journal_fd < 0 && !open_journal(keeper)) || !write_all(keeper->journal_fd, lines) ||
+        fdatasync(keeper->journal_fd) != 0)
+        return false;
+    keeper->journal_bytes += lines.size;
+    return true;
+}
+
+/* Writes the document indented, so that people and their tools may look at it. */
+static bool write_document(int fd, struct bytes json)
+{
+    struct json_pretty pretty = {0};
+    struct buffer out = {0};
+    bool is_good = true;
+
+    while (json.size > 0 && is_good) {
+        struct bytes piece = bytes_first(json, json.size < PIECE_BYTES ? json.size : PIECE_BYTES);
+        json = bytes_after(json, piece.size);
+        json_pretty_append(&pretty, piece, &out);
+        if (json.size == 0)
+            buffer_append_byte(&out, '\n');
+        is_good = !out.failed && write_all(fd, buffer_bytes(&out));
+        buffer_clear(&out);
+    }
+    buffer_fini(&out);
+    return is_good && fsync(fd) == 0;
+}
+
+/* Writes all documents to a new file at `path`, with its identity in `*identity`. */
+static bool write_new(struct keeper *keeper, const char *path, struct file_identity *identity)
+{
+    struct keeper_text text;
+    bool is_good = false;
+    int fd;
+
+    if (keeper->options.render(keeper->options.context, &text) != OK) {
+        errno = ENOMEM;
+        return false;
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        is_good = fchmod(fd, mode_of(keeper->path)) == 0 && write_document(fd, text.json) &&
+                  file_identity_of_fd(fd, identity) == OK;
+        close(fd);
+        if (!is_good) {
+            int errno_value = errno;
+            unlink(path);
+            errno = errno_value;
+        }
+    }
+    keeper->options.release(keeper->options.context, &text);
+    return is_good;
+}
+
+/* ---- the file ----------------------------------------------------------------------------------- */
+
+/* Whether the file is as we left it. One that is gone may be written again. */
+static bool file_is_known(struct keeper *keeper)
+{
+    struct file_identity identity;
+    enum err err = file_identity_of(keeper->path, &identity);
+
+    return err == ERR_MISSING || (err == OK && file_identity_equal(&identity, &keeper->known));
+}
+
+/* Somebody else has changed the file: what we have goes beside it. */
+static void write_unsaved(struct keeper *keeper)
+{
+    struct file_identity ignored;
+
+    if (write_new(keeper, keeper->unsaved_path, &ignored)) {
+        log_write(keeper->options.log, LOG_WARNING,
+                  "%s was changed by somebody else: what the API had changed is in %s", keeper->path,
+                  keeper->unsaved_path);
+        drop_journal(keeper);
+    } else {
+        log_write(keeper->options.log, LOG_ERROR, "cannot write %s: %s; the changes are in %s",
+                  keeper->unsaved_path, strerror(errno), keeper->journal_path);
+    }
+}
+
+static void leave_file_alone(struct keeper *keeper, bool is_ending)
+{
+    if (!keeper->is_conflicting)
+        log_write(keeper->options.log, LOG_ERROR,
+                  "%s was changed by somebody else and is not overwritten; the API's changes go to %s "
+                  "until the end",
+                  keeper->path, keeper->journal_path);
+    keeper->is_conflicting = true;
+    keeper->not_before_ms = now_ms() + RETRY_MS;
+    if (is_ending)
+        write_unsaved(keeper);
+}
+
+/* Puts a new file in the place of the old one. Before that, the journal says that it is about the new one
+ * as well: whenever the power fails, the journal is about the file that is there. */
+static void write_file(struct keeper *keeper, bool is_ending)
+{
+    int64_t began_ms = now_ms();
+    struct file_identity written;
+    struct buffer line = {0};
+
+    if (!file_is_known(keeper)) {
+        leave_file_alone(keeper, is_ending);
+        return;
+    }
+    if (!write_new(keeper, keeper->new_path, &written)) {
+        note_failure(keeper, "write", keeper->new_path, errno);
+        return;
+    }
+    journal_append_base(&line, &written);
+    if (line.failed || (keeper->journal_fd >= 0 && !append_to_journal(keeper, buffer_bytes(&line))) ||
+        rename(keeper->new_path, keeper->path) != 0) {
+        note_failure(keeper, "replace", keeper->path, errno);
+        unlink(keeper->new_path);
+    } else {
+        sync_folder_of(keeper->path);
+        keeper->known = keeper->seen = written;
+        keeper->is_dirty = keeper->is_conflicting = keeper->has_failed = false;
+        keeper->not_before_ms = now_ms() + (now_ms() - began_ms) * REST_FACTOR;
+        drop_journal(keeper); /* changes that came meanwhile still wait for the next one */
+    }
+    buffer_fini(&line);
+}
+
+/* ---- the thread --------------------------------------------------------------------------------- */
+
+static void note_dirty(struct keeper *keeper)
+{
+    keeper->changed_ms = now_ms();
+    if (!keeper->is_dirty)
+        keeper->dirty_since_ms = keeper->changed_ms;
+    keeper->is_dirty = true;
+}
+
+/* Takes what waits to the journal. With the mutex held, which is let go meanwhile. */
+static void take_waiting(struct keeper *keeper)
+{
+    struct buffer taken = keeper->waiting;
+    bool is_good;
+
+    keeper->waiting = (struct buffer){0};
+    pthread_mutex_unlock(&keeper->mutex);
+    note_dirty(keeper);
+    is_good = !taken.failed && (taken.size == 0 || append_to_journal(keeper, buffer_bytes(&taken)));
+    if (!is_good)
+        note_failure(keeper, "write", keeper->journal_path, errno);
+    buffer_fini(&taken);
+    pthread_mutex_lock(&keeper->mutex);
+    if (!is_good)
+        keeper->is_behind = true;
+}
+
+/* When the file is to be written, if nothing else happens. */
+static int64_t write_due_ms(const struct keeper *keeper)
+{
+    int64_t due_ms = keeper->changed_ms + QUIET_MS;
+
+    if (due_ms > keeper->dirty_since_ms + BUSY_MS)
+        due_ms = keeper->dirty_since_ms + BUSY_MS;
+    if (keeper->is_behind || keeper->journal_bytes > JOURNAL_BYTES_MAX)
+        due_ms = 0;
+    return due_ms > keeper->not_before_ms ? due_ms : keeper->not_before_ms;
+}
+
+/* With the mutex held, which is let go meanwhile. */
+static void write_file_now(struct keeper *keeper)
+{
+    bool is_ending = keeper->is_ending, was_behind = keeper->is_behind;
+
+    keeper->is_behind = false; /* what comes from here on may not be in the file */
+    pthread_mutex_unlock(&keeper->mutex);
+    write_file(keeper, is_ending);
+    pthread_mutex_lock(&keeper->mutex);
+    if (keeper->is_dirty && was_behind)
+        keeper->is_behind = true;
+}
+
+/* Looks whether somebody else has changed the file. One that is not the same at two looks is still being
+ * written. With the mutex held, which is let go meanwhile. */
+static void look(struct keeper *keeper)
+{
+    struct file_identity before, identity;
+    struct timespec pause = {0, LOOK_MS / 2 * 1000000};
+    bool is_taken;
+
+    keeper->next_look_ms = now_ms() + LOOK_MS;
+    pthread_mutex_unlock(&keeper->mutex);
+    if (file_identity_of(keeper->path, &before) == OK && !file_identity_equal(&before, &keeper->seen)) {
+        nanosleep(&pause, NULL);
+        if (file_identity_of(keeper->path, &identity) == OK && file_identity_equal(&before, &identity)) {
+            keeper->seen = identity;
+            if (keeper->options.writes && keeper->is_dirty)
+                write_unsaved(keeper);
+            pthread_mutex_lock(&keeper->mutex);
+            keeper->is_reloading = true;
+            pthread_mutex_unlock(&keeper->mutex);
+            is_taken = keeper->options.reload(keeper->options.context);
+            pthread_mutex_lock(&keeper->mutex);
+            keeper->is_reloading = false;
+            if (is_taken) {
+                keeper->known = identity;
+                keeper->is_dirty = keeper->is_conflicting = false;
+                drop_journal(keeper);
+            }
+            return;
+        }
+    }
+    pthread_mutex_lock(&keeper->mutex);
+}
+
+static void wait_until(struct keeper *keeper, int64_t due_ms)
+{
+    struct timespec due = {due_ms / 1000, due_ms % 1000 * 1000000};
+
+    if (due_ms == INT64_MAX)
+        pthread_cond_wait(&keeper->news, &keeper->mutex);
+    else
+        pthread_cond_timedwait(&keeper->news, &keeper->mutex, &due);
+}
+
+/* Does what is due and returns when something will be; false at the end. With the mutex held. */
+static bool step(struct keeper *keeper, int64_t *due_ms)
+{
+    int64_t now = now_ms();
+
+    *due_ms = INT64_MAX;
+    if (keeper->options.writes && keeper->waiting.size > 0) {
+        *due_ms = keeper->waiting_since_ms + COALESCE_MS;
+        if (keeper->is_ending || now >= *due_ms) {
+            take_waiting(keeper);
+            *due_ms = now;
+        }
+        return true;
+    }
+    if (keeper->is_behind && !keeper->is_dirty)
+        note_dirty(keeper);
+    if (keeper->options.writes && keeper->is_dirty) {
+        *due_ms = write_due_ms(keeper);
+        if (keeper->is_ending || now >= *due_ms) {
+            write_file_now(keeper);
+            *due_ms = now;
+        }
+    }
+    if (keeper->is_ending)
+        return keeper->waiting.size > 0;
+    if (keeper->options.watches) {
+        if (now >= keeper->next_look_ms)
+            look(keeper);
+        if (*due_ms > keeper->next_look_ms)
+            *due_ms = keeper->next_look_ms;
+    }
+    return true;
+}
+
+static void *run(void *argument)
+{
+    struct keeper *keeper = argument;
+    int64_t due_ms;
+
+    pthread_mutex_lock(&keeper->mutex);
+    while (step(keeper, &due_ms))
+        if (now_ms() < due_ms && !keeper->is_ending)
+            wait_until(keeper, due_ms);
+    pthread_mutex_unlock(&keeper->mutex);
+    return NULL;
+}
+
+/* ---- from outside ------------------------------------------------------------------------------- */
+
+/* Whether the lines that wait are more than may; then they go, and the whole file is to be written. */
+static void check_bound(struct keeper *keeper)
+{
+    if (keeper->waiting.size <= WAITING_BYTES_MAX && !keeper->waiting.failed)
+        return;
+    buffer_fini(&keeper->waiting);
+    keeper->is_behind = true;
+}
+
+void keeper_note(struct keeper *keeper, const struct journal_change *change)
+{
+    bool is_first;
+
+    pthread_mutex_lock(&keeper->mutex);
+    is_first = keeper->waiting.size == 0;
+    if (is_first)
+        keeper->waiting_since_ms = now_ms();
+    journal_append_change(&keeper->waiting, change);
+    check_bound(keeper);
+    pthread_mutex_unlock(&keeper->mutex);
+    if (is_first)
+        pthread_cond_signal(&keeper->news);
+}
+
+void keeper_note_reload(struct keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    buffer_fini(&keeper->waiting); /* changes of what is no more */
+    if (!keeper->is_reloading)
+        keeper->is_behind = true;
+    pthread_mutex_unlock(&keeper->mutex);
+    pthread_cond_signal(&keeper->news);
+}
+
+static enum err start_thread(struct keeper *keeper)
+{
+    pthread_condattr_t monotonic;
+    sigset_t all, before;
+    int result;
+
+    pthread_mutex_init(&keeper->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->news, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    sigfillset(&all); /* signals are others' */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&keeper->thread, NULL, run, keeper);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result == 0 ? OK : ERR_SYSTEM;
+}
+
+static void free_all(struct keeper *keeper)
+{
+    if (keeper->journal_fd >= 0)
+        close(keeper->journal_fd);
+    buffer_fini(&keeper->waiting);
+    free(keeper->path);
+    free(keeper->journal_path);
+    free(keeper->new_path);
+    free(keeper->unsaved_path);
+    free(keeper);
+}
+
+enum err keeper_create(const struct keeper_options *options, struct keeper **keeper)
+{
+    struct keeper *made = calloc(1, sizeof *made);
+    enum err err;
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    made->options = *options;
+    made->journal_fd = -1;
+    made->known = made->seen = options->identity;
+    made->path = strdup(options->path);
+    made->journal_path = keeper_journal_path(options->path);
+    made->new_path = path_with(options->path, ".new");
+    made->unsaved_path = path_with(options->path, ".unsaved");
+    made->options.path = made->path;
+    if (made->path == NULL || made->journal_path == NULL || made->new_path == NULL ||
+        made->unsaved_path == NULL) {
+        free_all(made);
+        return ERR_NO_MEMORY;
+    }
+    if (options->has_journal) {
+        made->journal_fd = open(made->journal_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        note_dirty(made);
+    }
+    err = start_thread(made);
+    if (err != OK) {
+        free_all(made);
+        return err;
+    }
+    *keeper = made;
+    return OK;
+}
+
+void keeper_destroy(struct keeper *keeper)
+{
+    if (keeper == NULL)
+        return;
+    pthread_mutex_lock(&keeper->mutex);
+    keeper->is_ending = true;
+    pthread_mutex_unlock(&keeper->mutex);
+    pthread_cond_signal(&keeper->news);
+    pthread_join(keeper->thread, NULL);
+    pthread_mutex_destroy(&keeper->mutex);
+    pthread_cond_destroy(&keeper->news);
+    free_all(keeper);
+}

@@ -1,0 +1,156 @@
+"""A mock's changes go back to its data file, whatever ends it, and others' changes of the file come in."""
+import json, os, pathlib, shutil, signal, stat, tempfile, time, unittest
+from harness import Nuthatch
+from test_mock_files import ask
+
+DATA = {"posts": [{"id": "1", "title": "jay"}, {"id": "2", "title": "tit"}], "profile": {"name": "oak"}}
+
+
+def until(condition, what):
+    end = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not in time: {what}")
+        time.sleep(0.02)
+
+
+class Keep(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = self.folder / "db.json"
+        self.path.write_text(json.dumps(DATA))
+
+    def mock(self, *arguments, path=None):
+        return Nuthatch("mock", str(path or self.path), "--threads", "2", *arguments, listen="http://127.0.0.1:0")
+
+    def data(self):
+        return json.loads(self.path.read_text())
+
+    def files(self):
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def post(self, server, title):
+        status, _, body = ask(server, "/posts", "POST", json.dumps({"title": title}))
+        self.assertEqual(status, 201)
+        return json.loads(body)
+
+    def killed_with_a_journal(self, *titles):
+        """What was posted to a mock that was killed before it had written its file: at once, so that it has not."""
+        for _ in range(20):
+            self.path.write_text(json.dumps(DATA))
+            server = self.mock()
+            made = [self.post(server, title) for title in titles]
+            time.sleep(0.1)
+            server.stop(signal.SIGKILL)
+            if "db.json.journal" in self.files():
+                return made
+        self.fail("the file was always written before the kill")
+
+    def test_changes_are_in_the_file_once_it_is_quiet(self):
+        self.path.chmod(0o640)
+        with self.mock() as server:
+            made = self.post(server, "wren")
+            until(lambda: made in self.data()["posts"], "the new item in the file")
+            self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o640)
+            until(lambda: self.files() == ["db.json"], "no journal is left")
+            self.assertEqual(ask(server, "/posts/1", "DELETE")[0], 200)
+            self.assertEqual(ask(server, "/profile", "PATCH", '{"age": 3}')[0], 200)
+        self.assertEqual(self.data(), {"posts": [DATA["posts"][1], made], "profile": {"name": "oak", "age": 3}})
+        self.assertTrue(self.path.read_text().startswith('{\n  "posts": [\n    {\n      "id": '))
+        self.assertEqual(self.files(), ["db.json"])
+
+    def test_a_mock_that_is_only_read_writes_nothing(self):
+        before = self.path.stat()
+        with self.mock() as server:
+            ask(server, "/posts")
+        self.assertEqual((self.path.stat().st_mtime_ns, self.path.stat().st_ino), (before.st_mtime_ns, before.st_ino))
+
+    def test_an_ephemeral_mock_never_writes(self):
+        with self.mock("--ephemeral") as server:
+            self.post(server, "wren")
+            time.sleep(0.5)
+            self.assertEqual(self.files(), ["db.json"])
+        self.assertEqual(self.data(), DATA)
+
+    def test_what_was_acknowledged_a_tenth_of_a_second_ago_survives_a_kill(self):
+        for rounds in range(3):  # while changes come all the time, and in whatever state the file is
+            server = self.mock()
+            kept = json.loads(ask(server, "/posts")[2])
+            end = time.monotonic() + 0.25 + 0.2 * rounds
+            acknowledged = []
+            while time.monotonic() < end:
+                acknowledged.append(self.post(server, f"wren {rounds}"))
+            ask(server, "/posts/" + acknowledged[0]["id"], "DELETE")
+            ask(server, "/posts/" + acknowledged[1]["id"], "PATCH", '{"title": "changed"}')
+            acknowledged[1]["title"] = "changed"
+            time.sleep(0.1)
+            server.stop(signal.SIGKILL)
+            with self.mock() as server:
+                self.assertEqual(json.loads(ask(server, "/posts")[2]), kept + acknowledged[1:])
+            self.assertEqual(self.data()["posts"], kept + acknowledged[1:])
+            self.assertEqual(self.files(), ["db.json"])
+
+    def test_a_torn_journal_is_good_up_to_the_tear(self):
+        made = self.killed_with_a_journal("one", "two")
+        journal = self.folder / "db.json.journal"
+        journal.write_bytes(journal.read_bytes()[:-5])
+        with self.mock() as server:
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"] + made[:1])
+            self.assertIn("1 changes of a run that was cut short are made again; the last one was torn", server.log)
+
+    def test_a_journal_about_another_file_is_set_aside(self):
+        self.killed_with_a_journal("one")
+        other = {"posts": [{"id": "9", "title": "other"}]}
+        self.path.write_text(json.dumps(other))
+        with self.mock() as server:
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), other["posts"])
+            self.assertIn("are not about this", server.log)
+        self.assertEqual(self.files(), ["db.json", "db.json.journal.lost"])
+
+    def test_a_file_that_somebody_else_has_changed_is_not_overwritten(self):
+        with self.mock() as server:
+            self.path.write_text('{"posts": []}')
+            made = self.post(server, "wren")
+            server.wait_for("changed by somebody else and is not overwritten")
+            self.assertEqual(self.data(), {"posts": []})
+        self.assertEqual(self.data(), {"posts": []})
+        self.assertIn(made, json.loads((self.folder / "db.json.unsaved").read_text())["posts"])
+        self.assertEqual(self.files(), ["db.json", "db.json.unsaved"])
+
+    def test_a_watched_file_is_read_again(self):
+        with self.mock("--watch") as server:
+            self.path.write_text('{"posts": [{"id": "7", "title": "new"}], "more": []}')
+            until(lambda: ask(server, "/more")[0] == 200, "what the file says now")
+            self.assertEqual([post["id"] for post in json.loads(ask(server, "/posts")[2])], ["7"])
+            self.path.write_text('{"posts": [\n  {"id": 1,}\n]}')
+            server.wait_for(r"db\.json has changed, but the last good data stay: .*line 2, column")
+            self.assertEqual([post["id"] for post in json.loads(ask(server, "/posts")[2])], ["7"])
+            self.path.write_text('{"posts": []}')
+            until(lambda: ask(server, "/posts")[2] == b"[]", "what the file says now")
+            made = self.post(server, "wren")
+            until(lambda: self.data()["posts"] == [made], "the new item in the file")
+        self.assertEqual(self.files(), ["db.json"])
+
+    def test_a_watched_folder_is_read_again_and_not_written(self):
+        folder = self.folder / "data"
+        folder.mkdir()
+        (folder / "posts.yaml").write_text("- id: a\n")
+        with self.mock("--watch", path=folder) as server:
+            self.post(server, "gone")
+            (folder / "birds.json").write_text("[]")
+            until(lambda: ask(server, "/birds")[0] == 200, "the new file")
+            self.assertEqual([post["id"] for post in json.loads(ask(server, "/posts")[2])], ["a"])
+        self.assertEqual((folder / "posts.yaml").read_text(), "- id: a\n")
+
+    def test_a_link_stays_a_link(self):
+        link = self.folder / "link.json"
+        link.symlink_to("db.json")
+        with self.mock(path=link) as server:
+            made = self.post(server, "wren")
+        self.assertTrue(link.is_symlink())
+        self.assertIn(made, self.data()["posts"])
+
+
+if __name__ == "__main__":
+    unittest.main()
