@@ -83,6 +83,17 @@ class Purging(unittest.TestCase):
             self.purge(server, **word)
             self.assertTrue(set(before).isdisjoint(ask("/x", tenant) for tenant in "pq"), word)
 
+    def test_a_purge_of_one_url_takes_out_what_is_given_for_it_though_stored_for_another(self):
+        answer = lambda request: request.reply(200, b"%d" % origin.count(), Cache_Control="max-age=3600", **{"No-Vary-Search": "params"})
+        origin, server = self.serve(answer)
+        for word in ({}, {"soft": True}):
+            before = fetch(server.port, "/x?a=1").body
+            self.assertEqual([fetch(server.port, f"/x?a={i}").body for i in (2, 3)], [before] * 2)
+            self.purge(server, url="/x?a=2", **word)
+            self.assertNotEqual(fetch(server.port, "/x?a=2").body, before)
+            self.assertNotEqual(fetch(server.port, "/x?a=1").body, before)
+            self.purge(server, all=True)
+
     def test_a_soft_purge_of_one_url_has_all_its_variants_validated(self):
         def answer(request):
             if request.headers["If-None-Match"]:
