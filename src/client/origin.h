@@ -1,11 +1,16 @@
 /* origin.h — HTTP requests to the servers we stand in front of: libcurl's multi interface on our loop.
  *
  * One struct origin per worker and loop: it keeps connections for reuse and bounds how many are open. Calls
- * beyond the bound wait in order. HTTP/1.1, one call a connection at a time, so that a call held back holds
- * back no other. TLS certificates are verified. Nothing is decompressed, no
- * redirect is followed, no cookie kept, no environment proxy used, no header added but Host and the
- * framing. A request is sent a second time only if a kept connection turned out to be dead, its method is
+ * beyond the bound wait in order. HTTP/1.1, one call a connection at a time; or HTTP/2 where that is asked
+ * for and the server has it, up to a hundred calls a connection. TLS certificates are verified with the
+ * system's roots, or those that are named. Nothing is decompressed, no redirect is followed, no cookie
+ * kept, no environment proxy used, no header added but Host and the framing. A request is sent a second
+ * time only if a kept connection turned out to be dead, or the server refused the stream, its method is
  * idempotent and none of its body was sent. Everything happens on the loop's thread.
+ *
+ * In HTTP/1.1 a call that is held back holds back nothing else, and the socket holds the server. In HTTP/2
+ * libcurl opens a window of up to 32 MiB for each response (10 MiB from 8.10 on) before the first byte has
+ * come: what the server sends in that window after the call was held stays in memory. Hence http2_held_max.
  *
  * A request may ask for another protocol (RFC 9110 §7.8): if the server agrees, the head says 101 and from
  * then on the bodies both ways are that protocol's bytes, as they come; see origin_upgrade.c. */
@@ -19,7 +24,9 @@ struct origin_call; /* one request and its answer; the origin's until `done` */
 
 struct origin_options {
     struct loop *loop;
-    uint32_t connections_max;     /* at least 1 */
+    uint32_t connections_max; /* at least 1; as many calls are under way at most */
+    bool offers_http2;       /* to https servers by ALPN; an http server must have it ("prior knowledge") */
+    uint32_t http2_held_max; /* responses in HTTP/2 that may be held at once: the next is given up */
     const char *authorities_path; /* PEM, for TLS; null: the system's. Kept by reference, and read now and
                                    * then */
 };
@@ -68,8 +75,8 @@ struct origin_callbacks {
      * ERR_UNREACHABLE, ERR_TLS, ERR_TRUNCATED (closed without an answer, cut off, or the request's body was
      * not as long as declared), ERR_SYNTAX (not HTTP, or framing in doubt), ERR_TOO_LARGE (head over 64 KiB
      * or 200 fields), ERR_NO_DESCRIPTOR, ERR_ADDRESS_IN_USE (no local port
-     * is left), ERR_NO_MEMORY, ERR_SYSTEM. `reach`: how far it had come. May come
-     * while the response is held. Called once, last; not after origin_cancel. */
+     * is left), ERR_FULL (there are http2_held_max held), ERR_NO_MEMORY, ERR_SYSTEM. `reach`: how far it
+     * had come. May come while the response is held. Called once, last; not after origin_cancel. */
     void (*done)(void *owner, enum err err, enum origin_reach reach);
 };
 
@@ -103,7 +110,7 @@ void origin_resume(struct origin_call *call);
 void origin_limit_silence(struct origin_call *call, int64_t silence_ms);
 
 /* Gives the call up, at any time before `done`, inside any callback: no further callback; the connection is
- * closed. */
+ * closed, or in HTTP/2 the stream reset. */
 void origin_cancel(struct origin_call *call);
 
 enum origin_reach origin_reach(const struct origin_call *call);

@@ -83,7 +83,7 @@ static int on_connected(void *user, char *peer, char *self, int peer_port, int s
 static void take_head(struct origin_call *call)
 {
     struct origin_head head;
-    enum err err = origin_head_parse(buffer_bytes(&call->head), &head);
+    enum err err = origin_head_parse(buffer_bytes(&call->head), call->may_be_http2, &head);
 
     if (err == OK && head.status == 101 &&
         (call->upgrade == NULL || http_fields_find(&head.fields, HTTP_HEADER_UPGRADE) == NULL))
@@ -96,6 +96,7 @@ static void take_head(struct origin_call *call)
         buffer_clear(&call->head);
     } else {
         call->has_head = true;
+        call->is_http2 = head.is_http2;
         if (call->upgrade != NULL)
             origin_upgrade_note_head(call, &head);
         set_deadline(call, 0);
@@ -133,7 +134,17 @@ static size_t on_header(char *data, size_t one, size_t size, void *user)
     return origin_call_take_line(user, bytes_of(data, size)) ? size : 0;
 }
 
-/* libcurl keeps a piece that is answered with PAUSE and brings it again. */
+static void set_response_paused(struct origin_call *call, bool is_paused)
+{
+    if (call->is_http2 && is_paused && !call->response_paused)
+        call->origin->http2_held_count++;
+    if (call->is_http2 && !is_paused && call->response_paused)
+        call->origin->http2_held_count--;
+    call->response_paused = is_paused;
+}
+
+/* libcurl keeps a piece that is answered with PAUSE and brings it again. In HTTP/2 it keeps also what else
+ * the origin sends until it has heard of it, which may be much: see origin.h. */
 static size_t on_body(char *data, size_t one, size_t size, void *user)
 {
     struct origin_call *call = user;
@@ -142,7 +153,12 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
     if (call->has_ended)
         return 0;
     if (call->held) {
-        call->response_paused = true;
+        if (call->is_http2 && !call->response_paused &&
+            call->origin->http2_held_count >= call->origin->options.http2_held_max) {
+            origin_call_end(call, ERR_FULL);
+            return 0;
+        }
+        set_response_paused(call, true);
         return CURL_WRITEFUNC_PAUSE;
     }
     call->callbacks.body(call->owner, bytes_of(data, size));
@@ -249,7 +265,7 @@ void origin_call_attend(struct origin_call *call)
         return;
     }
     /* Cleared first: libcurl may call us back at once, and find that nothing has changed. */
-    call->response_paused = stays_held;
+    set_response_paused(call, stays_held);
     call->body_paused = false;
     code = curl_easy_pause(call->easy, stays_held ? CURLPAUSE_RECV : 0);
     if (code != CURLE_OK)
@@ -293,7 +309,6 @@ static void set_options(struct origin_call *call)
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)call->timeouts.connect_ms);
-    /* One call a connection: in HTTP/2 a call that is held back would hold back its neighbours. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     /* Names are looked up on a thread: no signals, and no waiting for it when a call is given up. */
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -309,7 +324,33 @@ static bool set_authorities(const struct origin_call *call)
     if (path == NULL)
         return true;
     curl_easy_setopt(call->easy, CURLOPT_CA_CACHE_TIMEOUT, (long)REMEMBERED_S);
+    curl_easy_setopt(call->easy, CURLOPT_CAPATH, NULL); /* the system's do not count beside them */
     return curl_easy_setopt(call->easy, CURLOPT_CAINFO, path) == CURLE_OK;
+}
+
+/* Without TLS libcurl before 8 cannot use an HTTP/2 connection twice: each call gets one of its own. */
+static bool may_share_connection(bool is_tls)
+{
+    return is_tls || curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
+}
+
+/* Offers HTTP/2 with TLS (ALPN), begins with it without. ERR_SYSTEM: this libcurl knows none. */
+static enum err offer_http2(struct origin_call *call, struct bytes url)
+{
+    bool is_tls = url.size > 5 && bytes_equal_nocase(bytes_first(url, 6), BYTES("https:"));
+    long version = is_tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+
+    if (curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, version) != CURLE_OK)
+        return ERR_SYSTEM;
+    if (may_share_connection(is_tls)) {
+        /* Rather wait for a connection that is being made than make another. */
+        curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 1L);
+    } else {
+        curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(call->easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+    call->may_be_http2 = true;
+    return OK;
 }
 
 enum err origin_call_create(struct origin *origin, const struct origin_request *request,
@@ -341,6 +382,8 @@ enum err origin_call_create(struct origin *origin, const struct origin_request *
     err = origin_request_apply(request, made->easy, &made->field_lines);
     if (err == OK && request->upgrade.size > 0)
         err = origin_upgrade_create(made, request);
+    else if (err == OK && origin->options.offers_http2)
+        err = offer_http2(made, request->url);
     if (err != OK)
         goto destroy;
     if (made->timeouts.total_ms > 0)
@@ -361,6 +404,12 @@ void origin_call_destroy(struct origin_call *call)
 {
     list_remove(&call->in_origin);
     list_remove(&call->in_touched);
+    /* libcurl 7.88 never frees what it keeps back of a response if others use the connection: it gets rid
+     * of it here, on_body taking nothing. */
+    call->has_ended = true;
+    if (call->is_running && call->is_http2 && call->response_paused)
+        curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    set_response_paused(call, false);
     timer_cancel(call->origin->options.loop, &call->deadline);
     origin_upgrade_destroy(call); /* before libcurl closes its socket */
     if (call->is_running)
@@ -406,6 +455,8 @@ enum err origin_call_error(const struct origin_call *call, CURLcode code)
     case CURLE_SSL_ENGINE_INITFAILED: return ERR_TLS;
     case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2:        /* the server goes away, or its frames are none */
+    case CURLE_HTTP2_STREAM: /* reset */
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_SEND_FAIL_REWIND: return ERR_TRUNCATED;

@@ -22,6 +22,7 @@ struct origin {
     struct list touched;                 /* calls whose flow may go on */
     size_t running_count;                /* calls that libcurl has; at most connections_max */
     size_t call_count;                   /* calls that have not ended */
+    size_t http2_held_count;             /* those whose response libcurl keeps back, in HTTP/2 */
 };
 
 struct origin_call {
@@ -43,6 +44,8 @@ struct origin_call {
     int socket_errno;               /* why there is no socket, or 0 */
     size_t head_bytes;              /* of all heads and trailers so far */
     bool is_running, has_ended, is_cancelled;
+    bool may_be_http2;      /* it is offered */
+    bool is_http2;          /* as the head showed */
     bool may_be_sent_twice; /* RFC 9110 §9.2.2: idempotent */
     bool was_sent;
     bool has_head;        /* the final one, and the owner knows */

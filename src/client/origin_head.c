@@ -24,6 +24,21 @@ static bool next_line(struct bytes *text, struct bytes *line)
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+/* "HTTP/2 200 ": libcurl's, of the one field that says it (RFC 9113 §8.3.2). */
+static bool parse_http2_status(struct bytes line, struct origin_head *head)
+{
+    static const struct bytes start = BYTES_INIT("HTTP/2 ");
+    const char *at = line.data + start.size;
+
+    if (line.size < start.size + 3 || line.size > start.size + 4 || !bytes_start_with(line, start) ||
+        !is_digit(at[0]) || !is_digit(at[1]) || !is_digit(at[2]) ||
+        (line.size == start.size + 4 && at[3] != ' '))
+        return false;
+    head->status = (at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0');
+    head->reason = http_status_reason(head->status);
+    return head->status >= 100;
+}
+
 /* RFC 9112 §4. The space before an empty reason is often left out, and harmlessly so. */
 static bool parse_status_line(struct bytes line, int *minor_version, struct origin_head *head)
 {
@@ -100,15 +115,18 @@ static void drop_fields_of_this_hop(struct http_fields *fields, bool keeps_upgra
     fields->count = kept_count;
 }
 
-enum err origin_head_parse(struct bytes text, struct origin_head *head)
+enum err origin_head_parse(struct bytes text, bool may_be_http2, struct origin_head *head)
 {
     struct framing framing = {0};
     struct bytes line;
-    int minor_version;
+    int minor_version = 1;
     bool has_no_body;
 
     head->fields = (struct http_fields){.list = head->list};
-    if (!next_line(&text, &line) || !parse_status_line(line, &minor_version, head))
+    if (!next_line(&text, &line))
+        return ERR_SYNTAX;
+    head->is_http2 = may_be_http2 && parse_http2_status(line, head);
+    if (!head->is_http2 && !parse_status_line(line, &minor_version, head))
         return ERR_SYNTAX;
     while (next_line(&text, &line) && line.size > 0) {
         struct http_field *field = &head->list[head->fields.count];
@@ -123,7 +141,7 @@ enum err origin_head_parse(struct bytes text, struct origin_head *head)
 
     /* Both, or chunked from a 1.0 server, is how responses are smuggled (RFC 9112 §6.1); so is a body said
      * to follow where none may (RFC 9110 §8.6). A 304's length is the one that a 200 would have had. */
-    if (framing.is_chunked && (framing.has_length || minor_version == 0))
+    if (framing.is_chunked && (framing.has_length || minor_version == 0 || head->is_http2))
         return ERR_SYNTAX;
     head->is_chunked = framing.is_chunked;
     has_no_body = head->status < 200 || head->status == 204;

@@ -10,6 +10,7 @@ enum { ORIGIN_HEAD_BYTES_MAX = 64 * 1024, ORIGIN_HEAD_FIELDS_MAX = 200 };
 
 struct origin_head {
     int status;                /* 100 to 999 */
+    bool is_http2;             /* as libcurl writes down what came in HTTP/2, which has no reason phrases */
     struct bytes reason;       /* the phrase after it; may be empty */
     int64_t body_bytes;        /* as struct origin_callbacks says */
     bool is_chunked;           /* the body */
@@ -18,7 +19,7 @@ struct origin_head {
     struct http_field list[ORIGIN_HEAD_FIELDS_MAX];
 };
 
-/* Takes apart `text`: a status line, field lines and an empty line, each ending in CR LF. The fields borrow
- * its bytes. Returns OK; ERR_SYNTAX; ERR_TOO_LARGE (more fields than there is room for). On error `*head`
- * means nothing. */
-enum err origin_head_parse(struct bytes text, struct origin_head *head);
+/* Takes apart `text`: a status line, of HTTP/1 unless `may_be_http2`, field lines and an empty line, each
+ * ending in CR LF. The fields borrow its bytes. Returns OK; ERR_SYNTAX; ERR_TOO_LARGE (more fields than
+ * there is room for). On error `*head` means nothing. */
+enum err origin_head_parse(struct bytes text, bool may_be_http2, struct origin_head *head);

@@ -31,8 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *copy = malloc(size > 0 ? size : 1); /* of just that size, so that reading beyond it is seen */
 
     memcpy(copy, data, size);
-    if (origin_head_parse(bytes_of(copy, size), head) == OK)
-        check(head, bytes_of(copy, size));
+    for (int may_be_http2 = 0; may_be_http2 < 2; may_be_http2++)
+        if (origin_head_parse(bytes_of(copy, size), may_be_http2, head) == OK)
+            check(head, bytes_of(copy, size));
     free(copy);
     free(head);
     return 0;

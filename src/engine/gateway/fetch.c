@@ -241,6 +241,8 @@ static void on_done(void *owner, enum err err, enum origin_reach reach)
         err = ERR_SYNTAX;
     if (err == OK && fetch->progress == FETCH_FLOWING && fetch->head.is_stored && fetch->is_kept)
         fetch_store(fetch);
+    if (err == ERR_FULL) /* held back in HTTP/2, where there may not be many */
+        counters_add(fetch->worker->counters, METRIC_gateway_stragglers, 1);
     if (err != OK && fetch->progress != FETCH_AGAIN)
         report_failure(fetch, err, reach);
     fetch_finish(fetch, err == OK ? FETCH_COMPLETE : FETCH_FAILED, err);

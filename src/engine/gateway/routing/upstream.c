@@ -154,9 +154,12 @@ bool upstream_is(const struct upstream *upstream, const struct upstream_spec *sp
 enum err upstream_worker_create(struct upstream *upstream, struct loop *loop,
                                 struct upstream_worker **worker)
 {
+    const struct upstream_policy *policy = &upstream->policy;
     struct origin_options options = {.loop = loop,
-                                     .connections_max = (uint32_t)upstream->policy.origin_connections_max,
-                                     .authorities_path = upstream->policy.authorities_path};
+                                     .connections_max = (uint32_t)policy->origin_connections_max,
+                                     .offers_http2 = policy->offers_http2,
+                                     .http2_held_max = (uint32_t)policy->http2_held_max,
+                                     .authorities_path = policy->authorities_path};
     struct upstream_worker *made = calloc(1, sizeof *made);
     enum err err;
 
@@ -192,13 +195,13 @@ bool upstream_worker_is_idle(const struct upstream_worker *worker)
 
 enum err upstream_worker_make_tunnels(struct upstream_worker *worker, struct loop *loop)
 {
-    uint32_t tunnels_max = (uint32_t)worker->upstream->policy.tunnels_max;
+    const struct upstream_policy *policy = &worker->upstream->policy;
+    uint32_t tunnels_max = (uint32_t)policy->tunnels_max;
 
     if (worker->tunnels == NULL)
-        return origin_create(
-            &(struct origin_options){.loop = loop,
-                                     .connections_max = tunnels_max,
-                                     .authorities_path = worker->upstream->policy.authorities_path},
-            &worker->tunnels);
+        return origin_create(&(struct origin_options){.loop = loop,
+                                                      .connections_max = tunnels_max,
+                                                      .authorities_path = policy->authorities_path},
+                             &worker->tunnels);
     return origin_call_count(worker->tunnels) < tunnels_max ? OK : ERR_FULL;
 }
