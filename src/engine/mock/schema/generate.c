@@ -1,4 +1,5 @@
 #include "generate_state.h"
+#include <assert.h>
 
 enum { ATTEMPTS_MAX = 40, LOCAL_ATTEMPTS_MAX = 4 };
 
@@ -58,6 +59,7 @@ static bool add_chosen(struct generator *generator, struct wanted *wanted, const
 
 bool wanted_add(struct generator *generator, struct wanted *wanted, const struct schema *schema)
 {
+    assert(schema != NULL);
     for (size_t i = 0; i < wanted->count; i++)
         if (wanted->list[i] == schema)
             return true;

@@ -128,7 +128,7 @@ static void append_words(struct random *random, size_t min, size_t max, struct b
 
 static int pick(struct random *random, int low, int high)
 {
-    return low + (int)random_below(random, (size_t)(high - low + 1));
+    return low + (int)random_below(random, (size_t)high - (size_t)low + 1);
 }
 
 /* Letters until the text has `min` characters. */

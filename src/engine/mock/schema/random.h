@@ -1,6 +1,7 @@
 /* random.h — numbers that look random and are the same each time for one seed (splitmix64). Not for
  * secrets. */
 #pragma once
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@ static inline uint64_t random_next(struct random *random)
 /* 0 to `count` - 1; `count` is above 0. */
 static inline size_t random_below(struct random *random, size_t count)
 {
+    assert(count > 0);
     return (size_t)(random_next(random) % count);
 }
 
