@@ -217,7 +217,8 @@ enum err mock_plan_create(const struct role_options *role, struct log *log, stru
                                    .openapi = {.path = role->data_path,
                                                .seed = (uint64_t)role->seed,
                                                .checks = role->openapi_checks,
-                                               .is_dynamic = role->is_dynamic == ANSWER_YES}};
+                                               .is_dynamic = role->is_dynamic == ANSWER_YES,
+                                               .is_stateful = role->is_stateful == ANSWER_YES}};
     enum err err = OK;
 
     if (role->id_name != NULL)

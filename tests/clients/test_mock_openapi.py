@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shutil
 import tempfile
 import unittest
 
@@ -217,6 +218,49 @@ class Off(Shared):
         self.assertEqual(self.ask("/pets", "POST", "x").status, 201)
 
 
+class Stateful(Shared):
+    arguments = ("--stateful", "yes")
+
+    def test_a_collection_keeps_what_is_put_into_it(self):
+        self.assertEqual([pet["id"] for pet in self.ask("/pets").json], [1, 2])
+        made = self.send("/v1/pets", {"name": "Rex", "kind": "dog"}, **KEY)
+        self.assertEqual((made.status, made.json["id"]), (201, 3))
+        self.assertEqual(made.headers["Location"], "/v1/pets/3")
+        self.assertEqual(self.ask("/pets/3", **KEY).json, {"id": 3, "name": "Rex", "kind": "dog"})
+        self.assertEqual(len(self.ask("/pets").json), 3)
+        self.assertEqual(self.ask("/pets/3", "DELETE").status, 204)
+        gone = self.ask("/pets/3", **KEY)
+        self.assertEqual((gone.status, gone.type), (404, "application/problem+json"))
+        self.assertEqual(self.ask("/pets/99", "DELETE").status, 404)
+        form = self.ask("/pets", "POST", "name=Tom&tags=a&tags=b", **KEY, Content_Type="application/x-www-form-urlencoded")
+        self.assertEqual((form.status, form.json["tags"]), (201, ["a", "b"]))
+
+    def test_requests_are_checked_as_before(self):
+        self.assertEqual(self.ask("/pets?limit=0").status, 422)
+        self.assertEqual(self.send("/pets", {"name": ""}, **KEY).status, 400)
+        self.assertEqual(self.send("/pets", {"name": "Rex"}).status, 401)
+
+    def test_preferences_and_other_paths_are_answered_as_before(self):
+        self.assertEqual(self.ask("/pets/1", Prefer="code=404", **KEY).status, 404)
+        self.assertEqual(self.ask("/pets", Prefer="example=none").json, [])
+        self.assertEqual(self.ask("/pets/mine", **KEY).json, [{"id": 9, "name": "Mine"}])
+        self.assertEqual(self.ask("/pets", Accept="text/csv").type, "application/json")
+
+
+class Untouched(unittest.TestCase):
+    def test_what_is_kept_is_never_written_over_the_document(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(os.path.dirname(PETS), folder, dirs_exist_ok=True)
+            before = {name: open(os.path.join(folder, name), "rb").read() for name in ["openapi.yaml"]}
+            listed = sorted(os.listdir(folder))
+            with Mock(os.path.join(folder, "openapi.yaml"), "--stateful", "yes") as mock:
+                self.assertEqual(mock.send("/pets", {"name": "Rex"}, **KEY).status, 201)
+            self.assertEqual(sorted(os.listdir(folder)), listed)
+            for name, contents in before.items():
+                with open(os.path.join(folder, name), "rb") as file:
+                    self.assertEqual(file.read(), contents)
+
+
 class Wrong(unittest.TestCase):
     def test_a_document_that_is_wrong_stops_the_start_with_every_place(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -236,6 +280,9 @@ class Wrong(unittest.TestCase):
             with self.assertRaises(AssertionError) as caught:
                 Mock(path)
             self.assertIn("openapi must be a version such as", str(caught.exception))
+        with self.assertRaises(AssertionError) as caught:
+            Mock(MUSEUM, "--stateful", "yes")
+        self.assertIn("nothing in it is a collection", str(caught.exception))
 
 
 if __name__ == "__main__":

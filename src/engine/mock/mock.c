@@ -5,14 +5,14 @@
 #include "engine/mock/files/rewrite.h"
 #include "engine/mock/files/static_file.h"
 #include "engine/mock/keep.h"
-#include "engine/mock/openapi/openapi.h"
+#include "engine/mock/openapi/openapi_state.h"
 #include <stdlib.h>
 
 enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
 
 struct mock {
-    struct documents *documents; /* null if there is */
-    struct openapi *openapi;     /* a document of OpenAPI */
+    struct openapi *openapi;     /* null: there is no document of OpenAPI */
+    struct documents *documents; /* null beside that, unless it keeps collections */
     struct keep *keep;           /* null: changes are kept in memory alone */
     struct rewrite *rewrite;     /* null: none */
     struct folder folder;        /* of static files */
@@ -211,6 +211,22 @@ static void answer_home_page(struct mock_worker *worker, struct exchange *x, str
     exchange_end(x);
 }
 
+/* As the document says; what is in its collections, if they keep anything, as the documents have it. */
+static void answer_by_openapi(struct mock *mock, const struct http_request *request, struct bytes body,
+                              struct answer *answer)
+{
+    struct kept_request kept = {0};
+
+    *answer = (struct answer){0};
+    if (mock->documents != NULL && openapi_state_ask(mock->openapi, request, body, &kept, answer)) {
+        rest_answer(mock->documents, &kept.request, buffer_bytes(&kept.body), answer);
+        openapi_state_answer(request, &kept, answer);
+    }
+    kept_request_fini(&kept);
+    if (answer->status == 0)
+        openapi_answer(mock->openapi, request, body, answer);
+}
+
 static void run(struct mock_worker *worker, struct exchange *x, struct call *call)
 {
     struct bytes body = {0};
@@ -220,7 +236,7 @@ static void run(struct mock_worker *worker, struct exchange *x, struct call *cal
     if (call != NULL)
         body = buffer_bytes(&call->body);
     if (worker->mock->openapi != NULL) {
-        openapi_answer(worker->mock->openapi, x->request, body, &answer);
+        answer_by_openapi(worker->mock, x->request, body, &answer);
         if (answer.status == 404 && answer_file(worker, x, call))
             answer_fini(&answer);
         else
@@ -392,6 +408,29 @@ static enum err create_documents(const struct mock_options *options, struct docu
     return documents_create(options->document, &wanted, documents, message);
 }
 
+/* Numbers that are ids stay numbers, as the document has them: json-server 0.17's way. */
+static enum err create_openapi(struct mock *mock, const struct mock_options *options,
+                               struct buffer *message)
+{
+    const struct documents_options kept = {.compat = COMPAT_0_17, .growth_bytes_max = GROWTH_BYTES_MAX};
+    enum err err = openapi_create(options->document, &options->openapi, &mock->openapi, message);
+    struct buffer items = {0};
+
+    if (err != OK || !options->openapi.is_stateful)
+        return err;
+    err = openapi_state_begin(mock->openapi, &items);
+    if (err == OK) {
+        err = documents_create(buffer_bytes(&items), &kept, &mock->documents, message);
+    } else if (err == ERR_MISSING) {
+        buffer_append_literal(
+            message, "nothing in it is a collection, which `stateful` needs: a path whose GET answers "
+                     "with an array, and /{id} below it, whose items have an id");
+        err = ERR_SYNTAX;
+    }
+    buffer_fini(&items);
+    return err;
+}
+
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
 {
     struct mock *made = calloc(1, sizeof *made);
@@ -417,7 +456,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     if (made->other_lines.failed || made->kept_lines.failed || made->read_lines.failed)
         err = ERR_NO_MEMORY;
     else if (openapi_is_one(options->document))
-        err = openapi_create(options->document, &options->openapi, &made->openapi, message);
+        err = create_openapi(made, options, message);
     else
         err = create_documents(options, &made->documents, message);
     if (err == OK && options->rewrite.size > 0) {
@@ -431,7 +470,8 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
             buffer_append_format(message, "static: %s is no folder to serve: %s", options->static_path,
                                  err_text(err));
     }
-    if (err == OK && options->keep != NULL && made->documents != NULL)
+    if (err == OK && options->keep != NULL &&
+        made->openapi == NULL) /* never over a document that describes */
         err = keep_begin(made->documents, options->keep, &made->keep);
     if (err != OK) {
         mock_destroy(made);

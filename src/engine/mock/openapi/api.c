@@ -79,3 +79,36 @@ struct operation *api_find_operation(const struct api_path *path, const struct h
     }
     return request->method == HTTP_METHOD_HEAD ? get : NULL;
 }
+
+const struct response *operation_response(const struct operation *operation, int status)
+{
+    const struct response *found = NULL;
+
+    for (size_t i = 0; i < operation->response_count; i++) {
+        const struct response *response = &operation->responses[i];
+        if (status < response->status_low || status > response->status_high)
+            continue;
+        if (found == NULL ||
+            response->status_high - response->status_low < found->status_high - found->status_low)
+            found = response;
+    }
+    return found;
+}
+
+const struct response *operation_usual_response(const struct operation *operation, int *status)
+{
+    const struct response *found = NULL;
+
+    for (size_t i = 0; i < operation->response_count; i++) {
+        const struct response *response = &operation->responses[i];
+        if (response->status_low >= 200 && response->status_low < 300 &&
+            (found == NULL || response->status_low < found->status_low))
+            found = response;
+    }
+    if (found == NULL)
+        found = operation_response(operation, 200);
+    if (found == NULL && operation->response_count > 0)
+        found = &operation->responses[0];
+    *status = found == NULL || found->status_low == 0 ? 200 : found->status_low;
+    return found;
+}

@@ -121,3 +121,11 @@ const struct api_path *api_find_path(const struct api *api, struct bytes path, s
 
 /* The operation for a method, of HEAD that for GET if there is none of its own; null if there is none. */
 struct operation *api_find_operation(const struct api_path *path, const struct http_request *request);
+
+/* What is said of `status`, most closely: the status itself, its class, or the default; null if nothing is.
+ */
+const struct response *operation_response(const struct operation *operation, int status);
+
+/* The response to a request that went well, the lowest 2xx that is described or else the first of all, and
+ * its status. Null if none is described. */
+const struct response *operation_usual_response(const struct operation *operation, int *status);

@@ -1,20 +1,13 @@
 #include "openapi.h"
-#include "api.h"
 #include "api_load.h"
 #include "base/hash.h"
+#include "checked_request.h"
 #include "engine/mock/json/json_text.h"
 #include "engine/mock/json/yaml_json.h"
 #include "engine/mock/schema/generate.h"
 #include "media_range.h"
-#include "preference.h"
-#include "request_check.h"
+#include "openapi_inner.h"
 #include <stdlib.h>
-
-struct openapi {
-    struct api *api;
-    enum openapi_checks checks;
-    bool is_dynamic;
-};
 
 bool openapi_is_one(struct bytes text)
 {
@@ -83,106 +76,6 @@ static void answer_options(const struct http_request *request, const struct api_
                              BYTES_PRINTF(asked->value));
 }
 
-static const struct response *find_response(const struct operation *operation, int status)
-{
-    const struct response *found = NULL;
-
-    for (size_t i = 0; i < operation->response_count; i++) {
-        const struct response *response = &operation->responses[i];
-        if (status < response->status_low || status > response->status_high)
-            continue;
-        if (found == NULL ||
-            response->status_high - response->status_low < found->status_high - found->status_low)
-            found = response;
-    }
-    return found;
-}
-
-static bool declares(const struct operation *operation, int status)
-{
-    const struct response *response = find_response(operation, status);
-    return response != NULL && response->status_low == status && response->status_high == status;
-}
-
-/* A problem document (RFC 9457) with each violation. */
-static void refuse_violations(const struct operation *operation, const struct violations *violations,
-                              struct answer *answer)
-{
-    int status = !declares(operation, 422) && declares(operation, 400) ? 400 : 422;
-    struct buffer json = {0};
-
-    buffer_append_format(&json,
-                         "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"The request is not as the API's "
-                         "document says, in %zu place%s\",\"errors\":[%.*s]}",
-                         BYTES_PRINTF(http_status_reason(status)), status, violations->count,
-                         violations->count == 1 ? "" : "s", BYTES_PRINTF(buffer_bytes(&violations->json)));
-    if (json.failed || violations->json.failed) {
-        answer_refuse(answer, 503, bytes_of_text(err_text(ERR_NO_MEMORY)));
-    } else {
-        answer_json(answer, status, buffer_bytes(&json));
-        answer->media_type = "application/problem+json";
-    }
-    buffer_fini(&json);
-}
-
-static void report_violations(const struct violations *violations, struct answer *answer)
-{
-    enum { FIELD_BYTES_MAX = 4096 };
-
-    if (violations->count == 0)
-        return;
-    if (violations->json.size <= FIELD_BYTES_MAX && http_is_field_value(buffer_bytes(&violations->json)))
-        buffer_append_format(&answer->lines, "Nuthatch-Violations: [%.*s]\r\n",
-                             BYTES_PRINTF(buffer_bytes(&violations->json)));
-    else
-        buffer_append_format(&answer->lines, "Nuthatch-Violations: %zu\r\n", violations->count);
-}
-
-/* Whether the request may go on; else `answer` is a refusal. */
-static bool check_request(const struct openapi *openapi, const struct operation *operation,
-                          const struct http_request *request, const struct path_values *values,
-                          struct bytes body, struct violations *violations, struct answer *answer)
-{
-    bool refuses = openapi->checks == OPENAPI_CHECKS_REFUSE;
-    struct buffer why = {0}, lines = {0};
-    bool may = true;
-    enum err err;
-
-    if (!request_shows_who(operation, request, &lines)) {
-        if (refuses) {
-            answer_refuse(answer, 401,
-                          BYTES("The API's document asks for credentials, and the request has none "
-                                "of those that WWW-Authenticate names"));
-            buffer_append(&answer->lines, buffer_bytes(&lines));
-            buffer_fini(&lines);
-            return false;
-        }
-        violations_add(violations, "header", BYTES("/Authorization"), BYTES("credentials are required"));
-    }
-    buffer_fini(&lines);
-    err = request_check(operation, request, values, body, violations, &why);
-    if (err == ERR_TYPE || err == ERR_SYNTAX) {
-        struct buffer sentence = {0};
-        buffer_append(&sentence, err == ERR_TYPE ? BYTES("The body must be of one of these media types: ")
-                                                 : BYTES("The body is not JSON: "));
-        buffer_append(&sentence, buffer_bytes(&why));
-        if (refuses)
-            answer_refuse(answer, err == ERR_TYPE ? 415 : 400, buffer_bytes(&sentence));
-        else
-            violations_add(violations, "body", BYTES(""), buffer_bytes(&sentence));
-        may = !refuses;
-        buffer_fini(&sentence);
-    } else if (err != OK) {
-        answer_refuse(answer, 503, bytes_of_text(err_text(err)));
-        may = false;
-    } else if (violations->count > 0 && refuses) {
-        refuse_violations(operation, violations, answer);
-        may = false;
-    }
-    buffer_fini(&why);
-    return may;
-}
-
 /* ---- bodies ------------------------------------------------------------------------------------ */
 
 static struct text *make_text(const struct openapi *openapi, const struct api_media *media, uint64_t seed,
@@ -196,8 +89,7 @@ static struct text *make_text(const struct openapi *openapi, const struct api_me
     return text;
 }
 
-/* The text that is made from the schema once, and kept. Not held. */
-static struct text *made_text(const struct openapi *openapi, struct api_media *media)
+struct text *openapi_made_text(const struct openapi *openapi, struct api_media *media)
 {
     struct text *made = atomic_load_explicit(&media->made, memory_order_acquire), *none = NULL;
     uint64_t seed = hash_bytes(bytes_of_text(media->schema != NULL && media->schema->pointer != NULL
@@ -236,7 +128,7 @@ static struct text *choose_text(const struct openapi *openapi, struct api_media 
     }
     if (media->example_count > 0)
         return text_hold(media->examples[0].text);
-    if (made_text(openapi, media) != NULL)
+    if (openapi_made_text(openapi, media) != NULL)
         return text_hold(media->made);
     return NULL;
 }
@@ -270,25 +162,6 @@ static struct text *choose_body(const struct openapi *openapi, const struct resp
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
-
-/* The status for a request that went well: the lowest 2xx that is described, or else the first of all. */
-static const struct response *usual_response(const struct operation *operation, int *status)
-{
-    const struct response *found = NULL;
-
-    for (size_t i = 0; i < operation->response_count; i++) {
-        const struct response *response = &operation->responses[i];
-        if (response->status_low >= 200 && response->status_low < 300 &&
-            (found == NULL || response->status_low < found->status_low))
-            found = response;
-    }
-    if (found == NULL)
-        found = find_response(operation, 200);
-    if (found == NULL && operation->response_count > 0)
-        found = &operation->responses[0];
-    *status = found == NULL || found->status_low == 0 ? 200 : found->status_low;
-    return found;
-}
 
 /* Whether If-None-Match has the entity tag (RFC 9110 §13.1.2). */
 static bool is_not_modified(const struct http_request *request, const struct text *text)
@@ -337,7 +210,7 @@ static void respond(const struct openapi *openapi, const struct operation *opera
     bool is_get = request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
     int status = preference->code;
     const struct response *response =
-        status != 0 ? find_response(operation, status) : usual_response(operation, &status);
+        status != 0 ? operation_response(operation, status) : operation_usual_response(operation, &status);
     bool is_acceptable;
 
     if (response == NULL && preference->code != 0) {
@@ -406,13 +279,14 @@ void openapi_answer(struct openapi *openapi, const struct http_request *request,
     } else if (preference_read(request, &preference, name, &why) != OK) {
         answer_refuse(answer, 400, bytes_of_text(why));
     } else if (openapi->checks == OPENAPI_CHECKS_OFF ||
-               check_request(openapi, operation, request, &values, body, &violations, answer)) {
+               checked_request_may(operation, openapi->checks, request, &values, body, &violations,
+                                   answer)) {
         respond(openapi, operation, request, &preference, answer);
         if (violations.count > 0) {
             answer->is_read = false;
             if (answer->status == 304)
                 answer->status = 200;
-            report_violations(&violations, answer);
+            checked_request_report(&violations, answer);
         }
         note_applied(&preference, answer);
     }

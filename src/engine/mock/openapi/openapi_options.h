@@ -13,5 +13,6 @@ struct openapi_options {
     const char *path; /* of the document; for its folder, where the files lie that it refers to */
     uint64_t seed;    /* of what is made */
     enum openapi_checks checks;
-    bool is_dynamic; /* as if every request preferred that */
+    bool is_dynamic;  /* as if every request preferred that */
+    bool is_stateful; /* collections keep what is put into them */
 };

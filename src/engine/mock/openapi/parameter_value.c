@@ -49,6 +49,11 @@ static const struct schema *find_below(const struct schema *schema, const char *
     return found == NULL && name != NULL ? schema->additional_properties : found;
 }
 
+const struct schema *schema_below(const struct schema *schema, const char *name)
+{
+    return find_below(schema, name, 0);
+}
+
 /* A JSON number, or null. */
 static json_t *number_of_text(struct bytes text)
 {

@@ -7,6 +7,10 @@
 /* Which kinds of values `schema` may allow; KIND_ANY for null. */
 unsigned schema_kinds(const struct schema *schema);
 
+/* The schema of the member `name`, or of the items if that is null, wherever `schema` says of it; null if
+ * it does not. */
+const struct schema *schema_below(const struct schema *schema, const char *name);
+
 /* `text` as the value that a schema most likely means by it: a number where one is allowed and it is one,
  * and so on, else a string. Null if it is not UTF-8, or without memory. The caller drops it. */
 json_t *value_of_text(const struct schema *schema, struct bytes text);
