@@ -210,7 +210,10 @@ static void read_item_mapping(struct config_reader *reader, const struct option_
         if (config_advance(reader) && !config_refuse_alias(reader)) {
             if (config_is_at(reader, YAML_SCALAR_EVENT)) {
                 buffer_append(&item, config_scalar(reader));
-                set_from(reader, row, base, buffer_bytes(&item));
+                if (item.failed || item.data == NULL)
+                    reader->no_memory = true;
+                else
+                    set_from(reader, row, base, buffer_bytes(&item));
                 config_advance(reader);
             } else {
                 CONFIG_REPORT(reader, config_here(reader),
@@ -218,7 +221,6 @@ static void read_item_mapping(struct config_reader *reader, const struct option_
                 config_skip(reader);
             }
         }
-        reader->no_memory |= item.failed;
         buffer_fini(&item);
     }
     config_advance(reader);

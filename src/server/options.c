@@ -761,7 +761,7 @@ static enum err add_item(const struct option_row *row, char **field, struct byte
         buffer_append_format(why, "the list is longer than %d bytes; leave some out", ROUTE_LIST_BYTES_MAX);
         err = ERR_SYNTAX;
     } else {
-        err = items.failed ? ERR_NO_MEMORY : set_text(field, buffer_bytes(&items));
+        err = items.failed || items.data == NULL ? ERR_NO_MEMORY : set_text(field, buffer_bytes(&items));
     }
     buffer_fini(&items);
     return err;
