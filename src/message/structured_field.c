@@ -2,6 +2,7 @@
  * read off the front of `rest`, and is false at the first mistake. */
 #include "structured_field.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "http_syntax.h"
 
 enum { INTEGER_DIGITS_MAX = 15, DECIMAL_WHOLE_DIGITS_MAX = 12, DECIMAL_FRACTION_DIGITS_MAX = 3 };
@@ -154,33 +155,6 @@ static bool parse_date(struct bytes *rest, struct structured_value *value)
 }
 
 static int hex_digit(char c) { return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
-/* Follows UTF-8 (RFC 3629 §4) byte by byte: how many bytes of the character are still to come, and where
- * the next must lie. */
-struct utf8 {
-    unsigned left;
-    uint8_t low, high;
-};
-
-static bool utf8_take(struct utf8 *utf8, uint8_t byte)
-{
-    if (utf8->left > 0) {
-        bool is_good = byte >= utf8->low && byte <= utf8->high;
-        *utf8 = (struct utf8){utf8->left - 1, 0x80, 0xbf};
-        return is_good;
-    }
-    *utf8 = (struct utf8){byte < 0x80   ? 0
-                          : byte < 0xe0 ? 1
-                          : byte < 0xf0 ? 2
-                                        : 3,
-                          byte == 0xe0   ? 0xa0
-                          : byte == 0xf0 ? 0x90
-                                         : 0x80,
-                          byte == 0xed   ? 0x9f
-                          : byte == 0xf4 ? 0x8f
-                                         : 0xbf};
-    return byte < 0x80 || (byte >= 0xc2 && byte <= 0xf4);
-}
 
 /* §4.2.10 */
 static bool parse_display(struct bytes *rest, struct structured_value *value)
