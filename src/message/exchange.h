@@ -12,9 +12,9 @@
  *   writable(x)         ───────────────────►  after exchange_room was 0: there is room again
  *   gone(x)             ───────────────────►  the client left: forget x
  *
- * exchange_end and exchange_abort, and the return of `gone`, end the exchange: x must not be used
- * after. The request's bytes are readable as long as the exchange lives, but they may move when `begin`
- * returns: keep no pointers of your own into them across that, read them through x->request. */
+ * exchange_end, exchange_abort and exchange_break_off, and the return of `gone`, end the exchange: x must
+ * not be used after. The request's bytes are readable as long as the exchange lives, but they may move when
+ * `begin` returns: keep no pointers of your own into them across that, read them through x->request. */
 #pragma once
 #include "base/loan.h"
 #include "base/now.h"
@@ -32,6 +32,14 @@ struct exchange_engine {
     void (*gone)(struct exchange *x);
 };
 
+/* How an answer is broken off on purpose, by a mock of servers that fail. In HTTP/2 each resets the stream
+ * alone, with the error code in brackets. */
+enum exchange_breakage {
+    EXCHANGE_RESET,   /* the connection is reset, and what had not left yet is lost (INTERNAL_ERROR) */
+    EXCHANGE_CLOSE,   /* the connection ends behind what was sent, which may be nothing (CANCEL) */
+    EXCHANGE_GARBAGE, /* the same, with bytes that are no HTTP in between (PROTOCOL_ERROR) */
+};
+
 /* Implemented by the connection; call them through the functions below. */
 struct exchange_client {
     void (*read)(struct exchange *x, bool wanted);
@@ -42,6 +50,8 @@ struct exchange_client {
     void (*end)(struct exchange *x);
     void (*abort)(struct exchange *x);
     bool (*lend)(struct exchange *x, struct loan *loan); /* null: it copies everything */
+    /* null: it is aborted, however it was to be broken off */
+    void (*break_off)(struct exchange *x, enum exchange_breakage how);
 };
 
 struct exchange {
@@ -109,3 +119,12 @@ static inline void exchange_end(struct exchange *x) { x->client->end(x); }
 /* The answer cannot be completed: the client must be able to tell, so the connection is cut, or
  * the stream reset. Ends x. */
 static inline void exchange_abort(struct exchange *x) { x->client->abort(x); }
+
+/* Breaks the answer off as a faulty server would, before its head or anywhere in its body. Ends x. */
+static inline void exchange_break_off(struct exchange *x, enum exchange_breakage how)
+{
+    if (x->client->break_off != NULL)
+        x->client->break_off(x, how);
+    else
+        x->client->abort(x);
+}

@@ -227,29 +227,51 @@ static void client_end(struct exchange *x)
 
 /* Cuts the connection in the midst of an answer. Where the connection's end is the body's end, only a reset
  * tells the client that the body is not whole. */
-static void cut(struct http_conn *http)
+static void cut(struct http_conn *http, bool must_reset)
 {
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    if (http->responded && !http->chunked && http->response_left_bytes == HTTP_BODY_UNKNOWN)
+    if (must_reset || (http->responded && !http->chunked && http->response_left_bytes == HTTP_BODY_UNKNOWN))
         setsockopt(http->conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     http->conn->closing = true;
     stream_abort(&http->conn->stream);
+}
+
+/* The exchange is over in another way than by its answer's end. */
+static void forget(struct http_conn *http)
+{
+    exchange_note_over(&http->exchange, false);
+    http->active = false;
+    free(http->kept);
+    http->kept = NULL;
 }
 
 static void client_abort(struct exchange *x)
 {
     struct http_conn *http = http_of(x);
 
-    exchange_note_over(x, false);
-    http->active = false;
-    free(http->kept);
-    http->kept = NULL;
-    cut(http);
+    forget(http);
+    cut(http, false);
 }
 
-static const struct exchange_client client = {client_read, client_inform, client_respond, client_send,
-                                              client_room, client_end,    client_abort,   client_lend};
+static void client_break_off(struct exchange *x, enum exchange_breakage how)
+{
+    struct http_conn *http = http_of(x);
+
+    forget(http);
+    switch (how) {
+    case EXCHANGE_RESET: cut(http, true); return;
+    case EXCHANGE_GARBAGE: /* where a status line or a chunk's size should be */
+        buffer_append_literal(stream_output(&http->conn->stream), "\x7f\x7fthis is not HTTP\r\n");
+        break;
+    case EXCHANGE_CLOSE: break;
+    }
+    conn_close(http->conn);
+}
+
+static const struct exchange_client client = {client_read,  client_inform, client_respond,
+                                              client_send,  client_room,   client_end,
+                                              client_abort, client_lend,   client_break_off};
 
 /* The client has left, or is left: the engine forgets the exchange. */
 static void leave(struct http_conn *http)
@@ -312,7 +334,7 @@ static void give_up(struct http_conn *http, int status)
     free(http->kept);
     http->kept = NULL;
     if (http->responded)
-        cut(http);
+        cut(http, false);
     else
         refuse(http->conn, status);
 }

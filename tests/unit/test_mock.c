@@ -101,8 +101,8 @@ static void on_end(struct exchange *x)
 
 static void on_abort(struct exchange *x) { CONTAINER_OF(x, struct fake, x)->aborted = true; }
 
-static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
-                                                   on_room, on_end,    on_abort,   NULL};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send, on_room,
+                                                   on_end,  on_abort,  NULL,       NULL};
 
 struct world {
     struct mock *mock;

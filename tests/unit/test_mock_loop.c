@@ -50,8 +50,8 @@ static void on_end(struct exchange *x)
 }
 static void on_abort(struct exchange *x) { fail_msg("aborted %p", (void *)x); }
 
-static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
-                                                   on_room, on_end,    on_abort,   NULL};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send, on_room,
+                                                   on_end,  on_abort,  NULL,       NULL};
 
 /* Begins all exchanges in one turn; every second client leaves at once. */
 static void on_start(struct task *task)

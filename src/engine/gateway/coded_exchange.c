@@ -367,8 +367,8 @@ static void end(struct exchange *x)
 
 static void cut(struct exchange *x) { step_aside(coded_of(x), x)->abort(x); }
 
-static const struct exchange_client client = {read_body, inform, respond, send_body,
-                                              room,      end,    cut,     lend_body};
+static const struct exchange_client client = {read_body, inform, respond,   send_body, room,
+                                              end,       cut,    lend_body, NULL};
 
 /* ---- what the connection calls ------------------------------------------------------------------ */
 

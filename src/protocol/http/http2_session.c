@@ -532,14 +532,26 @@ static void client_end(struct exchange *x)
     over(stream);
 }
 
-static void client_abort(struct exchange *x)
+static void break_off(struct exchange *x, uint32_t code)
 {
     struct http2_stream *stream = stream_of(x);
 
     if (!stream->is_closed && !stream->session->is_over)
-        reset(stream, NGHTTP2_INTERNAL_ERROR);
+        reset(stream, code);
     exchange_note_over(x, false);
     over(stream);
+}
+
+static void client_abort(struct exchange *x) { break_off(x, NGHTTP2_INTERNAL_ERROR); }
+
+static void client_break_off(struct exchange *x, enum exchange_breakage how)
+{
+    switch (how) {
+    case EXCHANGE_RESET: break_off(x, NGHTTP2_INTERNAL_ERROR); return;
+    case EXCHANGE_CLOSE: break_off(x, NGHTTP2_CANCEL); return;
+    case EXCHANGE_GARBAGE: break_off(x, NGHTTP2_PROTOCOL_ERROR); return;
+    }
+    UNREACHABLE();
 }
 
 static const struct exchange_client client = {.read = client_read,
@@ -549,7 +561,8 @@ static const struct exchange_client client = {.read = client_read,
                                               .room = client_room,
                                               .end = client_end,
                                               .abort = client_abort,
-                                              .lend = client_lend};
+                                              .lend = client_lend,
+                                              .break_off = client_break_off};
 
 /* ---- asking ------------------------------------------------------------------------------------ */
 
