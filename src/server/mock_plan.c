@@ -202,10 +202,28 @@ static void plan_keep(const struct role_options *role, struct log *log, struct k
     file_identity_of(role->data_path, &keep->identity); /* if it is not there, reading it will say so */
 }
 
-enum err mock_plan_create(const struct role_options *role, struct log *log, struct mock **mock,
-                          struct buffer *message)
+static enum err read_rules(const struct text_list *paths, struct rules *rules, struct buffer *message)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < paths->count && err == OK; i++) {
+        struct buffer text = {0};
+        err = file_read(paths->items[i], &text);
+        if (err != OK)
+            buffer_append_format(message, "cannot read %s: %s\n", paths->items[i], err_text(err));
+        else
+            err = rules_read(rules, paths->items[i], buffer_bytes(&text), message);
+        buffer_fini(&text);
+    }
+    return err;
+}
+
+enum err mock_plan_create(const struct role_options *role, const char *admin_token, struct log *log,
+                          struct mock **mock, struct buffer *message)
 {
     struct buffer document = {0}, rewrite = {0}, why = {0};
+    struct rules rules = {0};
+    bool has_rules = role->rules_paths.count > 0;
     struct keep_options keep;
     struct mock_options options = {.compat = role->compat,
                                    .latency_ms = role->latency_ms,
@@ -218,28 +236,37 @@ enum err mock_plan_create(const struct role_options *role, struct log *log, stru
                                                .seed = (uint64_t)role->seed,
                                                .checks = role->openapi_checks,
                                                .is_dynamic = role->is_dynamic == ANSWER_YES,
-                                               .is_stateful = role->is_stateful == ANSWER_YES}};
-    enum err err = OK;
+                                               .is_stateful = role->is_stateful == ANSWER_YES},
+                                   .rules = has_rules ? &rules : NULL,
+                                   .seed = (uint64_t)role->seed,
+                                   .journal_entries_max = (size_t)role->journal_entries_max,
+                                   .journal_shows_secrets = role->journal_shows_secrets == ANSWER_YES,
+                                   .admin_token = bytes_of_text(admin_token != NULL ? admin_token : "")};
+    enum err err = read_rules(&role->rules_paths, &rules, message);
 
     if (role->id_name != NULL)
         options.id_name = bytes_of_text(role->id_name);
     if (role->foreign_key_suffix != NULL)
         options.foreign_key_suffix = bytes_of_text(role->foreign_key_suffix);
 
-    if (role->data_path != NULL) {
+    if (err == OK && role->data_path != NULL) {
         plan_keep(role, log, &keep);
         options.keep = &keep;
         err = read_data(role->data_path, &document, message);
     }
     if (err == OK && role->rewrite_path != NULL)
         err = read_json(role->rewrite_path, &rewrite, message);
-    options.document = role->data_path != NULL ? buffer_bytes(&document) : mock_sample_document();
+    if (role->data_path != NULL)
+        options.document = buffer_bytes(&document);
+    else
+        options.document = has_rules ? BYTES("{}") : mock_sample_document();
     options.rewrite = buffer_bytes(&rewrite);
     if (err == OK) {
         err = mock_create(&options, mock, &why);
         if (err != OK)
             report_mock(message, role, err, buffer_bytes(&why), &options);
     }
+    rules_fini(&rules); /* empty, if the mock has taken them over */
     buffer_fini(&document);
     buffer_fini(&rewrite);
     buffer_fini(&why);

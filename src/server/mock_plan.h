@@ -8,5 +8,5 @@
  * reference. Returns OK; what mock_create says, or
  * ERR_MISSING, ERR_FORBIDDEN and the like if a file cannot be read, with lines for the operator appended to
  * `message`. */
-enum err mock_plan_create(const struct role_options *role, struct log *log, struct mock **mock,
-                          struct buffer *message);
+enum err mock_plan_create(const struct role_options *role, const char *admin_token, struct log *log,
+                          struct mock **mock, struct buffer *message);

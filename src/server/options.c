@@ -1334,6 +1334,7 @@ static bool check_required(const struct options *options, struct buffer *message
         for (size_t j = 0; j < COUNT_OF(rows); j++) {
             if ((rows[j].roles & 1u << role->role) == 0 || !option_is_operand(&rows[j]) ||
                 (rows[j].scope == OPTION_OF_UPSTREAM && role->upstream_count > 0) ||
+                (role->role == ROLE_MOCK && role->rules_paths.count > 0) ||
                 *(char **)(void *)option_field(&rows[j], (void *)(uintptr_t)role) != NULL)
                 continue;
             options_report(options, role->where, message, "%s has no `%s`: %s", roles[role->role].name,
@@ -1706,7 +1707,8 @@ enum err options_parse_arguments(struct options *options, int argc, char **argv,
         return err;
     if (options->verb == VERB_PURGE)
         return check_purge(options, message) ? OK : ERR_SYNTAX;
-    if (verbs[options->verb].operand != NULL && !line.has_operand) {
+    if (verbs[options->verb].operand != NULL && !line.has_operand &&
+        (options->verb != VERB_MOCK || line.role->rules_paths.count == 0)) {
         options_report(options, on_command_line, message, "%s needs a %s, such as: %s",
                        verbs[options->verb].name, verbs[options->verb].operand,
                        verbs[options->verb].example);

@@ -32,6 +32,13 @@ void timer_cancel(struct loop *loop, struct timer *timer)
         set_timer = NULL;
 }
 
+/* Nobody here asks a loop for the time, but its file would come with the timers that these replace. */
+struct now loop_now(const struct loop *loop)
+{
+    (void)loop;
+    return (struct now){0};
+}
+
 static void let_timer_fire(void)
 {
     struct timer *timer = set_timer;

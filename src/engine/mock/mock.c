@@ -18,6 +18,7 @@ struct mock {
     struct folder folder;        /* of static files */
     bool has_folder, is_read_only, codes;
     struct bytes cors_lines; /* for answers of every kind */
+    struct front *front;     /* null: there are no rules */
     int64_t latency_ms;
     _Atomic uint64_t request_count;
     struct buffer kept_lines;  /* the field lines of an answer that has `is_read` */
@@ -31,6 +32,7 @@ struct mock_worker {
     struct counters *counters;
     struct coded_texts *coded_texts;                       /* null: answers go out as they are */
     char coded_etag[TEXT_ETAG_BYTES + sizeof "-gzip" - 1]; /* of the answer in hand */
+    struct front_worker *front; /* null: there are no rules */
 };
 
 /* An exchange that could not be answered inside `begin`.
@@ -385,7 +387,20 @@ static void gone(struct exchange *x)
         call_destroy(x->engine_state);
 }
 
-const struct exchange_engine mock_engine = {begin, body, body_end, writable, gone};
+/* Who answers what rules do not. */
+static const struct exchange_engine documents_engine = {begin, body, body_end, writable, gone};
+
+static void begin_by_rules(void *engine, struct exchange *x)
+{
+    struct mock_worker *worker = engine;
+
+    if (worker->front != NULL)
+        front_begin(worker->front, x);
+    else
+        begin(engine, x);
+}
+
+const struct exchange_engine mock_engine = {begin_by_rules, body, body_end, writable, gone};
 
 static void append_kept_lines(struct buffer *lines, const struct mock_options *options,
                               struct bytes cors_lines, struct bytes media_line)
@@ -473,6 +488,15 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     if (err == OK && options->keep != NULL &&
         made->openapi == NULL) /* never over a document that describes */
         err = keep_begin(made->documents, options->keep, &made->keep);
+    if (err == OK && options->rules != NULL)
+        err = front_create(&(struct front_options){.rules = options->rules,
+                                                   .seed = options->seed,
+                                                   .cors_lines = made->cors_lines,
+                                                   .journal_entries_max = options->journal_entries_max,
+                                                   .journal_shows_secrets = options->journal_shows_secrets,
+                                                   .admin_token = options->admin_token,
+                                                   .next = &documents_engine},
+                           &made->front);
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -485,6 +509,7 @@ void mock_destroy(struct mock *mock)
 {
     if (mock == NULL)
         return;
+    front_destroy(mock->front);
     keep_end(mock->keep);
     documents_destroy(mock->documents);
     openapi_destroy(mock->openapi);
@@ -512,6 +537,7 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
                             struct mock_worker **worker)
 {
     struct mock_worker *made = malloc(sizeof *made);
+    enum err err = OK;
 
     if (made == NULL)
         return ERR_NO_MEMORY;
@@ -520,6 +546,13 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
         free(made);
         return ERR_NO_MEMORY;
     }
+    if (mock->front != NULL)
+        err = front_worker_create(mock->front, made, loop, counters, &made->front);
+    if (err != OK) {
+        coded_texts_destroy(made->coded_texts);
+        free(made);
+        return err;
+    }
     *worker = made;
     return OK;
 }
@@ -527,5 +560,6 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
 void mock_worker_destroy(struct mock_worker *worker)
 {
     coded_texts_destroy(worker->coded_texts);
+    front_worker_destroy(worker->front);
     free(worker);
 }

@@ -1,0 +1,79 @@
+/* front_call.h — one exchange that a front has in hand; what front.c and shaped.c share. */
+#pragma once
+#include "front.h"
+#include "journal.h"
+
+struct front {
+    struct rules rules;
+    struct rules_state *state;
+    const struct exchange_engine *next;
+    struct journal *journal; /* or null */
+    struct bytes cors_lines, admin_token;
+};
+
+struct front_worker {
+    struct front *front;
+    void *next_engine;
+    struct loop *loop;
+    struct counters *counters;
+};
+
+enum front_stage {
+    FRONT_COLLECTING, /* the request's body */
+    FRONT_WAITING,    /* the latency has not passed */
+    FRONT_HANGING,
+    FRONT_ANSWERING, /* with what a rule says */
+    FRONT_PASSING,   /* the next engine has `inner` */
+};
+
+struct front_call {
+    struct exchange inner; /* as the next engine sees it */
+    struct exchange *x;
+    struct front_worker *worker;
+    enum front_stage stage;
+    struct timer timer; /* of the latency, a hang, and then of the bandwidth */
+    struct buffer body; /* of the request */
+    struct request_view view;
+    struct path_values path_values;
+    int rule; /* its place, or -1 */
+    const struct shape *shape;
+    const struct fault *fault; /* or null */
+    struct random_source random;
+    struct buffer added_lines;   /* field lines of the answer that the next engine does not know of */
+    struct buffer lines, answer; /* of a rule: field lines and body */
+    size_t answer_sent;
+    /* Of shaping. */
+    int64_t began_ms;     /* when the answer's first byte was sent; 0: not yet */
+    uint64_t body_passed; /* bytes of body */
+    uint64_t body_cut;    /* where the body is cut off */
+    bool is_admin;        /* asked for what is below /__admin/ */
+    bool is_cut;          /* it is, if the fault that struck is of the body */
+    bool waits_for_room;  /* whoever answers was told that there is none */
+    bool body_was_read;   /* the next engine has had the request's body */
+    bool *is_gone;        /* set when the call is destroyed, if somebody wants to know */
+};
+
+/* Writes the request into the journal, before its client can know that it was answered with `status`; 0: it
+ * will not be. */
+void front_note(const struct front_call *call, int status);
+
+/* Ends the call's life; the exchange is ended by the caller afterwards. */
+void front_call_destroy(struct front_call *call);
+
+/* The same, seen by the next engine: what `inner` is an exchange of. */
+extern const struct exchange_client shaped_client;
+
+/* Sends a head, pieces of a body, and the end, as the shape of the call wants them. */
+void shaped_respond(struct front_call *call, const struct http_response *response);
+void shaped_send(struct front_call *call, struct bytes bytes);
+size_t shaped_room(struct front_call *call);
+void shaped_end(struct front_call *call); /* the call is gone afterwards */
+
+/* There is room again: goes on with whoever waits for it. */
+void shaped_go_on(struct front_call *call);
+
+/* Sends what is left of a rule's answer, and ends it. The call may be gone afterwards. */
+void front_send_answer(struct front_call *call);
+
+/* Breaks the answer off; the call is gone afterwards. */
+void front_break_off(struct front_call *call, enum exchange_breakage how);

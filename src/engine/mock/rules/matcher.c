@@ -1,0 +1,259 @@
+#include "matcher.h"
+#include "body_pointer.h"
+#include "engine/mock/json/json_text.h"
+#include "text_check.h"
+#include <stdlib.h>
+
+enum { METHODS_MAX = 16, CHECKS_MAX = 64 };
+
+/* A demand on the body, or on what `pointer` finds in it. */
+struct body_check {
+    bool has_pointer;
+    struct bytes pointer;
+    json_t *equals; /* or null */
+    struct text_check text;
+};
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+static bool read_methods(struct rules_reader *reader, yaml_node_t *node, struct matcher *matcher)
+{
+    size_t count = rules_item_count(node);
+
+    if (count > METHODS_MAX) {
+        rules_report(reader, node, "method: at most %d", METHODS_MAX);
+        return false;
+    }
+    matcher->methods = calloc(count + 1, sizeof *matcher->methods);
+    if (matcher->methods == NULL) {
+        reader->no_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const yaml_node_t *item = rules_item(reader, node, i);
+        struct bytes *method = &matcher->methods[matcher->method_count];
+        if (!rules_read_text(reader, item, "method", method))
+            return false;
+        for (size_t c = 0; c < method->size; c++)
+            if (method->data[c] < 'A' || method->data[c] > 'Z') {
+                rules_report(reader, item, "method is written in capitals, such as GET, or a list of such");
+                return false;
+            }
+        matcher->method_count++;
+    }
+    return true;
+}
+
+/* The checks of a mapping from names to what their values must be. */
+static bool read_checks(struct rules_reader *reader, yaml_node_t *node, const char *what,
+                        struct text_check **checks, size_t *count)
+{
+    bool is_good = true;
+
+    if (!rules_is_mapping(node) || rules_pair_count(node) > CHECKS_MAX) {
+        rules_report(reader, node, "%s is a mapping from names to what their values must be, %d at most",
+                     what, CHECKS_MAX);
+        return false;
+    }
+    *checks = calloc(rules_pair_count(node) + 1, sizeof **checks);
+    if (*checks == NULL) {
+        reader->no_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < rules_pair_count(node); i++) {
+        struct text_check *check = &(*checks)[*count];
+        yaml_node_t *value;
+        if (!rules_pair(reader, node, i, &check->name, &value)) {
+            is_good = false;
+            continue;
+        }
+        is_good &= text_check_read(reader, value, what, check);
+        ++*count;
+    }
+    return is_good;
+}
+
+static bool read_body_check(struct rules_reader *reader, yaml_node_t *node, struct body_check *check)
+{
+    struct rules_key keys[] = {
+        {"pointer", NULL}, {"equals", NULL}, {"contains", NULL}, {"matches", NULL}, {"present", NULL}};
+    const struct rules_key *said = NULL;
+
+    if (!rules_read_keys(reader, node, "body", keys, COUNT_OF(keys)))
+        return false;
+    if (keys[0].value != NULL) {
+        check->has_pointer = true;
+        if (!rules_read_text(reader, keys[0].value, "pointer", &check->pointer))
+            return false;
+        if (!body_pointer_is_good(check->pointer)) {
+            rules_report(reader, keys[0].value, "pointer is a JSON pointer, such as /user/name");
+            return false;
+        }
+    }
+    for (size_t i = 1; i < COUNT_OF(keys); i++) {
+        if (keys[i].value == NULL)
+            continue;
+        if (said != NULL) {
+            rules_report(reader, keys[i].value, "one of equals, contains, matches and present, not two");
+            return false;
+        }
+        said = &keys[i];
+    }
+    if (said == NULL) {
+        rules_report(reader, node, "body needs one of equals, contains, matches and present");
+        return false;
+    }
+    if (said == &keys[1] && (check->has_pointer || !rules_is_scalar(said->value))) {
+        check->equals = rules_read_json(reader, said->value);
+        check->has_pointer = true; /* all of the body, if there was none */
+        return check->equals != NULL;
+    }
+    return text_check_make(reader, said->value, said->name, &check->text);
+}
+
+static bool read_bodies(struct rules_reader *reader, yaml_node_t *node, struct matcher *matcher)
+{
+    size_t count = rules_item_count(node);
+    bool is_good = true;
+
+    if (count > CHECKS_MAX) {
+        rules_report(reader, node, "body: at most %d demands", CHECKS_MAX);
+        return false;
+    }
+    matcher->bodies = calloc(count + 1, sizeof *matcher->bodies);
+    if (matcher->bodies == NULL) {
+        reader->no_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < count; i++)
+        is_good &=
+            read_body_check(reader, rules_item(reader, node, i), &matcher->bodies[matcher->body_count++]);
+    return is_good;
+}
+
+bool matcher_read(struct rules_reader *reader, yaml_node_t *node, const char *what, struct matcher *matcher)
+{
+    struct rules_key keys[] = {
+        {"method", NULL}, {"path", NULL}, {"query", NULL}, {"headers", NULL}, {"body", NULL}};
+    bool is_good = true;
+
+    *matcher = (struct matcher){0};
+    if (!rules_read_keys(reader, node, what, keys, COUNT_OF(keys)))
+        return false;
+    if (keys[0].value != NULL)
+        is_good &= read_methods(reader, keys[0].value, matcher);
+    if (keys[1].value != NULL) {
+        matcher->has_path = true;
+        is_good &= rule_path_read(reader, keys[1].value, &matcher->path);
+    }
+    if (keys[2].value != NULL)
+        is_good &= read_checks(reader, keys[2].value, "query", &matcher->query, &matcher->query_count);
+    if (keys[3].value != NULL)
+        is_good &= read_checks(reader, keys[3].value, "headers", &matcher->fields, &matcher->field_count);
+    if (keys[4].value != NULL)
+        is_good &= read_bodies(reader, keys[4].value, matcher);
+    return is_good;
+}
+
+void matcher_fini(struct matcher *matcher)
+{
+    for (size_t i = 0; i < matcher->query_count; i++)
+        text_check_fini(&matcher->query[i]);
+    for (size_t i = 0; i < matcher->field_count; i++)
+        text_check_fini(&matcher->fields[i]);
+    for (size_t i = 0; i < matcher->body_count; i++) {
+        text_check_fini(&matcher->bodies[i].text);
+        json_decref(matcher->bodies[i].equals);
+    }
+    free(matcher->methods);
+    free(matcher->query);
+    free(matcher->fields);
+    free(matcher->bodies);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------- */
+
+static bool has_method(const struct matcher *matcher, struct bytes method)
+{
+    for (size_t i = 0; i < matcher->method_count; i++)
+        if (bytes_equal(matcher->methods[i], method) ||
+            (bytes_equal(method, BYTES("HEAD")) && bytes_equal(matcher->methods[i], BYTES("GET"))))
+            return true; /* RFC 9110 §9.3.2: HEAD is GET without the body */
+    return matcher->method_count == 0;
+}
+
+static bool query_holds(const struct text_check *check, const struct http_request *request)
+{
+    struct buffer name = {0}, value = {0};
+    struct bytes rest = request->query;
+    bool is_there = false, holds = false;
+
+    while (!holds && request_next_parameter(&rest, &name, &value)) {
+        if (!bytes_equal(buffer_bytes(&name), check->name))
+            continue;
+        is_there = true;
+        holds = text_check_holds(check, buffer_bytes(&value));
+    }
+    buffer_fini(&name);
+    buffer_fini(&value);
+    return check->kind == TEXT_ABSENT ? !is_there : holds;
+}
+
+static bool field_holds(const struct text_check *check, const struct http_fields *fields)
+{
+    bool is_there = false, holds = false;
+
+    for (size_t i = 0; i < fields->count && !holds; i++) {
+        if (!bytes_equal_nocase(fields->list[i].name, check->name))
+            continue;
+        is_there = true;
+        holds = text_check_holds(check, fields->list[i].value);
+    }
+    return check->kind == TEXT_ABSENT ? !is_there : holds;
+}
+
+static bool value_holds(const struct body_check *check, const json_t *value)
+{
+    struct buffer text = {0};
+    bool holds;
+
+    if (value == NULL)
+        return check->equals == NULL && check->text.kind == TEXT_ABSENT;
+    if (check->equals != NULL)
+        return json_values_are_same(value, check->equals);
+    if (json_is_string(value))
+        return text_check_holds(&check->text,
+                                bytes_of(json_string_value(value), json_string_length(value)));
+    json_text_append(&text, value);
+    holds = text_check_holds(&check->text, buffer_bytes(&text));
+    buffer_fini(&text);
+    return holds;
+}
+
+static bool body_holds(const struct body_check *check, struct request_view *view)
+{
+    if (check->has_pointer)
+        return value_holds(check, body_pointer_find(request_view_json(view), check->pointer));
+    if (check->text.kind == TEXT_PRESENT || check->text.kind == TEXT_ABSENT)
+        return (view->body.size > 0) == (check->text.kind == TEXT_PRESENT);
+    return text_check_holds(&check->text, view->body);
+}
+
+bool matcher_holds(const struct matcher *matcher, struct request_view *view, struct path_values *values)
+{
+    const struct http_request *request = view->request;
+
+    if (!has_method(matcher, request->method_name) ||
+        (matcher->has_path && !rule_path_matches(&matcher->path, request->path, values)))
+        return false;
+    for (size_t i = 0; i < matcher->query_count; i++)
+        if (!query_holds(&matcher->query[i], request))
+            return false;
+    for (size_t i = 0; i < matcher->field_count; i++)
+        if (!field_holds(&matcher->fields[i], &request->fields))
+            return false;
+    for (size_t i = 0; i < matcher->body_count; i++)
+        if (!body_holds(&matcher->bodies[i], view))
+            return false;
+    return true;
+}

@@ -1,0 +1,55 @@
+/* rules.h — what rules files say, read once and never changed: any thread may read it. docs/mock-rules.md
+ * is the page for users.
+ *
+ *   latency, bandwidth, faults, limit: for every answer whose rule does not say its own, also for those
+ *   rules:                             of no rule
+ *     - name: …
+ *       match: …             see matcher.h
+ *       scenario: {name: …, state: …, next: …}
+ *       answer: …            see rule_answer.h; a list are answers in turn; without one somebody else
+ *       then: last | cycle   answers, but as latency and its like have it
+ *       latency, bandwidth, faults, limit: see shape.h */
+#pragma once
+#include "matcher.h"
+#include "rule_answer.h"
+#include "shape.h"
+
+enum { RULES_FILES_MAX = 64, RULES_MAX = 10000, SCENARIOS_MAX = 1000, STATES_MAX = 100 };
+
+/* A state machine; state 0, in which it begins, is called Started. */
+struct scenario {
+    struct bytes name;
+    struct bytes states[STATES_MAX];
+    size_t state_count;
+};
+
+struct rule {
+    struct bytes name; /* "rules.yaml:12" if it has none */
+    struct matcher matcher;
+    struct shape shape;
+    struct rule_answer *answers;
+    size_t answer_count; /* 0: somebody else answers */
+    bool cycles;         /* after the last answer comes the first; else the last again */
+    int scenario;        /* its place, or -1 */
+    int state, next;     /* required and new; -1: any, and none */
+};
+
+struct rules {
+    struct rules_reader *readers; /* one a file: what everything borrows from */
+    size_t reader_count;
+    char **names; /* made for rules without */
+    size_t name_count;
+    struct rule *rules;
+    size_t count;
+    struct scenario *scenarios;
+    size_t scenario_count;
+    struct shape rest; /* of answers that no rule is about */
+    struct counter_names counters;
+    size_t limit_count;
+};
+
+/* Adds what the file `path`, whose text is `text`, says to `rules`, which begin as a zeroed struct. `path`
+ * must live as long. Returns OK; ERR_SYNTAX with a line for each problem appended to `message`;
+ * ERR_NO_MEMORY. rules_fini in either case. */
+enum err rules_read(struct rules *rules, const char *path, struct bytes text, struct buffer *message);
+void rules_fini(struct rules *rules);
