@@ -417,7 +417,8 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     case ROLE_CACHE: break;
     case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
     case ROLE_MOCK:
-        err = mock_plan_create(role, server->options->admin_token, server->log, &server->roles[index].mock, message);
+        err = mock_plan_create(role, server->options->admin_token, server->log, &server->roles[index].mock,
+                               message);
         break;
     case ROLE_COUNT: UNREACHABLE();
     }

@@ -39,6 +39,14 @@ rules:
   - {match: {path: /birds, headers: {X-Cut: "1"}}, faults: {fault: truncate}}
   - {match: {path: /birds, headers: {X-Slow: "1"}}, latency: 100ms, bandwidth: 1M}
   - {match: {path: /sometimes}, faults: [{fault: status, probability: 0.5}], answer: {text: ok}}
+  - match: {path: "/events/{name}"}
+    events:
+      - {event: hello, id: "{{counter}}", json: {name: "{{request.path.name}}"}}
+      - {after: 50ms, data: "two\nlines"}
+      - {after: 10ms, data: end}
+  - match: {path: /ticks}
+    then: cycle
+    events: [{after: 20ms, data: "{{counter}}"}]
   - match: {method: POST, path: /login, body: {pointer: /password, equals: secret}}
     scenario: {name: session, next: in}
     answer: {status: 201, json: {user: "{{request.body /user}}"}}
@@ -170,6 +178,20 @@ class Rules(unittest.TestCase):
             run = subprocess.run(["curl", "-sS", "--max-time", "20", "--http2-prior-knowledge", url + path],
                                  capture_output=True, text=True, check=False)
             self.assertIn(error, run.stderr)
+
+    def test_events_come_one_after_the_other(self):
+        began = time.monotonic()
+        answer = self.ask("/events/ann")
+        self.assertGreaterEqual(time.monotonic() - began, 0.06)
+        self.assertEqual(answer.getheader("Content-Type"), "text/event-stream")
+        self.assertEqual(answer.text, 'event: hello\nid: 1\ndata: {"name":"ann"}\n\n'
+                                      'data: two\ndata: lines\n\ndata: end\n\n')
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        connection.request("GET", "/ticks")
+        response = connection.getresponse()
+        self.assertEqual([response.readline() for _ in range(8)],
+                         [line for n in range(1, 5) for line in (b"data: %d\n" % n, b"\n")])
+        connection.close()
 
     def admin(self, path, method="GET", body=None, headers={}):
         answer = self.ask("/__admin" + path, method, body, headers=headers)

@@ -459,8 +459,8 @@ static inline void on_abort(struct exchange *x)
     client_of(x)->has_ended = true;
 }
 
-static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
-                                                   on_room, on_end,    on_abort,   NULL,    NULL};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send, on_room,
+                                                   on_end,  on_abort,  NULL,       NULL};
 
 static inline void begin_client(void *argument)
 {

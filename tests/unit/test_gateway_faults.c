@@ -372,8 +372,8 @@ static void on_abort(struct exchange *x)
     on_end(x);
 }
 
-static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send,
-                                                   on_room, on_end,    on_abort,   NULL,    NULL};
+static const struct exchange_client fake_client = {on_read, on_inform, on_respond, on_send, on_room,
+                                                   on_end,  on_abort,  NULL,       NULL};
 
 static bool has_ended(void *client) { return ((struct client *)client)->has_ended; }
 

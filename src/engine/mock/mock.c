@@ -32,7 +32,7 @@ struct mock_worker {
     struct counters *counters;
     struct coded_texts *coded_texts;                       /* null: answers go out as they are */
     char coded_etag[TEXT_ETAG_BYTES + sizeof "-gzip" - 1]; /* of the answer in hand */
-    struct front_worker *front; /* null: there are no rules */
+    struct front_worker *front;                            /* null: there are no rules */
 };
 
 /* An exchange that could not be answered inside `begin`.

@@ -30,8 +30,8 @@ struct mock_options {
     struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
     bool codes;                      /* answers go out in gzip to who takes that */
     const struct keep_options *keep; /* the file that the documents are from, to be kept; null: none */
-    struct rules *rules;     /* asked first; null: none. On OK taken over: the caller's struct is empty */
-    uint64_t seed;           /* of the rules' random numbers */
+    struct rules *rules; /* asked first; null: none. On OK taken over: the caller's struct is empty */
+    uint64_t seed;       /* of the rules' random numbers */
     size_t journal_entries_max; /* requests remembered, where there are rules */
     bool journal_shows_secrets;
     struct bytes admin_token; /* what /__admin/ wants; empty: a client on this machine. Kept by reference */

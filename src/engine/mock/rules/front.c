@@ -103,15 +103,20 @@ static uint64_t count(void *owner, size_t counter)
     return rules_state_count(call->worker->front->state, call->rule, counter);
 }
 
-static void answer_rule(struct front_call *call)
+struct template_facts front_facts(struct front_call *call)
 {
-    const struct rule_answer *said = rules_state_answer(call->worker->front->state, call->rule);
-    struct template_facts facts = {.view = &call->view,
+    return (struct template_facts){.view = &call->view,
                                    .path_values = &call->path_values,
                                    .now = loop_now(call->worker->loop),
                                    .random = &call->random,
                                    .count = count,
                                    .owner = call};
+}
+
+static void answer_rule(struct front_call *call)
+{
+    const struct rule_answer *said = rules_state_answer(call->worker->front->state, call->rule);
+    struct template_facts facts = front_facts(call);
 
     if (!rule_answer_has_field(said, BYTES("Access-Control-Allow-Origin")))
         buffer_append(&call->lines, call->worker->front->cors_lines);
@@ -140,6 +145,7 @@ static void pass_on(struct front_call *call)
 static void act(struct front_call *call)
 {
     const struct fault *fault = call->fault;
+    const struct rule *rule = call->rule >= 0 ? &call->worker->front->rules.rules[call->rule] : NULL;
 
     if (fault != NULL) {
         switch (fault->kind) {
@@ -162,8 +168,10 @@ static void act(struct front_call *call)
         case FAULT_MALFORMED: break;
         }
     }
-    if (call->rule >= 0 && call->worker->front->rules.rules[call->rule].answer_count > 0)
+    if (rule != NULL && rule->answer_count > 0)
         answer_rule(call);
+    else if (rule != NULL && rule->events.count > 0)
+        front_stream_begin(call);
     else
         pass_on(call);
 }
@@ -176,6 +184,10 @@ static void on_timer(struct timer *timer)
     case FRONT_COLLECTING: UNREACHABLE();
     case FRONT_WAITING: act(call); return;
     case FRONT_HANGING: front_break_off(call, EXCHANGE_CLOSE); return;
+    case FRONT_STREAMING:
+        call->waits_for_room = false;
+        front_stream_step(call);
+        return;
     case FRONT_ANSWERING:
     case FRONT_PASSING: shaped_go_on(call); return;
     }

@@ -23,6 +23,7 @@ enum front_stage {
     FRONT_WAITING,    /* the latency has not passed */
     FRONT_HANGING,
     FRONT_ANSWERING, /* with what a rule says */
+    FRONT_STREAMING, /* a rule's events */
     FRONT_PASSING,   /* the next engine has `inner` */
 };
 
@@ -42,6 +43,7 @@ struct front_call {
     struct buffer added_lines;   /* field lines of the answer that the next engine does not know of */
     struct buffer lines, answer; /* of a rule: field lines and body */
     size_t answer_sent;
+    size_t step; /* of a rule's events: the next one */
     /* Of shaping. */
     int64_t began_ms;     /* when the answer's first byte was sent; 0: not yet */
     uint64_t body_passed; /* bytes of body */
@@ -71,6 +73,13 @@ void shaped_end(struct front_call *call); /* the call is gone afterwards */
 
 /* There is room again: goes on with whoever waits for it. */
 void shaped_go_on(struct front_call *call);
+
+/* Begins a rule's events; sends the one whose time has come. The call may be gone afterwards. */
+void front_stream_begin(struct front_call *call);
+void front_stream_step(struct front_call *call);
+
+/* What templates of the call's rule are made with. */
+struct template_facts front_facts(struct front_call *call);
 
 /* Sends what is left of a rule's answer, and ends it. The call may be gone afterwards. */
 void front_send_answer(struct front_call *call);

@@ -8,8 +8,9 @@ enum { FIELDS_MAX = 50, FILE_BYTES_MAX = 16 << 20 };
 
 enum { KEY_STATUS, KEY_HEADERS, KEY_JSON, KEY_TEXT, KEY_FILE, KEY_TEMPLATE };
 
-static bool add(struct rules_reader *reader, const yaml_node_t *node, const struct template_scope *scope,
-                struct bytes text, enum template_place place, struct template *template)
+bool rule_template_add(struct rules_reader *reader, const yaml_node_t *node,
+                       const struct template_scope *scope, struct bytes text, enum template_place place,
+                       struct template *template)
 {
     struct buffer why = {0};
     bool is_good = template_add(template, scope, text, place, &why);
@@ -48,7 +49,7 @@ static bool read_field(struct rules_reader *reader, struct bytes name, yaml_node
         return false;
     }
     if (is_template)
-        return add(reader, node, scope, text, TEMPLATE_FIELD, &field->value);
+        return rule_template_add(reader, node, scope, text, TEMPLATE_FIELD, &field->value);
     template_add_literal(&field->value, text);
     return true;
 }
@@ -123,10 +124,10 @@ static bool add_json_scalar(struct rules_reader *reader, yaml_node_t *node,
         template_add_literal(template, buffer_bytes(&rendered));
         reader->no_memory |= rendered.failed;
     } else if (template_is_alone(text)) {
-        is_good = add(reader, node, scope, text, TEMPLATE_JSON_VALUE, template);
+        is_good = rule_template_add(reader, node, scope, text, TEMPLATE_JSON_VALUE, template);
     } else {
         template_add_literal(template, BYTES("\""));
-        is_good = add(reader, node, scope, text, TEMPLATE_JSON_STRING, template);
+        is_good = rule_template_add(reader, node, scope, text, TEMPLATE_JSON_STRING, template);
         template_add_literal(template, BYTES("\""));
     }
     json_decref(value);
@@ -196,6 +197,12 @@ static bool add_json(struct rules_reader *reader, yaml_node_t *node, const struc
     }
     template_add_literal(template, rules_is_list(node) ? BYTES("]") : BYTES("}"));
     return is_good;
+}
+
+bool rule_template_add_json(struct rules_reader *reader, yaml_node_t *node,
+                            const struct template_scope *scope, struct template *template)
+{
+    return add_json(reader, node, scope, true, 0, template);
 }
 
 static bool read_file(struct rules_reader *reader, const yaml_node_t *node, struct buffer *contents)
@@ -299,8 +306,8 @@ static bool read_body(struct rules_reader *reader, struct rules_key *keys,
         answer->type = type_of_name(bytes_of(file->data.scalar.value, file->data.scalar.length));
     }
     if (is_template)
-        return add(reader, file != NULL ? file : text, scope, body,
-                   is_json(answer) ? TEMPLATE_JSON_TEXT : TEMPLATE_TEXT, &answer->body);
+        return rule_template_add(reader, file != NULL ? file : text, scope, body,
+                                 is_json(answer) ? TEMPLATE_JSON_TEXT : TEMPLATE_TEXT, &answer->body);
     template_add_literal(&answer->body, body);
     return true;
 }

@@ -33,6 +33,14 @@ bool rule_answer_read(struct rules_reader *reader, yaml_node_t *node, const stru
                       struct rule_answer *answer);
 void rule_answer_fini(struct rule_answer *answer);
 
+/* Adds to `template` what a text of the file says, or a JSON value whose texts have templates. False with a
+ * report. */
+bool rule_template_add(struct rules_reader *reader, const yaml_node_t *node,
+                       const struct template_scope *scope, struct bytes text, enum template_place place,
+                       struct template *template);
+bool rule_template_add_json(struct rules_reader *reader, yaml_node_t *node,
+                            const struct template_scope *scope, struct template *template);
+
 /* Appends the answer's field lines to `lines` and its body to `body`. False without memory, or if it
  * becomes too large. */
 bool rule_answer_render(const struct rule_answer *answer, const struct template_facts *facts,

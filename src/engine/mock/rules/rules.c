@@ -1,7 +1,7 @@
 #include "rules.h"
 #include <stdlib.h>
 
-enum { KEY_NAME = SHAPE_KEYS, KEY_MATCH, KEY_SCENARIO, KEY_ANSWER, KEY_THEN, RULE_KEYS };
+enum { KEY_NAME = SHAPE_KEYS, KEY_MATCH, KEY_SCENARIO, KEY_ANSWER, KEY_EVENTS, KEY_THEN, RULE_KEYS };
 
 /* ---- scenarios ----------------------------------------------------------------------------------- */
 
@@ -98,6 +98,17 @@ static bool read_answers(struct rules *rules, struct rules_reader *reader, yaml_
     return is_good;
 }
 
+static bool read_events(struct rules *rules, struct rules_reader *reader, yaml_node_t *node,
+                        struct rule *rule)
+{
+    struct template_scope scope = {rule->matcher.has_path ? &rule->matcher.path : NULL, &rules->counters};
+
+    if (rule->answer_count == 0)
+        return rule_events_read(reader, node, &scope, rule->cycles, &rule->events);
+    rules_report(reader, node, "a rule has an answer or events, not both");
+    return false;
+}
+
 static bool read_then(struct rules_reader *reader, const yaml_node_t *node, struct rule *rule)
 {
     struct bytes word;
@@ -107,7 +118,8 @@ static bool read_then(struct rules_reader *reader, const yaml_node_t *node, stru
     rule->cycles = bytes_equal(word, BYTES("cycle"));
     if (rule->cycles || bytes_equal(word, BYTES("last")))
         return true;
-    rules_report(reader, node, "then is last (the last answer again) or cycle (from the first on)");
+    rules_report(reader, node,
+                 "then is last (the last answer again, or the end of events) or cycle (from the first on)");
     return false;
 }
 
@@ -138,6 +150,7 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
                                         [KEY_MATCH] = {"match", NULL},
                                         [KEY_SCENARIO] = {"scenario", NULL},
                                         [KEY_ANSWER] = {"answer", NULL},
+                                        [KEY_EVENTS] = {"events", NULL},
                                         [KEY_THEN] = {"then", NULL}};
     bool is_good;
 
@@ -155,6 +168,8 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
         is_good &= read_answers(rules, reader, keys[KEY_ANSWER].value, rule);
     if (keys[KEY_THEN].value != NULL)
         is_good &= read_then(reader, keys[KEY_THEN].value, rule);
+    if (keys[KEY_EVENTS].value != NULL)
+        is_good &= read_events(rules, reader, keys[KEY_EVENTS].value, rule);
     return shape_read(reader, keys, fallback, &rule->shape, &rules->limit_count) && is_good;
 }
 
@@ -245,6 +260,7 @@ void rules_fini(struct rules *rules)
         for (size_t j = 0; j < rule->answer_count; j++)
             rule_answer_fini(&rule->answers[j]);
         free(rule->answers);
+        rule_events_fini(&rule->events);
         matcher_fini(&rule->matcher);
         shape_fini(&rule->shape);
     }

@@ -7,11 +7,14 @@
  *       match: …             see matcher.h
  *       scenario: {name: …, state: …, next: …}
  *       answer: …            see rule_answer.h; a list are answers in turn; without one somebody else
- *       then: last | cycle   answers, but as latency and its like have it
+ *                            answers, but as latency and its like have it
+ *       events: …            instead: Server-Sent Events, see rule_events.h
+ *       then: last | cycle   after the last answer the same again (the stream ends), or the first
  *       latency, bandwidth, faults, limit: see shape.h */
 #pragma once
 #include "matcher.h"
 #include "rule_answer.h"
+#include "rule_events.h"
 #include "shape.h"
 
 enum { RULES_FILES_MAX = 64, RULES_MAX = 10000, SCENARIOS_MAX = 1000, STATES_MAX = 100 };
@@ -28,10 +31,11 @@ struct rule {
     struct matcher matcher;
     struct shape shape;
     struct rule_answer *answers;
-    size_t answer_count; /* 0: somebody else answers */
-    bool cycles;         /* after the last answer comes the first; else the last again */
-    int scenario;        /* its place, or -1 */
-    int state, next;     /* required and new; -1: any, and none */
+    size_t answer_count; /* 0: somebody else answers, if there are no events either */
+    struct rule_events events;
+    bool cycles;     /* after the last answer, or event, comes the first; else the last again, or the end */
+    int scenario;    /* its place, or -1 */
+    int state, next; /* required and new; -1: any, and none */
 };
 
 struct rules {

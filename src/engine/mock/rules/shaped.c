@@ -119,6 +119,8 @@ void shaped_go_on(struct front_call *call)
     timer_cancel(call->worker->loop, &call->timer);
     if (call->stage == FRONT_PASSING)
         call->inner.engine->writable(&call->inner);
+    else if (call->stage == FRONT_STREAMING)
+        front_stream_step(call);
     else
         front_send_answer(call);
 }
