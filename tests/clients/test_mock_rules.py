@@ -44,6 +44,7 @@ rules:
       - {event: hello, id: "{{counter}}", json: {name: "{{request.path.name}}"}}
       - {after: 50ms, data: "two\nlines"}
       - {after: 10ms, data: end}
+  - {match: {path: /writes}, changes: notes}
   - match: {path: /ticks}
     then: cycle
     events: [{after: 20ms, data: "{{counter}}"}]
@@ -60,7 +61,7 @@ class Rules(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        for name, text in (("rules.yaml", RULES), ("db.json", json.dumps({"birds": [{"id": "1", "name": "x" * 50}]})),
+        for name, text in (("rules.yaml", RULES), ("db.json", json.dumps({"birds": [{"id": "1", "name": "x" * 50}], "notes": []})),
                            ("answer.json", '{"path": "{{request.path}}", "n": {{counter}}}')):
             with open(os.path.join(cls.folder.name, name), "w") as file:
                 file.write(text)
@@ -192,6 +193,26 @@ class Rules(unittest.TestCase):
         self.assertEqual([response.readline() for _ in range(8)],
                          [line for n in range(1, 5) for line in (b"data: %d\n" % n, b"\n")])
         connection.close()
+
+    def test_writes_are_told_to_all_who_listen(self):
+        connections = [http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20) for _ in range(4)]
+        streams = []
+        for connection in connections:
+            connection.request("GET", "/writes")
+            streams.append(connection.getresponse())
+            self.assertEqual([streams[-1].readline() for _ in range(2)], [b":\n", b"\n"])
+        self.ask("/birds", "POST", '{"a": 1}')
+        added = json.loads(self.ask("/notes", "POST", '{"a": 1}').text)
+        self.ask(f"/notes/{added['id']}", "DELETE")
+        for stream in streams:
+            for kind in ("insert", "remove"):
+                event, number, data, end = [stream.readline().decode().rstrip("\n") for _ in range(4)]
+                self.assertEqual((event, end), (f"event: {kind}", ""))
+                self.assertRegex(number, r"^id: \d+$")
+                said = json.loads(data.removeprefix("data: "))
+                self.assertEqual((said["name"], said["id"], said["item"]["a"]), ("notes", str(added["id"]), 1))
+        for connection in connections:
+            connection.close()
 
     def admin(self, path, method="GET", body=None, headers={}):
         answer = self.ask("/__admin" + path, method, body, headers=headers)

@@ -119,6 +119,7 @@ TEST(a_mistake_is_refused_with_its_line_and_column_and_what_was_expected)
         {"rules:\n- answer: {json: {a: 1, a: 2}}", "a name twice"},
         {"rules:\n- then: never", "then is last"},
         {"rules:\n- {then: cycle, events: [{data: a}]}", "events that begin again take time"},
+        {"rules:\n- {changes: a, answer: {text: b}}", "changes is the name of a collection"},
         {"rules:\n- {events: [{event: a}]}", "an event has data or json"},
         {"rules:\n- {answer: {status: 200}, events: [{data: a}]}", "an answer or events, not both"},
         {"rules:\n- scenario: {state: a}", "scenario needs a name"},

@@ -17,8 +17,10 @@ struct mock {
     struct rewrite *rewrite;     /* null: none */
     struct folder folder;        /* of static files */
     bool has_folder, is_read_only, codes;
-    struct bytes cors_lines; /* for answers of every kind */
-    struct front *front;     /* null: there are no rules */
+    struct bytes cors_lines;            /* for answers of every kind */
+    struct front *front;                /* null: there are no rules */
+    struct documents_observer observer; /* tells the rules of writes */
+    bool is_observing;
     int64_t latency_ms;
     _Atomic uint64_t request_count;
     struct buffer kept_lines;  /* the field lines of an answer that has `is_read` */
@@ -446,6 +448,18 @@ static enum err create_openapi(struct mock *mock, const struct mock_options *opt
     return err;
 }
 
+static void on_change(struct documents_observer *observer, const struct documents_change *change)
+{
+    static const char *const kinds[] = {[CHANGE_INSERT] = "insert",
+                                        [CHANGE_REPLACE] = "replace",
+                                        [CHANGE_REMOVE] = "remove",
+                                        [CHANGE_RELOAD] = "reload"};
+    struct mock *mock = CONTAINER_OF(observer, struct mock, observer);
+
+    front_publish(mock->front, kinds[change->kind], change->number, change->name, change->id,
+                  change->text != NULL ? text_bytes(change->text) : (struct bytes){0});
+}
+
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
 {
     struct mock *made = calloc(1, sizeof *made);
@@ -497,6 +511,11 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
                                                    .admin_token = options->admin_token,
                                                    .next = &documents_engine},
                            &made->front);
+    if (err == OK && made->front != NULL && made->documents != NULL) {
+        made->observer.changed = on_change;
+        documents_subscribe(made->documents, &made->observer);
+        made->is_observing = true;
+    }
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -509,6 +528,8 @@ void mock_destroy(struct mock *mock)
 {
     if (mock == NULL)
         return;
+    if (mock->is_observing)
+        documents_unsubscribe(mock->documents, &mock->observer);
     front_destroy(mock->front);
     keep_end(mock->keep);
     documents_destroy(mock->documents);

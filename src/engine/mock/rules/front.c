@@ -32,6 +32,7 @@ void front_call_destroy(struct front_call *call)
     if (call->is_gone != NULL)
         *call->is_gone = true;
     timer_cancel(call->worker->loop, &call->timer);
+    front_listen_end(call);
     request_view_fini(&call->view);
     path_values_fini(&call->path_values);
     buffer_fini(&call->body);
@@ -172,6 +173,8 @@ static void act(struct front_call *call)
         answer_rule(call);
     else if (rule != NULL && rule->events.count > 0)
         front_stream_begin(call);
+    else if (rule != NULL && rule->changes.size > 0)
+        front_listen_begin(call);
     else
         pass_on(call);
 }
@@ -188,6 +191,7 @@ static void on_timer(struct timer *timer)
         call->waits_for_room = false;
         front_stream_step(call);
         return;
+    case FRONT_LISTENING: front_listen_quiet(call); return;
     case FRONT_ANSWERING:
     case FRONT_PASSING: shaped_go_on(call); return;
     }
@@ -350,6 +354,8 @@ enum err front_create(const struct front_options *options, struct front **front)
     }
     made->rules = *options->rules;
     *options->rules = (struct rules){0};
+    pthread_mutex_init(&made->workers_lock, NULL);
+    list_init(&made->workers);
     made->next = options->next;
     made->cors_lines = options->cors_lines;
     made->admin_token = options->admin_token;
@@ -371,19 +377,36 @@ void front_destroy(struct front *front)
     journal_destroy(front->journal);
     rules_state_destroy(front->state);
     rules_fini(&front->rules);
+    pthread_mutex_destroy(&front->workers_lock);
     free(front);
 }
 
 enum err front_worker_create(struct front *front, void *next_engine, struct loop *loop,
                              struct counters *counters, struct front_worker **worker)
 {
-    struct front_worker *made = malloc(sizeof *made);
+    struct front_worker *made = calloc(1, sizeof *made);
 
     if (made == NULL)
         return ERR_NO_MEMORY;
-    *made = (struct front_worker){front, next_engine, loop, counters};
+    made->front = front;
+    made->next_engine = next_engine;
+    made->loop = loop;
+    made->counters = counters;
+    changes_inbox_init(&made->inbox, loop, front_changes_arrived);
+    pthread_mutex_lock(&front->workers_lock);
+    list_append(&front->workers, &made->in_front);
+    pthread_mutex_unlock(&front->workers_lock);
     *worker = made;
     return OK;
 }
 
-void front_worker_destroy(struct front_worker *worker) { free(worker); }
+void front_worker_destroy(struct front_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    pthread_mutex_lock(&worker->front->workers_lock);
+    list_remove(&worker->in_front);
+    pthread_mutex_unlock(&worker->front->workers_lock);
+    changes_inbox_fini(&worker->inbox);
+    free(worker);
+}

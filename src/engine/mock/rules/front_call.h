@@ -1,5 +1,6 @@
 /* front_call.h — one exchange that a front has in hand; what front.c and shaped.c share. */
 #pragma once
+#include "changes.h"
 #include "front.h"
 #include "journal.h"
 
@@ -9,6 +10,8 @@ struct front {
     const struct exchange_engine *next;
     struct journal *journal; /* or null */
     struct bytes cors_lines, admin_token;
+    pthread_mutex_t workers_lock;
+    struct list workers;
 };
 
 struct front_worker {
@@ -16,6 +19,8 @@ struct front_worker {
     void *next_engine;
     struct loop *loop;
     struct counters *counters;
+    struct list in_front;
+    struct changes_inbox inbox;
 };
 
 enum front_stage {
@@ -24,6 +29,7 @@ enum front_stage {
     FRONT_HANGING,
     FRONT_ANSWERING, /* with what a rule says */
     FRONT_STREAMING, /* a rule's events */
+    FRONT_LISTENING, /* to the writes of a collection */
     FRONT_PASSING,   /* the next engine has `inner` */
 };
 
@@ -43,6 +49,7 @@ struct front_call {
     struct buffer added_lines;   /* field lines of the answer that the next engine does not know of */
     struct buffer lines, answer; /* of a rule: field lines and body */
     size_t answer_sent;
+    struct list in_listeners;
     size_t step; /* of a rule's events: the next one */
     /* Of shaping. */
     int64_t began_ms;     /* when the answer's first byte was sent; 0: not yet */
@@ -77,6 +84,12 @@ void shaped_go_on(struct front_call *call);
 /* Begins a rule's events; sends the one whose time has come. The call may be gone afterwards. */
 void front_stream_begin(struct front_call *call);
 void front_stream_step(struct front_call *call);
+
+/* Begins to send a collection's writes; ends that; the time for a comment has come. */
+void front_listen_begin(struct front_call *call);
+void front_listen_end(struct front_call *call);
+void front_listen_quiet(struct front_call *call);
+void front_changes_arrived(struct task *task);
 
 /* What templates of the call's rule are made with. */
 struct template_facts front_facts(struct front_call *call);

@@ -1,7 +1,16 @@
 #include "rules.h"
 #include <stdlib.h>
 
-enum { KEY_NAME = SHAPE_KEYS, KEY_MATCH, KEY_SCENARIO, KEY_ANSWER, KEY_EVENTS, KEY_THEN, RULE_KEYS };
+enum {
+    KEY_NAME = SHAPE_KEYS,
+    KEY_MATCH,
+    KEY_SCENARIO,
+    KEY_ANSWER,
+    KEY_EVENTS,
+    KEY_CHANGES,
+    KEY_THEN,
+    RULE_KEYS
+};
 
 /* ---- scenarios ----------------------------------------------------------------------------------- */
 
@@ -109,6 +118,18 @@ static bool read_events(struct rules *rules, struct rules_reader *reader, yaml_n
     return false;
 }
 
+static bool read_changes(struct rules_reader *reader, const yaml_node_t *node, struct rule *rule)
+{
+    if (!rules_read_text(reader, node, "changes", &rule->changes))
+        return false;
+    if (rule->changes.size > 0 && rule->answer_count == 0 && rule->events.count == 0)
+        return true;
+    rules_report(reader, node,
+                 "changes is the name of a collection, or \"*\", in a rule without answer or "
+                 "events");
+    return false;
+}
+
 static bool read_then(struct rules_reader *reader, const yaml_node_t *node, struct rule *rule)
 {
     struct bytes word;
@@ -151,6 +172,7 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
                                         [KEY_SCENARIO] = {"scenario", NULL},
                                         [KEY_ANSWER] = {"answer", NULL},
                                         [KEY_EVENTS] = {"events", NULL},
+                                        [KEY_CHANGES] = {"changes", NULL},
                                         [KEY_THEN] = {"then", NULL}};
     bool is_good;
 
@@ -170,6 +192,8 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
         is_good &= read_then(reader, keys[KEY_THEN].value, rule);
     if (keys[KEY_EVENTS].value != NULL)
         is_good &= read_events(rules, reader, keys[KEY_EVENTS].value, rule);
+    if (keys[KEY_CHANGES].value != NULL)
+        is_good &= read_changes(reader, keys[KEY_CHANGES].value, rule);
     return shape_read(reader, keys, fallback, &rule->shape, &rules->limit_count) && is_good;
 }
 

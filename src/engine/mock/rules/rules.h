@@ -9,6 +9,7 @@
  *       answer: …            see rule_answer.h; a list are answers in turn; without one somebody else
  *                            answers, but as latency and its like have it
  *       events: …            instead: Server-Sent Events, see rule_events.h
+ *       changes: NAME        instead: each write of that collection as an event; "*": of all
  *       then: last | cycle   after the last answer the same again (the stream ends), or the first
  *       latency, bandwidth, faults, limit: see shape.h */
 #pragma once
@@ -33,6 +34,7 @@ struct rule {
     struct rule_answer *answers;
     size_t answer_count; /* 0: somebody else answers, if there are no events either */
     struct rule_events events;
+    struct bytes changes; /* the collection whose writes are sent; empty: none */
     bool cycles;     /* after the last answer, or event, comes the first; else the last again, or the end */
     int scenario;    /* its place, or -1 */
     int state, next; /* required and new; -1: any, and none */
