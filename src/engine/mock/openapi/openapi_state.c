@@ -223,7 +223,7 @@ bool openapi_state_ask(struct openapi *openapi, const struct http_request *reque
     struct path_values values;
     struct preference preference;
     char name[PREFERENCE_NAME_BYTES_MAX];
-    const struct api_path *path = api_find_path(openapi->api, request->path, &parts, &values), *item;
+    const struct api_path *path = api_find_path(openapi->api, request->path, &parts, &values), *item = NULL;
     const struct api_path *collection = path != NULL ? find_collection(openapi->api, path, &item) : NULL;
     const struct operation *operation = collection != NULL ? api_find_operation(path, request) : NULL;
     const char *why;
