@@ -5,6 +5,7 @@
 #include "engine/gateway/purge_rules.h"
 #include "http_text.h"
 #include "test.h"
+#include <assert.h>
 #include <stdio.h>
 
 #define ORIGIN BYTES("https://a.test:1")
@@ -25,6 +26,7 @@ static void expect_tags(const char *text, const char *wanted)
         buffer_append(&names, bytes_of(list[i].data, list[i].size));
         buffer_append_byte(&names, '|');
     }
+    assert(names.size == 0 || names.data != NULL);
     EXPECT_TEXT(buffer_bytes(&names), bytes_of_text(wanted));
     EXPECT(!tags.are_too_many);
     buffer_fini(&names);

@@ -1,6 +1,7 @@
 /* links: nuthatch-server */
 #include "server/options.h"
 #include "test.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ static void expect_refused(struct bytes text, const char *said)
             buffer_append(&plain, bytes_first(rest, line_size));
         i += line_size;
     }
+    assert(plain.size == 0 || plain.data != NULL);
     EXPECT_TEXT(buffer_bytes(&plain), bytes_of_text(said));
     options_fini(&options);
     buffer_fini(&message);

@@ -64,7 +64,7 @@ TEST(a_prefix_ends_where_a_segment_does)
         struct bytes rest = BYTES("?");
         bool has = path_has_prefix(bytes_of_text(cases[i].path), bytes_of_text(cases[i].prefix), &rest);
         EXPECT_EQ(has, cases[i].rest != NULL);
-        if (has)
+        if (has && cases[i].rest != NULL)
             EXPECT_TEXT(rest, bytes_of_text(cases[i].rest));
     }
 }

@@ -5,6 +5,7 @@
 #include "engine/mock/json/json_text.h"
 #include "noun.h"
 #include "relations.h"
+#include <assert.h>
 #include <stdlib.h>
 
 enum { SHORT_ID_BYTES = 7 }; /* of json-server 0.17's */
@@ -214,6 +215,7 @@ static struct text *join_all(const struct documents *documents)
     for (const struct list *node = documents->resource_order.next; node != &documents->resource_order;
          node = node->next) {
         const struct resource *resource = CONTAINER_OF(node, struct resource, in_order);
+        assert(names.data != NULL); /* each of them has put its name there */
         if (name_at > 0)
             *at++ = ',';
         at = put(at, bytes_of_text(names.data + name_at));

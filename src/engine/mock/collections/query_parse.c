@@ -1,6 +1,7 @@
 #include "engine/mock/json/json_text.h"
 #include "message/percent.h"
 #include "query.h"
+#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -244,9 +245,11 @@ static struct condition *take_condition(struct query *query, struct bytes name, 
 /* The operation at the end of `name`, which is cut off: ":gte" or "_gte". False for ":nosuch". */
 static bool take_operation(struct bytes *name, enum operation *operation, bool *was_underscore)
 {
-    const char *colon = memrchr(name->data, ':', name->size);
-    const char *bar = memrchr(name->data, '_', name->size);
+    const char *colon, *bar;
 
+    assert(name->data != NULL); /* it was decoded into room that is there */
+    colon = memrchr(name->data, ':', name->size);
+    bar = memrchr(name->data, '_', name->size);
     *operation = OPERATION_EQ;
     *was_underscore = false;
     if (colon != NULL && colon + 1 < name->data + name->size) {

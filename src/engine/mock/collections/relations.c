@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "engine/mock/json/json_text.h"
 #include "noun.h"
+#include <assert.h>
 #include <stdlib.h>
 
 /* Items that were found, in the order of the collection; ours to free. */
@@ -68,7 +69,7 @@ static bool find_referring(const struct resource *other, struct bytes key, struc
             ok = finding_add(finding, posting->items[k]);
         lists += posting != NULL;
     }
-    if (lists > 1)
+    if (lists > 1 && finding->count > 1)
         qsort(finding->items, finding->count, sizeof(struct item *), by_sequence);
     buffer_fini(&room);
     return ok;
@@ -169,6 +170,7 @@ static void set_member(struct buffer *object, struct bytes name, struct bytes va
     struct buffer quoted = {0}, tail = {0};
     struct bytes old;
 
+    assert(value.data != NULL); /* no JSON text is empty */
     json_text_append_string(&quoted, name);
     if (object->failed || quoted.failed) {
         object->failed = true;

@@ -1,6 +1,7 @@
 #include "rewrite.h"
 #include "base/compiler.h"
 #include "engine/mock/json/json_text.h"
+#include <assert.h>
 #include <stdlib.h>
 
 /* A rule that is about a request is found within so many looks at a byte, or is not about it: patterns with
@@ -247,10 +248,12 @@ static void append_target(struct buffer *target, const struct match *match, stru
 static bool apply_rule(const struct rule *rule, struct buffer *url)
 {
     struct bytes whole = buffer_bytes(url), path = whole, query = {0};
-    const char *question = memchr(whole.data, '?', whole.size);
     struct match match = {.steps = STEPS_MAX};
     struct buffer target = {0};
+    const char *question;
 
+    assert(whole.data != NULL); /* it begins with a slash, and so does what a rule leads to */
+    question = memchr(whole.data, '?', whole.size);
     if (question != NULL && !rule->takes_query) {
         path = bytes_first(whole, (size_t)(question - whole.data));
         query = bytes_after(whole, path.size + 1);
@@ -259,7 +262,8 @@ static bool apply_rule(const struct rule *rule, struct buffer *url)
         return false;
     append_target(&target, &match, bytes_of_text(rule->to));
     if (query.size > 0) {
-        buffer_append_byte(&target, memchr(target.data, '?', target.size) != NULL ? '&' : '?');
+        bool has_query = target.size > 0 && memchr(target.data, '?', target.size) != NULL;
+        buffer_append_byte(&target, has_query ? '&' : '?');
         buffer_append(&target, query);
     }
     if (target.failed || target.size > REWRITE_TARGET_BYTES_MAX ||
