@@ -96,5 +96,22 @@ class SecondAnswers(unittest.TestCase):
         self.assertEqual(asked, ["GET", "HEAD"])
 
 
+class Held(unittest.TestCase):
+    """What is looked at in the store and not used is let go."""
+
+    def test_what_is_there_but_not_for_this_client_is_let_go_before_another_is_looked_for(self):
+        body = bytes(200_000)
+        origin = Origin(lambda request: request.reply(200, body, Cache_Control="max-age=60", No_Vary_Search='params=("a")'))
+        self.addCleanup(origin.stop)
+        server = Nuthatch("gateway", origin.url, "--memory", "16M", "--threads", "1")
+        self.addCleanup(lambda: self.assertEqual(server.stop(), 0))
+        for path in range(60):
+            fetch(server.port, f"/{path}?a=1")
+            fetch(server.port, f"/{path}?a=2", Cache_Control="no-cache")  # what is given for others, from now on
+            fetch(server.port, f"/{path}?a=1", Authorization="Basic eDp5")
+        fetch(server.port, "/last")
+        self.assertIn("nuthatch; hit", fetch(server.port, "/last").headers["Cache-Status"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -169,6 +169,7 @@ static enum use find_elsewhere(struct passage *passage)
         !lookup_key_elsewhere(gateway, passage->route, now_mono_ms, upstream_request(passage), &key,
                               &wanted, &stored))
         return USE_NONE;
+    found_release(gateway, &passage->found); /* it may be there, and not for this client */
     found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (found_use(passage->route, &passage->facts, &passage->found, now_mono_ms) == USE_FRESH &&
         search_alias_holds(passage->found.response.fields, &stored, &wanted))
