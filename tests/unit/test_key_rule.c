@@ -150,6 +150,44 @@ TEST(what_is_too_long_for_a_key_is_said_to_be)
     EXPECT_EQ(size, 16);
 }
 
+/* Origins do not agree on these: what one client writes must not be what another is taken to have written.
+ */
+TEST(cookies_that_origins_read_differently_make_no_key)
+{
+    static const struct {
+        const char *fields;
+        bool is_plain;
+    } cases[] = {
+        {"Cookie: s=1; u=2", true},
+        {"Cookie: s=1;u=2", true},
+        {"Cookie: s=1;", true},
+        {"Cookie: s=1; ; u=2", true},
+        {"Cookie: s=\"a b\"; u=2", true},
+        {"Cookie: s=a b", true},
+        {"Cookie: s==", true},
+        {"Cookie: =1", true},
+        {"Cookie: s= 1", false},
+        {"Cookie: s =1", false},
+        {"Cookie: s=\t1", false},
+        {"Cookie: t=1;  s=1", false},
+        {"Cookie: t=1;\ts=1", false},
+        {"Cookie: s=1 ; t=1", false},
+        {"Cookie: s=1\t; t=1", false},
+        {"Cookie: t=\"; s=1\"", false},
+        {"Cookie: t=1\nCookie: s= 1", false},
+    };
+    struct route_policy policy = {.key_cookies = TEXT("s")};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct http_text request;
+        char text[64];
+        size_t size;
+        http_text_read(&request, cases[i].fields);
+        if (key_selection(&policy, &request.fields, text, sizeof text, &size) != cases[i].is_plain)
+            fail_msg("%s", cases[i].fields);
+    }
+}
+
 TEST(cookies_that_are_all_in_the_key_are_known_to_be)
 {
     static const struct {
@@ -202,5 +240,6 @@ RUN_TESTS(TEST_ROW(parameters_that_do_not_count_are_not_in_the_key),
           TEST_ROW(sorted_parameters_have_one_order_and_those_of_one_name_their_own),
           TEST_ROW(requests_are_alike_if_the_fields_and_cookies_are_that_count),
           TEST_ROW(what_is_too_long_for_a_key_is_said_to_be),
+          TEST_ROW(cookies_that_origins_read_differently_make_no_key),
           TEST_ROW(cookies_that_are_all_in_the_key_are_known_to_be),
           TEST_ROW(what_is_no_item_of_a_list_is_refused))

@@ -94,6 +94,46 @@ static bool next_cookie(struct bytes *cookies, struct bytes *name, struct bytes 
     return false;
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+/* Whether every origin sees the same name and value in `pair`: those that strip blanks and those that do
+ * not, those that let quotes hold a ';' and those that do not. */
+static bool is_plain_pair(struct bytes pair)
+{
+    size_t quote_count = 0, equals = pair.size;
+
+    if (pair.size == 0)
+        return true;
+    for (size_t i = pair.size; i-- > 0;) {
+        quote_count += pair.data[i] == '"';
+        if (pair.data[i] == '=')
+            equals = i;
+    }
+    if (is_blank(pair.data[0]) || is_blank(pair.data[pair.size - 1]) || quote_count % 2 != 0)
+        return false;
+    return equals == pair.size || ((equals == 0 || !is_blank(pair.data[equals - 1])) &&
+                                   (equals + 1 == pair.size || !is_blank(pair.data[equals + 1])));
+}
+
+static bool are_cookies_plain(const struct http_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct bytes rest = fields->list[i].value;
+        if (fields->list[i].header != HTTP_HEADER_COOKIE)
+            continue;
+        while (rest.size > 0) {
+            const char *end = memchr(rest.data, ';', rest.size);
+            struct bytes pair = bytes_first(rest, end != NULL ? (size_t)(end - rest.data) : rest.size);
+            if (!is_plain_pair(pair))
+                return false;
+            rest = bytes_after(rest, end != NULL ? pair.size + 1 : pair.size);
+            if (rest.size > 0 && rest.data[0] == ' ')
+                rest = bytes_after(rest, 1);
+        }
+    }
+    return true;
+}
+
 /* All values of the cookie, each behind a ';', which no value has. */
 static bool append_cookie(struct bytes wanted, const struct http_fields *fields, char *text,
                           size_t capacity, size_t *size)
@@ -123,6 +163,8 @@ bool key_selection(const struct route_policy *policy, const struct http_fields *
                  name;
 
     *size = 0;
+    if (cookies.size > 0 && !are_cookies_plain(fields))
+        return false;
     while (http_list_next(&headers, &name)) {
         size_t written;
         if (!vary_values(name, fields, text + *size, capacity - *size, &written))

@@ -25,7 +25,9 @@ static inline bool key_selects(const struct route_policy *policy)
 }
 
 /* Writes these, so that only requests that are alike in them have the same text. False if that is more than
- * `capacity`. */
+ * `capacity`, or if the cookies are written so that origins do not agree on what they are (blanks beside a
+ * '=' or a
+ * ';', a quote that is not closed): such a request has no key. */
 bool key_selection(const struct route_policy *policy, const struct http_fields *fields, char *text,
                    size_t capacity, size_t *size);
 
