@@ -4,6 +4,7 @@
 #include "engine/kv/kv_notify_flags.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char redacted[] = "***";
 
@@ -160,12 +161,33 @@ static void add_options(json_t *object, enum option_scope scope, unsigned roles,
 
 /* ---- routes -------------------------------------------------------------------------------------- */
 
-static bool may_be_secret(const char *name)
+/* Whether what is said of a header may be told. Of any that is not named here it may be a secret, whatever
+ * the header is called. */
+static bool is_harmless(const char *name)
 {
-    static const char *const parts[] = {"auth", "cookie", "key", "token", "secret", "pass", "credential"};
+    static const char *const names[] = {
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Language",
+        "Cache-Control",
+        "Connection",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-Type",
+        "Host",
+        "Permissions-Policy",
+        "Referrer-Policy",
+        "Server",
+        "Strict-Transport-Security",
+        "User-Agent",
+        "Vary",
+        "X-Content-Type-Options",
+        "X-Forwarded-Proto",
+        "X-Frame-Options",
+    };
 
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        if (strcasestr(name, parts[i]) != NULL)
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
             return true;
     return false;
 }
@@ -189,7 +211,7 @@ static json_t *fields(const struct field_spec *list, size_t count)
     json_t *object = json_object();
 
     for (size_t i = 0; i < count; i++)
-        add_text(object, list[i].name, may_be_secret(list[i].name) ? redacted : list[i].value);
+        add_text(object, list[i].name, is_harmless(list[i].name) ? list[i].value : redacted);
     return object;
 }
 
@@ -223,6 +245,22 @@ static json_t *rewrite(const struct rewrite_spec *spec)
     return object;
 }
 
+/* What stands before a credential, such as "Bearer ": past a scheme and its blank may be a part of it. */
+static json_t *credential_prefix(const char *prefix)
+{
+    const char *blank = strchr(prefix, ' ');
+    size_t size = blank != NULL ? (size_t)(blank - prefix) + 1 : 0;
+    struct buffer out = {0};
+    json_t *string;
+
+    buffer_append(&out, bytes_of(prefix, size));
+    if (prefix[size] != '\0')
+        buffer_append(&out, bytes_of_text(redacted));
+    string = out.failed ? NULL : text(buffer_bytes(&out));
+    buffer_fini(&out);
+    return string;
+}
+
 static json_t *credentials(const struct route_entry *route)
 {
     json_t *object = json_object();
@@ -230,7 +268,8 @@ static json_t *credentials(const struct route_entry *route)
     add_text(object, "header", route->spec.credential.header);
     add_text(object, "value-env", route->credential_env);
     add_text(object, "value-file", route->credential_file);
-    add_text(object, "prefix", route->credential_prefix);
+    if (route->credential_prefix != NULL)
+        json_object_set_new(object, "prefix", credential_prefix(route->credential_prefix));
     return object;
 }
 

@@ -1,8 +1,8 @@
 /* config_show.h — the configuration in force, defaults included, as it would stand in a file.
  *
  * It is JSON, which is YAML: `nuthatch check` takes it. Secrets are "***": passwords and tokens, and what
- * is set in or looked for in a header whose name tells that it may be one. Values of credentials are not
- * even read: only where they are found is shown. */
+ * is set in or looked for in a header that is not known to bear none. Values of credentials are not even
+ * read: only where they are found is shown, and of what stands before them as much as a scheme. */
 #pragma once
 #include "server/options.h"
 #include <jansson.h>

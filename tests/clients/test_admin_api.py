@@ -48,14 +48,18 @@ gateway:
   upstreams:
     birds: {origin: [http://127.0.0.1:1, http://127.0.0.1:2/base weight=3], retries: 2}
   routes:
-    - match: {host: "*.example.com", path: "/a/{name}/**", method: [GET, HEAD], header: {X-Api-Key: hidden, X-Kind: "a*"}}
+    - match: {host: "*.example.com", path: "/a/{name}/**", method: [GET, HEAD], header: {X-Session: hidden, accept-language: "nl*"}}
       upstream: birds
       rewrite: {path: "/b/{name}/**"}
-      request-headers: {set: {X-Secret: hidden, X-Plain: shown}, remove: [X-Old]}
+      request-headers: {set: {X-Signature: hidden, User-Agent: shown}, remove: [X-Old]}
       response-headers: {remove: Server}
       credentials: {header: Authorization, value-file: %(secret)s, prefix: "Bearer "}
       object-max: 1k
     - upstream: birds
+      response-headers: {set: {X-Frame-Options: DENY, X-Plain: hidden}}
+      credentials: {header: Authorization, value-file: %(secret)s, prefix: "Bearer hidden"}
+    - upstream: birds
+      credentials: {header: X-Api-Key, value-file: %(secret)s, prefix: hidden}
 mock:
   data: %(data)s
 """
@@ -93,13 +97,15 @@ mock:
                 self.assertEqual(gateway["upstreams"]["birds"]["origin"],
                                  ["http://127.0.0.1:1", "http://127.0.0.1:2/base weight=3"])
                 self.assertEqual(gateway["upstreams"]["birds"]["retries"], 2)
-                first, second = gateway["routes"]
+                first, second, third = gateway["routes"]
                 self.assertEqual(first["match"], {"host": "*.example.com", "path": "/a/{name}/**", "method": ["GET", "HEAD"],
-                                                  "header": {"X-Api-Key": "***", "X-Kind": "a*"}})
-                self.assertEqual(first["request-headers"], {"set": {"X-Secret": "***", "X-Plain": "shown"},
+                                                  "header": {"X-Session": "***", "accept-language": "nl*"}})
+                self.assertEqual(first["request-headers"], {"set": {"X-Signature": "***", "User-Agent": "shown"},
                                                             "remove": ["X-Old"]})
                 self.assertEqual(first["credentials"], {"header": "Authorization", "prefix": "Bearer ",
                                                         "value-file": values["secret"]})
+                self.assertEqual(second["response-headers"], {"set": {"X-Frame-Options": "DENY", "X-Plain": "***"}})
+                self.assertEqual([route["credentials"]["prefix"] for route in (second, third)], ["Bearer ***", "***"])
                 self.assertEqual((first["object-max"], second["object-max"], second["stale-if-error"]), ("1k", "16M", "90s"))
                 self.assertEqual(config["mock"][0]["data"], values["data"])
 
