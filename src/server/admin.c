@@ -7,8 +7,6 @@
 #include "server/worker.h"
 #include <stdlib.h>
 
-enum { BODY_BYTES_MAX = 64 * 1024 };
-
 /* A request whose body is being collected. */
 struct purge_request {
     struct admin *admin;
@@ -73,8 +71,8 @@ static void append_quoted(struct buffer *json, struct bytes text)
     }
 }
 
-/* A problem document (RFC 9457). Ends x. */
-static void refuse(struct exchange *x, int status, struct bytes detail)
+/* A problem document (RFC 9457), for a list of which `done_count` are done all the same. Ends x. */
+static void refuse_rest(struct exchange *x, int status, struct bytes detail, size_t done_count)
 {
     struct buffer json = {0};
     const char *lines = "";
@@ -82,7 +80,10 @@ static void refuse(struct exchange *x, int status, struct bytes detail)
     buffer_append_format(&json, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"",
                          BYTES_PRINTF(http_status_reason(status)), status);
     append_quoted(&json, detail);
-    buffer_append_literal(&json, "\"}\n");
+    buffer_append_byte(&json, '"');
+    if (done_count > 0)
+        buffer_append_format(&json, ",\"done\":%zu", done_count);
+    buffer_append_literal(&json, "}\n");
     if (status == 401)
         lines = "WWW-Authenticate: Bearer realm=\"nuthatch\"\r\n";
     if (json.failed) {
@@ -92,6 +93,11 @@ static void refuse(struct exchange *x, int status, struct bytes detail)
         answer(x, status, "application/problem+json", lines, buffer_bytes(&json));
     }
     buffer_fini(&json);
+}
+
+static void refuse(struct exchange *x, int status, struct bytes detail)
+{
+    refuse_rest(x, status, detail, 0);
 }
 
 static void refuse_method(struct exchange *x, const char *allow)
@@ -168,7 +174,7 @@ static void refuse_purge(struct exchange *x, enum err err, size_t done, const st
     }
     if (done > 0)
         buffer_append_format(&why, "; %zu before it in the list %s done", done, done == 1 ? "is" : "are");
-    refuse(x, status, buffer_bytes(&why));
+    refuse_rest(x, status, buffer_bytes(&why), done);
     buffer_fini(&why);
 }
 
@@ -322,7 +328,7 @@ static void body(struct exchange *x, struct bytes bytes)
 
     if (request == NULL)
         return;
-    if (bytes.size > BODY_BYTES_MAX - request->body.size) {
+    if (bytes.size > ADMIN_PURGE_BODY_BYTES_MAX - request->body.size) {
         refuse(x, 413, BYTES("more than 64 KiB of JSON"));
         return;
     }

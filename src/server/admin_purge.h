@@ -3,7 +3,8 @@
 #include "base/buffer.h"
 #include "engine/gateway/purge.h"
 
-enum { ADMIN_PURGES_MAX = 256 };
+/* What one request may ask. */
+enum { ADMIN_PURGES_MAX = 256, ADMIN_PURGE_BODY_BYTES_MAX = 64 * 1024 };
 
 struct admin_purges {
     struct purge_order *orders; /* `count` of them; their texts are in `text` */

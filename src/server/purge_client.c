@@ -1,14 +1,20 @@
 #include "server/purge_client.h"
 #include "base/compiler.h"
+#include "base/now.h"
+#include "engine/gateway/purge_rules.h"
 #include "message/http.h"
 #include "server/admin_purge.h"
 #include "server/file.h"
 #include <curl/curl.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { STATUS_REFUSED = 1, STATUS_USAGE = 2, STATUS_NOT_THERE = 3 };
 enum { ANSWER_BYTES_MAX = 64 * 1024 };
+/* Of the texts of one request, as JSON. One that alone is longer has a request of its own. */
+enum { TEXTS_BYTES_MAX = ADMIN_PURGE_BODY_BYTES_MAX * 3 / 4 };
+enum { PAUSE_MS_MIN = 50, PAUSE_MS_MAX = 1000 };
 
 static const char default_admin[] = "http://127.0.0.1:9190", token_variable[] = "NUTHATCH_ADMIN_TOKEN";
 
@@ -172,25 +178,37 @@ static int report_refusal(const struct client *client, long status, const json_t
     return STATUS_REFUSED;
 }
 
-static int judge(struct client *client)
+/* What came of a request. */
+struct outcome {
+    int status;        /* to exit with; 0: all was done */
+    bool is_busy;      /* it may go better later */
+    size_t done_count; /* of the list, where not all was done */
+};
+
+static struct outcome judge(struct client *client, bool is_last)
 {
     json_t *root =
         json_loadb(client->answer.data != NULL ? client->answer.data : "", client->answer.size, 0, NULL);
     const json_t *purged = json_object_get(root, "purged");
+    json_int_t done_count = json_integer_value(json_object_get(root, "done"));
+    struct outcome outcome = {0};
     long http_status = 0;
-    int status = 0;
 
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &http_status);
+    outcome.is_busy = http_status == 503;
+    outcome.done_count = done_count > 0 ? (size_t)done_count : 0;
     if (http_status == 200 && json_is_integer(purged))
         client->purged_count += (size_t)json_integer_value(purged);
+    else if (outcome.is_busy && !is_last)
+        outcome.status = STATUS_REFUSED;
     else
-        status = report_refusal(client, http_status, root);
+        outcome.status = report_refusal(client, http_status, root);
     json_decref(root);
-    return status;
+    return outcome;
 }
 
-/* One request for one kind of purge. */
-static int ask(struct client *client, const char *kind, json_t *what)
+/* One request for one kind of purge; `is_last`: if the gateway is busy, that is the end of it. */
+static struct outcome ask(struct client *client, const char *kind, json_t *what, bool is_last)
 {
     json_t *order = json_pack("{s:o, s:b}", kind, what, "soft", (int)client->options->purge_softly);
     char *body = order != NULL ? json_dumps(order, JSON_COMPACT) : NULL;
@@ -203,34 +221,84 @@ static int ask(struct client *client, const char *kind, json_t *what)
     free(body);
     if (code == CURLE_OK)
         code = curl_easy_perform(client->curl);
-    return code != CURLE_OK ? report_silence(client, code) : judge(client);
+    return code != CURLE_OK ? (struct outcome){.status = report_silence(client, code)}
+                            : judge(client, is_last);
 }
 
-/* As many requests as the list needs. */
-static int ask_for_all(struct client *client, const char *kind, const struct text_list *list)
+/* As many of the list from `first` on as one request takes. Null, with a word on why, if that cannot be. */
+static json_t *batch(const struct client *client, const struct text_list *list, size_t first,
+                     size_t count_max)
 {
-    int status = 0;
+    json_t *texts = json_array();
+    size_t bytes = 0;
 
-    for (size_t i = 0; i < list->count && status == 0; i += ADMIN_PURGES_MAX) {
-        json_t *some = json_array();
-        for (size_t j = i; j < list->count && j < i + ADMIN_PURGES_MAX; j++)
-            json_array_append_new(some, json_string(list->items[j]));
-        status = ask(client, kind, some);
+    for (size_t i = first; i < list->count && i - first < count_max; i++) {
+        json_t *text = json_string(list->items[i]);
+        bytes += json_dumpb(text, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) + 1;
+        if (i > first && bytes > TEXTS_BYTES_MAX) {
+            json_decref(text);
+            break;
+        }
+        if (json_array_append_new(texts, text) != 0) {
+            fprintf(client->errors, "nuthatch: \"%s\" is no UTF-8; write its bytes as %%XX\n",
+                    list->items[i]);
+            json_decref(texts);
+            return NULL;
+        }
     }
-    return status;
+    return texts;
+}
+
+/* As many requests as the list needs. While the gateway is busy it is asked again for what is not done yet,
+ * until it has done nothing of it for the time that the operator allows. */
+static int ask_for_all(struct client *client, const char *kind, const struct text_list *list,
+                       size_t count_max)
+{
+    int64_t timeout_ms = client->options->purge_timeout_ms;
+    int64_t deadline_ms = clock_read(&clock_system).mono_ms + timeout_ms, pause_ms = PAUSE_MS_MIN;
+    size_t first = 0;
+
+    while (first < list->count) {
+        bool is_last = deadline_ms - clock_read(&clock_system).mono_ms <= pause_ms;
+        json_t *some = batch(client, list, first, count_max);
+        size_t count = json_array_size(some);
+        struct outcome outcome;
+
+        if (some == NULL)
+            return STATUS_USAGE;
+        outcome = ask(client, kind, some, is_last);
+        if (outcome.status == 0) {
+            outcome.done_count = count;
+        } else {
+            outcome.done_count = outcome.done_count < count ? outcome.done_count : count;
+            client->purged_count += outcome.done_count;
+            if (is_last || !outcome.is_busy)
+                return outcome.status;
+        }
+        first += outcome.done_count;
+        if (outcome.done_count > 0) {
+            deadline_ms = clock_read(&clock_system).mono_ms + timeout_ms;
+            pause_ms = PAUSE_MS_MIN;
+        }
+        if (outcome.status != 0) {
+            usleep((useconds_t)pause_ms * 1000);
+            pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
+        }
+    }
+    return 0;
 }
 
 static int ask_for_everything(struct client *client)
 {
     const struct options *options = client->options;
-    int status = options->purge_all ? ask(client, "all", json_true()) : 0;
+    int status = options->purge_all ? ask(client, "all", json_true(), true).status : 0;
 
     if (status == 0)
-        status = ask_for_all(client, "url", &options->purge_urls);
+        status = ask_for_all(client, "url", &options->purge_urls, ADMIN_PURGES_MAX);
     if (status == 0)
-        status = ask_for_all(client, "prefix", &options->purge_prefixes);
+        status = ask_for_all(client, "prefix", &options->purge_prefixes, PURGE_RULES_MAX);
     if (status == 0)
-        status = ask_for_all(client, "tag", &options->purge_tags);
+        status = ask_for_all(client, "tag", &options->purge_tags, ADMIN_PURGES_MAX);
     return status;
 }
 

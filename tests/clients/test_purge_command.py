@@ -1,5 +1,5 @@
 """`nuthatch purge`: what it takes out, what it says, and its exit status."""
-import os, socket, subprocess, tempfile, threading, unittest
+import json, os, socket, subprocess, tempfile, threading, unittest
 
 from certificates import Certificates
 from harness import BINARY, Nuthatch, Origin, PATIENCE_S, fetch, free_port
@@ -63,6 +63,39 @@ class PurgeCommand(unittest.TestCase):
         self.assertEqual(purge(*(f"/x/{n}" for n in range(600)), "/b/1", admin=server.admin + "/"),
                          (0, "purged: 601\n", ""))
         self.assertEqual(self.fetched(server, "/a/1", "/b/1"), ["/b/1"])
+
+    def test_long_lists_of_long_texts(self):
+        server = self.serve()
+        self.fetched(server, "/a/1", "/b/1")
+        urls = [f"/{n}".ljust(300, "x") for n in range(400)]
+        self.assertEqual(purge(*urls, "/b/1", admin=server.admin), (0, "purged: 401\n", ""))
+        self.assertEqual(self.fetched(server, "/a/1", "/b/1"), ["/b/1"])
+        quoted = [f"--prefix=/{n}" + '\\"' * 5000 for n in range(9)]  # of which JSON makes twice as much
+        self.assertEqual(purge(*quoted, admin=server.admin), (0, "purged: 9\n", ""))
+        prefixes = [f"--prefix=/none/{n}" for n in range(150)]
+        self.assertEqual(purge(*prefixes, "--prefix=/a/", admin=server.admin), (0, "purged: 151\n", ""))
+        self.assertEqual(self.fetched(server, "/a/1", "/b/1"), ["/a/1"])
+
+    def test_a_busy_gateway_is_asked_again_for_what_is_not_done(self):
+        asked = []
+
+        def answer(request):
+            prefixes = json.loads(request.body)["prefix"]
+            asked.append([len(prefixes), prefixes[0]])
+            if len(asked) in busy:
+                request.reply(503, json.dumps({"detail": "busy here", "done": busy[len(asked)]}).encode())
+            else:
+                request.reply(200, json.dumps({"purged": len(prefixes), "soft": False}).encode())
+        prefixes = [f"--prefix=/{n}" for n in range(70)]
+        with Origin(answer) as gateway:
+            busy = {1: 60, 2: 0}
+            self.assertEqual(purge(*prefixes, admin=gateway.url), (0, "purged: 70\n", ""))
+            self.assertEqual(asked, [[64, "/0"], [10, "/60"], [10, "/60"]])
+            asked.clear()
+            busy = dict.fromkeys(range(100), 0) | {1: 3}
+            self.assertEqual(purge(*prefixes, "--timeout", "1s", admin=gateway.url),
+                             (1, "purged: 3\n", "nuthatch: busy here\n"))
+            self.assertGreater(len(asked), 2)
 
     def test_the_token_comes_from_the_environment_or_a_file_and_never_from_the_command_line(self):
         server = self.serve("--admin-token", "sesame")
