@@ -142,6 +142,8 @@ static void answer_visitor(int fd, const char *head)
         buffer_append_literal(&text, "Cache-Control: max-age=1\r\nETag: \"v\"\r\n");
     else
         buffer_append_literal(&text, "Cache-Control: max-age=600\r\nETag: \"v\"\r\n");
+    if (strncmp(path, "/pages", 6) == 0)
+        buffer_append_literal(&text, "Access-Control-Allow-Origin: *\r\n");
     if (strncmp(path, "/vary", 5) == 0)
         buffer_append_literal(&text, "Vary: Accept-Language, X-Kind\r\n");
     if (strncmp(path, "/tags", 5) == 0)
@@ -249,6 +251,9 @@ static void run_out(struct timer *timer)
     loop_stop(world->loop);
 }
 
+/* Who may see the answers; the origin's own word, which the gateway replaces, is that all may. */
+static char page_origins[] = "https://a.example";
+
 static enum err make_gateway(struct world *world, struct gateway **gateway)
 {
     char url[64];
@@ -266,6 +271,7 @@ static enum err make_gateway(struct world *world, struct gateway **gateway)
                                 .compress = 1,
                                 .compress_bytes_min = 1000,
                                 .caches_post = 0,
+                                .cors_origins = page_origins,
                                 .request_id = 1}},
             .store = world->store,
             .space = 3},
@@ -340,6 +346,7 @@ static void on_respond(struct exchange *x, const struct http_response *response)
     struct bytes rendered = response->rendered;
 
     client->status = response->status;
+    EXPECT(rendered.size == 0 || memmem(rendered.data, rendered.size, "-Allow-Origin: *", 16) == NULL);
     for (size_t i = 0; i < response->fields.count; i++) {
         keep(&client->head, response->fields.list[i].name);
         keep(&client->head, BYTES(": "));
@@ -515,6 +522,9 @@ static const struct row {
     {"/fresh", "POST", "", "", 0},
     {"/fresh", "GET", "Cache-Control: no-cache\n", "", 0},
     {"/tags", "GET", "", NULL, 0},
+    {"/pages", "GET", "Origin: https://b.example\n", NULL, 0},
+    {"/pages", "GET", "Origin: https://a.example\n", "", 0},
+    {"/pages", "OPTIONS", "Origin: https://a.example\nAccess-Control-Request-Method: GET\n", NULL, 0},
     {"/vary", "GET", "Accept-Language: de\nX-Kind: a\n", NULL, 0},
     {"/vary", "GET", "Accept-Language: de\nX-Kind: a\n", "Accept-Language: en\nX-Kind: b\n", 0},
     {"/vary", "GET", "Accept-Language: de\nX-Kind: a\n", "Accept-Language: de\nX-Kind: a\n", 0},

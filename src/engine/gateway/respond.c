@@ -6,6 +6,8 @@
 #include "engine/gateway/policy/validate.h"
 #include "message/problem.h"
 
+enum { FIELDS_MAX = 2 }; /* of a head, besides those that are rendered */
+
 bool names_other_caches(struct bytes rendered)
 {
     struct http_field field;
@@ -14,6 +16,22 @@ bool names_other_caches(struct bytes rendered)
         if (field.header == HTTP_HEADER_CACHE_STATUS)
             return true;
     return false;
+}
+
+/* What is left of an answer where there is no memory for what its route says to pages of others. None of
+ * the origin's fields, which may let any page read it. And as these also say how to read the body, which
+ * its sender will send nevertheless, it is an answer no more where one follows. */
+static void withhold(struct http_response *response)
+{
+    int status = response->status;
+    struct http_field *fields = response->fields.list; /* room for FIELDS_MAX */
+
+    fields[0] = (struct http_field){HTTP_HEADER_CACHE_CONTROL, BYTES("Cache-Control"), BYTES("no-store")};
+    fields[1] = (struct http_field){HTTP_HEADER_OTHER, BYTES("X-Content-Type-Options"), BYTES("nosniff")};
+    *response =
+        (struct http_response){.status = status < 200 || status == 204 || status == 304 ? status : 503,
+                               .body_bytes = response->body_bytes,
+                               .fields = {fields, FIELDS_MAX}};
 }
 
 /* RFC 9211 §2: each cache adds itself after those nearer to the origin. An id that the origin told, which
@@ -38,6 +56,8 @@ static void respond_changed(struct exchange *x, struct http_response *response,
         rendered_append(&lines, BYTES("Cache-Status"), ours);
     if (!lines.failed)
         response->rendered = buffer_bytes(&lines);
+    else if (x->policy != NULL)
+        withhold(response);
     exchange_respond(x, response);
     buffer_fini(&lines);
 }
@@ -48,7 +68,7 @@ static void respond(struct exchange *x, int status, struct bytes reason, int64_t
 {
     char age[NUMBER_TEXT_BYTES], text[CACHE_STATUS_BYTES_MAX];
     struct bytes ours = bytes_of(text, cache_status_format(text, cache_status));
-    struct http_field fields[2];
+    struct http_field fields[FIELDS_MAX];
     struct http_response response = {.status = status,
                                      .reason = reason,
                                      .body_bytes = body_bytes,
