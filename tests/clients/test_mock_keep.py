@@ -1,5 +1,5 @@
 """A mock's changes go back to its data file, whatever ends it, and others' changes of the file come in."""
-import json, os, pathlib, shutil, signal, stat, tempfile, time, unittest
+import json, os, pathlib, resource, shutil, signal, stat, tempfile, time, unittest
 from harness import Nuthatch
 from test_mock_files import ask
 
@@ -98,6 +98,45 @@ class Keep(unittest.TestCase):
         with self.mock() as server:
             self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"] + made[:1])
             self.assertIn("1 changes of a run that was cut short are made again; the last one was torn", server.log)
+
+    def killed_again(self, *titles):
+        """The same with a mock that goes on from a journal."""
+        server = self.mock()
+        made = [self.post(server, title) for title in titles]
+        time.sleep(0.1)
+        server.stop(signal.SIGKILL)
+        return made
+
+    def test_what_comes_after_a_torn_journal_survives_the_next_kill(self):
+        journal = self.folder / "db.json.journal"
+        for _ in range(20):
+            first = self.killed_with_a_journal("one", "two")
+            with journal.open("ab") as file:
+                file.write(b'["put","posts","torn')
+            second = self.killed_again("three", "four", "five", "six")
+            if journal.exists():  # else it had already written its file
+                break
+        with self.mock() as server:
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"] + first + second)
+            self.assertIn("6 changes of a run that was cut short are made again\n", server.log)
+        self.assertEqual(self.data()["posts"], DATA["posts"] + first + second)
+
+    def test_what_comes_after_a_line_that_found_no_room_survives_a_kill(self):
+        self.path.write_text(json.dumps({**DATA, "much": [{"id": "1", "text": "x" * 20000}]}))
+        journal = self.folder / "db.json.journal"
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        server = Nuthatch("mock", str(self.path), listen="http://127.0.0.1:0",
+                          prefix=["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (4000, unlimited[1]))  # which the file has not either
+        self.post(server, "no room " * 1000)
+        server.wait_for("cannot write .*journal")
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (9000, unlimited[1]))
+        made = self.post(server, "room")
+        until(lambda: b'"room"' in journal.read_bytes(), "the change in the journal")
+        time.sleep(0.1)
+        server.stop(signal.SIGKILL)
+        with self.mock() as server:
+            self.assertIn(made, json.loads(ask(server, "/posts")[2]))
 
     def test_a_journal_about_another_file_is_set_aside(self):
         self.killed_with_a_journal("one")

@@ -36,13 +36,12 @@ static enum err note(void *context, const struct journal_change *change)
 static void replay(struct bytes journal, const char *wanted, size_t wanted_count, bool wanted_torn)
 {
     struct buffer said = {0};
-    size_t count;
-    bool is_torn;
+    size_t count, good_bytes;
 
-    EXPECT_EQ(journal_replay(journal, BYTES("id"), note, &said, &count, &is_torn), OK);
+    EXPECT_EQ(journal_replay(journal, BYTES("id"), note, &said, &count, &good_bytes), OK);
     EXPECT_TEXT(buffer_bytes(&said), bytes_of_text(wanted));
     EXPECT_EQ(count, wanted_count);
-    EXPECT_EQ(is_torn, wanted_torn);
+    EXPECT_EQ(good_bytes < journal.size, wanted_torn);
     buffer_fini(&said);
 }
 
@@ -59,16 +58,16 @@ TEST(changes_come_back_in_their_order)
 TEST(a_journal_cut_anywhere_gives_the_changes_before_the_cut)
 {
     struct buffer journal = {0};
-    size_t count, before = 0;
-    bool is_torn;
+    size_t count, good_bytes, before = 0;
 
     append_all(&journal);
     for (size_t size = 0; size <= journal.size; size++) {
         struct buffer said = {0};
         struct bytes cut = bytes_first(buffer_bytes(&journal), size);
-        EXPECT_EQ(journal_replay(cut, BYTES("id"), note, &said, &count, &is_torn), OK);
+        EXPECT_EQ(journal_replay(cut, BYTES("id"), note, &said, &count, &good_bytes), OK);
         EXPECT(count == before || count == before + 1);
-        EXPECT_EQ(is_torn, size > 0 && journal.data[size - 1] != '\n');
+        EXPECT(good_bytes == 0 || journal.data[good_bytes - 1] == '\n');
+        EXPECT(memchr(cut.data + good_bytes, '\n', size - good_bytes) == NULL);
         before = count;
         buffer_fini(&said);
     }
@@ -85,6 +84,24 @@ TEST(what_is_no_change_ends_a_journal)
     replay(BYTES("[\"put\",\"a\",\"1\",7]\n"), "", 0, true);
     replay(BYTES("[\"rename\",\"a\",\"1\"]\n"), "", 0, true);
     replay(BYTES("{}\n"), "", 0, true);
+}
+
+static enum err refuse_second(void *context, const struct journal_change *change)
+{
+    size_t *count = context;
+
+    (void)change;
+    return ++*count == 2 ? ERR_FULL : OK;
+}
+
+TEST(what_is_good_of_a_journal_ends_before_what_cannot_be_made_again)
+{
+    static const struct bytes journal = BYTES_INIT("[\"remove\",\"a\",\"1\"]\n[\"remove\",\"a\",\"2\"]\n");
+    size_t asked = 0, count, good_bytes;
+
+    EXPECT_EQ(journal_replay(journal, BYTES("id"), refuse_second, &asked, &count, &good_bytes), ERR_FULL);
+    EXPECT_EQ(count, 1);
+    EXPECT_EQ(good_bytes, journal.size / 2);
 }
 
 TEST(a_journal_is_about_the_files_it_names)
@@ -124,5 +141,6 @@ TEST(json_is_indented_however_it_is_cut)
 
 RUN_TESTS(TEST_ROW(changes_come_back_in_their_order),
           TEST_ROW(a_journal_cut_anywhere_gives_the_changes_before_the_cut),
-          TEST_ROW(what_is_no_change_ends_a_journal), TEST_ROW(a_journal_is_about_the_files_it_names),
-          TEST_ROW(json_is_indented_however_it_is_cut))
+          TEST_ROW(what_is_no_change_ends_a_journal),
+          TEST_ROW(what_is_good_of_a_journal_ends_before_what_cannot_be_made_again),
+          TEST_ROW(a_journal_is_about_the_files_it_names), TEST_ROW(json_is_indented_however_it_is_cut))

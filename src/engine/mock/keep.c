@@ -111,43 +111,76 @@ static enum err make_again(void *context, const struct journal_change *change)
     return err == ERR_MISSING ? OK : err; /* of a collection that is no more */
 }
 
-/* What a run that was cut short left. True if there is a journal whose changes have been made again. */
-static bool recover(struct documents *documents, const struct keep_options *options,
-                    const char *journal_path)
+/* False if it cannot be read whole; then `errno` says why. */
+static bool read_journal(int fd, struct buffer *journal)
 {
     enum { PIECE_BYTES = 64 * 1024 };
-    struct buffer journal = {0}, lost = {0};
-    int fd = open(journal_path, O_RDONLY | O_CLOEXEC);
-    size_t change_count = 0;
-    bool is_torn = false, is_made = false;
-    ssize_t size;
+    ssize_t size = -1;
     char *end;
 
+    errno = ENOMEM;
+    while ((end = buffer_reserve(journal, PIECE_BYTES)) != NULL && (size = read(fd, end, PIECE_BYTES)) > 0)
+        buffer_commit(journal, (size_t)size);
+    return end != NULL && size == 0;
+}
+
+/* Puts a journal that cannot be gone on with out of the way of the next. */
+static void set_aside(const struct keep_options *options, const char *journal_path)
+{
+    struct buffer lost = {0};
+
+    buffer_append_format(&lost, "%s.lost", journal_path);
+    buffer_append_byte(&lost, '\0');
+    if (lost.failed || rename(journal_path, lost.data) != 0)
+        log_write(options->log, LOG_ERROR, "%s cannot be moved: %s", journal_path, strerror(errno));
+    buffer_fini(&lost);
+}
+
+/* What a run that was cut short left: tells the keeper of the changes that have been made again, and of the
+ * journal if it goes on. */
+static void recover(struct documents *documents, const struct keep_options *options,
+                    const char *journal_path, struct keeper_options *keeper)
+{
+    struct buffer journal = {0};
+    int fd = open(journal_path, O_RDONLY | O_CLOEXEC);
+    size_t change_count = 0, good_bytes = 0;
+    enum err err;
+
     if (fd < 0)
-        return false;
-    while ((end = buffer_reserve(&journal, PIECE_BYTES)) != NULL && (size = read(fd, end, PIECE_BYTES)) > 0)
-        buffer_commit(&journal, (size_t)size);
-    close(fd);
-    if (!journal.failed && journal_is_about(buffer_bytes(&journal), &options->identity))
-        is_made = journal_replay(buffer_bytes(&journal), documents_id_name(documents), make_again,
-                                 documents, &change_count, &is_torn) == OK;
-    if (is_made) {
-        log_write(options->log, LOG_INFO, "%s: %zu changes of a run that was cut short are made again%s",
-                  journal_path, change_count, is_torn ? "; the last one was torn and is dropped" : "");
-    } else {
-        buffer_append_format(&lost, "%s.lost", journal_path);
-        buffer_append_byte(&lost, '\0');
+        return;
+    if (!read_journal(fd, &journal)) {
+        log_write(
+            options->log, LOG_ERROR,
+            "%s: the changes of a run that was cut short cannot be read: %s; they are kept in %s.lost",
+            journal_path, strerror(errno), journal_path);
+        set_aside(options, journal_path);
+    } else if (!journal_is_about(buffer_bytes(&journal), &options->identity)) {
         log_write(
             options->log, LOG_WARNING,
             "%s: the changes of a run that was cut short are not about this %s, which has changed since; "
             "they are kept in %s.lost",
             journal_path, options->path, journal_path);
-        if (lost.failed || rename(journal_path, lost.data) != 0)
-            log_write(options->log, LOG_ERROR, "%s cannot be moved: %s", journal_path, strerror(errno));
+        set_aside(options, journal_path);
+    } else {
+        err = journal_replay(buffer_bytes(&journal), documents_id_name(documents), make_again, documents,
+                             &change_count, &good_bytes);
+        keeper->has_changes = good_bytes > 0; /* a journal of none goes with the file as well */
+        if (err == OK && good_bytes > 0) {
+            keeper->journal_bytes = good_bytes;
+            log_write(options->log, LOG_INFO,
+                      "%s: %zu changes of a run that was cut short are made again%s", journal_path,
+                      change_count,
+                      good_bytes < journal.size ? "; the last one was torn and is dropped" : "");
+        } else {
+            log_write(options->log, LOG_ERROR,
+                      "%s: %zu changes of a run that was cut short are made again, but not the one after "
+                      "them: %s; all are kept in %s.lost",
+                      journal_path, change_count, err != OK ? err_text(err) : "it is torn", journal_path);
+            set_aside(options, journal_path);
+        }
     }
+    close(fd);
     buffer_fini(&journal);
-    buffer_fini(&lost);
-    return is_made;
 }
 
 /* ---- from outside ------------------------------------------------------------------------------- */
@@ -192,7 +225,7 @@ static enum err start(struct keep *keep, const struct keep_options *options)
     if (journal_path == NULL || keep->path == NULL)
         err = ERR_NO_MEMORY;
     else if (keeper.writes)
-        keeper.has_journal = recover(keep->documents, options, journal_path);
+        recover(keep->documents, options, journal_path, &keeper);
     if (err == OK && (keeper.writes || keeper.watches))
         err = keeper_create(&keeper, &keep->keeper);
     if (err == OK && keep->keeper != NULL) {

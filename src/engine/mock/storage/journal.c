@@ -125,27 +125,28 @@ static bool read_change(const json_t *line, struct bytes id_name, struct buffer 
 
 enum err journal_replay(struct bytes journal, struct bytes id_name,
                         enum err (*make)(void *context, const struct journal_change *change), void *context,
-                        size_t *change_count, bool *is_torn)
+                        size_t *change_count, size_t *good_bytes)
 {
     struct buffer json = {0};
-    struct bytes text;
+    struct bytes rest = journal, text;
+    bool is_torn = false;
     enum err err = OK;
 
-    *change_count = 0;
-    *is_torn = false;
-    while (err == OK && !*is_torn && next_line(&journal, &text)) {
+    *change_count = *good_bytes = 0;
+    while (err == OK && !is_torn && next_line(&rest, &text)) {
         json_t *line = parse_line(text);
         struct journal_change change;
         buffer_clear(&json);
         if (line == NULL || (!line_is(line, "base") && !read_change(line, id_name, &json, &change))) {
-            *is_torn = true;
+            is_torn = true;
         } else if (!line_is(line, "base")) {
             err = json.failed ? ERR_NO_MEMORY : make(context, &change);
             *change_count += err == OK;
         }
+        if (err == OK && !is_torn)
+            *good_bytes = journal.size - rest.size;
         json_decref(line);
     }
-    *is_torn |= journal.size > 0;
     buffer_fini(&json);
     return err;
 }

@@ -30,8 +30,9 @@ void journal_append_change(struct buffer *journal, const struct journal_change *
 bool journal_is_about(struct bytes journal, const struct file_identity *base);
 
 /* Calls `make` for each change in order; what an item's id is, the member `id_name` says. Stops at an error
- * of `make`, which is then returned; else OK, with `*change_count` made and whether there was something
- * torn behind them. */
+ * of `make`, which is then returned; else OK. Either way `*change_count` have been made, which with the
+ * other lines between them are the first `*good_bytes` of the journal: less than all if something behind is
+ * torn. */
 enum err journal_replay(struct bytes journal, struct bytes id_name,
                         enum err (*make)(void *context, const struct journal_change *change), void *context,
-                        size_t *change_count, bool *is_torn);
+                        size_t *change_count, size_t *good_bytes);

@@ -35,10 +35,11 @@ struct keeper {
     bool is_reloading; /* the documents are being replaced by what the file says */
     bool is_ending;
     /* the thread's */
-    struct file_identity known; /* of the file as we read or wrote it */
-    struct file_identity seen;  /* of the file as we last looked at it */
-    int journal_fd;             /* -1: there is none */
-    uint64_t journal_bytes;
+    struct file_identity known;          /* of the file as we read or wrote it */
+    struct file_identity seen;           /* of the file as we last looked at it */
+    int journal_fd;                      /* -1: there is none */
+    uint64_t journal_bytes;              /* that are good */
+    bool is_torn;                        /* there may be others behind them */
     bool is_dirty;                       /* the file lacks changes */
     int64_t dirty_since_ms, changed_ms;  /* since when; and when there was the last change */
     int64_t not_before_ms, next_look_ms; /* of writing the file; of looking at it */
@@ -115,6 +116,7 @@ static void drop_journal(struct keeper *keeper)
     close(keeper->journal_fd);
     keeper->journal_fd = -1;
     keeper->journal_bytes = 0;
+    keeper->is_torn = false;
 }
 
 /* A new journal: one that is there is another process's, which keeps the same file. */
@@ -129,18 +131,24 @@ static bool open_journal(struct keeper *keeper)
         return false;
     journal_append_base(&head, &keeper->known);
     is_written = !head.failed && write_all(fd, buffer_bytes(&head));
-    buffer_fini(&head);
     keeper->journal_fd = fd;
+    keeper->journal_bytes = head.size;
     if (!is_written)
         drop_journal(keeper);
+    buffer_fini(&head);
     sync_folder_of(keeper->journal_path);
     return is_written;
 }
 
+/* What is torn goes first: a line behind it would be one with it, and end the journal there. */
 static bool append_to_journal(struct keeper *keeper, struct bytes lines)
 {
-    if ((keeper->journal_fd < 0 && !open_journal(keeper)) || !write_all(keeper->journal_fd, lines) ||
-        fdatasync(keeper->journal_fd) != 0)
+    if (keeper->journal_fd < 0 && !open_journal(keeper))
+        return false;
+    if (keeper->is_torn && ftruncate(keeper->journal_fd, (off_t)keeper->journal_bytes) != 0)
+        return false;
+    keeper->is_torn = !write_all(keeper->journal_fd, lines) || fdatasync(keeper->journal_fd) != 0;
+    if (keeper->is_torn)
         return false;
     keeper->journal_bytes += lines.size;
     return true;
@@ -492,9 +500,15 @@ enum err keeper_create(const struct keeper_options *options, struct keeper **kee
         free_all(made);
         return ERR_NO_MEMORY;
     }
-    if (options->has_journal) {
+    if (options->journal_bytes > 0)
         made->journal_fd = open(made->journal_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (made->journal_fd >= 0) {
+        made->journal_bytes = options->journal_bytes;
+        made->is_torn = true;
+    }
+    if (options->has_changes) {
         note_dirty(made);
+        made->is_behind = made->journal_fd < 0;
     }
     err = start_thread(made);
     if (err != OK) {

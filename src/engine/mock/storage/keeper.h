@@ -20,11 +20,12 @@ struct keeper_options {
     const char *path;              /* of the data file, or of the folder; copied */
     struct file_identity identity; /* of the file when it was read */
     struct log *log;
-    bool writes;      /* else it only watches */
-    bool watches;     /* calls `reload` when somebody else has changed the file */
-    bool has_journal; /* there is one whose changes have been made again: it goes when the file has been
-                         written */
-    void *context;    /* of the callbacks, which the keeper's thread calls */
+    bool writes;            /* else it only watches */
+    bool watches;           /* calls `reload` when somebody else has changed the file */
+    bool has_changes;       /* the documents have changes already which the file lacks */
+    uint64_t journal_bytes; /* of a journal that is there and has them: what is behind is torn; 0: there is
+                               no journal */
+    void *context;          /* of the callbacks, which the keeper's thread calls */
     enum err (*render)(void *context, struct keeper_text *text);
     void (*release)(void *context, struct keeper_text *text);
     /* Reads the file again; false if it is no good and all stays as it was, which the callee logs. */
