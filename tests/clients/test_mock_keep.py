@@ -11,7 +11,7 @@ def until(condition, what):
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"not in time: {what}")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 class Keep(unittest.TestCase):
@@ -156,6 +156,19 @@ class Keep(unittest.TestCase):
         self.assertEqual(self.data(), {"posts": []})
         self.assertIn(made, json.loads((self.folder / "db.json.unsaved").read_text())["posts"])
         self.assertEqual(self.files(), ["db.json", "db.json.unsaved"])
+
+    def test_what_somebody_else_changes_while_the_file_is_written_stays(self):
+        much = [{"id": str(number), "text": "x" * 100} for number in range(20000)]
+        self.path.write_text(json.dumps({**DATA, "much": much}))
+        edited, new = self.folder / "edited", self.folder / "db.json.new"
+        edited.write_text('{"posts": []}')
+        with self.mock() as server:
+            self.post(server, "wren")
+            until(new.exists, "the new file")
+            edited.replace(self.path)
+            until(lambda: not new.exists(), "the end of the writing")
+            self.assertEqual(self.data(), {"posts": []})
+        self.assertEqual(self.data(), {"posts": []})
 
     def test_a_watched_file_is_read_again(self):
         with self.mock("--watch") as server:

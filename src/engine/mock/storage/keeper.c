@@ -257,8 +257,13 @@ static void write_file(struct keeper *keeper, bool is_ending)
         return;
     }
     journal_append_base(&line, &written);
-    if (line.failed || (keeper->journal_fd >= 0 && !append_to_journal(keeper, buffer_bytes(&line))) ||
-        rename(keeper->new_path, keeper->path) != 0) {
+    if (line.failed || (keeper->journal_fd >= 0 && !append_to_journal(keeper, buffer_bytes(&line)))) {
+        note_failure(keeper, "replace", keeper->path, errno);
+        unlink(keeper->new_path);
+    } else if (!file_is_known(keeper)) { /* a large one took long to write */
+        unlink(keeper->new_path);
+        leave_file_alone(keeper, is_ending);
+    } else if (rename(keeper->new_path, keeper->path) != 0) {
         note_failure(keeper, "replace", keeper->path, errno);
         unlink(keeper->new_path);
     } else {
