@@ -372,37 +372,33 @@ static void wait_until(struct keeper *keeper, int64_t due_ms)
         pthread_cond_timedwait(&keeper->news, &keeper->mutex, &due);
 }
 
-/* Does what is due and returns when something will be; false at the end. With the mutex held. */
+/* Whether `at_ms` has come; else it is when something is next to do, unless that is sooner. */
+static bool is_due(int64_t at_ms, int64_t now, int64_t *due_ms)
+{
+    if (*due_ms > at_ms)
+        *due_ms = at_ms;
+    return now >= at_ms;
+}
+
+/* Does all that is due, for under steady changes something always waits, and returns when something will
+ * be: at once after anything for which the mutex was let go. False at the end. With the mutex held. */
 static bool step(struct keeper *keeper, int64_t *due_ms)
 {
     int64_t now = now_ms();
 
     *due_ms = INT64_MAX;
-    if (keeper->options.writes && keeper->waiting.size > 0) {
-        *due_ms = keeper->waiting_since_ms + COALESCE_MS;
-        if (keeper->is_ending || now >= *due_ms) {
-            take_waiting(keeper);
-            *due_ms = now;
-        }
-        return true;
-    }
+    if (keeper->options.writes && keeper->waiting.size > 0 &&
+        (is_due(keeper->waiting_since_ms + COALESCE_MS, now, due_ms) || keeper->is_ending))
+        take_waiting(keeper);
     if (keeper->is_behind && !keeper->is_dirty)
         note_dirty(keeper);
-    if (keeper->options.writes && keeper->is_dirty) {
-        *due_ms = write_due_ms(keeper);
-        if (keeper->is_ending || now >= *due_ms) {
-            write_file_now(keeper);
-            *due_ms = now;
-        }
-    }
+    if (keeper->options.writes && keeper->is_dirty &&
+        (is_due(write_due_ms(keeper), now, due_ms) || keeper->is_ending))
+        write_file_now(keeper);
     if (keeper->is_ending)
         return keeper->waiting.size > 0;
-    if (keeper->options.watches) {
-        if (now >= keeper->next_look_ms)
-            look(keeper);
-        if (*due_ms > keeper->next_look_ms)
-            *due_ms = keeper->next_look_ms;
-    }
+    if (keeper->options.watches && is_due(keeper->next_look_ms, now, due_ms))
+        look(keeper);
     return true;
 }
 
