@@ -42,8 +42,8 @@ static struct bytes host_of(struct bytes authority)
     return authority;
 }
 
-/* Four numbers, the first of them 127: a name that only begins so may be anybody's. */
-static bool is_loopback_number(struct bytes host)
+/* Four numbers and nothing else: a name that only begins so may be anybody's. */
+static bool is_number(struct bytes host, uint64_t *first)
 {
     uint64_t number;
     unsigned count = 0;
@@ -51,8 +51,10 @@ static bool is_loopback_number(struct bytes host)
     while (count < 4) {
         const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
         size_t size = dot != NULL ? (size_t)(dot - host.data) : host.size;
-        if (!digits_parse(bytes_first(host, size), 255, &number) || (count == 0 && number != 127))
+        if (!digits_parse(bytes_first(host, size), 255, &number))
             return false;
+        if (count == 0)
+            *first = number;
         count++;
         host = bytes_after(host, size);
         if (dot == NULL)
@@ -65,9 +67,25 @@ static bool is_loopback_number(struct bytes host)
 static bool is_loopback_host(struct bytes authority)
 {
     struct bytes host = host_of(authority);
+    uint64_t first;
 
     return bytes_equal_nocase(host, BYTES("localhost")) || bytes_equal(host, BYTES("[::1]")) ||
-           is_loopback_number(host);
+           (is_number(host, &first) && first == 127);
+}
+
+/* Whether nobody's domain is behind it who could have it point here: a number, localhost, or one of
+ * `hosts`. */
+static bool is_own_host(struct bytes authority, const struct bytes *hosts, size_t host_count)
+{
+    struct bytes host = host_of(authority);
+    uint64_t first;
+
+    if (is_loopback_host(authority) || is_number(host, &first) || bytes_start_with(host, BYTES("[")))
+        return true;
+    for (size_t i = 0; i < host_count; i++)
+        if (bytes_equal_nocase(host, host_of(hosts[i])))
+            return true;
+    return false;
 }
 
 /* Whether the page that sent it, if a page did, came from this server. */
@@ -97,5 +115,17 @@ struct http_refusal http_guard(const struct http_request *request, struct bytes 
                    : refuse(401, "this server wants its token: Authorization: Bearer");
     if (is_local && request->authority.size > 0 && !is_loopback_host(request->authority))
         return refuse(403, "this server is for its own machine: the Host must be localhost or a number");
+    return good;
+}
+
+struct http_refusal http_guard_pages(const struct http_request *request, const struct bytes *hosts,
+                                     size_t host_count, bool is_local)
+{
+    if (!http_method_is_safe(request->method) && !is_from_here(request))
+        return refuse(403, "a page of another origin may not change anything here");
+    if (is_local && request->authority.size > 0 && !is_own_host(request->authority, hosts, host_count))
+        return refuse(403,
+                      "this server is for its own machine: the Host must be localhost, a number, or the "
+                      "name that it listens at");
     return good;
 }

@@ -12,3 +12,10 @@ struct http_refusal {
 /* No foreign Origin; on loopback (`is_local`) without a token a Host that is loopback's, since a name of
  * the page's own could point here (DNS rebinding); and the token, if there is one. 403 or 401. */
 struct http_refusal http_guard(const struct http_request *request, struct bytes token, bool is_local);
+
+/* For an API without a token that the pages of other origins may not read. What is unsafe must not come
+ * from such a page, since a browser sends a simple request before it asks; what is safe may, for the page
+ * cannot see the answer. On loopback (`is_local`) the Host must be localhost, a number, or one of `hosts`
+ * ("HOST" or "HOST:PORT"): a page of another name that points here would be of this origin. 403. */
+struct http_refusal http_guard_pages(const struct http_request *request, const struct bytes *hosts,
+                                     size_t host_count, bool is_local);

@@ -218,8 +218,20 @@ static enum err read_rules(const struct text_list *paths, struct rules *rules, s
     return err;
 }
 
-enum err mock_plan_create(const struct role_options *role, const char *admin_token, struct log *log,
-                          struct mock **mock, struct buffer *message)
+/* Where it listens, for mock_create; null without memory. */
+static struct bytes *list_hosts(const struct listen_list *listens, size_t *count)
+{
+    struct bytes *hosts = calloc(listens->count + 1, sizeof *hosts);
+
+    *count = 0;
+    for (size_t i = 0; i < listens->count && hosts != NULL; i++)
+        if (listens->items[i].transport != LISTEN_UNIX)
+            hosts[(*count)++] = bytes_of_text(listens->items[i].address);
+    return hosts;
+}
+
+enum err mock_plan_create(const struct role_options *role, const char *admin_token, bool is_local,
+                          struct log *log, struct mock **mock, struct buffer *message)
 {
     struct buffer document = {0}, rewrite = {0}, why = {0};
     struct rules rules = {0};
@@ -231,6 +243,7 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
                                    .static_path = role->static_path,
                                    .is_read_only = role->is_read_only == ANSWER_YES,
                                    .omits_cors = role->sends_cors == ANSWER_NO,
+                                   .is_local = is_local,
                                    .codes = role->codes == ANSWER_YES,
                                    .openapi = {.path = role->data_path,
                                                .seed = (uint64_t)role->seed,
@@ -242,8 +255,10 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
                                    .journal_entries_max = (size_t)role->journal_entries_max,
                                    .journal_shows_secrets = role->journal_shows_secrets == ANSWER_YES,
                                    .admin_token = bytes_of_text(admin_token != NULL ? admin_token : "")};
-    enum err err = read_rules(&role->rules_paths, &rules, message);
+    struct bytes *hosts = list_hosts(&role->listens, &options.host_count);
+    enum err err = hosts != NULL ? read_rules(&role->rules_paths, &rules, message) : ERR_NO_MEMORY;
 
+    options.hosts = hosts;
     if (role->id_name != NULL)
         options.id_name = bytes_of_text(role->id_name);
     if (role->foreign_key_suffix != NULL)
@@ -267,6 +282,7 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
             report_mock(message, role, err, buffer_bytes(&why), &options);
     }
     rules_fini(&rules); /* empty, if the mock has taken them over */
+    free(hosts);
     buffer_fini(&document);
     buffer_fini(&rewrite);
     buffer_fini(&why);

@@ -408,6 +408,22 @@ static enum err open_access_log(struct server *server, struct buffer *message)
     return err;
 }
 
+/* Whether no other machine reaches the role, and a browser on this one does: not by a Unix socket. */
+static bool is_on_loopback(const struct server *server, size_t role_index)
+{
+    bool is_reached = false;
+
+    for (size_t i = 0; i < server->port_count; i++) {
+        const struct shared_port *port = &server->ports[i];
+        if (port->role_index != role_index || port->transport == LISTEN_UNIX)
+            continue;
+        if (!address_is_loopback(&port->address))
+            return false;
+        is_reached = true;
+    }
+    return is_reached;
+}
+
 static enum err create_role(struct server *server, size_t index, struct buffer *message)
 {
     const struct role_options *role = &server->options->roles[index];
@@ -417,8 +433,8 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     case ROLE_CACHE: break;
     case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
     case ROLE_MOCK:
-        err = mock_plan_create(role, server->options->admin_token, server->log, &server->roles[index].mock,
-                               message);
+        err = mock_plan_create(role, server->options->admin_token, is_on_loopback(server, index),
+                               server->log, &server->roles[index].mock, message);
         break;
     case ROLE_COUNT: UNREACHABLE();
     }

@@ -191,6 +191,30 @@ class Around(Folder):
             self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/posts")[1])
             self.assertNotIn("Access-Control-Allow-Origin", ask(server, "/nosuch")[1])
 
+    def test_without_cors_the_pages_of_others_neither_write_nor_come_by_a_name_of_theirs(self):
+        for arguments, refused in (("--no-cors",), 403), ((), 201):
+            with self.mock(self.data, "--ephemeral", *arguments) as server:
+                here, body = f"127.0.0.1:{server.port}", '{"title": "x"}'
+                for headers, status in (
+                        ({"Origin": "https://evil.test"}, refused),
+                        ({"Origin": "null"}, refused),
+                        ({"Origin": "http://127.0.0.1:1"}, refused),
+                        ({"Sec_Fetch_Site": "cross-site"}, refused),
+                        ({"Host": f"evil.test:{server.port}"}, refused),
+                        ({"Host": f"evil.test:{server.port}", "Origin": f"http://evil.test:{server.port}"}, refused),
+                        ({"Origin": f"http://{here}", "Sec_Fetch_Site": "same-origin"}, 201),
+                        ({"Host": f"localhost:{server.port}"}, 201),
+                        ({"Host": "192.0.2.1"}, 201),
+                        ({"Host": "[2001:db8::1]:80"}, 201),
+                        ({}, 201)):
+                    with self.subTest(arguments=arguments, headers=headers):
+                        answer = ask(server, "/posts", "POST", body, **headers)
+                        self.assertEqual(answer[0], status)
+                        if status == 403:
+                            self.assertEqual(answer[1]["Content-Type"], "application/problem+json")
+                self.assertEqual(ask(server, "/posts", Origin="https://evil.test")[0], 200)
+                self.assertEqual(ask(server, "/posts", Host="evil.test")[0], 403 if arguments else 200)
+
     def test_answers_are_in_gzip_for_who_takes_it(self):
         item = {"id": "1", "text": "food " * 1000}
         path = self.write("large.json", json.dumps({"notes": [item], "small": [{"id": "1"}]}))

@@ -6,6 +6,7 @@
 #include "engine/mock/files/static_file.h"
 #include "engine/mock/keep.h"
 #include "engine/mock/openapi/openapi_state.h"
+#include "message/http_guard.h"
 #include <stdlib.h>
 
 enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
@@ -16,7 +17,9 @@ struct mock {
     struct keep *keep;           /* null: changes are kept in memory alone */
     struct rewrite *rewrite;     /* null: none */
     struct folder folder;        /* of static files */
-    bool has_folder, is_read_only, codes;
+    bool has_folder, is_read_only, codes, guards_pages, is_local;
+    struct bytes *hosts; /* that it goes by */
+    size_t host_count;
     struct bytes cors_lines;            /* for answers of every kind */
     struct front *front;                /* null: there are no rules */
     struct documents_observer observer; /* tells the rules of writes */
@@ -392,17 +395,26 @@ static void gone(struct exchange *x)
 /* Who answers what rules do not. */
 static const struct exchange_engine documents_engine = {begin, body, body_end, writable, gone};
 
-static void begin_by_rules(void *engine, struct exchange *x)
+static void begin_guarded(void *engine, struct exchange *x)
 {
     struct mock_worker *worker = engine;
+    const struct mock *mock = worker->mock;
 
+    if (mock->guards_pages) {
+        struct http_refusal refusal =
+            http_guard_pages(x->request, mock->hosts, mock->host_count, mock->is_local);
+        if (refusal.status != 0) {
+            refuse(worker, x, NULL, refusal.status, bytes_of_text(refusal.detail));
+            return;
+        }
+    }
     if (worker->front != NULL)
         front_begin(worker->front, x);
     else
         begin(engine, x);
 }
 
-const struct exchange_engine mock_engine = {begin_by_rules, body, body_end, writable, gone};
+const struct exchange_engine mock_engine = {begin_guarded, body, body_end, writable, gone};
 
 static void append_kept_lines(struct buffer *lines, const struct mock_options *options,
                               struct bytes cors_lines, struct bytes media_line)
@@ -470,6 +482,17 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     made->latency_ms = options->latency_ms;
     made->is_read_only = options->is_read_only;
     made->codes = options->codes;
+    made->guards_pages = options->omits_cors;
+    made->is_local = options->is_local;
+    if (options->host_count > 0) {
+        made->hosts = calloc(options->host_count, sizeof *made->hosts);
+        if (made->hosts == NULL) {
+            free(made);
+            return ERR_NO_MEMORY;
+        }
+        memcpy(made->hosts, options->hosts, options->host_count * sizeof *made->hosts);
+        made->host_count = options->host_count;
+    }
     if (!options->omits_cors)
         made->cors_lines = BYTES("Access-Control-Allow-Origin: *\r\n");
     buffer_append(&made->other_lines, made->cors_lines);
@@ -540,6 +563,7 @@ void mock_destroy(struct mock *mock)
     buffer_fini(&mock->kept_lines);
     buffer_fini(&mock->read_lines);
     buffer_fini(&mock->other_lines);
+    free(mock->hosts);
     free(mock);
 }
 

@@ -20,13 +20,17 @@ struct mock_options {
     struct bytes document;          /* the JSON text of the db.json, or of an OpenAPI document; copied */
     struct openapi_options openapi; /* if it is one of OpenAPI */
     int64_t latency_ms;             /* artificial delay before each answer; 0: none */
-    int64_t max_age_s;       /* what caches may keep a GET's answer for; 0: they must ask each time */
-    const char *static_path; /* a folder whose files are served where no document is; null: none */
-    struct bytes rewrite;    /* JSON text for rewrite_create; empty: none */
-    bool is_read_only;       /* refuses what is not safe */
-    bool omits_cors;         /* the pages of other origins may not call it */
-    enum compat compat;      /* which json-server is meant where its two generations differ */
-    struct bytes id_name;    /* the member that ids are in; empty: "id" */
+    int64_t max_age_s;         /* what caches may keep a GET's answer for; 0: they must ask each time */
+    const char *static_path;   /* a folder whose files are served where no document is; null: none */
+    struct bytes rewrite;      /* JSON text for rewrite_create; empty: none */
+    bool is_read_only;         /* refuses what is not safe */
+    bool omits_cors;           /* the pages of other origins may not call it */
+    const struct bytes *hosts; /* where it listens, "HOST:PORT": names that it goes by. Copied; the bytes
+                                * are kept by reference */
+    size_t host_count;
+    bool is_local;                   /* all that is loopback, where pages could come by a name of theirs */
+    enum compat compat;              /* which json-server is meant where its two generations differ */
+    struct bytes id_name;            /* the member that ids are in; empty: "id" */
     struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
     bool codes;                      /* answers go out in gzip to who takes that */
     const struct keep_options *keep; /* the file that the documents are from, to be kept; null: none */
