@@ -54,7 +54,7 @@ static enum err name_of(struct bytes path, char name[PATH_MAX])
         if (!percent_take(path, &at, &c))
             return ERR_SYNTAX;
         if (c == '\0' || (begins && (c == '.' || c == '/')) || (was_encoded && c == '/') ||
-            size == PATH_MAX - sizeof "index.html")
+            size == PATH_MAX - sizeof "/index.html")
             return ERR_MISSING;
         name[size++] = c;
     }
@@ -126,7 +126,9 @@ enum err folder_open_file(const struct folder *folder, struct bytes path, struct
         size_t size = strlen(name);
         lacks_slash = path.data[path.size - 1] != '/';
         close(fd);
-        memcpy(name + size, "/index.html", sizeof "/index.html");
+        if (name[size - 1] != '/') /* an empty part would be one more to open where that is done by parts */
+            name[size++] = '/';
+        memcpy(name + size, "index.html", sizeof "index.html");
         fd = open_beneath(folder->fd, name);
     }
     if (fd < 0)
