@@ -7,7 +7,7 @@
 #include "gateway_state.h"
 #include "purge.h"
 
-enum { LAYOUT = 4 }; /* of the entries, and of this record */
+enum { LAYOUT = 5 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;

@@ -5,7 +5,15 @@
 enum {
     RULE_BYTES_MAX = 1024,
     SEAL_BYTES = sizeof(uint64_t),
+    GENERATION_BYTES = sizeof(uint64_t),
     VALUE_BYTES_MAX = SEAL_BYTES + CACHE_KEY_PRIMARY_MAX
+};
+
+struct rule {
+    uint64_t generation;
+    struct search_variance variance; /* as `text` says */
+    struct bytes text;
+    int64_t expires_at_ms; /* 0: never */
 };
 
 /* ---- keys ---------------------------------------------------------------------------------------- */
@@ -42,13 +50,15 @@ static void begin_key(struct cache_key *key, struct bytes path, char sign)
 }
 
 /* False if what counts of the query is too long. */
-static bool make_alias_key(struct cache_key *key, const struct search_variance *variance, struct bytes url)
+static bool make_alias_key(struct cache_key *key, const struct rule *rule, struct bytes url)
 {
-    struct bytes path = path_of(url);
     size_t size;
 
-    begin_key(key, path, '=');
-    if (!search_canonical(variance, query_of(url), key->text + key->size, CACHE_KEY_PRIMARY_MAX, &size))
+    begin_key(key, path_of(url), '=');
+    memcpy(key->text + key->size, &rule->generation, GENERATION_BYTES);
+    key->size += GENERATION_BYTES;
+    if (!search_canonical(&rule->variance, query_of(url), key->text + key->size,
+                          sizeof key->text - key->size, &size))
         return false;
     key->size += size;
     return true;
@@ -76,19 +86,45 @@ static void put(struct gateway *gateway, int64_t now_mono_ms, const struct cache
     buffer_fini(&value);
 }
 
+/* `*text` lies in `value`. */
 static bool get(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
-                char value[VALUE_BYTES_MAX], struct bytes *text)
+                char value[VALUE_BYTES_MAX], struct bytes *text, int64_t *expires_at_ms)
 {
+    nh_value stored;
     uint64_t seal;
     size_t size;
 
-    if (nh_get(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), value,
-               VALUE_BYTES_MAX, &size) != NH_OK ||
-        size <= SEAL_BYTES || size > VALUE_BYTES_MAX)
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(key)), &stored) !=
+        NH_OK)
+        return false;
+    size = stored.bytes.size;
+    if (size > VALUE_BYTES_MAX || size != stored.size)
+        size = 0;
+    if (size > 0)
+        memcpy(value, stored.bytes.data, size);
+    *expires_at_ms = stored.expires_at_ms;
+    nh_release(gateway->store, &stored);
+    if (size <= SEAL_BYTES)
         return false;
     memcpy(&seal, value, sizeof seal);
     *text = bytes_of(value + SEAL_BYTES, size - SEAL_BYTES);
     return seal == seal_of(gateway, cache_key_bytes(key), *text);
+}
+
+/* The rule of the path of `url`; its text lies in `value`. */
+static bool get_rule(struct gateway *gateway, int64_t now_mono_ms, struct bytes url,
+                     char value[VALUE_BYTES_MAX], struct rule *rule)
+{
+    struct cache_key key;
+    struct bytes text;
+
+    begin_key(&key, path_of(url), '&');
+    if (!get(gateway, now_mono_ms, &key, value, &text, &rule->expires_at_ms) ||
+        text.size <= GENERATION_BYTES)
+        return false;
+    memcpy(&rule->generation, text.data, GENERATION_BYTES);
+    rule->text = bytes_after(text, GENERATION_BYTES);
+    return search_variance_of(rule->text, &rule->variance);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------- */
@@ -97,12 +133,12 @@ bool search_alias_follow(struct gateway *gateway, int64_t now_mono_ms, struct ca
 {
     char value[VALUE_BYTES_MAX];
     struct bytes url = cache_key_primary(key), text;
-    struct search_variance variance;
-    struct cache_key made;
+    struct cache_key alias;
+    struct rule rule;
+    int64_t expires_at_ms;
 
-    begin_key(&made, path_of(url), '&');
-    if (!get(gateway, now_mono_ms, &made, value, &text) || !search_variance_of(text, &variance) ||
-        !make_alias_key(&made, &variance, url) || !get(gateway, now_mono_ms, &made, value, &text) ||
+    if (!get_rule(gateway, now_mono_ms, url, value, &rule) || !make_alias_key(&alias, &rule, url) ||
+        !get(gateway, now_mono_ms, &alias, value, &text, &expires_at_ms) ||
         text.size > CACHE_KEY_PRIMARY_MAX || bytes_equal(text, url))
         return false;
     memcpy(key->text, text.data, text.size);
@@ -147,23 +183,48 @@ uint32_t search_alias_count(struct gateway *gateway, struct bytes key)
     return count;
 }
 
+/* Puts the rule, of RULE_BYTES_MAX at most, by (2) with the generation and no less than the lifetime of the
+ * one that says the same. */
+static void put_rule(struct gateway *gateway, int64_t now_mono_ms, struct bytes url, struct rule *rule,
+                     int64_t ttl_ms)
+{
+    char value[VALUE_BYTES_MAX], text[GENERATION_BYTES + RULE_BYTES_MAX];
+    struct cache_key key;
+    struct rule before;
+
+    if (get_rule(gateway, now_mono_ms, url, value, &before) && bytes_equal(before.text, rule->text)) {
+        rule->generation = before.generation;
+        if (before.expires_at_ms == 0)
+            ttl_ms = 0;
+        else if (ttl_ms != 0 && before.expires_at_ms - now_mono_ms > ttl_ms)
+            ttl_ms = before.expires_at_ms - now_mono_ms;
+    } else {
+        rule->generation = atomic_fetch_add(&gateway->generation, 1) + 1;
+    }
+    begin_key(&key, path_of(url), '&');
+    memcpy(text, &rule->generation, GENERATION_BYTES);
+    memcpy(text + GENERATION_BYTES, rule->text.data, rule->text.size);
+    put(gateway, now_mono_ms, &key, bytes_of(text, GENERATION_BYTES + rule->text.size), ttl_ms);
+}
+
 void search_alias_put(struct gateway *gateway, int64_t now_mono_ms, struct bytes key, struct bytes fields,
                       uint32_t count, int64_t ttl_ms)
 {
     struct fetch_shard *shard = shard_of_path(gateway, key);
     struct bytes url = url_of(key);
-    struct search_variance variance;
-    struct cache_key rule, alias;
     struct buffer text = {0};
+    struct cache_key alias;
+    struct rule rule;
 
     search_field_join(&text, fields);
+    rule.text = buffer_bytes(&text);
     if (text.size > 0 && !text.failed && text.size <= RULE_BYTES_MAX &&
-        search_variance_of(buffer_bytes(&text), &variance) && make_alias_key(&alias, &variance, url)) {
-        begin_key(&rule, path_of(url), '&');
+        search_variance_of(rule.text, &rule.variance)) {
         pthread_mutex_lock(&shard->store_lock);
         if (shard->taken_out_count == count) { /* (1) */
-            put(gateway, now_mono_ms, &rule, buffer_bytes(&text), ttl_ms);
-            put(gateway, now_mono_ms, &alias, url, ttl_ms);
+            put_rule(gateway, now_mono_ms, url, &rule, ttl_ms);
+            if (make_alias_key(&alias, &rule, url))
+                put(gateway, now_mono_ms, &alias, url, ttl_ms);
         }
         pthread_mutex_unlock(&shard->store_lock);
     }

@@ -1,8 +1,8 @@
 /* search_alias.h — finding an answer that is stored for another query of the same path, because its
  * No-Vary-Search says that the difference makes none.
  *
- *   rule    path "\n&"              the No-Vary-Search that came last for the path
- *   alias   path "\n=" canonical    the key, of a URL, under which an answer for all such queries is stored
+ *   rule    path "\n&"                        a generation, and the No-Vary-Search that came last for it
+ *   alias   path "\n=" generation canonical   the key, of a URL, of an answer for all such queries
  *
  * where a path is a URL's key without the query, and canonical is what the rule has count of it. Both are
  * hints: what is found is given only if its own No-Vary-Search says so. But who takes out what is stored
@@ -10,7 +10,10 @@
  *
  *   (1) An alias is put under the store lock of its path's shard, and only if nothing of that shard's paths
  * was taken out since the fetch began; who takes out first adds to that count, under the lock, and then
- * follows the alias. */
+ * follows the alias.
+ *   (2) An alias counts only as long as the rule that it was put by: who takes out can follow no other. A
+ * rule put again while it is there keeps its generation, and lives no shorter than its aliases; after
+ * another, or once lost, it has a new one, and no alias of before is met again. */
 #pragma once
 #include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
