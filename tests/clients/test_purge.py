@@ -94,6 +94,22 @@ class Purging(unittest.TestCase):
             self.assertNotEqual(fetch(server.port, "/x?a=1").body, before)
             self.purge(server, all=True)
 
+    def test_a_purge_of_a_prefix_that_reaches_into_the_query_finds_what_is_given_for_its_urls(self):
+        answer = lambda request: request.reply(200, b"%d" % origin.count(), Cache_Control="max-age=3600", **{"No-Vary-Search": "params"})
+        origin, server = self.serve(answer)
+        for path, pause_s in (("/now", 0), ("/later", 0.5)):  # later the rule has been let go
+            for word in ({}, {"soft": True}):
+                with self.subTest(path=path, word=word):
+                    before = fetch(server.port, f"{path}?a=1").body
+                    self.assertEqual([fetch(server.port, f"{path}?a={i}").body for i in (2, 3)], [before] * 2)
+                    self.purge(server, prefix=f"{path}?a=2", **word)
+                    time.sleep(pause_s)
+                    self.assertEqual([fetch(server.port, f"{path}?a={i}").body for i in (1, 3)], [before] * 2)
+                    after = fetch(server.port, f"{path}?a=2").body
+                    self.assertNotEqual(after, before)
+                    self.assertEqual(fetch(server.port, f"{path}?a=22").body, after)
+                    self.purge(server, all=True)
+
     def test_a_soft_purge_of_one_url_has_all_its_variants_validated(self):
         def answer(request):
             if request.headers["If-None-Match"]:

@@ -192,6 +192,20 @@ TEST(a_rule_that_was_let_go_still_forbids_what_was_begun_before_it)
     purge_rules_fini(&rules);
 }
 
+TEST(what_was_begun_before_a_purge_of_an_earlier_life_may_be_touched_by_it)
+{
+    const struct bytes key = BYTES("http://x/a");
+    struct purge_rules rules;
+
+    purge_rules_init(&rules);
+    EXPECT(purge_rules_permit(&rules, 0, key));
+    purge_rules_start(&rules, 3);
+    EXPECT(!purge_rules_permit(&rules, 2, key));
+    EXPECT(purge_rules_permit(&rules, 3, key));
+    EXPECT(purge_rules_permit(&rules, purge_rules_birth(&rules), key));
+    purge_rules_fini(&rules);
+}
+
 TEST(what_a_rule_did_not_touch_may_be_stored_after_it_was_let_go)
 {
     struct purge_rules rules;
@@ -256,6 +270,7 @@ RUN_TESTS(TEST_ROW(each_field_has_its_own_separators_and_a_name_counts_once),
           TEST_ROW(a_rule_touches_what_was_begun_before_it_and_begins_so),
           TEST_ROW(of_two_rules_the_hard_one_counts),
           TEST_ROW(a_rule_that_was_let_go_still_forbids_what_was_begun_before_it),
+          TEST_ROW(what_was_begun_before_a_purge_of_an_earlier_life_may_be_touched_by_it),
           TEST_ROW(what_a_rule_did_not_touch_may_be_stored_after_it_was_let_go),
           TEST_ROW(what_is_older_than_the_rules_that_are_remembered_may_not_be_stored),
           TEST_ROW(rules_are_bounded))

@@ -8,8 +8,9 @@
  * touched by the later rules alone. A look-up while there are no rules, or none that is younger than what
  * was found, costs one load.
  *
- * A rule that is let go has touched all that is stored, but not what is still being fetched and was begun
- * before it. So the last ones are remembered, for that alone; what is older than all of them is refused.
+ * A rule that is let go has touched all that is stored, but neither what is still being fetched and was
+ * begun before it, nor what is given for its URLs though it is stored for others. So the last ones are
+ * remembered, for these alone; what is older than all of them is refused.
  *
  * Any thread may call anything. */
 #pragma once
@@ -50,10 +51,13 @@ struct purge_rules {
 void purge_rules_init(struct purge_rules *rules);
 void purge_rules_fini(struct purge_rules *rules);
 
-/* Goes on counting where an earlier life stopped. Before anybody else uses them. */
+/* Goes on counting where an earlier life stopped, whose rules are forgotten. Before anybody else uses them.
+ */
 static inline void purge_rules_start(struct purge_rules *rules, uint64_t birth)
 {
+    rules->forgotten = birth;
     atomic_store_explicit(&rules->number, birth, memory_order_release);
+    atomic_store_explicit(&rules->retired, birth, memory_order_release);
 }
 
 /* The birth of what is begun now. */
@@ -86,8 +90,9 @@ static inline enum purged purge_rules_ask(struct purge_rules *rules, uint64_t bi
                : purge_rules_ask_list(rules, birth, key);
 }
 
-/* Whether a response that was begun at `birth` may be stored or shared now: false if a rule touches it, or
- * could have done so and is forgotten. Costs two loads if there was no rule since. */
+/* Whether a response that was begun at `birth` may be stored or shared now, or given for the URL of `key`
+ * though it is stored for another: false if a rule touches it, or could have done so and is forgotten.
+ * Costs two loads if there was no rule since. */
 bool purge_rules_permit(struct purge_rules *rules, uint64_t birth, struct bytes key);
 
 /* Lets the rules up to `number` go: a walk that began after they came has carried them out. */
