@@ -115,6 +115,24 @@ class OnTheWire(unittest.TestCase):
         self.assertIn("hit", fetch(port, "/x", Cache_Control="max-stale=100, only-if-cached")["Cache-Status"])
         self.assertEqual(fetch(port, "/x", Cache_Control="max-stale=5, only-if-cached").status, 504)
 
+    def test_what_is_only_looked_for_leaves_nothing_in_the_store(self):
+        origin = Origin(lambda r: r.reply(200, b"x", Cache_Control="max-age=60"))
+        self.addCleanup(origin.stop)
+        server = Nuthatch("gateway", origin.url, "--memory", "64M", "--key-headers", "X-Tenant", "--cache-post",
+                          "--admin", "http://127.0.0.1:0", listen="http://127.0.0.1:0")
+        self.addCleanup(lambda: self.assertEqual(server.stop(), 0))
+        admin = int(server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
+        for i in range(8):
+            self.assertEqual(fetch(server.port, f"/{i}", Cache_Control="only-if-cached").status, 504)
+            self.assertEqual(fetch(server.port, f"/{i}", "POST", b"query", Cache_Control="only-if-cached").status, 504)
+            self.assertEqual(fetch(server.port, f"/{i}", "HEAD").status, 200)
+        metrics = fetch(admin, "/metrics").body.decode()
+        self.assertEqual(metrics.partition("\nnuthatch_store_items ")[2].split()[0], "0")
+        for body in (None, b"query"):
+            for state in ("fwd=uri-miss", "; hit"):
+                answer = fetch(server.port, "/0", "POST" if body else "GET", body, X_Tenant="a")
+                self.assertIn(state, answer["Cache-Status"])
+
     def test_only_if_cached_never_reaches_the_origin(self):
         port = self.serve(lambda r: r.reply(200, b"x", Cache_Control="max-age=60"))
         for headers in ({}, {"Range": "bytes=0-0"}, {"Cache_Control": "only-if-cached, no-store"}):

@@ -21,7 +21,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
     struct cache_key key;
     struct found found;
 
-    if (!lookup_key(gateway, route, x->now.mono_ms, request, &key))
+    if (!lookup_key(gateway, route, x->now.mono_ms, KEY_TO_LOOK, request, &key))
         return false;
     found_find(gateway, x->now.mono_ms, request, &key, &found);
     if (found_use(route, facts, &found, x->now.mono_ms) != USE_FRESH ||

@@ -1,5 +1,7 @@
 #include "generation_key.h"
 
+enum { NO_GENERATION = 0 }; /* nothing is stored under it */
+
 static void place_of(struct cache_key *made, const struct cache_key *key, char sign)
 {
     memcpy(made->text, key->text, key->primary_size);
@@ -41,15 +43,15 @@ static uint64_t add_generation(struct gateway *gateway, int64_t now_mono_ms, con
     return generation;
 }
 
-void generation_key(struct gateway *gateway, int64_t now_mono_ms, struct cache_key *key, char sign,
-                    const unsigned char digest[KEY_DIGEST_BYTES])
+void generation_key(struct gateway *gateway, int64_t now_mono_ms, enum key_use use, struct cache_key *key,
+                    char sign, const unsigned char digest[KEY_DIGEST_BYTES])
 {
     struct cache_key place;
     uint64_t generation;
 
     place_of(&place, key, sign);
     if (!read_generation(gateway, now_mono_ms, &place, &generation))
-        generation = add_generation(gateway, now_mono_ms, &place);
+        generation = use == KEY_TO_STORE ? add_generation(gateway, now_mono_ms, &place) : NO_GENERATION;
     memcpy(key->text, place.text, place.size);
     memcpy(key->text + place.size, &generation, sizeof generation);
     memcpy(key->text + place.size + sizeof generation, digest, KEY_DIGEST_BYTES);

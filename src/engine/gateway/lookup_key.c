@@ -5,7 +5,7 @@
 
 /* By a digest, so that a saved store has no cookie in its keys. */
 static bool select_below(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
-                         const struct http_request *request, struct cache_key *key)
+                         enum key_use use, const struct http_request *request, struct cache_key *key)
 {
     unsigned char digest[KEY_DIGEST_BYTES];
     char text[CACHE_KEY_BYTES_MAX];
@@ -14,20 +14,21 @@ static bool select_below(struct gateway *gateway, const struct route *route, int
     if (!key_selection(&route->policy, &request->fields, text, sizeof text, &size) ||
         EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL) != 1)
         return false;
-    generation_key(gateway, now_mono_ms, key, KEY_SIGN_SELECTION, digest);
+    generation_key(gateway, now_mono_ms, use, key, KEY_SIGN_SELECTION, digest);
     return true;
 }
 
 static bool select_if_asked(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
-                            const struct http_request *request, struct cache_key *key)
+                            enum key_use use, const struct http_request *request, struct cache_key *key)
 {
-    return !key_selects(&route->policy) || select_below(gateway, route, now_mono_ms, request, key);
+    return !key_selects(&route->policy) || select_below(gateway, route, now_mono_ms, use, request, key);
 }
 
-bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms, enum key_use use,
                 const struct http_request *request, struct cache_key *key)
 {
-    return route_key(route, request, key) && select_if_asked(gateway, route, now_mono_ms, request, key);
+    return route_key(route, request, key) &&
+           select_if_asked(gateway, route, now_mono_ms, use, request, key);
 }
 
 static void copy_url(struct cache_key *to, const struct cache_key *from)
@@ -46,5 +47,5 @@ bool lookup_key_elsewhere(struct gateway *gateway, const struct route *route, in
     if (!search_alias_follow(gateway, now_mono_ms, stored))
         return false;
     copy_url(key, stored);
-    return select_if_asked(gateway, route, now_mono_ms, request, key);
+    return select_if_asked(gateway, route, now_mono_ms, KEY_TO_LOOK, request, key);
 }

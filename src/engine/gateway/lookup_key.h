@@ -5,7 +5,7 @@
 #include "generation_key.h"
 
 /* `request` is as its upstream sees it. False if it can have no key: it is not cached then. */
-bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
+bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms, enum key_use use,
                 const struct http_request *request, struct cache_key *key);
 
 /* The same of another query of the same path whose answer may do, and in `*wanted` and `*stored` the URLs'

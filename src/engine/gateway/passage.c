@@ -12,15 +12,15 @@ const struct http_request *upstream_request(const struct passage *passage)
 
 struct now passage_now(const struct passage *passage) { return loop_now(passage->worker->loop); }
 
-bool passage_key(const struct passage *passage, struct cache_key *key)
+bool passage_key(const struct passage *passage, enum key_use use, struct cache_key *key)
 {
     struct gateway *gateway = passage->worker->gateway;
     int64_t now_mono_ms = passage_now(passage).mono_ms;
 
-    if (!lookup_key(gateway, passage->route, now_mono_ms, upstream_request(passage), key))
+    if (!lookup_key(gateway, passage->route, now_mono_ms, use, upstream_request(passage), key))
         return false;
     if (passage->facts.is_body_keyed)
-        generation_key(gateway, now_mono_ms, key, KEY_SIGN_BODY, passage->digest);
+        generation_key(gateway, now_mono_ms, use, key, KEY_SIGN_BODY, passage->digest);
     return true;
 }
 

@@ -88,7 +88,7 @@ const struct http_request *upstream_request(const struct passage *passage);
 struct now passage_now(const struct passage *passage);
 
 /* The key of what the passage asks for. False if it can have none. */
-bool passage_key(const struct passage *passage, struct cache_key *key);
+bool passage_key(const struct passage *passage, enum key_use use, struct cache_key *key);
 
 /* Ways on: each returns the next state. `text` and `detail` are static. */
 enum state passage_refuse(struct passage *passage, int status, const char *text);

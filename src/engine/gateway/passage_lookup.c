@@ -1,4 +1,5 @@
 /* passage_lookup.c — what there is decides how a passage goes on: from the store, or to the origin. */
+#include "engine/gateway/policy/key_rule.h"
 #include "engine/gateway/policy/validate.h"
 #include "lookup_key.h"
 #include "passage.h"
@@ -102,6 +103,17 @@ static struct bytes shared_range(const struct http_request *request)
     return range;
 }
 
+/* What may be stored under a key that nothing was found by has to be found by it. False if it cannot. */
+static bool see_key_through(const struct passage *passage, struct cache_key *key)
+{
+    const struct request_facts *facts = &passage->facts;
+    bool may_be_new = !passage->found.is_there && !passage->found.varies &&
+                      (facts->is_body_keyed || key_selects(&passage->route->policy));
+    bool may_be_stored = upstream_request(passage)->method == HTTP_METHOD_GET || facts->is_body_keyed;
+
+    return !may_be_new || !may_be_stored || passage_key(passage, KEY_TO_STORE, key);
+}
+
 static enum state forward(struct passage *passage, const struct cache_key *key, enum use use)
 {
     struct gateway *gateway = passage->worker->gateway;
@@ -199,7 +211,7 @@ enum state passage_on_lookup(struct passage *passage)
         return passage_refuse(passage, passage->facts.status, "the request is not one that can be sent on");
     if (passage->facts.plan == PLAN_PASS && passage->facts.is_only_if_cached)
         return refuse_uncached(passage);
-    if (passage->facts.plan == PLAN_PASS || !passage_key(passage, &key))
+    if (passage->facts.plan == PLAN_PASS || !passage_key(passage, KEY_TO_LOOK, &key))
         return pass(passage);
     found_release(gateway, &passage->found);
     found_find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
@@ -232,5 +244,7 @@ enum state passage_on_lookup(struct passage *passage)
     }
     if (passage->facts.is_only_if_cached)
         return refuse_uncached(passage);
+    if (!see_key_through(passage, &key))
+        return pass(passage);
     return forward(passage, &key, use);
 }

@@ -22,7 +22,7 @@ static bool find_stale(struct passage *passage, enum failure failure)
     int64_t now_mono_ms = passage_now(passage).mono_ms;
     struct cache_key key;
 
-    if (passage->facts.plan != PLAN_CACHE || !passage_key(passage, &key))
+    if (passage->facts.plan != PLAN_CACHE || !passage_key(passage, KEY_TO_LOOK, &key))
         return false;
     found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (found_may_stand_in(failure, passage->route, &passage->facts, &passage->found, now_mono_ms))
