@@ -248,7 +248,7 @@ TEST(an_observer_is_told_of_each_write_in_order_and_of_a_reload)
     ask(documents, "DELETE", "/news/7", "", 200, &answer);
     answer_fini(&answer);
     EXPECT_TEXT(buffer_bytes(&listener.heard),
-                BYTES("1+likes/3 2=posts/2 3-posts/1 4-comments/1 5-likes/1 6-comments/2 7*/ "));
+                BYTES("1+likes/3 2=posts/2 3-posts/1 4-comments/1 5-comments/2 6-likes/1 7*/ "));
     documents_destroy(documents);
     buffer_fini(&listener.heard);
     buffer_fini(&message);

@@ -467,7 +467,7 @@ void item_replace(struct documents *documents, struct resource *resource, struct
                                                         .text = text});
 }
 
-void item_remove(struct documents *documents, struct resource *resource, struct item *item)
+void item_detach(struct documents *documents, struct resource *resource, struct item *item)
 {
     size_t position = item_position(resource, item);
     int64_t number;
@@ -486,6 +486,10 @@ void item_remove(struct documents *documents, struct resource *resource, struct 
                                                         .name = resource->name,
                                                         .id = item_id_text(item),
                                                         .text = item->text});
+}
+
+void item_destroy(struct item *item)
+{
     text_release(item->text);
     free(item);
 }

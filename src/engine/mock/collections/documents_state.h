@@ -67,7 +67,9 @@ enum err item_insert(struct documents *documents, struct resource *resource, str
                      struct text *text, struct item **item);
 void item_replace(struct documents *documents, struct resource *resource, struct item *item,
                   struct text *text);
-void item_remove(struct documents *documents, struct resource *resource, struct item *item);
+/* Takes `item` out of its collection and tells observers; it is the caller's then, to item_destroy. */
+void item_detach(struct documents *documents, struct resource *resource, struct item *item);
+void item_destroy(struct item *item);
 enum err resource_add(struct documents *documents, struct bytes name, bool is_collection,
                       struct resource **added);
 void resource_forget_text(struct resource *resource);

@@ -105,55 +105,82 @@ static struct text *text_without(const struct item *item, struct bytes key)
     return text;
 }
 
-/* Everything that refers to the item of `resource` with `id`, which is gone. Best effort: without memory
- * what is left refers to nothing, which is what a db.json may say too. */
-static void settle(struct documents *documents, const struct resource *resource, struct bytes id,
-                   const struct query *query, int depth)
-{
-    enum { DEPTH_MAX = 16 };
+/* An item that was taken out of `resource`; whoever refers to it is still to be settled. */
+struct removed {
+    const struct resource *resource;
+    struct item *item;
+};
 
-    for (struct list *at = documents->resource_order.next; at != &documents->resource_order;
-         at = at->next) {
-        struct resource *other = CONTAINER_OF(at, struct resource, in_order);
-        bool removes = documents->options.compat == COMPAT_0_17 || is_dependent(query, other->name);
-        struct finding finding = {0};
-        if (!other->is_collection || (other == resource && !removes))
-            continue;
-        if (other->item_count > INDEX_ITEMS_MIN)
-            resource_index(documents, other, resource->foreign_key);
-        find_referring(other, resource->foreign_key, id, &finding);
-        for (size_t i = 0; i < finding.count; i++) {
-            struct item *item = finding.items[i];
-            struct text *text;
-            if (!removes) {
-                text = text_without(item, resource->foreign_key);
-                if (text != NULL)
-                    item_replace(documents, other, item, text);
-                text_release(text);
-                continue;
-            }
-            struct buffer own_id = {0};
-            buffer_append(&own_id, item_id_text(item));
-            item_remove(documents, other, item);
-            if (other != resource && depth < DEPTH_MAX && !own_id.failed)
-                settle(documents, other, buffer_bytes(&own_id), query, depth + 1);
-            buffer_fini(&own_id);
+/* What goes with one item. No item is freed before all is settled, so that whoever was found stays one. */
+struct removal {
+    struct documents *documents;
+    const struct query *query;
+    struct removed *list;
+    size_t count, capacity;
+};
+
+/* Without memory the item goes, and what refers to it is left. */
+static void remove_one(struct removal *removal, struct resource *resource, struct item *item)
+{
+    item_detach(removal->documents, resource, item);
+    if (removal->count == removal->capacity) {
+        size_t capacity = removal->capacity > 0 ? 2 * removal->capacity : 8;
+        struct removed *list = realloc(removal->list, capacity * sizeof *list);
+        if (list == NULL) {
+            item_destroy(item);
+            return;
         }
-        free(finding.items);
+        removal->list = list;
+        removal->capacity = capacity;
     }
+    removal->list[removal->count++] = (struct removed){resource, item};
 }
 
+/* What of `other` refers to `removed`: it is removed too, or no longer refers to it. */
+static void settle_in(struct removal *removal, struct removed removed, struct resource *other)
+{
+    struct bytes key = removed.resource->foreign_key;
+    bool removes =
+        removal->documents->options.compat == COMPAT_0_17 || is_dependent(removal->query, other->name);
+    struct finding finding = {0};
+
+    if (!other->is_collection || (other == removed.resource && !removes))
+        return;
+    if (other->item_count > INDEX_ITEMS_MIN)
+        resource_index(removal->documents, other, key);
+    find_referring(other, key, item_id_text(removed.item), &finding);
+    for (size_t i = 0; i < finding.count; i++) {
+        struct text *text;
+        if (removes) {
+            remove_one(removal, other, finding.items[i]);
+            continue;
+        }
+        text = text_without(finding.items[i], key);
+        if (text != NULL)
+            item_replace(removal->documents, other, finding.items[i], text);
+        text_release(text);
+    }
+    free(finding.items);
+}
+
+/* Best effort: without memory what is left refers to nothing, which is what a db.json may say too. */
 enum err relations_remove(struct documents *documents, struct resource *resource, struct item *item,
                           const struct query *query)
 {
-    struct buffer id = {0};
+    struct removal removal = {.documents = documents, .query = query};
 
-    buffer_append(&id, item_id_text(item));
-    if (id.failed)
+    removal.list = malloc(sizeof *removal.list);
+    if (removal.list == NULL)
         return ERR_NO_MEMORY;
-    item_remove(documents, resource, item);
-    settle(documents, resource, buffer_bytes(&id), query, 0);
-    buffer_fini(&id);
+    removal.capacity = 1;
+    remove_one(&removal, resource, item);
+    for (size_t i = 0; i < removal.count; i++) /* which grows as we go */
+        for (struct list *at = documents->resource_order.next; at != &documents->resource_order;
+             at = at->next)
+            settle_in(&removal, removal.list[i], CONTAINER_OF(at, struct resource, in_order));
+    for (size_t i = 0; i < removal.count; i++)
+        item_destroy(removal.list[i].item);
+    free(removal.list);
     return OK;
 }
 

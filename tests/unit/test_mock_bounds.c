@@ -1,0 +1,106 @@
+/* links: nuthatch-mock nuthatch-message nuthatch-base */
+/* What a request to the collections may touch, take and cost. */
+#include "engine/mock/collections/rest.h"
+#include "engine/mock/json/json_text.h"
+#include "test.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct documents *make(struct bytes json, enum compat compat, size_t growth_bytes_max)
+{
+    struct documents_options options = {.compat = compat, .growth_bytes_max = growth_bytes_max};
+    struct buffer message = {0};
+    struct documents *documents = NULL;
+
+    if (documents_create(json, &options, &documents, &message) != OK)
+        fail_msg("%.*s", BYTES_PRINTF(buffer_bytes(&message)));
+    buffer_fini(&message);
+    return documents;
+}
+
+static void ask(struct documents *documents, const char *method, const char *target, const char *body,
+                int status, struct answer *answer)
+{
+    const char *query = strchr(target, '?');
+    struct http_request request = {.method = http_method_find(bytes_of_text(method))};
+
+    request.path = bytes_of(target, query != NULL ? (size_t)(query - target) : strlen(target));
+    if (query != NULL)
+        request.query = bytes_of_text(query + 1);
+    rest_answer(documents, &request, bytes_of_text(body), answer);
+    if (answer->status != status)
+        fail_msg("%s %s %s: %d, wanted %d", method, target, body, answer->status, status);
+}
+
+/* Asks, and compares the answer's text if `text` is not null. */
+static void expect(struct documents *documents, const char *method, const char *target, const char *body,
+                   int status, const char *text)
+{
+    struct answer answer;
+
+    ask(documents, method, target, body, status, &answer);
+    if (text != NULL)
+        EXPECT_TEXT(text_bytes(answer.text), bytes_of_text(text));
+    answer_fini(&answer);
+}
+
+/* ---- what goes with a removed item ------------------------------------------------------------- */
+
+/* bs/2 goes with as/1 and, by way of bs/1 and cs/1, a second time. */
+static const char ring[] =
+    "{\"as\":[{\"id\":\"1\"}],"
+    "\"bs\":[{\"id\":\"1\",\"aId\":\"1\"},{\"id\":\"2\",\"aId\":\"1\",\"cId\":\"1\"},"
+    "{\"id\":\"3\",\"aId\":\"2\"}],"
+    "\"cs\":[{\"id\":\"1\",\"bId\":\"1\"},{\"id\":\"2\",\"bId\":\"3\"}]}";
+
+TEST(an_item_that_goes_for_two_reasons_goes_once)
+{
+    static const struct {
+        enum compat compat;
+        const char *target;
+    } cases[] = {{COMPAT_0_17, "/as/1"}, {COMPAT_1, "/as/1?_dependent=bs,cs"}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct documents *documents = make(bytes_of_text(ring), cases[i].compat, 1 << 20);
+        expect(documents, "DELETE", cases[i].target, "", 200, NULL);
+        expect(documents, "GET", "/db", "", 200,
+               "{\"as\":[],\"bs\":[{\"id\":\"3\",\"aId\":\"2\"}],\"cs\":[{\"id\":\"2\",\"bId\":\"3\"}]}");
+        documents_destroy(documents);
+    }
+}
+
+TEST(items_that_refer_to_each_other_go_together)
+{
+    static const char circle[] = "{\"as\":[{\"id\":\"1\",\"bId\":\"1\"},{\"id\":\"2\",\"bId\":\"1\"}],"
+                                 "\"bs\":[{\"id\":\"1\",\"aId\":\"1\"},{\"id\":\"2\",\"aId\":\"2\"}]}";
+    struct documents *documents = make(bytes_of_text(circle), COMPAT_0_17, 1 << 20);
+
+    expect(documents, "DELETE", "/as/1", "", 200, NULL);
+    expect(documents, "GET", "/db", "", 200, "{\"as\":[],\"bs\":[]}");
+    documents_destroy(documents);
+}
+
+TEST(a_chain_of_items_goes_to_its_end_however_long)
+{
+    enum { LINKS = 60 };
+    struct buffer json = {0}, wanted = {0};
+    struct documents *documents;
+
+    for (int i = 0; i < LINKS; i++) { /* r1s/1 refers to r0s/1, and so on */
+        buffer_append_format(&json, "%s\"r%ds\":[{\"id\":\"1\",\"r%dId\":\"1\"}]", i == 0 ? "{" : ",", i,
+                             i - 1);
+        buffer_append_format(&wanted, "%s\"r%ds\":[]", i == 0 ? "{" : ",", i);
+    }
+    buffer_append_literal(&json, "}");
+    buffer_append(&wanted, bytes_of("}\0", 2));
+    documents = make(buffer_bytes(&json), COMPAT_0_17, 1 << 20);
+    expect(documents, "DELETE", "/r0s/1", "", 200, NULL);
+    expect(documents, "GET", "/db", "", 200, wanted.data);
+    documents_destroy(documents);
+    buffer_fini(&json);
+    buffer_fini(&wanted);
+}
+
+RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
+          TEST_ROW(items_that_refer_to_each_other_go_together),
+          TEST_ROW(a_chain_of_items_goes_to_its_end_however_long))
