@@ -101,6 +101,55 @@ TEST(a_chain_of_items_goes_to_its_end_however_long)
     buffer_fini(&wanted);
 }
 
+/* ---- ids of our choice ------------------------------------------------------------------------- */
+
+TEST(a_number_that_is_an_items_id_as_text_is_not_given_again)
+{
+    struct documents *documents =
+        make(BYTES("{\"posts\":[{\"id\":1},{\"id\":\"2\"},{\"id\":\"3\"},{\"id\":\"05\"}]}"), COMPAT_0_17,
+             1 << 20);
+
+    expect(documents, "POST", "/posts", "{}", 201, "{\"id\":4}");
+    expect(documents, "POST", "/posts", "{}", 201, "{\"id\":5}");
+    expect(documents, "DELETE", "/posts/5", "", 200, NULL);
+    expect(documents, "DELETE", "/posts/4", "", 200, NULL);
+    expect(documents, "POST", "/posts", "{}", 201, "{\"id\":4}");
+    documents_destroy(documents);
+}
+
+TEST(an_item_of_a_file_gets_a_number_that_is_free)
+{
+    struct documents *documents =
+        make(BYTES("{\"posts\":[{\"id\":\"1\"},{},{\"id\":\"3\"},{}]}"), COMPAT_0_17, 1 << 20);
+
+    expect(documents, "GET", "/posts", "", 200, "[{\"id\":\"1\"},{\"id\":2},{\"id\":\"3\"},{\"id\":4}]");
+    documents_destroy(documents);
+}
+
+TEST(where_no_number_is_left_ids_are_random)
+{
+    struct documents *documents =
+        make(BYTES("{\"posts\":[{\"id\":9223372036854775806},{\"id\":\"9223372036854775807\"},{}]}"),
+             COMPAT_0_17, 1 << 20);
+    struct answer answer;
+
+    for (int i = 0; i < 3; i++) { /* seven characters, in quotes */
+        ask(documents, "POST", "/posts", "{\"x\":1}", 201, &answer);
+        EXPECT_EQ(answer.text->size, strlen("{\"x\":1,\"id\":\"1234567\"}"));
+        answer_fini(&answer);
+    }
+    documents_destroy(documents);
+    documents = make(BYTES("{\"posts\":[{\"id\":9223372036854775807},{\"x\":1}]}"), COMPAT_0_17, 1 << 20);
+    expect(documents, "GET", "/posts/9223372036854775807", "", 200, NULL);
+    ask(documents, "GET", "/posts?x=1", "", 200, &answer);
+    EXPECT_EQ(answer.text->size, strlen("[{\"x\":1,\"id\":\"1234567\"}]"));
+    answer_fini(&answer);
+    documents_destroy(documents);
+}
+
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
-          TEST_ROW(a_chain_of_items_goes_to_its_end_however_long))
+          TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
+          TEST_ROW(a_number_that_is_an_items_id_as_text_is_not_given_again),
+          TEST_ROW(an_item_of_a_file_gets_a_number_that_is_free),
+          TEST_ROW(where_no_number_is_left_ids_are_random))

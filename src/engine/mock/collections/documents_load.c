@@ -1,4 +1,5 @@
 #include "base/compiler.h"
+#include "base/number.h"
 #include "documents_state.h"
 #include "engine/mock/json/json_text.h"
 #include <stdlib.h>
@@ -137,17 +138,13 @@ static enum err settle_id(struct load *load, struct resource *resource, json_t *
     struct bytes id_name = load->documents->options.id_name;
     bool keeps_kind = load->documents->options.compat == COMPAT_0_17;
     json_t *id = json_object_getn(object, id_name.data, id_name.size);
-    char random[RANDOM_ID_BYTES];
+    bool is_chosen = id == NULL || json_is_null(id);
+    int64_t number;
 
     buffer_clear(text);
     *is_number = false;
-    if (id == NULL || json_is_null(id)) {
-        random_id_make(random);
-        *is_number = keeps_kind;
-        if (keeps_kind)
-            buffer_append_int64(text, resource->number_max + 1);
-        else
-            buffer_append(text, bytes_of(random, sizeof random));
+    if (is_chosen) {
+        resource_choose_id(load->documents, resource, keeps_kind, text, is_number);
     } else if (append_id(text, id)) {
         *is_number = keeps_kind && json_is_number(id);
     } else {
@@ -157,9 +154,10 @@ static enum err settle_id(struct load *load, struct resource *resource, json_t *
         return ERR_NO_MEMORY;
     if (text->size == 0 || text->size > LOCATOR_PART_BYTES_MAX)
         return refuse_item(load, at, resource->name, i, "an id must have 1 to 512 bytes");
-    if (id != NULL && *is_number)
+    if (!is_chosen && *is_number)
         return OK; /* as it stands */
-    id = *is_number ? json_integer(resource->number_max + 1) : json_stringn(text->data, text->size);
+    id = *is_number && int64_parse(buffer_bytes(text), &number) ? json_integer(number)
+                                                                : json_stringn(text->data, text->size);
     return json_object_setn_new(object, id_name.data, id_name.size, id) == 0 ? OK : ERR_NO_MEMORY;
 }
 

@@ -70,6 +70,10 @@ void item_replace(struct documents *documents, struct resource *resource, struct
 /* Takes `item` out of its collection and tells observers; it is the caller's then, to item_destroy. */
 void item_detach(struct documents *documents, struct resource *resource, struct item *item);
 void item_destroy(struct item *item);
+/* Writes an id that no item of `resource` has into `text`: a number above all numbers if one is wanted and
+ * left, else a random one. Without memory `text` has failed. */
+void resource_choose_id(const struct documents *documents, struct resource *resource, bool wants_number,
+                        struct buffer *text, bool *is_number);
 enum err resource_add(struct documents *documents, struct bytes name, bool is_collection,
                       struct resource **added);
 void resource_forget_text(struct resource *resource);

@@ -164,7 +164,9 @@ static void append_segment(struct buffer *line, struct bytes part)
 static enum err insert_object(struct documents *documents, struct bytes name, json_t *object,
                               struct buffer *id_text, struct item_id id, struct answer *answer)
 {
+    enum { TRIES_MAX = 1000 }; /* each is lost to another writer that took the id meanwhile */
     bool is_chosen = id.text.size == 0;
+    int try_count = 0;
     enum err err;
 
     do {
@@ -182,8 +184,8 @@ static enum err insert_object(struct documents *documents, struct bytes name, js
         if (answer->text == NULL)
             return ERR_NO_MEMORY;
         err = documents_insert(documents, name, id, answer->text);
-    } while (err == ERR_EXISTS && is_chosen);
-    return err;
+    } while (err == ERR_EXISTS && is_chosen && ++try_count < TRIES_MAX);
+    return err == ERR_EXISTS && is_chosen ? ERR_CHANGED : err;
 }
 
 /* POST to a collection, or to the items of one that refer to an item of another. */
