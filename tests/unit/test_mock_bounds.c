@@ -147,9 +147,39 @@ TEST(where_no_number_is_left_ids_are_random)
     documents_destroy(documents);
 }
 
+/* ---- bytes that are held ----------------------------------------------------------------------- */
+
+TEST(documents_that_grew_beyond_their_bound_take_no_more)
+{
+    enum { COMMENTS = 100 };
+    struct buffer json = {0};
+    struct documents *documents;
+
+    buffer_append_literal(&json, "{\"posts\":[{\"id\":\"1\"}],\"note\":{\"text\":\"\"},\"comments\":[");
+    for (int i = 0; i < COMMENTS; i++)
+        buffer_append_format(&json, "%s{\"id\":\"%d\",\"postId\":1}", i == 0 ? "" : ",", i);
+    buffer_append_literal(&json, "]}");
+    documents = make(buffer_bytes(&json), COMPAT_1, 10);
+    expect(documents, "DELETE", "/posts/1", "", 200, NULL); /* 1 becomes null: three bytes more, each */
+    expect(documents, "GET", "/comments/7", "", 200, "{\"id\":\"7\",\"postId\":null}");
+    expect(documents, "POST", "/posts", "{}", 507, NULL);
+    expect(documents, "PATCH", "/note", "{\"text\":\"longer\"}", 507, NULL);
+    expect(documents, "PATCH", "/comments/7", "{\"postId\":\"12345678\"}", 507, NULL);
+    expect(documents, "PATCH", "/comments/7", "{\"postId\":7}", 200, NULL); /* which is less */
+    for (int i = 10; i < 20; i++) {
+        char target[32];
+        snprintf(target, sizeof target, "/comments/%d", i);
+        expect(documents, "DELETE", target, "", 200, NULL);
+    }
+    expect(documents, "POST", "/posts", "{}", 201, NULL);
+    documents_destroy(documents);
+    buffer_fini(&json);
+}
+
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
           TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
           TEST_ROW(a_number_that_is_an_items_id_as_text_is_not_given_again),
           TEST_ROW(an_item_of_a_file_gets_a_number_that_is_free),
-          TEST_ROW(where_no_number_is_left_ids_are_random))
+          TEST_ROW(where_no_number_is_left_ids_are_random),
+          TEST_ROW(documents_that_grew_beyond_their_bound_take_no_more))

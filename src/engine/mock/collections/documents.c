@@ -399,6 +399,13 @@ static size_t item_bytes(size_t id_size, const struct text *text)
     return sizeof(struct item) + sizeof(struct item *) + id_size + sizeof *text + text->size;
 }
 
+/* What goes with a removed item may make others larger, so that more than the bound may be held. */
+static bool has_room(const struct documents *documents, size_t size)
+{
+    return documents->held_bytes <= documents->held_bytes_max &&
+           size <= documents->held_bytes_max - documents->held_bytes;
+}
+
 static bool is_integer(struct item_id id, int64_t *number)
 {
     return id.is_number && int64_parse(id.text, number);
@@ -428,7 +435,7 @@ enum err item_insert(struct documents *documents, struct resource *resource, str
 
     if (item_find(documents, resource, id.text) != NULL)
         return ERR_EXISTS;
-    if (size > documents->held_bytes_max - documents->held_bytes)
+    if (!has_room(documents, size))
         return ERR_FULL;
     item = calloc(1, sizeof *item + id.text.size);
     if (item == NULL || !reserve_item(resource) ||
@@ -524,8 +531,7 @@ enum err documents_swap(struct documents *documents, const struct locator *locat
         err = ERR_MISSING;
     else if ((spot.place == PLACE_ITEM ? spot.item->text : spot.resource->text) != expected)
         err = ERR_CHANGED;
-    else if (text->size > expected->size &&
-             text->size - expected->size > documents->held_bytes_max - documents->held_bytes)
+    else if (text->size > expected->size && !has_room(documents, text->size - expected->size))
         err = ERR_FULL;
     if (err == OK && spot.place == PLACE_ITEM) {
         item_replace(documents, spot.resource, spot.item, text);
