@@ -176,10 +176,81 @@ TEST(documents_that_grew_beyond_their_bound_take_no_more)
     buffer_fini(&json);
 }
 
+/* ---- what a query may cost --------------------------------------------------------------------- */
+
+/* "as": `count` items with a text of `size` bytes that are all `c`. */
+static struct documents *make_texts(int count, int size, char c, enum compat compat)
+{
+    struct buffer json = {0};
+    struct documents *documents;
+
+    buffer_append_literal(&json, "{\"as\":[");
+    for (int i = 0; i < count; i++) {
+        buffer_append_format(&json, "%s{\"id\":\"%d\",\"t\":\"", i == 0 ? "" : ",", i);
+        for (int k = 0; k < size; k++)
+            buffer_append_byte(&json, c);
+        buffer_append_literal(&json, "\"}");
+    }
+    buffer_append_literal(&json, "]}");
+    documents = make(buffer_bytes(&json), compat, 1 << 20);
+    buffer_fini(&json);
+    return documents;
+}
+
+TEST(a_query_gives_up_when_all_that_it_looks_at_is_too_much)
+{
+    static const struct {
+        const char *query;
+        uint64_t step_count; /* that it may take */
+        enum err err;
+    } cases[] = {
+        {"t_like=ab", 20000, OK},
+        {"t_like=^a*$&t_ne=x", 40000, OK},
+        {"q=x", 20000, OK},
+        {"t_like=a{3}&_sort=t", 100000, OK},
+        {"t_like=(a*)(a*)[bc]", 1000000, ERR_RANGE}, /* while each match alone would be allowed */
+        {"t_like=a*a{200}[bc]", 1000000, ERR_RANGE},
+        {"t_ne=x&t_ne=y&t_gte=x&t_gte=y", 3000, ERR_RANGE},
+        {"q=x", 2000, ERR_RANGE},
+    };
+    struct documents *documents = make_texts(1000, 300, 'a', COMPAT_0_17);
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer message = {0};
+        struct text *text = NULL;
+        struct query query;
+        struct found found;
+        enum err err;
+        EXPECT_EQ(query_parse(bytes_of_text(cases[i].query), COMPAT_0_17, BYTES("id"), &query, &message),
+                  OK);
+        query.step_count = QUERY_STEPS_MAX - cases[i].step_count;
+        err = documents_list(documents, BYTES("as"), &query, &text, &found);
+        if (err != cases[i].err)
+            fail_msg("%s: %s", cases[i].query, err_text(err));
+        text_release(text);
+        query_fini(&query);
+        buffer_fini(&message);
+    }
+    documents_destroy(documents);
+}
+
+TEST(a_query_that_takes_too_many_steps_is_refused_with_why)
+{
+    struct documents *documents = make_texts(100, 4000, 'a', COMPAT_1);
+    struct answer answer;
+
+    ask(documents, "GET", "/as?t_like=a*a{3900}[bc]", "", 400, &answer);
+    EXPECT(memmem(answer.text->data, answer.text->size, BYTES("too many steps").data, 14) != NULL);
+    answer_fini(&answer);
+    documents_destroy(documents);
+}
+
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
           TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
           TEST_ROW(a_number_that_is_an_items_id_as_text_is_not_given_again),
           TEST_ROW(an_item_of_a_file_gets_a_number_that_is_free),
           TEST_ROW(where_no_number_is_left_ids_are_random),
-          TEST_ROW(documents_that_grew_beyond_their_bound_take_no_more))
+          TEST_ROW(documents_that_grew_beyond_their_bound_take_no_more),
+          TEST_ROW(a_query_gives_up_when_all_that_it_looks_at_is_too_much),
+          TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why))

@@ -70,12 +70,15 @@ static void make_indexes(struct documents *documents, struct bytes name, const s
 
 /* ---- which items ------------------------------------------------------------------------------- */
 
-static bool any_has(const struct resource *resource, const struct json_path *path, size_t count_max)
+static bool any_has(const struct selection *selection, const struct json_path *path, size_t count_max)
 {
+    const struct resource *resource = selection->resource;
     struct bytes value;
 
     for (size_t i = 0; i < resource->item_count && i < count_max; i++)
-        if (json_scan_path(text_bytes(resource->items[i]->text), path, &value))
+        if (!query_charge(selection->query, resource->items[i]->text->size))
+            return false;
+        else if (json_scan_path(text_bytes(resource->items[i]->text), path, &value))
             return true;
     return false;
 }
@@ -86,8 +89,7 @@ static void settle_names(struct selection *selection)
     for (size_t i = 0; i < selection->query->condition_count; i++) {
         struct condition *condition = &selection->query->conditions[i];
         struct json_path path = condition->path;
-        if (!condition->may_be_name ||
-            !any_has(selection->resource, &condition->name_path, NAMED_ITEMS_MAX))
+        if (!condition->may_be_name || !any_has(selection, &condition->name_path, NAMED_ITEMS_MAX))
             continue;
         condition->path = condition->name_path;
         condition->name_path = path;
@@ -104,8 +106,8 @@ static void settle_ignored(struct selection *selection)
         const struct field_index *index = resource_index_find(selection->resource, condition->name);
         if (selection->query->compat != COMPAT_0_17 || condition->operation != OPERATION_EQ)
             continue;
-        selection->ignored[i] = index != NULL ? field_index_is_empty(index)
-                                              : !any_has(selection->resource, &condition->path, SIZE_MAX);
+        selection->ignored[i] =
+            index != NULL ? field_index_is_empty(index) : !any_has(selection, &condition->path, SIZE_MAX);
     }
 }
 
@@ -173,6 +175,8 @@ static enum err take_candidates(struct selection *selection)
     size_t best_count = resource->item_count, kept = 0;
     enum err err = OK;
 
+    if (selection->query->gave_up)
+        return ERR_RANGE;
     for (size_t i = 0; i < selection->query->condition_count; i++) {
         const struct condition *condition = &selection->query->conditions[i];
         const struct field_index *index;

@@ -16,6 +16,7 @@ enum {
     QUERY_OPERANDS_MAX = 64, /* of one condition */
     QUERY_NAMES_MAX = 8,     /* of each kind: sort keys, embedded and expanded resources */
     QUERY_KEYS_MAX = 2,
+    QUERY_STEPS_MAX = 1 << 27, /* of all that is looked at: a second or a few */
 };
 
 enum operation {
@@ -39,6 +40,7 @@ struct operand {
     struct bytes keys[QUERY_KEYS_MAX]; /* the canonical JSON values that it equals */
     size_t key_count;
     pcre2_code *pattern; /* of LIKE, CONTAINS, STARTS_WITH, ENDS_WITH */
+    bool has_counts;     /* the pattern may have repeats that fail only at their end, as in x{1000} */
 };
 
 struct condition {
@@ -76,7 +78,10 @@ struct query {
     pcre2_match_context *match_context;
     struct buffer room;    /* what the above borrow from */
     struct buffer scratch; /* for matching */
-    bool gave_up;          /* a pattern took too many steps: the result is not one */
+    uint64_t step_count;   /* so far, of items, values and steps of patterns that were looked at */
+    size_t pattern_at;     /* where in a text the last step of a pattern was */
+    bool pattern_counts;   /* the operand's has_counts */
+    bool gave_up;          /* there were too many: the result is not one */
 };
 
 /* Takes `text` apart; `id_name` is the member that ids are in. Returns OK; ERR_SYNTAX with a sentence in
@@ -86,6 +91,10 @@ enum err query_parse(struct bytes text, enum compat compat, struct bytes id_name
 
 /* Adds the condition that `name` is `value` as text, whatever its kind: a relation. */
 enum err query_add_relation(struct query *query, struct bytes name, struct bytes value);
+
+/* Counts what it takes to look at one text of `byte_count` bytes. False if it was too much: the query has
+ * given up. */
+bool query_charge(struct query *query, size_t byte_count);
 
 /* Whether the item with the text `item` fulfils `condition`; whether it has the words of "q". One thread.
  */

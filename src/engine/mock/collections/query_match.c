@@ -1,13 +1,42 @@
 #include "engine/mock/json/json_text.h"
 #include "query.h"
 
+enum { SCANNED_BYTES_PER_STEP = 64, MATCHED_BYTES_PER_STEP = 32, COUNTED_BYTES_PER_STEP = 16 };
+
+bool query_charge(struct query *query, size_t byte_count)
+{
+    query->step_count += 1 + byte_count / SCANNED_BYTES_PER_STEP;
+    if (query->step_count > QUERY_STEPS_MAX)
+        query->gave_up = true;
+    return !query->gave_up;
+}
+
+/* Called before each item of a pattern, in all of its attempts. What lies between two calls is one run over
+ * the text, whose length is told by where it led; but not if it failed. */
+static int on_step(pcre2_callout_block *block, void *argument)
+{
+    struct query *query = argument;
+    size_t at = block->current_position;
+    size_t moved = at > query->pattern_at ? at - query->pattern_at : query->pattern_at - at;
+
+    query->pattern_at = at;
+    query->step_count += 1 + moved / MATCHED_BYTES_PER_STEP;
+    if (query->pattern_counts)
+        query->step_count += (block->subject_length - at) / COUNTED_BYTES_PER_STEP;
+    return query->step_count > QUERY_STEPS_MAX ? PCRE2_ERROR_CALLOUT : 0;
+}
+
 static bool matches(struct query *query, const pcre2_code *pattern, struct bytes text)
 {
-    int found = pcre2_match(pattern, (PCRE2_SPTR)(text.size > 0 ? text.data : ""), text.size, 0, 0,
-                            query->match_data, query->match_context);
+    int found;
+
+    query->pattern_at = 0;
+    pcre2_set_callout(query->match_context, on_step, query);
+    found = pcre2_match(pattern, (PCRE2_SPTR)(text.size > 0 ? text.data : ""), text.size, 0, 0,
+                        query->match_data, query->match_context);
 
     if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT ||
-        found == PCRE2_ERROR_HEAPLIMIT)
+        found == PCRE2_ERROR_HEAPLIMIT || found == PCRE2_ERROR_CALLOUT)
         query->gave_up = true;
     return found >= 0;
 }
@@ -80,6 +109,9 @@ static bool has_order(struct query *query, const struct operand *operand, struct
 static bool operand_holds(struct query *query, const struct operand *operand, enum operation operation,
                           struct bytes value)
 {
+    if (!query_charge(query, value.size))
+        return false;
+    query->pattern_counts = operand->has_counts;
     switch (operation) {
     case OPERATION_EQ:
     case OPERATION_NE:
@@ -104,11 +136,12 @@ bool condition_holds(struct query *query, const struct condition *condition, str
     bool is_ne = condition->operation == OPERATION_NE;
     struct bytes value;
 
-    if (!json_scan_path(item, &condition->path, &value) || value.size == 0)
+    if (!query_charge(query, item.size) || !json_scan_path(item, &condition->path, &value) ||
+        value.size == 0)
         return false;
     if (value.data[0] == 'n' && query->compat == COMPAT_0_17)
         return false; /* null is nothing there */
-    for (size_t i = 0; i < condition->operand_count; i++)
+    for (size_t i = 0; i < condition->operand_count && !query->gave_up; i++)
         if (operand_holds(query, &condition->operands[i], condition->operation, value))
             return !is_ne;
     return is_ne;
@@ -119,7 +152,8 @@ bool query_text_found(struct query *query, struct bytes item)
 {
     size_t at = 0;
 
-    while (at < item.size) {
+    query->pattern_counts = false;
+    while (at < item.size && query_charge(query, 0)) {
         struct bytes value;
         char c = item.data[at];
         if (c == '{' || c == '}' || c == '[' || c == ']' || c == ',' || c == ':') {

@@ -156,13 +156,23 @@ static enum err compile(struct bytes text, uint32_t options, pcre2_code **patter
     PCRE2_SIZE at;
     int error;
 
-    *pattern = pcre2_compile((PCRE2_SPTR)text.data, text.size, options | PCRE2_CASELESS | PCRE2_UTF, &error,
-                             &at, NULL);
+    *pattern = pcre2_compile((PCRE2_SPTR)text.data, text.size,
+                             options | PCRE2_CASELESS | PCRE2_UTF | PCRE2_AUTO_CALLOUT, &error, &at, NULL);
     if (*pattern != NULL)
         return OK;
     pcre2_get_error_message(error, why, sizeof why);
     buffer_append_format(message, "The pattern is not one, at its byte %zu: %s", at + 1, (const char *)why);
     return ERR_SYNTAX;
+}
+
+/* Whether a pattern may have repeats that run far and fail only at their end: x{1000}, or (x*)\1. */
+static bool has_counts(struct bytes pattern)
+{
+    for (size_t i = 0; i < pattern.size; i++)
+        if (pattern.data[i] == '{' || (pattern.data[i] == '\\' && i + 1 < pattern.size &&
+                                       memchr("123456789gk", pattern.data[i + 1], 11)))
+            return true;
+    return false;
 }
 
 static enum err add_operand(struct query *query, struct condition *condition, struct bytes text,
@@ -183,7 +193,9 @@ static enum err add_operand(struct query *query, struct condition *condition, st
     operand->scalar = as_text || query->compat == COMPAT_0_17 ? scalar_string(text) : scalar_coerce(text);
     set_keys(query, operand, as_text);
     switch (condition->operation) {
-    case OPERATION_LIKE: return compile(text, PCRE2_NEVER_BACKSLASH_C, &operand->pattern, message);
+    case OPERATION_LIKE:
+        operand->has_counts = has_counts(text);
+        return compile(text, PCRE2_NEVER_BACKSLASH_C, &operand->pattern, message);
     case OPERATION_CONTAINS: return compile(text, PCRE2_LITERAL, &operand->pattern, message);
     case OPERATION_STARTS_WITH:
         return compile(text, PCRE2_LITERAL | PCRE2_ANCHORED, &operand->pattern, message);

@@ -36,7 +36,9 @@ static void refuse_err(struct documents *documents, struct answer *answer, enum 
     else if (err == ERR_EXISTS)
         answer_refuse(answer, 409, BYTES("There is an item with that id"));
     else if (err == ERR_RANGE)
-        answer_refuse(answer, 400, BYTES("The pattern takes too many steps; make it simpler"));
+        answer_refuse(
+            answer, 400,
+            BYTES("The query takes too many steps; make its patterns simpler or its conditions fewer"));
     else
         answer_refuse(answer, 503, bytes_of_text(err_text(err)));
 }
