@@ -245,6 +245,33 @@ TEST(a_query_that_takes_too_many_steps_is_refused_with_why)
     documents_destroy(documents);
 }
 
+/* ---- what an answer may hold ------------------------------------------------------------------- */
+
+TEST(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_do)
+{
+    enum { POSTS = 80, NAME_BYTES = 1000000 };
+    struct buffer json = {0};
+    struct documents *documents;
+    struct answer answer;
+
+    buffer_append_literal(&json, "{\"users\":[{\"id\":\"1\",\"name\":\"");
+    memset(buffer_reserve(&json, NAME_BYTES), 'a', NAME_BYTES);
+    buffer_commit(&json, NAME_BYTES);
+    buffer_append_literal(&json, "\"}],\"posts\":[");
+    for (int i = 0; i < POSTS; i++)
+        buffer_append_format(&json, "%s{\"id\":\"%d\",\"userId\":\"1\"}", i == 0 ? "" : ",", i);
+    buffer_append_literal(&json, "]}");
+    documents = make(buffer_bytes(&json), COMPAT_1, 1 << 20);
+    ask(documents, "GET", "/posts?_embed=user", "", 400, &answer);
+    EXPECT(memmem(answer.text->data, answer.text->size, "_limit", 6) != NULL);
+    answer_fini(&answer);
+    ask(documents, "GET", "/posts?_embed=user&_limit=60", "", 200, &answer);
+    EXPECT(answer.text->size > 60 * (size_t)NAME_BYTES);
+    answer_fini(&answer);
+    documents_destroy(documents);
+    buffer_fini(&json);
+}
+
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
           TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
@@ -253,4 +280,5 @@ RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(where_no_number_is_left_ids_are_random),
           TEST_ROW(documents_that_grew_beyond_their_bound_take_no_more),
           TEST_ROW(a_query_gives_up_when_all_that_it_looks_at_is_too_much),
-          TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why))
+          TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why),
+          TEST_ROW(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_do))

@@ -72,7 +72,8 @@ struct found {
 };
 
 /* Makes the text of those items of the collection `name` that `query` asks for. Returns OK; ERR_MISSING;
- * ERR_RANGE if the query takes too many steps; ERR_NO_MEMORY. */
+ * ERR_RANGE if the query takes too many steps; ERR_TOO_LARGE if what it embeds repeats too often;
+ * ERR_NO_MEMORY. */
 enum err documents_list(struct documents *documents, struct bytes name, struct query *query,
                         struct text **text, struct found *found);
 

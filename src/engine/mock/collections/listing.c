@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 enum {
-    PAGE_ITEMS = 10,     /* of a page whose size the query does not say */
-    NAMED_ITEMS_MAX = 32 /* looked at to tell whether "check_in" is a member of that name */
+    PAGE_ITEMS = 10,              /* of a page whose size the query does not say */
+    NAMED_ITEMS_MAX = 32,         /* looked at to tell whether "check_in" is a member of that name */
+    REPEATED_BYTES_MAX = 64 << 20 /* of an answer, beyond what the documents hold */
 };
 
 /* Items on their way from a collection to an answer. */
@@ -341,12 +342,14 @@ static void append_frame(struct buffer *out, const struct found *found)
     buffer_append_format(out, "\"items\":%zu,\"data\":", found->total_count);
 }
 
-static struct text *render(const struct selection *selection, const struct found *found)
+static enum err render(const struct selection *selection, const struct found *found, struct text **text)
 {
+    /* Whatever is embedded once always may be. */
+    size_t size_max = selection->documents->held_bytes + REPEATED_BYTES_MAX;
     bool has_frame = found->is_paged && selection->query->compat == COMPAT_1;
     bool has_relations = relations_are_wanted(selection->query);
     struct buffer out = {0};
-    struct text *text = NULL;
+    enum err err = OK;
     size_t size = 512;
 
     for (size_t i = selection->first; i < selection->end; i++)
@@ -355,7 +358,7 @@ static struct text *render(const struct selection *selection, const struct found
     if (has_frame)
         append_frame(&out, found);
     buffer_append_byte(&out, '[');
-    for (size_t i = selection->first; i < selection->end; i++) {
+    for (size_t i = selection->first; i < selection->end && err == OK; i++) {
         if (i > selection->first)
             buffer_append_byte(&out, ',');
         if (has_relations)
@@ -363,14 +366,20 @@ static struct text *render(const struct selection *selection, const struct found
                              selection->query, &out);
         else
             buffer_append(&out, text_bytes(selection->items[i]->text));
+        if (out.size > size_max)
+            err = ERR_TOO_LARGE;
+        else if (selection->query->gave_up)
+            err = ERR_RANGE;
     }
     buffer_append_byte(&out, ']');
     if (has_frame)
         buffer_append_byte(&out, '}');
-    if (!out.failed)
-        text = text_create(buffer_bytes(&out));
+    if (err == OK) {
+        *text = out.failed ? NULL : text_create(buffer_bytes(&out));
+        err = *text != NULL ? OK : ERR_NO_MEMORY;
+    }
     buffer_fini(&out);
-    return text;
+    return err;
 }
 
 enum err documents_list(struct documents *documents, struct bytes name, struct query *query,
@@ -397,8 +406,7 @@ enum err documents_list(struct documents *documents, struct bytes name, struct q
         err = ERR_NO_MEMORY;
     if (err == OK) {
         cut(&selection, found);
-        *text = render(&selection, found);
-        err = *text != NULL ? OK : ERR_NO_MEMORY;
+        err = render(&selection, found, text);
     }
     pthread_rwlock_unlock(&documents->lock);
     if (selection.is_ours)
@@ -424,6 +432,8 @@ enum err documents_read_related(struct documents *documents, const struct locato
     else
         relations_append(documents, resource, item, query, &out);
     pthread_rwlock_unlock(&documents->lock);
+    if (err == OK && query->gave_up)
+        err = ERR_RANGE;
     if (err == OK) {
         *text = out.failed ? NULL : text_create(buffer_bytes(&out));
         err = *text != NULL ? OK : ERR_NO_MEMORY;

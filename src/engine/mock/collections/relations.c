@@ -33,13 +33,15 @@ static int by_sequence(const void *a, const void *b)
 
 /* Adds the items of `other` whose member `key` is one of `keys`, the ways to write one id. */
 static bool find_by_scan(const struct resource *other, struct bytes key, const struct bytes *keys,
-                         size_t key_count, struct finding *finding)
+                         size_t key_count, struct query *query, struct finding *finding)
 {
     struct json_path path;
     bool ok = json_path_parse(key, &path);
 
     for (size_t i = 0; ok && i < other->item_count; i++) {
         struct bytes value;
+        if (query != NULL && !query_charge(query, other->items[i]->text->size))
+            break;
         if (!json_scan_path(text_bytes(other->items[i]->text), &path, &value))
             continue;
         for (size_t k = 0; k < key_count; k++)
@@ -52,8 +54,10 @@ static bool find_by_scan(const struct resource *other, struct bytes key, const s
     return ok;
 }
 
+/* Finds the items of `other` whose member `key` is `id`. `query`, if not null, is charged for a scan and
+ * may give up. */
 static bool find_referring(const struct resource *other, struct bytes key, struct bytes id,
-                           struct finding *finding)
+                           struct query *query, struct finding *finding)
 {
     const struct field_index *index = resource_index_find(other, key);
     struct bytes keys[QUERY_KEYS_MAX];
@@ -62,7 +66,7 @@ static bool find_referring(const struct resource *other, struct bytes key, struc
     size_t key_count = ok ? query_relation_keys(id, &room, keys) : 0, lists = 0;
 
     if (ok && index == NULL)
-        ok = find_by_scan(other, key, keys, key_count, finding);
+        ok = find_by_scan(other, key, keys, key_count, query, finding);
     for (size_t i = 0; ok && index != NULL && i < key_count; i++) {
         const struct posting *posting = field_index_find(index, keys[i]);
         for (size_t k = 0; ok && posting != NULL && k < posting->count; k++)
@@ -148,7 +152,7 @@ static void settle_in(struct removal *removal, struct removed removed, struct re
         return;
     if (other->item_count > INDEX_ITEMS_MIN)
         resource_index(removal->documents, other, key);
-    find_referring(other, key, item_id_text(removed.item), &finding);
+    find_referring(other, key, item_id_text(removed.item), NULL, &finding);
     for (size_t i = 0; i < finding.count; i++) {
         struct text *text;
         if (removes) {
@@ -251,13 +255,14 @@ static void put_parent(struct documents *documents, const struct item *item, str
 }
 
 static void put_children(const struct resource *resource, const struct resource *other,
-                         const struct item *item, struct bytes name, struct buffer *object)
+                         const struct item *item, struct bytes name, struct query *query,
+                         struct buffer *object)
 {
     struct buffer list = {0};
     struct finding finding = {0};
 
     buffer_append_byte(&list, '[');
-    if (other != NULL && !find_referring(other, resource->foreign_key, item_id_text(item), &finding))
+    if (other != NULL && !find_referring(other, resource->foreign_key, item_id_text(item), query, &finding))
         list.failed = true;
     for (size_t i = 0; i < finding.count; i++) {
         if (i > 0)
@@ -274,7 +279,7 @@ static void put_children(const struct resource *resource, const struct resource 
 }
 
 static void embed(struct documents *documents, const struct resource *resource, const struct item *item,
-                  struct bytes name, struct buffer *object)
+                  struct bytes name, struct query *query, struct buffer *object)
 {
     const struct resource *other = resource_find(documents, name);
     struct buffer singular = {0};
@@ -290,17 +295,17 @@ static void embed(struct documents *documents, const struct resource *resource, 
             put_parent(documents, item, name, object);
         return;
     }
-    put_children(resource, other, item, name, object);
+    put_children(resource, other, item, name, query, object);
 }
 
 void relations_append(struct documents *documents, const struct resource *resource, const struct item *item,
-                      const struct query *query, struct buffer *out)
+                      struct query *query, struct buffer *out)
 {
     struct buffer object = {0};
 
     buffer_append(&object, text_bytes(item->text));
     for (size_t i = 0; i < query->embed_count; i++)
-        embed(documents, resource, item, query->embeds[i], &object);
+        embed(documents, resource, item, query->embeds[i], query, &object);
     for (size_t i = 0; i < query->expand_count; i++)
         put_parent(documents, item, query->expands[i], &object);
     buffer_append(out, buffer_bytes(&object));

@@ -12,6 +12,7 @@ enum err relations_remove(struct documents *documents, struct resource *resource
 /* True if `query` wants something put into items of `resource`. */
 bool relations_are_wanted(const struct query *query);
 
-/* Appends the text of `item` with what `query` wants put in. Without memory `out` has failed. */
+/* Appends the text of `item` with what `query` wants put in. Without memory `out` has failed;
+ * where `query` gives up, it has not all. */
 void relations_append(struct documents *documents, const struct resource *resource, const struct item *item,
-                      const struct query *query, struct buffer *out);
+                      struct query *query, struct buffer *out);

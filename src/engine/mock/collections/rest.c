@@ -39,6 +39,9 @@ static void refuse_err(struct documents *documents, struct answer *answer, enum 
         answer_refuse(
             answer, 400,
             BYTES("The query takes too many steps; make its patterns simpler or its conditions fewer"));
+    else if (err == ERR_TOO_LARGE)
+        answer_refuse(answer, 400,
+                      BYTES("The answer would be too large; ask for a part of it with _limit or _page"));
     else
         answer_refuse(answer, 503, bytes_of_text(err_text(err)));
 }
