@@ -347,6 +347,39 @@ struct field_index *resource_index_find(const struct resource *resource, struct 
     return NULL;
 }
 
+static size_t count_indexes(const struct resource *resource, bool is_empty)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
+        count += field_index_is_empty(resource->indexes[i]) == is_empty;
+    return count;
+}
+
+static void drop_oldest_index(struct resource *resource, bool is_empty)
+{
+    size_t i = 0;
+
+    while (field_index_is_empty(resource->indexes[i]) != is_empty)
+        i++;
+    field_index_destroy(resource->indexes[i]);
+    memmove(resource->indexes + i, resource->indexes + i + 1,
+            (RESOURCE_INDEXES_MAX - 1 - i) * sizeof(struct field_index *));
+    resource->indexes[RESOURCE_INDEXES_MAX - 1] = NULL;
+}
+
+/* Makes room for one more index: the oldest of its kind leaves if there are as many as may be, or one of
+ * the other kind if that has taken the place meanwhile. */
+static void make_room_for_index(struct resource *resource, bool is_empty)
+{
+    size_t alike = count_indexes(resource, is_empty), others = count_indexes(resource, !is_empty);
+
+    if (alike >= (is_empty ? EMPTY_INDEXES_MAX : FILLED_INDEXES_MAX))
+        drop_oldest_index(resource, is_empty);
+    else if (alike + others == RESOURCE_INDEXES_MAX)
+        drop_oldest_index(resource, !is_empty);
+}
+
 struct field_index *resource_index(struct documents *documents, struct resource *resource,
                                    struct bytes name)
 {
@@ -358,12 +391,9 @@ struct field_index *resource_index(struct documents *documents, struct resource 
     index = field_index_create(name, documents->hash_seed, resource->items, resource->item_count);
     if (index == NULL)
         return NULL;
-    while (i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL)
+    make_room_for_index(resource, field_index_is_empty(index));
+    while (resource->indexes[i] != NULL)
         i++;
-    if (i == RESOURCE_INDEXES_MAX) { /* the oldest leaves */
-        field_index_destroy(resource->indexes[0]);
-        memmove(resource->indexes, resource->indexes + 1, --i * sizeof(struct field_index *));
-    }
     resource->indexes[i] = index;
     return index;
 }

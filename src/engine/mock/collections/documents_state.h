@@ -9,7 +9,12 @@
 #include "field_index.h"
 #include <pthread.h>
 
-enum { RESOURCE_INDEXES_MAX = 8, INDEX_ITEMS_MIN = 64 };
+enum {
+    FILLED_INDEXES_MAX = 8,
+    EMPTY_INDEXES_MAX = 2, /* of members that no item has: anybody can ask for those */
+    RESOURCE_INDEXES_MAX = FILLED_INDEXES_MAX + EMPTY_INDEXES_MAX,
+    INDEX_ITEMS_MIN = 64,
+};
 
 struct item {
     struct hash_node by_id;
