@@ -102,6 +102,51 @@ TEST(a_chain_of_items_goes_to_its_end_however_long)
     buffer_fini(&wanted);
 }
 
+/* Every second of 400 children goes, or loses its parent; with indexes and without. */
+TEST(many_items_that_go_at_once_leave_the_others_in_order)
+{
+    enum { CHILDREN = 400 };
+
+    for (int round = 0; round < 4; round++) {
+        bool removes = round & 1, has_indexes = round & 2;
+        struct buffer json = {0}, wanted = {0}, kind = {0};
+        struct documents *documents;
+        int wanted_count = 0, kind_count = 0;
+
+        buffer_append_literal(&json, "{\"as\":[{\"id\":\"1\"},{\"id\":\"2\"}],\"bs\":[");
+        buffer_append_byte(&wanted, '[');
+        buffer_append_byte(&kind, '[');
+        for (int i = 0; i < CHILDREN; i++) {
+            const char *parent = i % 2 == 0 ? "\"2\"" : i % 3 == 0 ? "1" : "\"1\"";
+            const char *left = i % 2 == 0 ? parent : "null";
+            buffer_append_format(&json, "%s{\"id\":\"%d\",\"aId\":%s,\"kind\":%d}", i == 0 ? "" : ",", i,
+                                 parent, i % 5);
+            if (i % 2 != 0 && removes)
+                continue;
+            buffer_append_format(&wanted, "%s{\"id\":\"%d\",\"aId\":%s,\"kind\":%d}",
+                                 wanted_count++ == 0 ? "" : ",", i, left, i % 5);
+            if (i % 5 == 3)
+                buffer_append_format(&kind, "%s{\"id\":\"%d\",\"aId\":%s,\"kind\":%d}",
+                                     kind_count++ == 0 ? "" : ",", i, left, i % 5);
+        }
+        buffer_append_literal(&json, "]}");
+        buffer_append(&wanted, bytes_of("]\0", 2));
+        buffer_append(&kind, bytes_of("]\0", 2));
+        documents = make(buffer_bytes(&json), COMPAT_1, 1 << 20);
+        if (has_indexes)
+            expect(documents, "GET", "/bs?kind=9&aId=9", "", 200, "[]");
+        expect(documents, "DELETE", removes ? "/as/1?_dependent=bs" : "/as/1", "", 200, NULL);
+        expect(documents, "GET", "/bs", "", 200, wanted.data);
+        expect(documents, "GET", "/bs?kind=3", "", 200, kind.data);
+        expect(documents, "GET", "/bs?aId=1", "", 200, "[]");
+        expect(documents, "GET", "/bs/3", "", removes ? 404 : 200, NULL);
+        documents_destroy(documents);
+        buffer_fini(&json);
+        buffer_fini(&wanted);
+        buffer_fini(&kind);
+    }
+}
+
 /* ---- ids of our choice ------------------------------------------------------------------------- */
 
 TEST(a_number_that_is_an_items_id_as_text_is_not_given_again)
@@ -310,6 +355,7 @@ TEST(names_that_no_item_has_push_no_index_out_that_is_of_use)
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
           TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
+          TEST_ROW(many_items_that_go_at_once_leave_the_others_in_order),
           TEST_ROW(a_number_that_is_an_items_id_as_text_is_not_given_again),
           TEST_ROW(an_item_of_a_file_gets_a_number_that_is_free),
           TEST_ROW(where_no_number_is_left_ids_are_random),

@@ -488,41 +488,94 @@ enum err item_insert(struct documents *documents, struct resource *resource, str
     return OK;
 }
 
-void item_replace(struct documents *documents, struct resource *resource, struct item *item,
-                  struct text *text)
+static void put_text(struct documents *documents, struct resource *resource, struct item *item,
+                     struct text *text)
 {
-    indexes_remove(resource, item);
     documents->held_bytes += text->size;
     documents->held_bytes -= item->text->size;
     text_release(item->text);
     item->text = text_hold(text);
-    indexes_add(resource, item);
     resource_forget_text(resource);
+}
+
+static void tell_replaced(struct documents *documents, const struct resource *resource,
+                          const struct item *item)
+{
     documents_tell(documents, (struct documents_change){.kind = CHANGE_REPLACE,
                                                         .name = resource->name,
                                                         .id = item_id_text(item),
-                                                        .text = text});
+                                                        .text = item->text});
 }
 
-void item_detach(struct documents *documents, struct resource *resource, struct item *item)
+void item_replace(struct documents *documents, struct resource *resource, struct item *item,
+                  struct text *text)
 {
-    size_t position = item_position(resource, item);
+    indexes_remove(resource, item);
+    put_text(documents, resource, item, text);
+    indexes_add(resource, item);
+    tell_replaced(documents, resource, item);
+}
+
+void items_replace_member(struct documents *documents, struct resource *resource, struct bytes member,
+                          struct item **items, size_t count,
+                          struct text *(*make)(const struct item *item, struct bytes member))
+{
+    struct field_index *index = resource_index_find(resource, member);
+
+    for (size_t i = count; index != NULL && i-- > 0;) /* the last first: nothing behind it has to move */
+        field_index_remove(index, items[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct text *text = make(items[i], member);
+        if (text != NULL)
+            put_text(documents, resource, items[i], text);
+        if (index != NULL && !field_index_add(index, items[i])) {
+            indexes_destroy(resource);
+            index = NULL;
+        }
+        if (text != NULL)
+            tell_replaced(documents, resource, items[i]);
+        text_release(text);
+    }
+}
+
+/* Closes the gaps that `items`, in order, leave. */
+static void compact(struct resource *resource, struct item *const *items, size_t count)
+{
+    size_t from = item_position(resource, items[0]), to = from;
+
+    for (size_t gone = 0; gone < count; from++)
+        if (resource->items[from] == items[gone])
+            gone++;
+        else
+            resource->items[to++] = resource->items[from];
+    memmove(resource->items + to, resource->items + from,
+            (resource->item_count - from) * sizeof(struct item *));
+    resource->item_count -= count;
+}
+
+void items_detach(struct documents *documents, struct resource *resource, struct item *const *items,
+                  size_t count)
+{
     int64_t number;
 
-    indexes_remove(resource, item);
-    hash_table_remove(&resource->by_id, &item->by_id);
-    resource->item_count--;
-    memmove(resource->items + position, resource->items + position + 1,
-            (resource->item_count - position) * sizeof(struct item *));
-    if (is_integer((struct item_id){item_id_text(item), item->id_is_number}, &number) &&
-        number == resource->number_max)
-        resource->number_max_known = false;
-    documents->held_bytes -= item_bytes(item->id_size, item->text);
+    if (count == 0)
+        return;
+    for (size_t i = count; i-- > 0;) /* the last first: of what goes with it nothing has to move */
+        indexes_remove(resource, items[i]);
+    compact(resource, items, count);
     resource_forget_text(resource);
-    documents_tell(documents, (struct documents_change){.kind = CHANGE_REMOVE,
-                                                        .name = resource->name,
-                                                        .id = item_id_text(item),
-                                                        .text = item->text});
+    for (size_t i = 0; i < count; i++) {
+        struct item *item = items[i];
+        hash_table_remove(&resource->by_id, &item->by_id);
+        if (is_integer((struct item_id){item_id_text(item), item->id_is_number}, &number) &&
+            number == resource->number_max)
+            resource->number_max_known = false;
+        documents->held_bytes -= item_bytes(item->id_size, item->text);
+        documents_tell(documents, (struct documents_change){.kind = CHANGE_REMOVE,
+                                                            .name = resource->name,
+                                                            .id = item_id_text(item),
+                                                            .text = item->text});
+    }
 }
 
 void item_destroy(struct item *item)

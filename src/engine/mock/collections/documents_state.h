@@ -72,8 +72,15 @@ enum err item_insert(struct documents *documents, struct resource *resource, str
                      struct text *text, struct item **item);
 void item_replace(struct documents *documents, struct resource *resource, struct item *item,
                   struct text *text);
-/* Takes `item` out of its collection and tells observers; it is the caller's then, to item_destroy. */
-void item_detach(struct documents *documents, struct resource *resource, struct item *item);
+/* Puts what `make` says in place of the text of each of `items`, which are in order, if it is not null.
+ * Only `member` may differ. */
+void items_replace_member(struct documents *documents, struct resource *resource, struct bytes member,
+                          struct item **items, size_t count,
+                          struct text *(*make)(const struct item *item, struct bytes member));
+/* Takes `items`, which are in order, out of their collection and tells observers; they are the caller's
+ * then, to item_destroy. */
+void items_detach(struct documents *documents, struct resource *resource, struct item *const *items,
+                  size_t count);
 void item_destroy(struct item *item);
 /* Writes an id that no item of `resource` has into `text`: a number above all numbers if one is wanted and
  * left, else a random one. Without memory `text` has failed. */

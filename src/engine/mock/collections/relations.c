@@ -123,10 +123,9 @@ struct removal {
     size_t count, capacity;
 };
 
-/* Without memory the item goes, and what refers to it is left. */
-static void remove_one(struct removal *removal, struct resource *resource, struct item *item)
+/* Without memory the item, which is detached, goes, and what refers to it is left. */
+static void follow(struct removal *removal, const struct resource *resource, struct item *item)
 {
-    item_detach(removal->documents, resource, item);
     if (removal->count == removal->capacity) {
         size_t capacity = removal->capacity > 0 ? 2 * removal->capacity : 8;
         struct removed *list = realloc(removal->list, capacity * sizeof *list);
@@ -153,16 +152,12 @@ static void settle_in(struct removal *removal, struct removed removed, struct re
     if (other->item_count > INDEX_ITEMS_MIN)
         resource_index(removal->documents, other, key);
     find_referring(other, key, item_id_text(removed.item), NULL, &finding);
-    for (size_t i = 0; i < finding.count; i++) {
-        struct text *text;
-        if (removes) {
-            remove_one(removal, other, finding.items[i]);
-            continue;
-        }
-        text = text_without(finding.items[i], key);
-        if (text != NULL)
-            item_replace(removal->documents, other, finding.items[i], text);
-        text_release(text);
+    if (removes) {
+        items_detach(removal->documents, other, finding.items, finding.count);
+        for (size_t i = 0; i < finding.count; i++)
+            follow(removal, other, finding.items[i]);
+    } else {
+        items_replace_member(removal->documents, other, key, finding.items, finding.count, text_without);
     }
     free(finding.items);
 }
@@ -177,7 +172,8 @@ enum err relations_remove(struct documents *documents, struct resource *resource
     if (removal.list == NULL)
         return ERR_NO_MEMORY;
     removal.capacity = 1;
-    remove_one(&removal, resource, item);
+    items_detach(documents, resource, &item, 1);
+    follow(&removal, resource, item);
     for (size_t i = 0; i < removal.count; i++) /* which grows as we go */
         for (struct list *at = documents->resource_order.next; at != &documents->resource_order;
              at = at->next)
