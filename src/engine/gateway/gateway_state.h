@@ -27,8 +27,8 @@ struct fetch_shard {
     struct list fetches; /* those that may be joined */
     /* A fetch keeps its fence's count from before its request left. By (2). */
     struct fence fences[FENCES_PER_SHARD];
-    /* Of URLs whose paths are this shard's: see search_alias.h. Under store_lock. */
-    uint32_t taken_out_count;
+    /* Of URLs whose paths share one of this shard's counts: see search_alias.h. Under store_lock. */
+    uint32_t taken_out_counts[FENCES_PER_SHARD];
 };
 
 /* How far a walk that carries out purges by prefix has come; see gateway_sweep. */

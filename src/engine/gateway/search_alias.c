@@ -167,18 +167,23 @@ bool search_alias_holds(struct bytes fields, const struct cache_key *stored, con
 
 /* ---- keeping ------------------------------------------------------------------------------------- */
 
-static struct fetch_shard *shard_of_path(struct gateway *gateway, struct bytes key)
+/* The shard of the path of `key`, and the count of what was taken out of its paths. */
+static struct fetch_shard *shard_of_path(struct gateway *gateway, struct bytes key, uint32_t **count)
 {
-    return &gateway->shards[hash_bytes(path_of(url_of(key)), gateway->seed) % FETCH_SHARDS];
+    uint64_t hash = hash_bytes(path_of(url_of(key)), gateway->seed);
+    struct fetch_shard *shard = &gateway->shards[hash % FETCH_SHARDS];
+
+    *count = &shard->taken_out_counts[hash / FETCH_SHARDS % FENCES_PER_SHARD];
+    return shard;
 }
 
 uint32_t search_alias_count(struct gateway *gateway, struct bytes key)
 {
-    struct fetch_shard *shard = shard_of_path(gateway, key);
-    uint32_t count;
+    uint32_t *taken_out_count, count;
+    struct fetch_shard *shard = shard_of_path(gateway, key, &taken_out_count);
 
     pthread_mutex_lock(&shard->store_lock);
-    count = shard->taken_out_count;
+    count = *taken_out_count;
     pthread_mutex_unlock(&shard->store_lock);
     return count;
 }
@@ -210,7 +215,8 @@ static void put_rule(struct gateway *gateway, int64_t now_mono_ms, struct bytes 
 void search_alias_put(struct gateway *gateway, int64_t now_mono_ms, struct bytes key, struct bytes fields,
                       uint32_t count, int64_t ttl_ms)
 {
-    struct fetch_shard *shard = shard_of_path(gateway, key);
+    uint32_t *taken_out_count;
+    struct fetch_shard *shard = shard_of_path(gateway, key, &taken_out_count);
     struct bytes url = url_of(key);
     struct buffer text = {0};
     struct cache_key alias;
@@ -221,7 +227,7 @@ void search_alias_put(struct gateway *gateway, int64_t now_mono_ms, struct bytes
     if (text.size > 0 && !text.failed && text.size <= RULE_BYTES_MAX &&
         search_variance_of(rule.text, &rule.variance)) {
         pthread_mutex_lock(&shard->store_lock);
-        if (shard->taken_out_count == count) { /* (1) */
+        if (*taken_out_count == count) { /* (1) */
             put_rule(gateway, now_mono_ms, url, &rule, ttl_ms);
             if (make_alias_key(&alias, &rule, url))
                 put(gateway, now_mono_ms, &alias, url, ttl_ms);
@@ -234,10 +240,11 @@ void search_alias_put(struct gateway *gateway, int64_t now_mono_ms, struct bytes
 bool search_alias_take_out(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
                            struct cache_key *other)
 {
-    struct fetch_shard *shard = shard_of_path(gateway, cache_key_primary(key));
+    uint32_t *taken_out_count;
+    struct fetch_shard *shard = shard_of_path(gateway, cache_key_primary(key), &taken_out_count);
 
     pthread_mutex_lock(&shard->store_lock);
-    shard->taken_out_count++; /* (1) */
+    (*taken_out_count)++; /* (1) */
     pthread_mutex_unlock(&shard->store_lock);
     memcpy(other->text, key->text, key->primary_size);
     other->primary_size = other->size = key->primary_size;

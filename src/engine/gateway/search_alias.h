@@ -8,9 +8,10 @@
  * hints: what is found is given only if its own No-Vary-Search says so. But who takes out what is stored
  * for one URL has to find what would be given for it:
  *
- *   (1) An alias is put under the store lock of its path's shard, and only if nothing of that shard's paths
- * was taken out since the fetch began; who takes out first adds to that count, under the lock, and then
- * follows the alias.
+ *   (1) An alias is put under the store lock of its path's shard, and only if nothing of the paths that
+ * share a count was taken out since the fetch began; who takes out first adds to that count, under the
+ * lock, and then follows the alias.
+ *
  *   (2) An alias counts only as long as the rule that it was put by: who takes out can follow no other. A
  * rule put again while it is there keeps its generation, and lives no shorter than its aliases; after
  * another, or once lost, it has a new one, and no alias of before is met again. */
