@@ -281,7 +281,7 @@ class SeveralOrigins(UpstreamTest):
     def test_every_request_is_answered_though_an_origin_fails_and_is_left_out(self):
         def face(deed):
             bad, good = self.rude(deed), self.origin()
-            with gateway(bad.url, good.url, "--first-byte-timeout", "300ms", "--unhealthy-time", "1m") as server:
+            with gateway(bad.url, good.url, "--first-byte-timeout", "1s", "--unhealthy-time", "1m") as server:
                 statuses = [self.fetch_all(server.port, [f"/{i}"])[0] for i in range(20)]
                 # What may not be sent again fails three times, then the origin is left out.
                 allowed = 0 if deed in (close, reset) else 3
