@@ -26,16 +26,20 @@ static bool is_listed(const char *list, struct bytes name)
     return false;
 }
 
-static bool counts(const struct route_policy *policy, const struct query_parameter *parameter)
+static bool counts(const void *rules, const struct query_parameter *parameter)
 {
+    const struct route_policy *policy = rules;
+
     if (memchr(parameter->whole.data, ';', parameter->whole.size) != NULL)
         return true;
     return (policy->key_query_allow == NULL || is_listed(policy->key_query_allow, parameter->name)) &&
            !is_listed(policy->key_query_ignore, parameter->name);
 }
 
-static bool append(struct bytes whole, char *text, size_t capacity, size_t *size)
+static bool append(const struct query_parameter *parameter, char *text, size_t capacity, size_t *size)
 {
+    struct bytes whole = parameter->whole;
+
     if (whole.size + 1 > capacity - *size)
         return false;
     if (*size > 0)
@@ -48,27 +52,9 @@ static bool append(struct bytes whole, char *text, size_t capacity, size_t *size
 bool key_query(const struct route_policy *policy, struct bytes query, char *text, size_t capacity,
                size_t *size)
 {
-    struct query_parameter sorted[QUERY_SORTED_MAX], parameter;
-    size_t count = 0;
+    struct query_form form = {counts, append, policy->key_query_sort};
 
-    *size = 0;
-    while (query_parameter_next(&query, &parameter)) {
-        if (!counts(policy, &parameter))
-            continue;
-        if (!policy->key_query_sort) {
-            if (!append(parameter.whole, text, capacity, size))
-                return false;
-            continue;
-        }
-        if (count == QUERY_SORTED_MAX)
-            return false;
-        sorted[count++] = parameter;
-    }
-    query_parameters_sort(sorted, count);
-    for (size_t i = 0; i < count; i++)
-        if (!append(sorted[i].whole, text, capacity, size))
-            return false;
-    return true;
+    return query_write(query, &form, policy, text, capacity, size);
 }
 
 /* ---- header fields and cookies -------------------------------------------------------------------- */

@@ -83,13 +83,14 @@ static bool is_same_name(struct bytes string, struct bytes name)
     return i == string.size && j == name.size;
 }
 
-static bool counts(const struct search_variance *variance, struct bytes name)
+static bool counts(const void *rules, const struct query_parameter *parameter)
 {
+    const struct search_variance *variance = rules;
     struct bytes rest = variance->names;
     struct structured_member item;
 
     while (structured_inner_next(&rest, &item))
-        if (is_same_name(item.value.text, name))
+        if (is_same_name(item.value.text, parameter->name))
             return variance->is_all_but;
     return !variance->is_all_but;
 }
@@ -127,25 +128,7 @@ static bool append_parameter(const struct query_parameter *parameter, char *text
 bool search_canonical(const struct search_variance *variance, struct bytes query, char *text,
                       size_t capacity, size_t *size)
 {
-    struct query_parameter sorted[QUERY_SORTED_MAX], parameter;
-    size_t count = 0;
+    struct query_form form = {counts, append_parameter, variance->ignores_order};
 
-    *size = 0;
-    while (query_parameter_next(&query, &parameter)) {
-        if (!counts(variance, parameter.name))
-            continue;
-        if (!variance->ignores_order) {
-            if (!append_parameter(&parameter, text, capacity, size))
-                return false;
-            continue;
-        }
-        if (count == QUERY_SORTED_MAX)
-            return false;
-        sorted[count++] = parameter;
-    }
-    query_parameters_sort(sorted, count);
-    for (size_t i = 0; i < count; i++)
-        if (!append_parameter(&sorted[i], text, capacity, size))
-            return false;
-    return true;
+    return query_write(query, &form, variance, text, capacity, size);
 }

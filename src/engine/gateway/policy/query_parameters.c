@@ -2,6 +2,8 @@
 #include "message/percent.h"
 #include <stdlib.h>
 
+enum { SORTED_MAX = 256 };
+
 bool query_parameter_next(struct bytes *query, struct query_parameter *parameter)
 {
     while (query->size > 0) {
@@ -47,8 +49,29 @@ static int compare(const void *a, const void *b)
     return (left->whole.data > right->whole.data) - (left->whole.data < right->whole.data);
 }
 
-void query_parameters_sort(struct query_parameter *parameters, size_t count)
+bool query_write(struct bytes query, const struct query_form *form, const void *rules, char *text,
+                 size_t capacity, size_t *size)
 {
+    struct query_parameter sorted[SORTED_MAX], parameter;
+    size_t count = 0;
+
+    *size = 0;
+    while (query_parameter_next(&query, &parameter)) {
+        if (!form->counts(rules, &parameter))
+            continue;
+        if (!form->sorts) {
+            if (!form->append(&parameter, text, capacity, size))
+                return false;
+            continue;
+        }
+        if (count == SORTED_MAX)
+            return false;
+        sorted[count++] = parameter;
+    }
     if (count > 1)
-        qsort(parameters, count, sizeof parameters[0], compare);
+        qsort(sorted, count, sizeof sorted[0], compare);
+    for (size_t i = 0; i < count; i++)
+        if (!form->append(&sorted[i], text, capacity, size))
+            return false;
+    return true;
 }
