@@ -81,6 +81,9 @@ void shaped_end(struct front_call *call); /* the call is gone afterwards */
 /* There is room again: goes on with whoever waits for it. */
 void shaped_go_on(struct front_call *call);
 
+/* Sends the head of an event stream. False if it has no body: the call is gone. */
+bool front_events_respond(struct front_call *call);
+
 /* Begins a rule's events; sends the one whose time has come. The call may be gone afterwards. */
 void front_stream_begin(struct front_call *call);
 void front_stream_step(struct front_call *call);

@@ -10,17 +10,8 @@ static void wait_quietly(struct front_call *call)
 
 void front_listen_begin(struct front_call *call)
 {
-    struct http_response response = {.status = 200, .body_bytes = HTTP_BODY_UNKNOWN};
-
-    buffer_append(&call->lines, call->worker->front->cors_lines);
-    buffer_append_literal(&call->lines, "Content-Type: text/event-stream\r\nCache-Control: no-cache\r\n");
-    response.rendered = buffer_bytes(&call->lines);
-    counters_add(call->worker->counters, METRIC_mock_requests, 1);
-    shaped_respond(call, &response);
-    if (call->x->request->method == HTTP_METHOD_HEAD) {
-        shaped_end(call);
+    if (!front_events_respond(call))
         return;
-    }
     call->stage = FRONT_LISTENING;
     list_append(&call->worker->inbox.listeners, &call->in_listeners);
     atomic_fetch_add(&call->worker->inbox.listener_count, 1);

@@ -77,7 +77,7 @@ static bool read_body_check(struct rules_reader *reader, yaml_node_t *node, stru
 {
     struct rules_key keys[] = {
         {"pointer", NULL}, {"equals", NULL}, {"contains", NULL}, {"matches", NULL}, {"present", NULL}};
-    const struct rules_key *said = NULL;
+    const struct rules_key *said;
 
     if (!rules_read_keys(reader, node, "body", keys, COUNT_OF(keys)))
         return false;
@@ -90,19 +90,9 @@ static bool read_body_check(struct rules_reader *reader, yaml_node_t *node, stru
             return false;
         }
     }
-    for (size_t i = 1; i < COUNT_OF(keys); i++) {
-        if (keys[i].value == NULL)
-            continue;
-        if (said != NULL) {
-            rules_report(reader, keys[i].value, "one of equals, contains, matches and present, not two");
-            return false;
-        }
-        said = &keys[i];
-    }
-    if (said == NULL) {
-        rules_report(reader, node, "body needs one of equals, contains, matches and present");
+    said = text_check_key(reader, node, "body", keys + 1, COUNT_OF(keys) - 1);
+    if (said == NULL)
         return false;
-    }
     if (said == &keys[1] && (check->has_pointer || !rules_is_scalar(said->value))) {
         check->equals = rules_read_json(reader, said->value);
         check->has_pointer = true; /* all of the body, if there was none */

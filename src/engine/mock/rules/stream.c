@@ -8,9 +8,8 @@ static void wait_for_next(struct front_call *call, const struct rule_events *eve
               loop_now(call->worker->loop).mono_ms + events->steps[call->step].after_ms);
 }
 
-void front_stream_begin(struct front_call *call)
+bool front_events_respond(struct front_call *call)
 {
-    const struct rule *rule = &call->worker->front->rules.rules[call->rule];
     struct http_response response = {.status = 200, .body_bytes = HTTP_BODY_UNKNOWN};
 
     buffer_append(&call->lines, call->worker->front->cors_lines);
@@ -20,8 +19,17 @@ void front_stream_begin(struct front_call *call)
     shaped_respond(call, &response);
     if (call->x->request->method == HTTP_METHOD_HEAD) {
         shaped_end(call);
-        return;
+        return false;
     }
+    return true;
+}
+
+void front_stream_begin(struct front_call *call)
+{
+    const struct rule *rule = &call->worker->front->rules.rules[call->rule];
+
+    if (!front_events_respond(call))
+        return;
     call->stage = FRONT_STREAMING;
     wait_for_next(call, &rule->events);
 }

@@ -49,29 +49,37 @@ bool text_check_make(struct rules_reader *reader, yaml_node_t *node, const char 
     return check->kind != TEXT_MATCHES || compile(reader, node, check);
 }
 
+const struct rules_key *text_check_key(struct rules_reader *reader, const yaml_node_t *node,
+                                       const char *what, const struct rules_key *keys, size_t count)
+{
+    const struct rules_key *said = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i].value == NULL)
+            continue;
+        if (said != NULL) {
+            rules_report(reader, keys[i].value, "one of equals, contains, matches and present, not two");
+            return NULL;
+        }
+        said = &keys[i];
+    }
+    if (said == NULL)
+        rules_report(reader, node, "%s needs one of equals, contains, matches and present", what);
+    return said;
+}
+
 bool text_check_read(struct rules_reader *reader, yaml_node_t *node, const char *what,
                      struct text_check *check)
 {
     struct rules_key keys[] = {{"equals", NULL}, {"contains", NULL}, {"matches", NULL}, {"present", NULL}};
-    const struct rules_key *said = NULL;
+    const struct rules_key *said;
 
     if (rules_is_scalar(node))
         return text_check_make(reader, node, "equals", check);
     if (!rules_read_keys(reader, node, what, keys, COUNT_OF(keys)))
         return false;
-    for (size_t i = 0; i < COUNT_OF(keys); i++) {
-        if (keys[i].value == NULL)
-            continue;
-        if (said != NULL) {
-            rules_report(reader, keys[i].value, "one of equals, contains, matches and present, not two");
-            return false;
-        }
-        said = &keys[i];
-    }
-    if (said != NULL)
-        return text_check_make(reader, said->value, said->name, check);
-    rules_report(reader, node, "%s needs one of equals, contains, matches and present", what);
-    return false;
+    said = text_check_key(reader, node, what, keys, COUNT_OF(keys));
+    return said != NULL && text_check_make(reader, said->value, said->name, check);
 }
 
 void text_check_fini(struct text_check *check) { pcre2_code_free(check->pattern); }

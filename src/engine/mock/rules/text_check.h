@@ -16,6 +16,11 @@ struct text_check {
 bool text_check_read(struct rules_reader *reader, yaml_node_t *node, const char *what,
                      struct text_check *check);
 
+/* Which of `keys`, each one of those words, is the one that is said. Null with a report if none is, or two.
+ */
+const struct rules_key *text_check_key(struct rules_reader *reader, const yaml_node_t *node,
+                                       const char *what, const struct rules_key *keys, size_t count);
+
 /* Makes a check of one of those words. As above. */
 bool text_check_make(struct rules_reader *reader, yaml_node_t *node, const char *word,
                      struct text_check *check);
