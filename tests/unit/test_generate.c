@@ -144,7 +144,7 @@ TEST(what_no_value_fits_makes_none_and_ends)
 
 TEST(a_repeated_nothing_ends)
 {
-    struct random random = {1};
+    struct random_source random = {1};
     struct buffer text = {0};
 
     EXPECT(!generate_matching(&random, "((((a{0}){9999}){9999}){9999}){9999}", 3, &text));

@@ -102,6 +102,14 @@ bool delay_read(struct rules_reader *reader, yaml_node_t *node, struct delay *de
            is_good;
 }
 
+/* Mean 0, deviation 1 (Box and Muller). */
+static double random_normal(struct random_source *source)
+{
+    double radius = sqrt(-2 * log(1 - random_unit(source))),
+           angle = 6.283185307179586 * random_unit(source);
+    return radius * cos(angle);
+}
+
 int64_t delay_draw_ms(const struct delay *delay, struct random_source *source)
 {
     double ms = delay->center;

@@ -1,6 +1,6 @@
 /* delay.h — how long an answer is held back: always the same, or drawn from a distribution. Pure. */
 #pragma once
-#include "random_source.h"
+#include "base/random_source.h"
 #include "rules_reader.h"
 
 enum delay_kind { DELAY_FIXED, DELAY_UNIFORM, DELAY_NORMAL, DELAY_LOGNORMAL };

@@ -2,7 +2,7 @@
  * the same text on every machine. */
 #pragma once
 #include "base/buffer.h"
-#include "random_source.h"
+#include "base/random_source.h"
 
 void fake_first_name(struct buffer *out, struct random_source *source);
 void fake_last_name(struct buffer *out, struct random_source *source);

@@ -10,7 +10,7 @@
  * control bytes become spaces. */
 #pragma once
 #include "base/now.h"
-#include "random_source.h"
+#include "base/random_source.h"
 #include "request_view.h"
 #include "rule_path.h"
 

@@ -16,7 +16,7 @@ static bool is_plain(const struct schema *schema)
 
 static const struct schema *choose(struct generator *generator, const struct schema_list *list)
 {
-    size_t start = random_below(&generator->random, list->count);
+    size_t start = random_index(&generator->random, list->count);
 
     if (is_late(generator)) /* what ends here, if that is allowed */
         for (size_t i = 0; i < list->count; i++)
@@ -125,7 +125,7 @@ static unsigned guess_kinds(const struct wanted *wanted)
 static enum kind choose_kind(struct generator *generator, const struct wanted *wanted, unsigned kinds)
 {
     /* What the keywords suggest may be wrong: with each attempt it is believed less. */
-    bool believes = random_below(&generator->random, ATTEMPTS_MAX) >= generator->attempt;
+    bool believes = random_index(&generator->random, ATTEMPTS_MAX) >= generator->attempt;
     unsigned guessed = kinds == KIND_ANY && believes ? guess_kinds(wanted) : kinds;
     enum kind found[8];
     size_t count = 0;
@@ -140,7 +140,7 @@ static enum kind choose_kind(struct generator *generator, const struct wanted *w
     for (unsigned kind = 1; kind < KIND_ANY; kind <<= 1)
         if (guessed & kind)
             found[count++] = (enum kind)kind;
-    return found[random_below(&generator->random, count)];
+    return found[random_index(&generator->random, count)];
 }
 
 /* One of the values that enum or const list; `*is_listed` is set if there is such a list. */
@@ -156,7 +156,7 @@ static json_t *make_listed(struct generator *generator, const struct wanted *wan
         if (schema->values == NULL)
             continue;
         *is_listed = true;
-        start = count > 0 && !generator->uses_examples ? random_below(&generator->random, count) : 0;
+        start = count > 0 && !generator->uses_examples ? random_index(&generator->random, count) : 0;
         for (size_t j = 0; j < count; j++) {
             const json_t *value = json_array_get(schema->values, (start + j) % count);
             if (fits_all(generator, wanted, wanted->count, value))

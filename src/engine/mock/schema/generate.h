@@ -20,4 +20,5 @@ json_t *generate_value(const struct schema *schema, const struct generate_option
 /* Appends to `text` what the regular expression `pattern` might match: repetitions that may be as many or
  * more take up to `stretch` more than they must. False, with a part of it appended, for what it cannot make
  * out: look-around and anchors are passed over, back references are not. */
-bool generate_matching(struct random *random, const char *pattern, size_t stretch, struct buffer *text);
+bool generate_matching(struct random_source *random, const char *pattern, size_t stretch,
+                       struct buffer *text);

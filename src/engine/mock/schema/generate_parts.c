@@ -171,7 +171,7 @@ static bool invent_name(struct generator *generator, const struct wanted *wanted
             return is_name;
         }
         if (schema->pattern_property_count > 0) {
-            size_t which = random_below(&generator->random, schema->pattern_property_count);
+            size_t which = random_index(&generator->random, schema->pattern_property_count);
             struct buffer made = {0};
             bool is_name = generate_matching(&generator->random,
                                              pattern_text(schema->pattern_properties[which].pattern),
@@ -201,7 +201,7 @@ static size_t count_invented(struct generator *generator, const struct wanted *w
                    schema->property_count == 0);
     }
     if (is_map && count == 0 && takes_optional(generator))
-        count = 1 + random_below(&generator->random, 2);
+        count = 1 + random_index(&generator->random, 2);
     if (named >= max)
         return 0;
     return count < max - named ? count : max - named;
@@ -368,7 +368,7 @@ json_t *make_array(struct generator *generator, const struct wanted *wanted)
     if (array == NULL || bounds.min > bounds.max)
         goto fail;
     if (!is_late(generator) && generator->takes != TAKES_REQUIRED)
-        count += 1 + random_below(&generator->random, 2);
+        count += 1 + random_index(&generator->random, 2);
     if (count < bounds.prefix_count && !is_late(generator))
         count = bounds.prefix_count;
     if (bounds.contains != NULL && count < bounds.prefix_count + bounds.contains_count)

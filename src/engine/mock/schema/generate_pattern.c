@@ -380,7 +380,7 @@ static void append_character(struct buffer *text, uint32_t c)
     buffer_append_byte(text, (char)(0x80 | (c & 0x3f)));
 }
 
-static void append_chars(const struct parser *parser, const struct node *node, struct random *random,
+static void append_chars(const struct parser *parser, const struct node *node, struct random_source *random,
                          struct buffer *text)
 {
     const struct char_range *range = &parser->ranges[node->first];
@@ -388,14 +388,14 @@ static void append_chars(const struct parser *parser, const struct node *node, s
 
     for (size_t i = 0; i < node->range_count; i++)
         count += range[i].high - range[i].low + 1;
-    which = (uint32_t)random_below(random, count);
+    which = (uint32_t)random_index(random, count);
     for (; which > range->high - range->low; range++)
         which -= range->high - range->low + 1;
     which += range->low;
     append_character(text, (which & 0xfff800) == 0xd800 ? range->low : which); /* no surrogates in UTF-8 */
 }
 
-static void append_node(struct parser *parser, uint16_t index, struct random *random, size_t stretch,
+static void append_node(struct parser *parser, uint16_t index, struct random_source *random, size_t stretch,
                         struct buffer *text)
 {
     const struct node *node = &parser->nodes[index];
@@ -413,7 +413,7 @@ static void append_node(struct parser *parser, uint16_t index, struct random *ra
     case NODE_CHOICE:
         for (uint16_t part = node->first; part != 0; part = parser->nodes[part].next)
             count++;
-        count = random_below(random, count);
+        count = random_index(random, count);
         for (uint16_t part = node->first; part != 0; part = parser->nodes[part].next)
             if (count-- == 0)
                 append_node(parser, part, random, stretch, text);
@@ -422,7 +422,7 @@ static void append_node(struct parser *parser, uint16_t index, struct random *ra
         if (node->low > node->high)
             return;
         count = node->high - node->low < stretch ? node->high - node->low : stretch;
-        count = node->low + random_below(random, count + 1);
+        count = node->low + random_index(random, count + 1);
         for (size_t i = 0; i < count && text->size <= TEXT_BYTES_MAX && parser->step_count <= STEPS_MAX;
              i++)
             append_node(parser, node->first, random, stretch, text);
@@ -430,7 +430,8 @@ static void append_node(struct parser *parser, uint16_t index, struct random *ra
     }
 }
 
-bool generate_matching(struct random *random, const char *pattern, size_t stretch, struct buffer *text)
+bool generate_matching(struct random_source *random, const char *pattern, size_t stretch,
+                       struct buffer *text)
 {
     struct parser parser = {.at = pattern};
     uint16_t whole = parse_choice(&parser);

@@ -47,7 +47,7 @@ static struct range find_range(const struct wanted *wanted)
 }
 
 /* A whole number in [low, high]; false if there is none. */
-static bool pick_whole(struct random *random, long double low, long double high, long double *whole)
+static bool pick_whole(struct random_source *random, long double low, long double high, long double *whole)
 {
     long double count = floorl(high) - ceill(low) + 1;
 
@@ -55,7 +55,7 @@ static bool pick_whole(struct random *random, long double low, long double high,
         return false;
     if (count > 0x1p62L)
         count = 0x1p62L;
-    *whole = ceill(low) + (long double)random_below(random, (size_t)count);
+    *whole = ceill(low) + (long double)random_index(random, (size_t)count);
     return true;
 }
 
@@ -89,7 +89,7 @@ json_t *make_number(struct generator *generator, const struct wanted *wanted, un
         }
         return NULL;
     }
-    value = range.low + (range.high - range.low) * (long double)random_fraction(&generator->random);
+    value = range.low + (range.high - range.low) * (long double)random_unit(&generator->random);
     if (is_within(&range,
                   roundl(value * 100) / 100)) /* as people write numbers, if that is precise enough */
         value = roundl(value * 100) / 100;
@@ -106,10 +106,13 @@ static const char *const words[] = {
     "quartz", "river",   "spruce", "timber",  "umber",  "valley", "willow", "yarrow",
 };
 
-static const char *pick_word(struct random *random) { return words[random_below(random, COUNT_OF(words))]; }
+static const char *pick_word(struct random_source *random)
+{
+    return words[random_index(random, COUNT_OF(words))];
+}
 
 /* Words of at least `min` and at most `max` characters in all. */
-static void append_words(struct random *random, size_t min, size_t max, struct buffer *text)
+static void append_words(struct random_source *random, size_t min, size_t max, struct buffer *text)
 {
     size_t start = text->size, wanted = min;
 
@@ -126,28 +129,28 @@ static void append_words(struct random *random, size_t min, size_t max, struct b
         text->data[text->size - 1] = 'x';
 }
 
-static int pick(struct random *random, int low, int high)
+static int pick(struct random_source *random, int low, int high)
 {
-    return low + (int)random_below(random, (size_t)high - (size_t)low + 1);
+    return low + (int)random_index(random, (size_t)high - (size_t)low + 1);
 }
 
 /* Letters until the text has `min` characters. */
-static void pad(struct random *random, size_t min, struct buffer *text)
+static void pad(struct random_source *random, size_t min, struct buffer *text)
 {
     while (text->size < min && !text->failed)
-        buffer_append_byte(text, (char)('a' + random_below(random, 26)));
+        buffer_append_byte(text, (char)('a' + random_index(random, 26)));
 }
 
-static void append_base64(struct random *random, size_t min, struct buffer *text)
+static void append_base64(struct random_source *random, size_t min, struct buffer *text)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t count = min < 12 ? 12 : (min + 3) / 4 * 4;
 
     for (size_t i = 0; i < count; i++)
-        buffer_append_byte(text, digits[random_below(random, 64)]);
+        buffer_append_byte(text, digits[random_index(random, 64)]);
 }
 
-static void append_format(struct random *random, enum format format, size_t min, struct buffer *text)
+static void append_format(struct random_source *random, enum format format, size_t min, struct buffer *text)
 {
     uint64_t a = random_next(random), b = random_next(random);
     int year = pick(random, 2000, 2029), month = pick(random, 1, 12), day = pick(random, 1, 28);
@@ -196,8 +199,8 @@ static void append_format(struct random *random, enum format format, size_t min,
 }
 
 /* A text that `pattern` matches, of so many characters; empty if that was not found. */
-static void append_matching(struct random *random, const struct pattern *pattern, size_t min, size_t max,
-                            struct buffer *text)
+static void append_matching(struct random_source *random, const struct pattern *pattern, size_t min,
+                            size_t max, struct buffer *text)
 {
     enum { TRIES_MAX = 30 };
     size_t stretch = 3;

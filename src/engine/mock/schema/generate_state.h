@@ -11,7 +11,7 @@ enum {
 };
 
 struct generator {
-    struct random random;
+    struct random_source random;
     enum schema_direction direction;
     bool uses_examples;
     enum { TAKES_ALL, TAKES_REQUIRED, TAKES_SOME } takes; /* which of the members that may be there */

@@ -13,4 +13,3 @@ uint64_t random_next(struct random_source *source);
 uint64_t random_below(struct random_source *source, uint64_t bound); /* 0 … bound - 1; bound > 0 */
 int64_t random_between(struct random_source *source, int64_t low, int64_t high); /* both included */
 double random_unit(struct random_source *source);                                /* 0 … 1, without 1 */
-double random_normal(struct random_source *source);                              /* mean 0, deviation 1 */

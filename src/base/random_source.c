@@ -1,5 +1,4 @@
 #include "random_source.h"
-#include <math.h>
 
 static uint64_t mix(uint64_t value)
 {
@@ -33,10 +32,3 @@ int64_t random_between(struct random_source *source, int64_t low, int64_t high)
 }
 
 double random_unit(struct random_source *source) { return (double)(random_next(source) >> 11) * 0x1p-53; }
-
-double random_normal(struct random_source *source)
-{
-    double radius = sqrt(-2 * log(1 - random_unit(source))),
-           angle = 6.283185307179586 * random_unit(source);
-    return radius * cos(angle);
-}
