@@ -2,9 +2,8 @@
 /* Random writes and queries on a collection that is large enough to have indexes, against a model that
  * keeps three numbers an item and looks at all of them. */
 #include "base/number.h"
-#include "engine/mock/collections/rest.h"
 #include "engine/mock/json/json_text.h"
-#include "test.h"
+#include "unit/rest_ask.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,20 +24,6 @@ static unsigned draw(struct model *model, unsigned below)
     return (unsigned)(model->random >> 33) % below;
 }
 
-static void ask(struct documents *documents, const char *method, const char *target, const char *body,
-                int status, struct answer *answer)
-{
-    const char *query = strchr(target, '?');
-    struct http_request request = {.method = http_method_find(bytes_of_text(method))};
-
-    request.path = bytes_of(target, query != NULL ? (size_t)(query - target) : strlen(target));
-    if (query != NULL)
-        request.query = bytes_of_text(query + 1);
-    rest_answer(documents, &request, bytes_of_text(body), answer);
-    if (answer->status != status)
-        fail_msg("%s %s %s: %d, wanted %d", method, target, body, answer->status, status);
-}
-
 static void add(struct model *model, struct documents *documents)
 {
     struct answer answer;
@@ -51,7 +36,7 @@ static void add(struct model *model, struct documents *documents)
             id = model->items[i].id + 1;
     snprintf(body, sizeof body, "{\"kind\":%d,\"size\":%d}", kind, size);
     snprintf(text, sizeof text, "{\"kind\":%d,\"size\":%d,\"id\":%lld}", kind, size, (long long)id);
-    ask(documents, "POST", "/birds", body, 201, &answer);
+    rest_ask(documents, "POST", "/birds", body, 201, &answer);
     EXPECT_TEXT(text_bytes(answer.text), bytes_of_text(text));
     answer_fini(&answer);
     model->items[model->count].id = id;
@@ -68,7 +53,7 @@ static void change(struct model *model, struct documents *documents)
     snprintf(target, sizeof target, "/birds/%lld", (long long)model->items[i].id);
     model->items[i].kind = (int)draw(model, 8);
     snprintf(body, sizeof body, "{\"kind\":%d}", model->items[i].kind);
-    ask(documents, "PATCH", target, body, 200, &answer);
+    rest_ask(documents, "PATCH", target, body, 200, &answer);
     answer_fini(&answer);
 }
 
@@ -79,9 +64,9 @@ static void drop(struct model *model, struct documents *documents)
     char target[64];
 
     snprintf(target, sizeof target, "/birds/%lld", (long long)model->items[i].id);
-    ask(documents, "DELETE", target, "", 200, &answer);
+    rest_ask(documents, "DELETE", target, "", 200, &answer);
     answer_fini(&answer);
-    ask(documents, "GET", target, "", 404, &answer);
+    rest_ask(documents, "GET", target, "", 404, &answer);
     answer_fini(&answer);
     model->count--;
     memmove(&model->items[i], &model->items[i + 1], (model->count - i) * sizeof model->items[0]);
@@ -127,7 +112,7 @@ static void compare(struct model *model, struct documents *documents)
     if (limits && count > limit)
         count = limit;
 
-    ask(documents, "GET", target.data, "", 200, &answer);
+    rest_ask(documents, "GET", target.data, "", 200, &answer);
     EXPECT_EQ(json_text_parse(text_bytes(answer.text), &list, &message), OK);
     if (json_array_size(list) != count)
         fail_msg("%s: %zu items, wanted %zu", target.data, json_array_size(list), count);
@@ -196,9 +181,9 @@ TEST(what_referred_to_a_removed_item_goes_in_0_17_and_forgets_it_in_1)
         struct buffer message = {0};
         struct answer answer;
         EXPECT_EQ(documents_create(bytes_of_text(related), &options, &documents, &message), OK);
-        ask(documents, "DELETE", cases[i].target, "", 200, &answer);
+        rest_ask(documents, "DELETE", cases[i].target, "", 200, &answer);
         answer_fini(&answer);
-        ask(documents, "GET", "/db", "", 200, &answer);
+        rest_ask(documents, "GET", "/db", "", 200, &answer);
         EXPECT_TEXT(text_bytes(answer.text), bytes_of_text(cases[i].after));
         answer_fini(&answer);
         documents_destroy(documents);
@@ -232,20 +217,20 @@ TEST(an_observer_is_told_of_each_write_in_order_and_of_a_reload)
 
     EXPECT_EQ(documents_create(bytes_of_text(related), &options, &documents, &message), OK);
     documents_subscribe(documents, &listener.observer);
-    ask(documents, "POST", "/likes", "{}", 201, &answer);
+    rest_ask(documents, "POST", "/likes", "{}", 201, &answer);
     answer_fini(&answer);
-    ask(documents, "PATCH", "/posts/2", "{\"x\":1}", 200, &answer);
+    rest_ask(documents, "PATCH", "/posts/2", "{\"x\":1}", 200, &answer);
     answer_fini(&answer);
-    ask(documents, "DELETE", "/posts/1", "", 200, &answer);
+    rest_ask(documents, "DELETE", "/posts/1", "", 200, &answer);
     answer_fini(&answer);
     EXPECT_EQ(documents_reload(documents, BYTES("{\"posts\":[{\"id\":1}"), &message), ERR_SYNTAX);
     EXPECT_EQ(documents_reload(documents, BYTES("{\"news\":[{\"id\":7}]}"), &message), OK);
-    ask(documents, "GET", "/news/7", "", 200, &answer);
+    rest_ask(documents, "GET", "/news/7", "", 200, &answer);
     answer_fini(&answer);
-    ask(documents, "GET", "/posts", "", 404, &answer);
+    rest_ask(documents, "GET", "/posts", "", 404, &answer);
     answer_fini(&answer);
     documents_unsubscribe(documents, &listener.observer);
-    ask(documents, "DELETE", "/news/7", "", 200, &answer);
+    rest_ask(documents, "DELETE", "/news/7", "", 200, &answer);
     answer_fini(&answer);
     EXPECT_TEXT(buffer_bytes(&listener.heard),
                 BYTES("1+likes/3 2=posts/2 3-posts/1 4-comments/1 5-comments/2 6-likes/1 7*/ "));

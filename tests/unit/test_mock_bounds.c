@@ -1,9 +1,8 @@
 /* links: nuthatch-mock nuthatch-message nuthatch-base */
 /* What a request to the collections may touch, take and cost. */
 #include "engine/mock/collections/documents_state.h"
-#include "engine/mock/collections/rest.h"
 #include "engine/mock/json/json_text.h"
-#include "test.h"
+#include "rest_ask.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,27 +18,13 @@ static struct documents *make(struct bytes json, enum compat compat, size_t grow
     return documents;
 }
 
-static void ask(struct documents *documents, const char *method, const char *target, const char *body,
-                int status, struct answer *answer)
-{
-    const char *query = strchr(target, '?');
-    struct http_request request = {.method = http_method_find(bytes_of_text(method))};
-
-    request.path = bytes_of(target, query != NULL ? (size_t)(query - target) : strlen(target));
-    if (query != NULL)
-        request.query = bytes_of_text(query + 1);
-    rest_answer(documents, &request, bytes_of_text(body), answer);
-    if (answer->status != status)
-        fail_msg("%s %s %s: %d, wanted %d", method, target, body, answer->status, status);
-}
-
 /* Asks, and compares the answer's text if `text` is not null. */
 static void expect(struct documents *documents, const char *method, const char *target, const char *body,
                    int status, const char *text)
 {
     struct answer answer;
 
-    ask(documents, method, target, body, status, &answer);
+    rest_ask(documents, method, target, body, status, &answer);
     if (text != NULL)
         EXPECT_TEXT(text_bytes(answer.text), bytes_of_text(text));
     answer_fini(&answer);
@@ -180,14 +165,14 @@ TEST(where_no_number_is_left_ids_are_random)
     struct answer answer;
 
     for (int i = 0; i < 3; i++) { /* seven characters, in quotes */
-        ask(documents, "POST", "/posts", "{\"x\":1}", 201, &answer);
+        rest_ask(documents, "POST", "/posts", "{\"x\":1}", 201, &answer);
         EXPECT_EQ(answer.text->size, strlen("{\"x\":1,\"id\":\"1234567\"}"));
         answer_fini(&answer);
     }
     documents_destroy(documents);
     documents = make(BYTES("{\"posts\":[{\"id\":9223372036854775807},{\"x\":1}]}"), COMPAT_0_17, 1 << 20);
     expect(documents, "GET", "/posts/9223372036854775807", "", 200, NULL);
-    ask(documents, "GET", "/posts?x=1", "", 200, &answer);
+    rest_ask(documents, "GET", "/posts?x=1", "", 200, &answer);
     EXPECT_EQ(answer.text->size, strlen("[{\"x\":1,\"id\":\"1234567\"}]"));
     answer_fini(&answer);
     documents_destroy(documents);
@@ -285,7 +270,7 @@ TEST(a_query_that_takes_too_many_steps_is_refused_with_why)
     struct documents *documents = make_texts(100, 4000, 'a', COMPAT_1);
     struct answer answer;
 
-    ask(documents, "GET", "/as?t_like=a*a{3900}[bc]", "", 400, &answer);
+    rest_ask(documents, "GET", "/as?t_like=a*a{3900}[bc]", "", 400, &answer);
     EXPECT(memmem(answer.text->data, answer.text->size, BYTES("too many steps").data, 14) != NULL);
     answer_fini(&answer);
     documents_destroy(documents);
@@ -308,10 +293,10 @@ TEST(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_d
         buffer_append_format(&json, "%s{\"id\":\"%d\",\"userId\":\"1\"}", i == 0 ? "" : ",", i);
     buffer_append_literal(&json, "]}");
     documents = make(buffer_bytes(&json), COMPAT_1, 1 << 20);
-    ask(documents, "GET", "/posts?_embed=user", "", 400, &answer);
+    rest_ask(documents, "GET", "/posts?_embed=user", "", 400, &answer);
     EXPECT(memmem(answer.text->data, answer.text->size, "_limit", 6) != NULL);
     answer_fini(&answer);
-    ask(documents, "GET", "/posts?_embed=user&_limit=60", "", 200, &answer);
+    rest_ask(documents, "GET", "/posts?_embed=user&_limit=60", "", 200, &answer);
     EXPECT(answer.text->size > 60 * (size_t)NAME_BYTES);
     answer_fini(&answer);
     documents_destroy(documents);
