@@ -3,6 +3,7 @@
 #include "engine/mock/json/yaml_json.h"
 #include "engine/mock/keep.h"
 #include "server/file.h"
+#include "server/load_progress.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -238,6 +239,8 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
     bool has_rules = role->rules_paths.count > 0;
     struct keep_options keep;
     struct mock_options options = {.compat = role->compat,
+                                   .progress = load_progress_show,
+                                   .watcher = role->data_path,
                                    .latency_ms = role->latency_ms,
                                    .max_age_s = role->max_age_ms / 1000,
                                    .static_path = role->static_path,

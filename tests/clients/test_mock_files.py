@@ -1,5 +1,5 @@
 """What is around a mock's collections: its data from JSON, YAML and folders, static files, routes, the home page."""
-import gzip, http.client, json, os, pathlib, re, shutil, subprocess, tempfile, time, unittest
+import gzip, http.client, json, os, pathlib, pty, re, shutil, subprocess, tempfile, time, unittest
 from harness import BINARY, Nuthatch, free_port
 
 DATA = {"posts": [{"id": "1", "title": "jay"}], "profile": {"name": "tit"}}
@@ -35,6 +35,48 @@ class Folder(unittest.TestCase):
         run = subprocess.run([BINARY, "mock", *arguments], capture_output=True, text=True, timeout=60)
         self.assertEqual(run.returncode, status)
         return run.stderr
+
+
+class Progress(Folder):
+    def said(self, text, status=0):
+        """What a terminal shows while `text` is read."""
+        path = self.write("birds.json", text)
+        ours, theirs = pty.openpty()
+        server = subprocess.Popen([BINARY, "mock", path, "--ephemeral", "--port", str(free_port())], stderr=theirs)
+        os.close(theirs)
+        shown, is_told = b"", False
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+                if b"ready" in shown and not is_told:
+                    server.terminate()
+                    is_told = True
+        except OSError:
+            pass  # the end of a terminal
+        os.close(ours)
+        self.assertEqual(server.wait(30), status)
+        return shown.decode()
+
+    def birds(self, count):
+        return json.dumps({"birds": [{"id": str(i), "song": "x" * 1000} for i in range(count)]})
+
+    def test_a_terminal_shows_how_far_a_large_file_is_read(self):
+        shown = self.said(self.birds(20_000))
+        percents = [int(percent) for percent in re.findall(r"\] (\d+) %", shown)]
+        self.assertGreater(len(percents), 5)
+        self.assertEqual(percents, sorted(percents))
+        self.assertLess(percents[-1], 100)
+        self.assertIn("birds.json [#", shown)
+        self.assertIn("\r\033[K", shown)
+
+    def test_the_bar_is_gone_before_a_mistake_is_told(self):
+        shown = self.said(self.birds(20_000)[:-2] + "oops", status=1)
+        self.assertIn("\r\033[K", shown)
+        self.assertNotIn("[#", shown[shown.index("\r\033[K"):])
+        self.assertIn("birds.json: line 1", shown)
+
+    def test_it_shows_nothing_of_a_small_one(self):
+        self.assertNotIn("reading", self.said(self.birds(100)))
 
 
 class Data(Folder):

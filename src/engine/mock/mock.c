@@ -433,7 +433,9 @@ static enum err create_documents(const struct mock_options *options, struct docu
     const struct documents_options wanted = {.compat = options->compat,
                                              .id_name = options->id_name,
                                              .foreign_key_suffix = options->foreign_key_suffix,
-                                             .growth_bytes_max = GROWTH_BYTES_MAX};
+                                             .growth_bytes_max = GROWTH_BYTES_MAX,
+                                             .progress = options->progress,
+                                             .watcher = options->watcher};
     return documents_create(options->document, &wanted, documents, message);
 }
 

@@ -19,7 +19,10 @@ struct mock_worker; /* one worker's part */
 struct mock_options {
     struct bytes document;          /* the JSON text of the db.json, or of an OpenAPI document; copied */
     struct openapi_options openapi; /* if it is one of OpenAPI */
-    int64_t latency_ms;             /* artificial delay before each answer; 0: none */
+    /* As documents.h has it; null: nobody watches. */
+    void (*progress)(void *watcher, size_t done_bytes, size_t total_bytes);
+    void *watcher;
+    int64_t latency_ms;        /* artificial delay before each answer; 0: none */
     int64_t max_age_s;         /* what caches may keep a GET's answer for; 0: they must ask each time */
     const char *static_path;   /* a folder whose files are served where no document is; null: none */
     struct bytes rewrite;      /* JSON text for rewrite_create; empty: none */

@@ -19,7 +19,8 @@ struct documents_options {
     struct bytes id_name;            /* the member that ids are in; empty: "id" */
     struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
     size_t growth_bytes_max;         /* what writes may later add: texts, ids and book-keeping */
-    /* Told now and then while a document is read, if not null. */
+    /* Told now and then while a document is read, if not null; of all bytes once that is over, well or not.
+     */
     void (*progress)(void *watcher, size_t done_bytes, size_t total_bytes);
     void *watcher;
 };

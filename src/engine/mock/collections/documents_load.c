@@ -289,21 +289,22 @@ static enum err load_member(struct load *load, struct bytes name, size_t name_at
     return load_items(load, resource, at);
 }
 
-enum err documents_load(struct documents *documents, struct bytes json, struct buffer *message)
+static enum err load_document(struct load *load)
 {
-    struct load load = {.documents = documents, .json = json, .message = message};
+    struct bytes json = load->json;
     size_t at = 0;
     bool more;
     enum err err = OK;
 
-    skip_space(&load, &at);
+    skip_space(load, &at);
     if (at == json.size || json.data[at] != '{') {
         json_t *value = NULL;
-        err = take_value(&load, &at, &value);
+        err = take_value(load, &at, &value);
         json_decref(value);
         if (err == OK) {
-            buffer_append_literal(message, "the document must be a JSON object of arrays and objects");
-            err = message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
+            buffer_append_literal(load->message,
+                                  "the document must be a JSON object of arrays and objects");
+            err = load->message->failed ? ERR_NO_MEMORY : ERR_SYNTAX;
         }
         return err;
     }
@@ -311,28 +312,36 @@ enum err documents_load(struct documents *documents, struct bytes json, struct b
     for (bool first = true; err == OK; first = false) {
         json_t *name = NULL;
         size_t name_at;
-        err = take_separator(&load, &at, '}', first, &more);
+        err = take_separator(load, &at, '}', first, &more);
         if (err != OK || !more)
             break;
-        skip_space(&load, &at);
+        skip_space(load, &at);
         name_at = at;
         if (at < json.size && json.data[at] != '"')
-            return refuse_at(&load, at, "a name in quotes expected");
-        err = take_value(&load, &at, &name);
-        skip_space(&load, &at);
+            return refuse_at(load, at, "a name in quotes expected");
+        err = take_value(load, &at, &name);
+        skip_space(load, &at);
         if (err == OK && (at == json.size || json.data[at] != ':'))
-            err = refuse_at(&load, at, "':' expected");
+            err = refuse_at(load, at, "':' expected");
         at++;
         if (err == OK)
-            err = load_member(&load, bytes_of(json_string_value(name), json_string_length(name)), name_at,
+            err = load_member(load, bytes_of(json_string_value(name), json_string_length(name)), name_at,
                               &at);
         json_decref(name);
     }
     if (err != OK)
         return err;
-    skip_space(&load, &at);
+    skip_space(load, &at);
     if (at < json.size)
-        return refuse_at(&load, at, "end of file expected");
-    tell_progress(&load, json.size);
+        return refuse_at(load, at, "end of file expected");
     return OK;
+}
+
+enum err documents_load(struct documents *documents, struct bytes json, struct buffer *message)
+{
+    struct load load = {.documents = documents, .json = json, .message = message};
+    enum err err = load_document(&load);
+
+    tell_progress(&load, json.size);
+    return err;
 }
