@@ -337,6 +337,21 @@ TEST(names_that_no_item_has_push_no_index_out_that_is_of_use)
     buffer_fini(&json);
 }
 
+TEST(a_name_that_no_member_can_have_is_refused)
+{
+    static const char *const targets[] = {"/as?_embed=b%00s", "/as?_embed=b%9cs", "/as/1?_expand=%c3",
+                                          "/as?_sort=-%00", "/as?_embed=bs,%ed%a0%80"};
+
+    for (int compat = 0; compat < 2; compat++) {
+        struct documents *documents =
+            make(bytes_of_text(ring), compat == 0 ? COMPAT_0_17 : COMPAT_1, 1 << 20);
+        for (size_t i = 0; i < COUNT_OF(targets); i++)
+            expect(documents, "GET", targets[i], "", 400, NULL);
+        expect(documents, "GET", "/as/1?_expand=%c3%a9", "", 200, NULL);
+        documents_destroy(documents);
+    }
+}
+
 RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(items_that_refer_to_each_other_go_together),
           TEST_ROW(a_chain_of_items_goes_to_its_end_however_long),
@@ -348,4 +363,5 @@ RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(a_query_gives_up_when_all_that_it_looks_at_is_too_much),
           TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why),
           TEST_ROW(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_do),
-          TEST_ROW(names_that_no_item_has_push_no_index_out_that_is_of_use))
+          TEST_ROW(names_that_no_item_has_push_no_index_out_that_is_of_use),
+          TEST_ROW(a_name_that_no_member_can_have_is_refused))

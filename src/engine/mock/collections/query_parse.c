@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "engine/mock/json/json_text.h"
 #include "message/percent.h"
 #include "query.h"
@@ -334,6 +335,17 @@ enum err query_add_relation(struct query *query, struct bytes name, struct bytes
 
 /* ---- the rest ---------------------------------------------------------------------------------- */
 
+/* Whether a member of an object may be called so: UTF-8 without a NUL, as everything that is read. */
+static bool is_member_name(struct bytes name)
+{
+    struct utf8 utf8 = {0};
+
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] == '\0' || !utf8_take(&utf8, (uint8_t)name.data[i]))
+            return false;
+    return utf8.left == 0;
+}
+
 /* Adds the elements of a list with commas. */
 static enum err add_names(struct bytes list, struct bytes *names, size_t *count, struct buffer *message)
 {
@@ -343,6 +355,10 @@ static enum err add_names(struct bytes list, struct bytes *names, size_t *count,
             continue;
         if (*count == QUERY_NAMES_MAX) {
             buffer_append_format(message, "A query may have at most %d names in one list", QUERY_NAMES_MAX);
+            return ERR_SYNTAX;
+        }
+        if (!is_member_name(name)) {
+            buffer_append_literal(message, "A name in a query must be UTF-8 without a NUL");
             return ERR_SYNTAX;
         }
         names[(*count)++] = name;
