@@ -10,6 +10,7 @@
 #define P HTTP_BYTE_PATH
 #define Q HTTP_BYTE_QUESTION
 #define X HTTP_BYTE_HEX
+#define U HTTP_BYTE_UNWISE
 /* clang-format off */
 const uint8_t http_byte_classes[256] = {
     ['\t'] = V,         [' '] = V,           ['!'] = T | V | H | P, ['"'] = V,
@@ -20,10 +21,10 @@ const uint8_t http_byte_classes[256] = {
     [':'] = V | P,      [';'] = V | H | P,   ['<'] = V,             ['='] = V | H | P,
     ['>'] = V,          ['?'] = V | Q,       ['@'] = V | P,
     ['A' ... 'F'] = T | V | H | P | X,       ['G' ... 'Z'] = T | V | H | P,
-    ['['] = V,          ['\\'] = V,          [']'] = V,             ['^'] = T | V,
-    ['_'] = T | V | H | P,  ['`'] = T | V,
+    ['['] = V | U,      ['\\'] = V | U,      [']'] = V | U,         ['^'] = T | V | U,
+    ['_'] = T | V | H | P,  ['`'] = T | V | U,
     ['a' ... 'f'] = T | V | H | P | X,       ['g' ... 'z'] = T | V | H | P,
-    ['{'] = V,          ['|'] = T | V,       ['}'] = V,             ['~'] = T | V | H | P,
+    ['{'] = V | U,      ['|'] = T | V | U,   ['}'] = V | U,         ['~'] = T | V | H | P,
     [0x80 ... 0xff] = V,
 };
 /* clang-format on */
@@ -33,6 +34,7 @@ const uint8_t http_byte_classes[256] = {
 #undef P
 #undef Q
 #undef X
+#undef U
 
 static inline uint32_t load_4(const char *data)
 {

@@ -11,6 +11,7 @@ enum http_byte_class {
     HTTP_BYTE_PATH = 1 << 3,     /* pchar or '/', RFC 3986 §3.3; '%' apart */
     HTTP_BYTE_QUESTION = 1 << 4, /* '?', which a query may also hold */
     HTTP_BYTE_HEX = 1 << 5,
+    HTTP_BYTE_UNWISE = 1 << 6, /* RFC 2396 §2.4.3: in no URI, but in targets that browsers send */
 };
 
 extern const uint8_t http_byte_classes[256]; /* enum http_byte_class, or-ed */

@@ -74,6 +74,9 @@ class RealClients(WithOrigin):
                 head = run(*curl, "-I", f"{url}/a").stdout
                 self.assertIn(b"content-length: 4", head)
                 self.assertIn(b"HTTP/2 204", run(*curl, "-i", f"{url}/none").stdout)
+                odd = "/[|]?filter[x]={^`}\\"
+                self.assertEqual(run(*curl, "--globoff", url + odd).stdout, b"GET:")
+                self.assertEqual(origin.count(odd), 1)
                 self.assertEqual(run(*curl, f"{url}/large").stdout, self.large)
                 self.assertEqual(len(run(*curl, f"{url}/chunks").stdout), sum(range(1000, 1050)))
                 self.assertEqual(run(*curl, "-T", large, f"{url}/b").stdout, b"PUT:" + self.large)

@@ -57,6 +57,16 @@ class PurgeCommand(unittest.TestCase):
             self.assertEqual(purge(*arguments, admin=server.admin), (0, says, ""), arguments)
             self.assertEqual(self.fetched(server, *paths), gone, arguments)
 
+    def test_urls_as_browsers_send_them(self):
+        server = self.serve()
+        paths = ("/a/1?filter[name]={x|y}^`", "/b/[1]|2")
+        self.fetched(server, *paths)
+        for arguments in ((paths[0],), ("--prefix", "/a/1?filter[")):
+            self.assertEqual(purge(*arguments, admin=server.admin), (0, "purged: 1\n", ""))
+            self.assertEqual(self.fetched(server, *paths), [paths[0]])
+        self.assertEqual(purge(paths[1], admin=server.admin), (0, "purged: 1\n", ""))
+        self.assertEqual(self.fetched(server, *paths), [paths[1]])
+
     def test_more_than_one_request_may_name(self):
         server = self.serve()
         self.fetched(server, "/a/1", "/b/1")

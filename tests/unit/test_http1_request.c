@@ -203,10 +203,10 @@ TEST(a_malformed_request_line_is_refused)
         LINE("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLM / HTTP/1.1", 501));
 }
 
-TEST(a_target_holds_the_bytes_of_a_uri_and_no_others)
+TEST(a_target_holds_the_bytes_of_a_uri_and_what_browsers_leave_as_it_is)
 {
     for (int byte = 0; byte < 256; byte++) {
-        static const char good_in_path[] = "!$&'()*+,-./:;=@_~?"
+        static const char good_in_path[] = "!$&'()*+,-./:;=@_~?[\\]^`{|}"
                                            "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         char wire[] = "GET /a?b_ HTTP/1.1\r\nHost: a\r\n\r\n";
         bool is_good = byte != 0 && strchr(good_in_path, byte) != NULL;
@@ -231,7 +231,9 @@ TEST(a_target_holds_the_bytes_of_a_uri_and_no_others)
         LINE("GET http:///p HTTP/1.1", 400), LINE("GET http:// HTTP/1.1", 400),
         LINE("GET http://?q HTTP/1.1", 400), LINE("GET http://u@a/ HTTP/1.1", 400),
         LINE("GET http://a#f HTTP/1.1", 400), LINE("GET http://a\\@b/ HTTP/1.1", 400),
-        LINE("GET http://a/p^ HTTP/1.1", 400), LINE("GET http://[::1/ HTTP/1.1", 400));
+        LINE("GET http://a/p^ HTTP/1.1", 0), LINE("GET http://a^/p HTTP/1.1", 400),
+        LINE("GET http://a\\b/ HTTP/1.1", 400), LINE("GET http://{a}/ HTTP/1.1", 400),
+        LINE("GET http://[::1/ HTTP/1.1", 400));
 }
 
 TEST(host_is_one_valid_host_and_equals_the_targets_authority)
@@ -564,7 +566,7 @@ TEST(pipelined_requests_are_parsed_one_after_another)
 
 RUN_TESTS(TEST_ROW(a_request_is_taken_apart_and_what_follows_it_is_left),
           TEST_ROW(every_form_of_target_goes_to_its_place), TEST_ROW(a_malformed_request_line_is_refused),
-          TEST_ROW(a_target_holds_the_bytes_of_a_uri_and_no_others),
+          TEST_ROW(a_target_holds_the_bytes_of_a_uri_and_what_browsers_leave_as_it_is),
           TEST_ROW(host_is_one_valid_host_and_equals_the_targets_authority),
           TEST_ROW(a_malformed_field_line_is_refused),
           TEST_ROW(a_request_whose_framing_is_open_to_doubt_is_refused),

@@ -28,7 +28,8 @@ static int request_of(struct http2_block *block, const struct line *lines, bool 
 
 TEST(a_request_means_what_it_would_in_http_1)
 {
-    static const struct line lines[] = {GET_A, {":path", "/x?y=1"}, {"accept", "*/*"}, {NULL, NULL}};
+    static const struct line lines[] = {
+        GET_A, {":path", "/x[|]?y{1}=\\^`"}, {"accept", "*/*"}, {NULL, NULL}};
     struct http_field fields[FIELDS_MAX];
     struct http2_block block = {0};
     struct http_request request;
@@ -37,9 +38,9 @@ TEST(a_request_means_what_it_would_in_http_1)
     EXPECT_EQ(request.method, HTTP_METHOD_GET);
     EXPECT_TEXT(request.scheme, BYTES("https"));
     EXPECT_TEXT(request.authority, BYTES("a"));
-    EXPECT_TEXT(request.path, BYTES("/x"));
+    EXPECT_TEXT(request.path, BYTES("/x[|]"));
     EXPECT(request.has_query);
-    EXPECT_TEXT(request.query, BYTES("y=1"));
+    EXPECT_TEXT(request.query, BYTES("y{1}=\\^`"));
     EXPECT_EQ(request.body_bytes, HTTP_BODY_NONE);
     EXPECT_EQ(request.minor_version, 1);
     EXPECT_EQ(request.fields.count, 2);

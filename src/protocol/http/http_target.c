@@ -69,16 +69,23 @@ static const char *after_uri_bytes(const char *at, unsigned classes)
     }
 }
 
+/* What browsers encode (WHATWG URL) they never send as it is, and neither does anybody else who is well: a
+ * control, a space, one of "<>#, a byte beyond ASCII. The rest goes through, RFC 3986 or not. */
+enum {
+    BYTES_OF_PATH = HTTP_BYTE_PATH | HTTP_BYTE_UNWISE,
+    BYTES_OF_QUERY = BYTES_OF_PATH | HTTP_BYTE_QUESTION
+};
+
 /* Sets path and query from `target`, all of which they must be. A space follows it. */
 static int parse_path(struct bytes target, struct http_request *request)
 {
     const char *end = target.data + target.size;
-    const char *path_end = after_uri_bytes(target.data, HTTP_BYTE_PATH);
+    const char *path_end = after_uri_bytes(target.data, BYTES_OF_PATH);
 
     request->path = bytes_of(target.data, (size_t)(path_end - target.data));
     if (*path_end == '?') {
         const char *query = path_end + 1;
-        path_end = after_uri_bytes(query, HTTP_BYTE_PATH | HTTP_BYTE_QUESTION);
+        path_end = after_uri_bytes(query, BYTES_OF_QUERY);
         request->has_query = true;
         request->query = bytes_of(query, (size_t)(path_end - query));
     }

@@ -1,6 +1,8 @@
 /* http_target.h — what a request is about: its target (RFC 9112 §3.2, RFC 9113 §8.3.1) and its authority.
  * Pure.
  *
+ * A path and a query hold what a URI may hold, and the [ \ ] ^ ` { | } that browsers send as they are.
+ *
  * Each function returns 0, or the status to refuse the request with. What they set borrows from what they
  * are given. */
 #pragma once

@@ -15,7 +15,16 @@ def selected(option, what, *steps):
     return ours(f"--{option}: {what}", *steps, options=SELECTED)
 
 
+BROWSERS = "?filter[name]={1|2}^`\\"  # bytes that are in no URI of RFC 3986, and that WHATWG's URLs keep
+
 ROWS = [
+    ours("Out of the box: what browsers send as it is reaches the origin as it is, in the query and in the path",
+         GET.at(BROWSERS).gives(FRESH).target(BROWSERS), GET.at(BROWSERS).hits(),
+         GET.at("/[1]|{2}^`").gives(FRESH).target("/[1]|{2}^`"), GET.at("/[1]|{2}^`").hits()),
+    ours("Out of the box: it is not the same URL as one that is percent-encoded",
+         GET.at("?filter[name]=1").gives(FRESH), GET.at("?filter%5Bname%5D=1").gives(FRESH).asks()),
+    edited("a parameter whose name has brackets is one", GET.at("?utm_[x]=1&a[b]=2").gives(FRESH), GET.at("?a[b]=2").hits(),
+           GET.at("?a[c]=2").gives(FRESH).asks()),
     edited("a parameter that does not count makes no difference, and the origin sees it",
            GET.at("?a=1&utm_x=2").gives(FRESH).target("?a=1&utm_x=2"), GET.at("?a=1").hits(), GET.at("?a=1&fbclid=3").hits(),
            GET.at("?utm_%78=4&a=1").hits()),

@@ -14,7 +14,8 @@ static bool is_unreserved(char byte)
     return is_letter_or_digit(byte) || byte == '-' || byte == '.' || byte == '_' || byte == '~';
 }
 
-/* What stands at `*at`, and moves on: a byte, or 256 and more for one that is encoded and must be. */
+/* What stands at `*at`, and moves on: a byte, or 256 and more for one that is encoded and must be, or that
+ * should be and is not. */
 static int next_unit(struct bytes path, size_t *at)
 {
     bool is_encoded = path.data[*at] == '%';
@@ -24,7 +25,9 @@ static int next_unit(struct bytes path, size_t *at)
         *at += 1;
         return '%';
     }
-    return is_encoded && !is_unreserved(byte) ? 256 + (unsigned char)byte : (unsigned char)byte;
+    return (is_encoded && !is_unreserved(byte)) || http_byte_is(byte, HTTP_BYTE_UNWISE)
+               ? 256 + (unsigned char)byte
+               : (unsigned char)byte;
 }
 
 static bool is_same_segment(struct bytes a, struct bytes b)
@@ -61,7 +64,7 @@ const char *path_is_wrong(struct bytes path)
         if (path.data[i] == '?' || path.data[i] == '#')
             return "is more than a path: leave out what begins with ? or #";
         if (!http_byte_is(path.data[i], HTTP_BYTE_PATH) && path.data[i] != '%')
-            return "has a byte that no path has; write it percent-encoded";
+            return "has a byte that is to be percent-encoded";
         if (!percent_take(path, &i, &ignored))
             return "has a % without two hexadecimal digits";
     }

@@ -5,7 +5,8 @@
  * `{name}`, which is one segment, whatever it is but empty; or, as the last, `**`: the path so far, and all
  * below.
  *
- * Two ways of writing one path are one path: `%72` is `r` (RFC 3986 §6.2.2.2), `%2f` is `%2F`, but not `/`.
+ * Two ways of writing one path are one path: `%72` is `r` (RFC 3986 §6.2.2.2), `%2f` is `%2F`, but not `/`;
+ * `[`, which no URI holds but browsers send, is `%5B`.
  */
 #pragma once
 #include "base/bytes.h"
