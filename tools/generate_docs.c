@@ -38,10 +38,6 @@ static const char *placeholder_text(const struct option_row *row)
     return text.data;
 }
 
-static bool has_range(const struct option_row *row) { return row->type <= OPTION_TYPE_duration; }
-
-static bool has_default(const struct option_row *row) { return row->type <= OPTION_TYPE_level; }
-
 /* `verb` is the one command whose options of no role they are, or VERB_HELP. */
 static void print_option_rows(unsigned roles, enum option_scope scope, enum verb verb)
 {
@@ -57,10 +53,10 @@ static void print_option_rows(unsigned roles, enum option_scope scope, enum verb
             printf("`");
         print_cell(placeholder_text(row));
         printf(row->type != OPTION_TYPE_flag ? "` | " : " | ");
-        if (has_default(row))
+        if (option_has_default(row))
             printf("`%s`", value_text(row, row->fallback));
         printf(" | ");
-        if (has_range(row)) {
+        if (option_has_range(row)) {
             printf("`%s` to ", value_text(row, row->low));
             printf("`%s`", value_text(row, row->high));
         }
@@ -113,7 +109,7 @@ static void print_options(void)
     printf("\n| role | listens at, unless told otherwise | schemes |\n|---|---|---|\n");
     for (int i = 0; i < ROLE_COUNT; i++) {
         struct buffer schemes = {0};
-        role_append_schemes(&schemes, (enum role)i);
+        schemes_append(&schemes, 1u << i);
         printf("| %s | `%s` | %.*s |\n", role_row((enum role)i)->name, role_row((enum role)i)->listen,
                BYTES_PRINTF(buffer_bytes(&schemes)));
         buffer_fini(&schemes);
@@ -252,7 +248,7 @@ static void print_option_roff(const struct option_row *row)
     }
     printf("\n");
     print_roff(row->help);
-    if (has_default(row)) {
+    if (option_has_default(row)) {
         printf(" (default ");
         print_roff(value_text(row, row->fallback));
         printf(")");

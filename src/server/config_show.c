@@ -106,46 +106,75 @@ static bool is_secret(const struct option_row *row)
     return row->type == OPTION_TYPE_secret || strcmp(row->name, "http-token") == 0;
 }
 
-/* The value in `field`; null if there is none, or no memory. */
-static json_t *value(const struct option_row *row, const void *field)
+/* What is in `field` as it would stand in a file, one function for each `shown` of tables/option_types.def.
+ * Null if there is none, or no memory. */
+static json_t *show_integer(const struct option_row *row, const void *field)
+{
+    return json_integer(option_number(row, field));
+}
+
+static json_t *show_words(const struct option_row *row, const void *field)
+{
+    return formatted(row, option_number(row, field));
+}
+
+static json_t *show_events(const struct option_row *row, const void *field)
 {
     char letters[KV_NOTIFY_TEXT_BYTES];
-    const char *words;
-    int choice;
 
-    switch (row->type) {
-    case OPTION_TYPE_integer: return json_integer(*(const int64_t *)field);
-    case OPTION_TYPE_size:
-    case OPTION_TYPE_duration: return formatted(row, *(const int64_t *)field);
-    case OPTION_TYPE_loop:
-    case OPTION_TYPE_auth:
-    case OPTION_TYPE_answer:
-    case OPTION_TYPE_host:
-    case OPTION_TYPE_checks:
-    case OPTION_TYPE_format:
-    case OPTION_TYPE_compat:
-    case OPTION_TYPE_level: memcpy(&choice, field, sizeof choice); return formatted(row, choice);
-    case OPTION_TYPE_events:
-        return text(bytes_of(letters, kv_notify_format(*(const uint32_t *)field, letters)));
-    case OPTION_TYPE_flag: return json_boolean(*(const bool *)field);
-    case OPTION_TYPE_url: words = *(char *const *)field; return words != NULL ? origins(words) : NULL;
-    case OPTION_TYPE_path:
-    case OPTION_TYPE_source:
-    case OPTION_TYPE_folder:
-    case OPTION_TYPE_text:
-    case OPTION_TYPE_secret:
-        words = *(char *const *)field;
-        return words == NULL ? NULL : text_of(is_secret(row) ? redacted : words);
-    case OPTION_TYPE_paths:
-    case OPTION_TYPE_texts: {
-        const struct text_list *list = field;
-        return list->count > 0 ? texts(list->items, list->count) : NULL;
-    }
-    case OPTION_TYPE_listens: return ((const struct listen_list *)field)->count > 0 ? listens(field) : NULL;
-    case OPTION_TYPE_list: words = *(char *const *)field; return words != NULL ? items(row, words) : NULL;
-    }
-    UNREACHABLE();
+    (void)row;
+    return text(bytes_of(letters, kv_notify_format(*(const uint32_t *)field, letters)));
 }
+
+static json_t *show_flag(const struct option_row *row, const void *field)
+{
+    (void)row;
+    return json_boolean(*(const bool *)field);
+}
+
+static json_t *show_text(const struct option_row *row, const void *field)
+{
+    const char *words = *(char *const *)field;
+
+    return words != NULL ? text_of(is_secret(row) ? redacted : words) : NULL;
+}
+
+static json_t *show_texts(const struct option_row *row, const void *field)
+{
+    const struct text_list *list = field;
+
+    (void)row;
+    return list->count > 0 ? texts(list->items, list->count) : NULL;
+}
+
+static json_t *show_origins(const struct option_row *row, const void *field)
+{
+    const char *lines = *(char *const *)field;
+
+    (void)row;
+    return lines != NULL ? origins(lines) : NULL;
+}
+
+static json_t *show_items(const struct option_row *row, const void *field)
+{
+    const char *list = *(char *const *)field;
+
+    return list != NULL ? items(row, list) : NULL;
+}
+
+static json_t *show_listens(const struct option_row *row, const void *field)
+{
+    const struct listen_list *list = field;
+
+    (void)row;
+    return list->count > 0 ? listens(list) : NULL;
+}
+
+static json_t *(*const showers[])(const struct option_row *row, const void *field) = {
+#define OPTION_TYPE(type, kept, help, read, shown, traits) [OPTION_TYPE_##type] = show_##shown,
+#include "tables/option_types.def"
+#undef OPTION_TYPE
+};
 
 /* Adds those options of `scope` that `roles` have, from the struct at `base`. */
 static void add_options(json_t *object, enum option_scope scope, unsigned roles, const void *base)
@@ -155,7 +184,8 @@ static void add_options(json_t *object, enum option_scope scope, unsigned roles,
         bool belongs = roles != 0 ? (row->roles & roles) != 0 : option_is_of_server(row);
 
         if (row->scope == scope && belongs)
-            json_object_set_new(object, row->name, value(row, (const char *)base + row->offset));
+            json_object_set_new(object, row->name,
+                                showers[row->type](row, (const char *)base + row->offset));
     }
 }
 

@@ -174,8 +174,7 @@ static void set_from(struct config_reader *reader, const struct option_row *row,
         buffer_fini(&placeholder);
         return;
     }
-    if ((row->type == OPTION_TYPE_path || row->type == OPTION_TYPE_paths ||
-         row->type == OPTION_TYPE_source || row->type == OPTION_TYPE_folder) &&
+    if (option_is_path(row) &&
         !bytes_equal(text, BYTES("-"))) { /* which is no file but a stream, where it means something */
         err = config_beside_file(reader, text, &full);
         text = buffer_bytes(&full);
@@ -240,9 +239,7 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
         read_item_mapping(reader, row, base);
         return;
     }
-    if ((row->type != OPTION_TYPE_listens && row->type != OPTION_TYPE_paths &&
-         row->type != OPTION_TYPE_url && row->type != OPTION_TYPE_list) ||
-        !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
+    if (!option_is_list(row) || !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
         CONFIG_REPORT(reader, config_here(reader), "%s is one value%s", row->name,
                       row->type == OPTION_TYPE_list ? " or a list, not a mapping"
                                                     : ", not a list or a mapping");

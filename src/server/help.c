@@ -59,7 +59,7 @@ static void append_option(struct page *page, const struct option_row *row)
     buffer_append_format(&left, "--%s%s", row->name, row->type == OPTION_TYPE_flag ? "" : " ");
     option_append_placeholder(&left, row);
     buffer_append(&right, bytes_of_text(row->help));
-    if (row->type <= OPTION_TYPE_level) {
+    if (option_has_default(row)) {
         buffer_append_literal(&right, " [");
         option_append_value(&right, row, row->fallback);
         buffer_append_byte(&right, ']');
@@ -74,7 +74,7 @@ static void append_listen_note(struct page *page, enum role role)
     struct buffer schemes = {0};
 
     buffer_append_format(page->out, "  Listens at %s unless told otherwise.\n", role_row(role)->listen);
-    role_append_schemes(&schemes, role);
+    schemes_append(&schemes, 1u << role);
     append_row(page, BYTES("schemes"), buffer_bytes(&schemes), NAME_COLUMNS);
     if (role == ROLE_CACHE)
         buffer_append_literal(page->out,

@@ -13,68 +13,16 @@
 #include "engine/mock/openapi/openapi_options.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "server/listen_option.h"
+#include "server/option_row.h"
+#include "server/option_value.h"
+#include "server/shown_text.h"
+#include "server/text_list.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where something was asked for: a line and column of the file, counted from 1. */
-struct place {
-    int line; /* 0: nowhere, it is the default; -1: on the command line */
-    int column;
-};
-
-enum verb {
-#define VERB(id, name, operand, summary, example, example_help) VERB_##id,
-#include "tables/roles.def"
-#undef VERB
-    VERB_HELP,    /* --help; `help_verb` says of what */
-    VERB_VERSION, /* --version */
-    VERB_COUNT = VERB_HELP
-};
-
-enum role {
-#define ROLE(id, name, listen, summary) ROLE_##id,
-#include "tables/roles.def"
-#undef ROLE
-    ROLE_COUNT
-};
-
-enum {
-#define ROLE(id, name, listen, summary) ROLES_##id = 1 << ROLE_##id,
-#include "tables/roles.def"
-#undef ROLE
-    ROLES_EVERY = (1 << ROLE_COUNT) - 1,
-    ROLES_ADMIN = 1 << ROLE_COUNT /* of schemes: the administrator's API, which is no role */
-};
-
-/* What is spoken where clients connect. AUTO: what the role speaks; on a cache, the first bytes decide. */
-enum listen_protocol { LISTEN_AUTO, LISTEN_RESP, LISTEN_MEMCACHED, LISTEN_HTTP, LISTEN_KV_HTTP };
-
-enum listen_transport { LISTEN_TCP, LISTEN_UNIX, LISTEN_TLS };
-
-struct listen_option {
-    enum listen_protocol protocol;
-    enum listen_transport transport;
-    char *address; /* "HOST:PORT", for address_parse of net/listen.h; well-formed, not looked up. Of a Unix
-                    * socket its absolute path */
-    int mode;      /* of a Unix socket: its permissions, or -1 */
-    struct place where;
-};
-
-struct listen_list {
-    struct listen_option *items;
-    size_t count;
-};
-
-/* Names of files and the like, in the order they were given. */
-struct text_list {
-    char **items;
-    size_t count;
-};
-
 /* Of an option that is answered. */
 enum answer { ANSWER_NO, ANSWER_YES };
-
-enum { OPTION_COUNT_MAX = 256 };
 
 /* The C type of a field by the type of its row. */
 #define OPTION_FIELD_integer(field)  int64_t field;
@@ -174,117 +122,6 @@ enum err options_load_yaml(struct options *options, const char *path, struct buf
 enum err options_read_yaml(struct options *options, const char *path, struct bytes text,
                            struct buffer *message);
 
-/* ---- the tables, for config_yaml.c, help.c and the generated documentation ---------------------- */
-
-enum option_type {
-    OPTION_TYPE_integer,
-    OPTION_TYPE_size,
-    OPTION_TYPE_duration,
-    OPTION_TYPE_loop,
-    OPTION_TYPE_auth,
-    OPTION_TYPE_answer,
-    OPTION_TYPE_host,
-    OPTION_TYPE_checks,
-    OPTION_TYPE_format,
-    OPTION_TYPE_compat,
-    OPTION_TYPE_level,
-    OPTION_TYPE_events,
-    OPTION_TYPE_flag,
-    OPTION_TYPE_url,
-    OPTION_TYPE_path,
-    OPTION_TYPE_source, /* a file or a folder that the command line has without a name */
-    OPTION_TYPE_folder,
-    OPTION_TYPE_paths, /* may be repeated */
-    OPTION_TYPE_text,
-    OPTION_TYPE_texts,  /* may be repeated */
-    OPTION_TYPE_secret, /* a text that is never shown again */
-    OPTION_TYPE_listens,
-    OPTION_TYPE_list, /* a route's: `fallback` is an enum route_list; with commas, or a list in YAML,
-                         or a mapping of items before and behind a = */
-};
-
-/* Which struct an option's field is in. */
-enum option_scope {
-    OPTION_OF_SERVER,   /* struct options */
-    OPTION_OF_ROLE,     /* struct role_options */
-    OPTION_OF_UPSTREAM, /* struct upstream_policy */
-    OPTION_OF_ROUTE,    /* struct route_policy */
-};
-
-struct option_row {
-    const char *name; /* "idle-timeout" */
-    const char *help;
-    enum option_type type;
-    enum option_scope scope;
-    unsigned verbs; /* 1 << VERB_…: the commands it is a flag of */
-    unsigned roles; /* ROLES_…: the roles it is a key of; 0: not a role's option */
-    size_t offset;  /* in the struct of its scope */
-    int64_t fallback, low, high;
-};
-
-/* Whether the option is required, and written without its name on the command line: an origin, a file. */
-bool option_is_operand(const struct option_row *row);
-
-/* Whether it is the server's: a key at the top of the file, and a flag of every command that runs one. */
-bool option_is_of_server(const struct option_row *row);
-
-size_t option_row_count(void);
-const struct option_row *option_row(size_t index);
-
-/* The row called `name` that is a key at the top of the file (`roles` 0) or under one of `roles`, or null.
- */
-const struct option_row *option_find_key(unsigned roles, struct bytes name);
-
-/* The row called `name` that is a key of an upstream or a route of a gateway, or null. */
-const struct option_row *option_find_scoped(enum option_scope scope, struct bytes name);
-
-/* Sets the option of the server in `base`, a struct options, or of a role and what it has, in a struct
- * role_options, from `text`. Returns OK; ERR_SYNTAX or
- * ERR_RANGE with what is wrong and what to write instead, without a newline, appended to `why`;
- * ERR_NO_MEMORY. */
-enum err option_set(const struct option_row *row, void *base, struct bytes text, struct place where,
-                    struct buffer *why);
-
-/* The same of an upstream's option in a struct upstream_policy, or of a route's in a struct route_policy.
- */
-enum err option_set_policy(const struct option_row *row, void *policy, struct bytes text,
-                           struct place where, struct buffer *why);
-
-/* Where the option is in `base`: a struct options, or a struct role_options. */
-void *option_field(const struct option_row *row, void *base);
-
-/* Copies an option's value from field to field; a text that was there is freed. ERR_NO_MEMORY. */
-enum err option_copy(const struct option_row *row, const void *from, void *to);
-
-/* Appends a value as an operator would write it ("64M", "5s", "auto"); nothing for text. */
-void option_append_value(struct buffer *out, const struct option_row *row, int64_t value);
-
-/* Appends what stands for the value in help: "SIZE", "auto|uring|epoll"; nothing for a flag. */
-void option_append_placeholder(struct buffer *out, const struct option_row *row);
-
-struct verb_row {
-    const char *name, *operand, *summary, *example, *example_help;
-};
-const struct verb_row *verb_row(enum verb verb); /* not of VERB_HELP and VERB_VERSION */
-
-/* Calls `each` with a further example of the command, and what it does, for all of them; and with what
- * its exit statuses say. */
-void verb_examples(enum verb verb, void (*each)(void *context, const char *example, const char *help),
-                   void *context);
-void verb_statuses(enum verb verb, void (*each)(void *context, const char *status, const char *help),
-                   void *context);
-
-struct role_row {
-    const char *name, *listen, *summary;
-};
-const struct role_row *role_row(enum role role);
-
-/* Appends the schemes that listeners of `role` may name: "tcp, resp, memcached". */
-void role_append_schemes(struct buffer *out, enum role role);
-
-/* What goes before the :// of such a listener: "resp+unix". */
-const char *listen_scheme(enum listen_protocol protocol, enum listen_transport transport);
-
 /* Appends one line about something asked for at `where`: of the file, or of the command line. */
 void options_report(const struct options *options, struct place where, struct buffer *message,
                     const char *format, ...) PRINTF_LIKE(4, 5);
@@ -292,9 +129,3 @@ void options_report(const struct options *options, struct place where, struct bu
 /* Fills in what follows from the rest and checks what no single option can. Returns OK, ERR_SYNTAX,
  * ERR_NO_MEMORY. */
 enum err options_complete(struct options *options, struct buffer *message);
-
-/* For "%.*s": at most 60 bytes of `text`. Control bytes have become '?'. */
-struct shown {
-    char text[64];
-};
-struct shown shown_text(struct bytes text);

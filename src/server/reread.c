@@ -1,7 +1,4 @@
 #include "server/reread.h"
-#include "base/compiler.h"
-#include <stdlib.h>
-#include <string.h>
 
 /* Both are only read. */
 static const void *field_of(const struct option_row *row, const void *base)
@@ -25,72 +22,16 @@ enum err options_reread(const struct options *running, struct options *fresh, st
     return err == OK ? options_load_yaml(fresh, running->file, message) : err;
 }
 
-/* ---- what is the same ---------------------------------------------------------------------------- */
-
-static bool is_same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool has_same_listens(const struct listen_list *a, const struct listen_list *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (a->items[i].protocol != b->items[i].protocol ||
-            a->items[i].transport != b->items[i].transport || a->items[i].mode != b->items[i].mode ||
-            strcmp(a->items[i].address, b->items[i].address) != 0)
-            return false;
-    return true;
-}
-
-static bool has_same_texts(const struct text_list *a, const struct text_list *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->items[i], b->items[i]) != 0)
-            return false;
-    return true;
-}
-
 static bool is_same(const struct option_row *row, const void *a, const void *b)
 {
-    a = field_of(row, a);
-    b = field_of(row, b);
-    switch (row->type) {
-    case OPTION_TYPE_integer:
-    case OPTION_TYPE_size:
-    case OPTION_TYPE_duration: return memcmp(a, b, sizeof(int64_t)) == 0;
-    case OPTION_TYPE_loop:
-    case OPTION_TYPE_auth:
-    case OPTION_TYPE_answer:
-    case OPTION_TYPE_host:
-    case OPTION_TYPE_checks:
-    case OPTION_TYPE_format:
-    case OPTION_TYPE_compat:
-    case OPTION_TYPE_level: return memcmp(a, b, sizeof(int)) == 0;
-    case OPTION_TYPE_events: return memcmp(a, b, sizeof(uint32_t)) == 0;
-    case OPTION_TYPE_flag: return memcmp(a, b, sizeof(bool)) == 0;
-    case OPTION_TYPE_url:
-    case OPTION_TYPE_path:
-    case OPTION_TYPE_source:
-    case OPTION_TYPE_folder:
-    case OPTION_TYPE_text:
-    case OPTION_TYPE_secret:
-    case OPTION_TYPE_list: return is_same_text(*(char *const *)a, *(char *const *)b);
-    case OPTION_TYPE_paths:
-    case OPTION_TYPE_texts: return has_same_texts(a, b);
-    case OPTION_TYPE_listens: return has_same_listens(a, b);
-    }
-    UNREACHABLE();
+    return option_is_same(row, field_of(row, a), field_of(row, b));
 }
 
 /* ---- roles --------------------------------------------------------------------------------------- */
 
 static bool is_partner(const struct role_options *a, const struct role_options *b)
 {
-    return a->role == b->role && has_same_listens(&a->listens, &b->listens);
+    return a->role == b->role && listen_list_equal(&a->listens, &b->listens);
 }
 
 static const struct role_options *partner_of(const struct role_options *role, const struct options *among)
