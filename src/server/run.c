@@ -1,4 +1,5 @@
 #include "server/run.h"
+#include "server/console.h"
 #include "server/server.h"
 #include <errno.h>
 #include <malloc.h>
@@ -95,12 +96,19 @@ static void report_start(const struct options *options, const struct server *ser
     }
 }
 
+static void on_typed(void *server, struct bytes line)
+{
+    if (bytes_equal(line, BYTES("s")))
+        server_save_mocks(server);
+}
+
 int run_roles(const struct options *options)
 {
     struct log *log = log_create(stderr, options->log_level, &clock_system);
     struct buffer message = {0};
     sigset_t signals = all_signals();
     struct server *server;
+    struct console *console = NULL;
     pthread_t leaver;
     bool is_saved;
     enum err err;
@@ -123,6 +131,8 @@ int run_roles(const struct options *options)
         _exit(1);
     }
     report_start(options, server, log);
+    if (options->verb == VERB_MOCK && (console = console_begin(on_typed, server)) != NULL)
+        log_write(log, LOG_INFO, "s and Enter saves the data as they are, to a file of its own");
     while (wait_for(signals, -1) == SIGHUP) {
         struct buffer report = {0};
         server_reload(server, &report); /* which logs what came of it */
@@ -130,6 +140,7 @@ int run_roles(const struct options *options)
     }
     log_write(log, LOG_INFO, "stopping: answers in hand have %lld ms; a second signal ends them",
               (long long)options->drain_timeout_ms);
+    console_end(console);
     if (pthread_create(&leaver, NULL, leave_on_signal, log) == 0)
         pthread_detach(leaver);
     server_drain(server, options->drain_timeout_ms);

@@ -7,6 +7,7 @@
 #include "server/file.h"
 #include "server/gateway_plan.h"
 #include "server/mock_plan.h"
+#include "server/mock_save.h"
 #include "server/reload.h"
 #include "server/users.h"
 #include "server/worker.h"
@@ -135,6 +136,14 @@ const char *server_loop_name(const struct server *server)
 }
 
 unsigned server_thread_count(const struct server *server) { return (unsigned)server->worker_count; }
+
+void server_save_mocks(struct server *server)
+{
+    for (size_t i = 0; i < server->options->role_count; i++)
+        if (server->roles[i].mock != NULL)
+            mock_save(&server->options->roles[i], server->roles[i].mock, clock_read(server->clock).wall_ms,
+                      server->log);
+}
 
 uint64_t server_mock_request_count(const struct server *server, struct bytes path)
 {

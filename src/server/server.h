@@ -69,6 +69,9 @@ unsigned server_thread_count(const struct server *server);
 /* How many requests the mock of the server's only mock role has answered for `path`. Any thread. */
 uint64_t server_mock_request_count(const struct server *server, struct bytes path);
 
+/* Saves the data of each mock into a file of its own, and logs where they are. Blocks. Any thread. */
+void server_save_mocks(struct server *server);
+
 /* Has every worker look at the clock again: after a test's clock has been moved. Any thread. */
 void server_wake(struct server *server);
 

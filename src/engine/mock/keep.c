@@ -16,6 +16,8 @@ struct keep {
     char *path;
     enum err (*read)(void *context, struct buffer *json, struct buffer *message);
     void *context;
+    void (*was_reread)(void *mock);
+    void *mock;
     bool writes;
 };
 
@@ -50,11 +52,14 @@ static bool reload(void *context)
         buffer_append(&message, bytes_of_text(err_text(err)));
     while (message.size > 0 && message.data[message.size - 1] == '\n')
         message.size--;
-    if (err == OK)
+    if (err == OK) {
         log_write(keep->log, LOG_INFO, "%s has changed and was read again", keep->path);
-    else
+        if (keep->was_reread != NULL)
+            keep->was_reread(keep->mock);
+    } else {
         log_write(keep->log, LOG_ERROR, "%s has changed, but the last good data stay: %.*s", keep->path,
                   BYTES_PRINTF(buffer_bytes(&message)));
+    }
     buffer_fini(&json);
     buffer_fini(&message);
     return err == OK;
@@ -248,6 +253,8 @@ enum err keep_begin(struct documents *documents, const struct keep_options *opti
     made->log = options->log;
     made->read = options->read;
     made->context = options->context;
+    made->was_reread = options->was_reread;
+    made->mock = options->mock;
     err = start(made, options);
     if (err != OK || made->keeper == NULL) {
         free(made->path);

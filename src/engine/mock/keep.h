@@ -18,6 +18,9 @@ struct keep_options {
     /* Appends what the file says by now, as JSON text, to `json`, or to `message` what is wrong with it. */
     enum err (*read)(void *context, struct buffer *json, struct buffer *message);
     void *context;
+    /* The documents are what the file says by now; on the keeper's thread. Null: nobody asks. */
+    void (*was_reread)(void *mock);
+    void *mock;
 };
 
 /* Begins to keep `documents`, which have just been read. What a journal of a run that was cut short says is

@@ -5,7 +5,9 @@
 #include "engine/mock/files/rewrite.h"
 #include "engine/mock/files/static_file.h"
 #include "engine/mock/keep.h"
+#include "engine/mock/mock_admin.h"
 #include "engine/mock/openapi/openapi_state.h"
+#include "engine/mock/snapshots.h"
 #include "message/http_guard.h"
 #include <stdlib.h>
 
@@ -22,6 +24,8 @@ struct mock {
     size_t host_count;
     struct bytes cors_lines;            /* for answers of every kind */
     struct front *front;                /* null: there are no rules */
+    struct snapshots *snapshots;        /* null: there are no documents */
+    struct mock_admin admin;            /* what is asked of them */
     struct documents_observer observer; /* tells the rules of writes */
     bool is_observing;
     int64_t latency_ms;
@@ -408,7 +412,9 @@ static void begin_guarded(void *engine, struct exchange *x)
             return;
         }
     }
-    if (worker->front != NULL)
+    if (mock_admin_is_asked(x->request))
+        mock_admin_begin(&mock->admin, worker->counters, x);
+    else if (worker->front != NULL)
         front_begin(worker->front, x);
     else
         begin(engine, x);
@@ -474,6 +480,32 @@ static void on_change(struct documents_observer *observer, const struct document
                   change->text != NULL ? text_bytes(change->text) : (struct bytes){0});
 }
 
+/* The file was read anew: that is what to begin with from here on. */
+static void on_reread(void *context)
+{
+    const struct mock *mock = context;
+    snapshots_take_start(mock->snapshots, clock_read(&clock_system).wall_ms);
+}
+
+/* Begins to keep the documents, and what they were at the start. */
+static enum err keep_documents(struct mock *mock, const struct mock_options *options)
+{
+    enum err err = OK;
+
+    mock->snapshots = snapshots_create(mock->documents);
+    if (mock->snapshots == NULL)
+        return ERR_NO_MEMORY;
+    if (options->keep != NULL && mock->openapi == NULL) { /* never over a document that describes */
+        struct keep_options keep = *options->keep;
+        keep.was_reread = on_reread;
+        keep.mock = mock;
+        err = keep_begin(mock->documents, &keep, &mock->keep);
+    }
+    if (err == OK && options->document.size <= SNAPSHOT_START_BYTES_MAX)
+        err = snapshots_take_start(mock->snapshots, clock_read(&clock_system).wall_ms);
+    return err == ERR_FULL ? OK : err; /* too large to be kept twice */
+}
+
 enum err mock_create(const struct mock_options *options, struct mock **mock, struct buffer *message)
 {
     struct mock *made = calloc(1, sizeof *made);
@@ -524,9 +556,8 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
             buffer_append_format(message, "static: %s is no folder to serve: %s", options->static_path,
                                  err_text(err));
     }
-    if (err == OK && options->keep != NULL &&
-        made->openapi == NULL) /* never over a document that describes */
-        err = keep_begin(made->documents, options->keep, &made->keep);
+    if (err == OK && made->documents != NULL)
+        err = keep_documents(made, options);
     if (err == OK && options->rules != NULL)
         err = front_create(&(struct front_options){.rules = options->rules,
                                                    .seed = options->seed,
@@ -541,6 +572,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
         documents_subscribe(made->documents, &made->observer);
         made->is_observing = true;
     }
+    made->admin = (struct mock_admin){made->snapshots, made->front, options->admin_token};
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -557,6 +589,7 @@ void mock_destroy(struct mock *mock)
         documents_unsubscribe(mock->documents, &mock->observer);
     front_destroy(mock->front);
     keep_end(mock->keep);
+    snapshots_destroy(mock->snapshots);
     documents_destroy(mock->documents);
     openapi_destroy(mock->openapi);
     rewrite_destroy(mock->rewrite);
@@ -567,6 +600,13 @@ void mock_destroy(struct mock *mock)
     buffer_fini(&mock->other_lines);
     free(mock->hosts);
     free(mock);
+}
+
+enum err mock_read_data(struct mock *mock, struct text **text)
+{
+    uint64_t change_number;
+    return mock->documents != NULL ? documents_read_all(mock->documents, text, &change_number)
+                                   : ERR_MISSING;
 }
 
 uint64_t mock_request_count(struct mock *mock, struct bytes path)

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 
 struct keep_options;
+struct text;
 struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
 
@@ -53,6 +54,10 @@ void mock_destroy(struct mock *mock);
 /* How many requests it has answered, and how many of them for `path` alone if it is not empty; 0 for a path
  * where nothing is. Any thread. */
 uint64_t mock_request_count(struct mock *mock, struct bytes path);
+
+/* Holds all the data as one JSON text for the caller. Returns OK; ERR_MISSING if the mock keeps none;
+ * ERR_NO_MEMORY. Any thread. */
+enum err mock_read_data(struct mock *mock, struct text **text);
 
 /* The part of the worker that runs `loop`. */
 enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counters *counters,

@@ -1,8 +1,7 @@
+#include "engine/mock/answer/admin_guard.h"
 #include "front_call.h"
-#include "message/http_guard.h"
 #include "message/problem.h"
 #include "rules_admin.h"
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 static const struct exchange_engine engine;
@@ -217,32 +216,13 @@ static bool is_over_limit(struct front_call *call, struct now now)
     return standing.is_over;
 }
 
-static bool is_of_this_machine(int fd)
-{
-    struct sockaddr_storage peer = {0};
-    socklen_t size = sizeof peer;
-
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0)
-        return false;
-    if (peer.ss_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&peer)->sin_addr.s_addr) >> 24 == 127;
-    if (peer.ss_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&peer)->sin6_addr);
-    return peer.ss_family == AF_UNIX;
-}
-
 /* What tests ask; not what pages in somebody's browser, or other machines, may. */
 static void answer_admin(struct front_call *call)
 {
     const struct front *front = call->worker->front;
-    bool is_local = front->admin_token.size == 0;
-    struct http_refusal refusal = http_guard(call->x->request, front->admin_token, is_local);
+    struct http_refusal refusal = admin_guard(call->x->request, front->admin_token, call->x->client_fd);
     int status;
 
-    if (refusal.status == 0 && is_local && !is_of_this_machine(call->x->client_fd))
-        refusal =
-            (struct http_refusal){403, "this is for clients on the mock's own machine; others need an "
-                                       "admin-token"};
     if (refusal.status != 0) {
         if (refusal.status == 401)
             buffer_append_literal(&call->added_lines, "WWW-Authenticate: Bearer\r\n");
@@ -379,6 +359,13 @@ void front_destroy(struct front *front)
     rules_fini(&front->rules);
     pthread_mutex_destroy(&front->workers_lock);
     free(front);
+}
+
+void front_reset(struct front *front)
+{
+    rules_state_reset(front->state);
+    if (front->journal != NULL)
+        journal_clear(front->journal);
 }
 
 enum err front_worker_create(struct front *front, void *next_engine, struct loop *loop,

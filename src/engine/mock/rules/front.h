@@ -30,6 +30,9 @@ struct front_options {
 enum err front_create(const struct front_options *options, struct front **front);
 void front_destroy(struct front *front);
 
+/* Counters, turns, limits, scenarios, the journal and what is random begin anew. Any thread. */
+void front_reset(struct front *front);
+
 /* The part of the worker that runs `loop`; `next_engine` is what the next one's `begin` takes. */
 enum err front_worker_create(struct front *front, void *next_engine, struct loop *loop,
                              struct counters *counters, struct front_worker **worker);

@@ -250,18 +250,9 @@ static int set_scenario(const struct admin_scope *scope, const struct request_vi
     return status;
 }
 
-static int reset(const struct admin_scope *scope, struct buffer *out)
-{
-    rules_state_reset(scope->state);
-    if (scope->journal != NULL)
-        journal_clear(scope->journal);
-    buffer_append_literal(out, "{}\n");
-    return 200;
-}
-
 /* ---- the paths ----------------------------------------------------------------------------------- */
 
-enum target { TARGET_REQUESTS, TARGET_FIND, TARGET_COUNT, TARGET_SCENARIOS, TARGET_RESET };
+enum target { TARGET_REQUESTS, TARGET_FIND, TARGET_COUNT, TARGET_SCENARIOS };
 
 static const struct {
     struct bytes path;
@@ -271,7 +262,6 @@ static const struct {
     [TARGET_FIND] = {BYTES_INIT("/__admin/requests/find"), "POST"},
     [TARGET_COUNT] = {BYTES_INIT("/__admin/requests/count"), "POST"},
     [TARGET_SCENARIOS] = {BYTES_INIT("/__admin/scenarios"), "GET, POST"},
-    [TARGET_RESET] = {BYTES_INIT("/__admin/reset"), "POST"},
 };
 
 static int find_target(struct bytes path)
@@ -313,10 +303,6 @@ int rules_admin_answer(const struct admin_scope *scope, const struct request_vie
             return list_scenarios(scope, out);
         if (is_post)
             return set_scenario(scope, view, out);
-        break;
-    case TARGET_RESET:
-        if (is_post)
-            return reset(scope, out);
         break;
     }
     buffer_append_format(lines, "Allow: %s\r\n", targets[target].allow);

@@ -1,5 +1,5 @@
 /* rules_admin.h — what a mock says of itself to tests, below /__admin/: which requests came, where
- * scenarios stand; and beginning anew. Pure but for the state and the journal.
+ * scenarios stand. Pure but for the state and the journal.
  *
  *   GET    /__admin/requests           the newest; ?limit=100, ?path=, ?method=, ?rule= choose
  *   POST   /__admin/requests/find      the same for a matcher (see matcher.h), in JSON or YAML
@@ -7,7 +7,6 @@
  *   DELETE /__admin/requests           forgets them
  *   GET    /__admin/scenarios          each with its state
  *   POST   /__admin/scenarios          {"name": …, "state": …}: puts it there
- *   POST   /__admin/reset              turns, counters, limits, scenarios and the journal begin anew
  */
 #pragma once
 #include "journal.h"

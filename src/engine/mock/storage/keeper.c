@@ -445,7 +445,7 @@ void keeper_note_reload(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->mutex);
     buffer_fini(&keeper->waiting); /* changes of what is no more */
-    if (!keeper->is_reloading)
+    if (!keeper->is_reloading || !pthread_equal(pthread_self(), keeper->thread))
         keeper->is_behind = true;
     pthread_mutex_unlock(&keeper->mutex);
     pthread_cond_signal(&keeper->news);

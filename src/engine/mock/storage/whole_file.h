@@ -1,0 +1,14 @@
+/* whole_file.h — a file that is there whole or not at all, whatever ends the process: written beside its
+ * place and put there in one step. */
+#pragma once
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum whole_file_mode {
+    WHOLE_FILE_NEW,     /* ERR_EXISTS if something is there */
+    WHOLE_FILE_REPLACE, /* takes the place of a file that is there */
+};
+
+/* Writes `bytes` to `path`, by way of `path`.new, and waits until they are on the disk. Returns OK; what
+ * err_from_errno says, with `errno` as it was; ERR_NO_MEMORY. Blocks. */
+enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode);
