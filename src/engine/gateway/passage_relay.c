@@ -36,7 +36,18 @@ static struct bytes cut(const struct passage *passage, struct bytes piece)
     return start < window->start ? bytes_after(piece, window->start - start) : piece;
 }
 
-static void respond_fetched(struct passage *passage)
+static void respond_whole_or_cut(struct passage *passage, struct bytes rendered, int64_t age_seconds)
+{
+    const struct fetch_head *head = fetch_head(&passage->reader);
+
+    if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
+        (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
+        respond_head(passage->x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0,
+                     rendered, age_seconds, true, &passage->status);
+}
+
+/* False, with nothing said to the client, if there is no memory for what the route makes of the fields. */
+static bool respond_fetched(struct passage *passage)
 {
     const struct fetch_head *head = fetch_head(&passage->reader);
     struct exchange *x = passage->x;
@@ -44,11 +55,11 @@ static void respond_fetched(struct passage *passage)
         buffer_bytes(passage->reader.is_leader ? &head->fields.sent : &head->fields.kept);
     struct buffer edited = {0};
     struct now now = passage_now(passage);
+    bool is_not_modified = false;
     bool is_from_store = !passage->reader.is_leader || head->origin_status != head->facts.status;
     int64_t age_seconds =
         current_age_ms(head->facts.freshness.initial_age_ms, head->received.mono_ms, now.mono_ms) / 1000;
 
-    passage->has_responded = true;
     passage->status.origin_status = head->origin_status;
     passage->status.stored = head->is_stored && passage->reader.is_leader;
     passage->status.has_ttl = head->is_stored;
@@ -65,25 +76,25 @@ static void respond_fetched(struct passage *passage)
     if (passage->facts.plan == PLAN_CACHE && passage->facts.has_condition && !passage->with_preconditions &&
         head->facts.status == 200 && client_has_it(&x->request->fields, rendered, now.wall_ms)) {
         passage->skips_body = true;
-        rendered = fields_for_client(passage->route, rendered, &edited);
-        respond_not_modified(x, rendered, age_seconds, &passage->status);
-        buffer_fini(&edited);
-        return;
+        is_not_modified = true;
     }
-    rendered = fields_for_client(passage->route, rendered, &edited);
-    if (!passage->facts.has_range || head->facts.status != 200 || passage->promised_bytes < 0 ||
-        (passage->reader.is_leader && !head->is_stored) || !cut_fetched(passage, rendered, age_seconds))
-        respond_head(x, head->facts.status, fetch_reason(head), passage->promised_bytes, 0, rendered,
-                     age_seconds, true, &passage->status);
+    passage->has_responded = fields_for_client(passage->route, &rendered, &edited);
+    if (passage->has_responded && is_not_modified)
+        respond_not_modified(x, rendered, age_seconds, &passage->status);
+    else if (passage->has_responded)
+        respond_whole_or_cut(passage, rendered, age_seconds);
     buffer_fini(&edited);
+    return passage->has_responded;
 }
 
 enum state passage_on_relay(struct passage *passage)
 {
     enum fetch_progress progress;
 
-    if (!passage->has_responded)
-        respond_fetched(passage);
+    if (!passage->has_responded && !respond_fetched(passage)) {
+        fetch_leave(&passage->reader);
+        return passage_refuse(passage, 503, "out of memory");
+    }
     for (;;) {
         /* Where no body comes, the end is awaited nevertheless, so that the connection to the origin is
          * kept; where one comes that this client does not want, it is left to those who do. */

@@ -18,20 +18,21 @@ bool names_other_caches(struct bytes rendered)
     return false;
 }
 
-/* What is left of an answer where there is no memory for what its route says to pages of others. None of
- * the origin's fields, which may let any page read it. And as these also say how to read the body, which
- * its sender will send nevertheless, it is an answer no more where one follows. */
-static void withhold(struct http_response *response)
+/* What is left of an answer where there is no memory for its fields as they must be. None of the origin's,
+ * which may let any page read it, or be what clients must not see. And as these also say how to read the
+ * body, which its sender will send nevertheless, it is an answer no more where one follows. */
+static void withhold(struct exchange *x, int status, int64_t body_bytes)
 {
-    int status = response->status;
-    struct http_field *fields = response->fields.list; /* room for FIELDS_MAX */
+    struct http_field fields[] = {
+        {HTTP_HEADER_CACHE_CONTROL, BYTES("Cache-Control"), BYTES("no-store")},
+        {HTTP_HEADER_OTHER, BYTES("X-Content-Type-Options"), BYTES("nosniff")},
+    };
+    struct http_response response = {.status =
+                                         status < 200 || status == 204 || status == 304 ? status : 503,
+                                     .body_bytes = body_bytes,
+                                     .fields = {fields, COUNT_OF(fields)}};
 
-    fields[0] = (struct http_field){HTTP_HEADER_CACHE_CONTROL, BYTES("Cache-Control"), BYTES("no-store")};
-    fields[1] = (struct http_field){HTTP_HEADER_OTHER, BYTES("X-Content-Type-Options"), BYTES("nosniff")};
-    *response =
-        (struct http_response){.status = status < 200 || status == 204 || status == 304 ? status : 503,
-                               .body_bytes = response->body_bytes,
-                               .fields = {fields, FIELDS_MAX}};
+    exchange_respond(x, &response);
 }
 
 /* RFC 9211 §2: each cache adds itself after those nearer to the origin. An id that the origin told, which
@@ -54,11 +55,11 @@ static void respond_changed(struct exchange *x, struct http_response *response,
         cors_append(x->policy, x->request, is_preflight, &lines);
     if (cache_status->names_others)
         rendered_append(&lines, BYTES("Cache-Status"), ours);
-    if (!lines.failed)
-        response->rendered = buffer_bytes(&lines);
-    else if (x->policy != NULL)
-        withhold(response);
-    exchange_respond(x, response);
+    response->rendered = buffer_bytes(&lines);
+    if (lines.failed)
+        withhold(x, response->status, response->body_bytes);
+    else
+        exchange_respond(x, response);
     buffer_fini(&lines);
 }
 
@@ -105,12 +106,24 @@ void respond_preflight(struct exchange *x)
     exchange_end(x);
 }
 
-struct bytes fields_for_client(const struct route *route, struct bytes rendered, struct buffer *edited)
+bool fields_for_client(const struct route *route, struct bytes *rendered, struct buffer *edited)
 {
     if (field_edit_is_none(&route->response_fields))
-        return rendered;
-    field_edit_rendered(&route->response_fields, rendered, edited);
-    return edited->failed ? rendered : buffer_bytes(edited);
+        return true;
+    field_edit_rendered(&route->response_fields, *rendered, edited);
+    *rendered = buffer_bytes(edited);
+    return !edited->failed;
+}
+
+/* respond_head, but for lines that there may have been no memory for: those are not whole. */
+static void respond_lines(struct exchange *x, int status, int64_t body_bytes, const struct buffer *lines,
+                          int64_t age_seconds, const struct cache_status *cache_status)
+{
+    if (lines->failed)
+        withhold(x, status, body_bytes);
+    else
+        respond_head(x, status, (struct bytes){0}, body_bytes, 0, buffer_bytes(lines), age_seconds,
+                     status != 416, cache_status);
 }
 
 void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age_seconds,
@@ -122,8 +135,7 @@ void respond_not_modified(struct exchange *x, struct bytes rendered, int64_t age
     while (rendered_next(&rendered, &field))
         if (belongs_in_not_modified(field.header))
             rendered_append(&kept, field.name, field.value);
-    respond_head(x, 304, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&kept), age_seconds, true,
-                 cache_status);
+    respond_lines(x, 304, HTTP_BODY_NONE, &kept, age_seconds, cache_status);
     buffer_fini(&kept);
 }
 
@@ -140,14 +152,13 @@ bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now,
     case HTTP_RANGES_OUTSIDE:
         rendered_append(&lines, BYTES("Content-Range"),
                         bytes_of(text, http_content_range_format(text, NULL, body_bytes)));
-        respond_head(x, 416, (struct bytes){0}, HTTP_BODY_NONE, 0, buffer_bytes(&lines), -1, false, status);
+        respond_lines(x, 416, HTTP_BODY_NONE, &lines, -1, status);
         break;
     case HTTP_RANGES_PARTS:
         outgoing->type = type;
         outgoing->boundary = hash_bytes(bytes_of(&now, sizeof now), gateway->seed);
         ranged_fields_render(&lines, rendered, outgoing);
-        respond_head(x, 206, (struct bytes){0}, (int64_t)outgoing_bytes(outgoing), 0, buffer_bytes(&lines),
-                     age_seconds, true, status);
+        respond_lines(x, 206, (int64_t)outgoing_bytes(outgoing), &lines, age_seconds, status);
         break;
     }
     buffer_fini(&lines);
@@ -168,8 +179,10 @@ void respond_problem(struct exchange *x, int status, const char *text,
     }
     if (status == 405)
         rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    if (body.failed || rendered.failed)
+    if (body.failed || rendered.failed) {
         buffer_clear(&body);
+        buffer_clear(&rendered);
+    }
     respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false,
                  cache_status);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)

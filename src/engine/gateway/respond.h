@@ -10,13 +10,15 @@
 /* True if rendered fields have a Cache-Status of caches before us. */
 bool names_other_caches(struct bytes rendered);
 
-/* Rendered fields as the route wants its clients to have them; `edited` is room for that, to be freed. */
-struct bytes fields_for_client(const struct route *route, struct bytes rendered, struct buffer *edited);
+/* Makes `*rendered` the fields as the route wants its clients to have them; `edited` is room for that, to
+ * be freed. False without memory: nothing of the answer is for a client then. */
+bool fields_for_client(const struct route *route, struct bytes *rendered, struct buffer *edited);
 
 /* Sends a head: `rendered` plus Age (none if negative) and Cache-Status. `has_date`: as all that comes from
  * the origin, now or earlier; our own answers get theirs from the connection. `reason`: empty for the usual
  * one. x->policy, if it is there, is a struct route_policy that says what pages of other origins may see of
- * it. */
+ * it. Without memory for the head that this makes, here and below, it is a 503 with nothing of `rendered`;
+ * as many bytes of a body belong to it. */
 void respond_head(struct exchange *x, int status, struct bytes reason, int64_t body_bytes,
                   uint64_t body_number, struct bytes rendered, int64_t age_seconds, bool has_date,
                   const struct cache_status *cache_status);

@@ -27,13 +27,19 @@ bool respond_stored(struct gateway *gateway, const struct route *route, struct e
     const struct stored_response *response = &found->response;
     struct http_ranges ranges = {.kind = HTTP_RANGES_NONE};
     struct buffer edited = {0};
-    struct bytes fields = fields_for_client(route, response->fields, &edited);
+    struct bytes fields = response->fields;
     bool has_body = x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0;
     int64_t age_seconds = stored_age_ms(response, now.mono_ms) / 1000;
 
     status->has_ttl = true;
     status->ttl_seconds = ttl_seconds(response, now.mono_ms);
     status->names_others = (response->flags & STORED_NAMES_CACHES) != 0;
+    if (!fields_for_client(route, &fields, &edited)) {
+        respond_head(x, 503, (struct bytes){0}, HTTP_BODY_NONE, 0, BYTES("Cache-Control: no-store\r\n"), -1,
+                     false, status);
+        has_body = false;
+        goto done;
+    }
     if (facts->has_condition && response->status == 200 &&
         client_has_it(&x->request->fields, response->fields, now.wall_ms)) {
         respond_not_modified(x, fields, age_seconds, status);

@@ -120,6 +120,7 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
     struct tunnel *tunnel = owner;
     struct cache_status cache_status = passed_on;
     struct buffer rendered = {0}, edited = {0};
+    struct bytes lines;
 
     note_activity(tunnel);
     tunnel->is_switched = status == 101;
@@ -129,16 +130,17 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
     }
     for (size_t i = 0; i < fields->count; i++)
         rendered_append(&rendered, fields->list[i].name, fields->list[i].value);
-    if (rendered.failed) {
+    lines = buffer_bytes(&rendered);
+    if (rendered.failed || !fields_for_client(tunnel->route, &lines, &edited)) {
         buffer_fini(&rendered);
+        buffer_fini(&edited);
         end(tunnel, ERR_NO_MEMORY);
         return;
     }
     cache_status.origin_status = status;
     cache_status.names_others = names_other_caches(buffer_bytes(&rendered));
     tunnel->has_responded = true;
-    respond_head(tunnel->x, status, reason, body_bytes, 0,
-                 fields_for_client(tunnel->route, buffer_bytes(&rendered), &edited), -1,
+    respond_head(tunnel->x, status, reason, body_bytes, 0, lines, -1,
                  http_fields_find(fields, HTTP_HEADER_DATE) != NULL, &cache_status);
     buffer_fini(&rendered);
     buffer_fini(&edited);
