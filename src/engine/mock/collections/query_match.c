@@ -41,35 +41,50 @@ static bool matches(struct query *query, const pcre2_code *pattern, struct bytes
     return found >= 0;
 }
 
-/* What JavaScript's toString makes of a value: an array's elements with commas between. */
+/* Appends what JavaScript's toString makes of a value that is no array, or is an element of one. */
+static void append_text(struct buffer *out, struct bytes value, bool is_element)
+{
+    struct buffer room = {0};
+    struct scalar scalar = scalar_of(value, &room);
+
+    if (value.data[0] == '{')
+        buffer_append_literal(out, "[object Object]");
+    else if (scalar.kind == SCALAR_NUMBER)
+        scalar_append_canonical(out, value);
+    else if (scalar.kind != SCALAR_NULL || !is_element)
+        buffer_append(out, scalar.text);
+    out->failed |= room.failed;
+    buffer_fini(&room);
+}
+
+/* The same of an array: all that is in it and in the arrays that are in it, with its commas. */
+static void append_elements(struct buffer *out, struct bytes array)
+{
+    struct bytes value;
+
+    for (size_t at = 0; at < array.size;) {
+        char c = array.data[at];
+        if (c == ',')
+            buffer_append_byte(out, ',');
+        if (c == '[' || c == ']' || c == ',')
+            at++;
+        else if (json_scan_value(array, &at, &value) && value.size > 0)
+            append_text(out, value, true);
+        else
+            return;
+    }
+}
+
+/* A value as text; valid until the next one is asked for. */
 static struct bytes as_text(struct query *query, struct bytes value)
 {
-    struct bytes name, element;
-    size_t at = 0;
-    bool first = true;
-
     buffer_clear(&query->scratch);
-    if (value.data[0] == '{')
-        return BYTES("[object Object]");
-    if (value.data[0] != '[') {
-        struct scalar scalar = scalar_of(value, &query->scratch);
-        if (scalar.kind != SCALAR_NUMBER)
-            return scalar.text;
-        scalar_append_canonical(&query->scratch, value);
-        return buffer_bytes(&query->scratch);
-    }
-    while (json_scan_next(value, &at, &name, &element)) {
-        struct buffer room = {0};
-        struct scalar scalar = scalar_of(element, &room);
-        if (!first)
-            buffer_append_byte(&query->scratch, ',');
-        first = false;
-        if (scalar.kind == SCALAR_NUMBER)
-            scalar_append_canonical(&query->scratch, element);
-        else if (scalar.kind != SCALAR_NULL)
-            buffer_append(&query->scratch, scalar.text);
-        buffer_fini(&room);
-    }
+    if (value.data[0] == '"' && memchr(value.data, '\\', value.size) == NULL)
+        return scalar_of(value, &query->scratch).text;
+    if (value.data[0] == '[')
+        append_elements(&query->scratch, value);
+    else
+        append_text(&query->scratch, value, false);
     return query->scratch.size > 0 ? buffer_bytes(&query->scratch) : bytes_of("", 0);
 }
 
@@ -94,8 +109,12 @@ static bool has_order(struct query *query, const struct operand *operand, struct
     struct scalar scalar;
     int order;
 
-    buffer_clear(&query->scratch);
-    scalar = scalar_of(value, &query->scratch);
+    if (value.data[0] == '[' || value.data[0] == '{') {
+        scalar = scalar_string(as_text(query, value));
+    } else {
+        buffer_clear(&query->scratch);
+        scalar = scalar_of(value, &query->scratch);
+    }
     if (!scalar_compare(&scalar, &operand->scalar, &order))
         return false;
     switch (operation) {

@@ -1,3 +1,4 @@
+#include "base/number.h"
 #include "base/utf8.h"
 #include "engine/mock/json/json_text.h"
 #include "message/percent.h"
@@ -108,14 +109,15 @@ static bool is_canonical(struct bytes text)
 {
     struct scalar scalar = scalar_coerce(text);
     struct buffer canonical = {0};
+    int64_t integer;
     bool same;
 
     if (scalar.kind != SCALAR_NUMBER)
         return scalar.kind == SCALAR_TRUE || scalar.kind == SCALAR_FALSE;
     if (text.data[0] != '-' && (text.data[0] < '0' || text.data[0] > '9'))
         return false;
-    if (memchr(text.data, '.', text.size) == NULL && memchr(text.data, 'e', text.size) == NULL)
-        return text.size == 1 || text.data[text.data[0] == '-'] != '0'; /* an integer of any size */
+    if (int64_parse(text, &integer))
+        return true; /* as it stands: a double might be another one */
     scalar_append_number(&canonical, scalar.number);
     same = bytes_equal(buffer_bytes(&canonical), text);
     buffer_fini(&canonical);

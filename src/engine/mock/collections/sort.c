@@ -1,5 +1,6 @@
 #include "sort.h"
 #include "base/compiler.h"
+#include "word_order.h"
 #include <stdlib.h>
 
 /* One item's value of one key. A missing one is SCALAR_NONE with no text. */
@@ -9,36 +10,6 @@ struct sortable {
 };
 
 static int sign(bool above, bool below) { return (int)above - (int)below; }
-
-/* Letters by the alphabet whatever their case, before them digits, before these all else; bytes beyond
- * ASCII come last. Close to what JavaScript's localeCompare does with words. */
-static int weight(unsigned char c)
-{
-    unsigned char lower = (unsigned char)byte_to_lower((char)c);
-
-    if (lower >= 'a' && lower <= 'z')
-        return 0x200 + lower;
-    if (c >= '0' && c <= '9')
-        return 0x100 + c;
-    return c >= 0x80 ? 0x300 + c : c;
-}
-
-static int compare_words(struct bytes a, struct bytes b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-
-    for (size_t i = 0; i < size; i++) {
-        int difference = weight((unsigned char)a.data[i]) - weight((unsigned char)b.data[i]);
-        if (difference != 0)
-            return difference;
-    }
-    if (a.size != b.size)
-        return sign(a.size > b.size, a.size < b.size);
-    for (size_t i = 0; i < size; i++) /* a small letter before its capital */
-        if (a.data[i] != b.data[i])
-            return sign(a.data[i]<b.data[i], a.data[i]> b.data[i]);
-    return 0;
-}
 
 /* What json-server 1 puts last: what JavaScript takes for false, but 0. */
 static bool is_nothing(const struct scalar *value)
@@ -56,6 +27,20 @@ static int absence(const struct scalar *value)
     return value->kind == SCALAR_NULL;
 }
 
+/* Numbers, and what JavaScript takes for such, come before words, and these before all else. */
+static int rank(enum scalar_kind kind)
+{
+    switch (kind) {
+    case SCALAR_NUMBER:
+    case SCALAR_TRUE:
+    case SCALAR_FALSE:
+    case SCALAR_NULL: return 0;
+    case SCALAR_STRING: return 1;
+    case SCALAR_NONE: return 2;
+    }
+    UNREACHABLE();
+}
+
 static int compare_values(const struct scalar *a, const struct scalar *b, enum compat compat)
 {
     int order, x, y;
@@ -66,16 +51,16 @@ static int compare_values(const struct scalar *a, const struct scalar *b, enum c
         if (x != y || x != 0)
             return x - y;
         if (a->kind == SCALAR_STRING && b->kind == SCALAR_STRING)
-            return compare_words(a->text, b->text);
+            return word_compare(a->text, b->text);
     } else {
         x = absence(a);
         y = absence(b);
         if (x != y || x != 0)
             return x - y;
     }
-    if (scalar_compare(a, b, &order))
-        return order;
-    return (int)a->kind - (int)b->kind; /* unlike JavaScript's, an order of all values */
+    if (rank(a->kind) != rank(b->kind)) /* unlike JavaScript's, an order of all values */
+        return rank(a->kind) - rank(b->kind);
+    return scalar_compare(a, b, &order) ? order : 0;
 }
 
 static int compare(const void *left, const void *right, void *argument)

@@ -138,9 +138,13 @@ void scalar_append_number(struct buffer *out, double number)
     if (power >= 21 || power < -6) { /* ECMA-262, Number::toString */
         *exponent = '\0';
         buffer_append_format(out, "%se%c%d", digits, power < 0 ? '-' : '+', abs(power));
-    } else {
-        int decimals = precision > power ? precision - power : 0;
-        buffer_append_format(out, "%.*f", decimals, number);
+    } else if (precision >= power) {
+        buffer_append_format(out, "%.*f", precision - power, number);
+    } else { /* the digits that tell it from all others, and zeros */
+        for (const char *digit = digits; digit < exponent; digit++)
+            if (*digit != '.')
+                buffer_append_byte(out, *digit);
+        buffer_append_format(out, "%0*d", power - precision, 0);
     }
 }
 
