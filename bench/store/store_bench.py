@@ -19,7 +19,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import bench  # noqa: E402 (its progress, tables and way to build)
+from progress import Progress  # noqa: E402 (what bench.py has as well)
+from report import cpu_model, table  # noqa: E402
+from stage import ROOT, build_tools, pinned  # noqa: E402
 
 MIB, GIB = 2**20, 2**30
 PARTS = ("speed", "insight", "instructions", "threads", "memory", "hits", "pitfalls")
@@ -67,7 +69,7 @@ class StoreBench:
             self.progress.step(label)
         process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True,
-                                   preexec_fn=bench.pinned(None))
+                                   preexec_fn=pinned(None))
         self.processes.append(process)
         found = []
         try:
@@ -98,7 +100,7 @@ class StoreBench:
             process.kill()
 
     def add(self, title, explanation, head, rows, words=(0,)):
-        self.sections.append(f"## {title}\n\n{explanation}\n\n{bench.table(head, rows, words)}\n")
+        self.sections.append(f"## {title}\n\n{explanation}\n\n{table(head, rows, words)}\n")
         self.progress.say(self.sections[-1])
 
     # ---- the parts -----------------------------------------------------------------------------------
@@ -247,7 +249,7 @@ class StoreBench:
         rows = [[goal.what, goal.wanted, goal.found, "yes" if goal.met else "NO"] for goal in self.goals]
         note = ("Of a quick run, with fewer items: rough, and not what the goals were set for." if self.quick
                 else f"{sum(goal.met for goal in self.goals)} of {len(self.goals)} reached.")
-        text = f"## Goals\n\n{note}\n\n{bench.table(['goal', 'wanted', 'found', 'reached'], rows, words=(0, 1, 2, 3))}\n"
+        text = f"## Goals\n\n{note}\n\n{table(['goal', 'wanted', 'found', 'reached'], rows, words=(0, 1, 2, 3))}\n"
         self.sections.insert(0, text)
         if self.progress.on_terminal:
             text = text.replace(" yes |", " \x1b[32myes\x1b[0m |").replace(" NO |", " \x1b[31mNO\x1b[0m |")
@@ -256,9 +258,9 @@ class StoreBench:
     def report(self):
         now = datetime.datetime.now(datetime.timezone.utc)
         head = [f"# Bench of the store, {now:%Y-%m-%d %H:%M} UTC\n",
-                f"{bench.cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}"
+                f"{cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}"
                 f"{'; a quick run' if self.quick else ''}.\n"]
-        folder = bench.ROOT / "bench/results"
+        folder = ROOT / "bench/results"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{now:%Y-%m-%d-%H%M%S}-store.md"
         path.write_text("\n".join(head + self.sections), encoding="utf-8")
@@ -281,15 +283,15 @@ def main():
 
     tools = arguments.tools
     if tools is None:
-        tools = bench.ROOT / "build/bench"
-        bench.build_tools(tools)
+        tools = ROOT / "build/bench"
+        build_tools(tools)
     if not (tools / "store_speed").exists():
         sys.exit("the programs were not built: there is no build/release/libnuthatch.a (./dev build)")
 
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
         signal.signal(number, signal.default_int_handler)
     parts = arguments.only or PARTS
-    progress = bench.Progress()
+    progress = Progress()
     progress.plan(sum(steps_of(part, arguments.quick) for part in parts))
     store_bench = StoreBench(tools.resolve(), progress, arguments.quick)
     try:
@@ -297,7 +299,7 @@ def main():
             if part in parts:
                 getattr(store_bench, part)()
         store_bench.summary()
-        progress.say(f"Saved as {store_bench.report().relative_to(bench.ROOT)}")
+        progress.say(f"Saved as {store_bench.report().relative_to(ROOT)}")
     except RuntimeError as why:
         progress.say(f"Stopped: {why}")
         sys.exit(1)
