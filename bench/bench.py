@@ -14,32 +14,33 @@ import signal
 import sys
 
 from measuring import Bench
+from mock_large import SERVERS as LARGE_MOCKS, run_mock_large
 from progress import Progress
 from report import report
 from servers import CACHED_SERVERS, COALESCE_SERVERS, json_of, start_nginx_return, start_slow_origin
 from stage import ROOT, Absent, Stage, build_tools
-from workloads import MATRIX_VALUES, count_steps, http_groups, http_matrix_groups, kv_groups, matrix_groups
+from workloads import MATRIX_VALUES, count_steps, http_groups, http_matrix_groups, kv_groups, matrix_groups, mock_groups
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
-    parser.add_argument("--only", choices=("kv", "http", "idle", "coalesce", "matrix", "http-matrix", "soak"),
-                        help="one part instead of the first three; coalesce: a thousand clients that want the same thing "
+    parser.add_argument("--only", choices=("kv", "http", "idle", "mock", "mock-large", "coalesce", "matrix", "http-matrix", "soak"),
+                        help="one part instead of the first three; mock: JSON servers on the same data, eleven minutes; mock-large: a million records, two minutes; coalesce: a thousand clients that want the same thing "
                              "at once, a minute a round; matrix: every operation, size, depth and number of connections of "
                              "the cache, an hour and a half; http-matrix: every size, spread and number of connections of "
                              "the gateway, 20 minutes; soak: 5,000 connections that come and go, five minutes")
     parser.add_argument("--value-bytes", type=int, nargs="+", choices=MATRIX_VALUES, default=list(MATRIX_VALUES),
                         help="the sizes of values of the matrix (all three)")
     parser.add_argument("--rounds", type=int, help="how many (5)")
-    parser.add_argument("--seconds", type=float, help="of each measurement (3)")
+    parser.add_argument("--seconds", type=float, help="of each measurement (3; of the mock's 2)")
     parser.add_argument("--nuthatch", type=pathlib.Path, default=ROOT / "build/release/nuthatch", help="the binary")
     parser.add_argument("--tools", type=pathlib.Path,
                         help="a folder with load_kv, load_http and the others; without it they are built in build/bench")
     arguments = parser.parse_args()
     arguments.nuthatch = arguments.nuthatch.resolve()
     rounds = arguments.rounds or (2 if arguments.quick else 5)
-    seconds = arguments.seconds or (0.8 if arguments.quick else 3)
+    seconds = arguments.seconds or (0.8 if arguments.quick else 2 if arguments.only == "mock" else 3)
     if rounds < 1 or seconds < 0.1:
         parser.error("need at least one round of 0.1 seconds")
 
@@ -56,11 +57,12 @@ def main():
     stage, progress = Stage(tools.resolve(), arguments.nuthatch), Progress()
     bench = Bench(stage, progress, rounds, seconds)
     try:
-        makers = {"kv": kv_groups, "http": http_groups, "matrix": lambda: matrix_groups(arguments.value_bytes),
+        makers = {"kv": kv_groups, "http": http_groups, "mock": mock_groups, "matrix": lambda: matrix_groups(arguments.value_bytes),
                   "http-matrix": http_matrix_groups}
         groups = [group for part, make in makers.items() if part in parts for group in make()]
-        progress.plan(count_steps(groups, rounds) + (len(CACHED_SERVERS) if "idle" in parts else 0) + ("soak" in parts) +
-                      (len(COALESCE_SERVERS) * rounds if "coalesce" in parts else 0))
+        steps = {"idle": len(CACHED_SERVERS), "mock-large": len(LARGE_MOCKS), "soak": 1,
+                 "coalesce": len(COALESCE_SERVERS) * rounds}
+        progress.plan(count_steps(groups, rounds) + sum(steps.get(part, 0) for part in parts))
         if "http" in parts or "idle" in parts:
             stage.origin = start_nginx_return(json_of(1024), 3600)(stage, "origin")
         for group in groups:
@@ -71,6 +73,8 @@ def main():
         if "coalesce" in parts:
             stage.origin = start_slow_origin(stage)
             bench.run_coalesce(COALESCE_SERVERS)
+        if "mock-large" in parts:
+            run_mock_large(bench)
         if "soak" in parts:
             bench.run_soak(arguments.seconds or (20 if arguments.quick else 300))
         progress.say(f"Saved as {report(bench, arguments).relative_to(ROOT)}")

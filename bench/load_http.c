@@ -1,6 +1,7 @@
-/* load_http — a closed loop of HTTP/1.1 GETs: each of N keep-alive connections asks, reads the whole answer
- * and asks again, for one target or for a random one of many, "/bird/0", "/bird/1" and so on. Answers must
- * be 200 with a Content-Length and the same size each. */
+/* load_http — a closed loop of HTTP/1.1 requests: each of N keep-alive connections asks, reads the whole
+ * answer and asks again, for one target or for a random one of many, "/bird/0", "/bird/1" and so on.
+ * Answers to GET must be 200 with a Content-Length and the same size each; to POST, whose answers name what
+ * they made, 200 or 201 of any size. */
 #include "load.h"
 #include <errno.h>
 #include <stdio.h>
@@ -10,10 +11,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES_MAX = 16384 };
+enum { HEAD_BYTES_MAX = 16384, SILENCE_MS_MAX = 10000 /* some write all they have for each POST */ };
 
 static int64_t port, connection_count = 64, measure_ms = 2000, warm_up_ms = 200, target_count, fills;
-static const char *target = "/", *pids = "";
+static const char *target = "/", *posted = "", *pids = "";
 
 struct connection {
     int fd;
@@ -38,10 +39,16 @@ static size_t next_request(char *request, size_t capacity)
 
     if (target_count > 0)
         snprintf(tail, sizeof tail, "/%lld", (long long)number);
-    size = snprintf(request, capacity, "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%lld\r\n\r\n", target, tail,
-                    (long long)port);
+    if (posted[0] != '\0')
+        size = snprintf(request, capacity,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%lld\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %zu\r\n\r\n%s",
+                        target, (long long)port, strlen(posted), posted);
+    else
+        size = snprintf(request, capacity, "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%lld\r\n\r\n", target,
+                        tail, (long long)port);
     if (size < 0 || (size_t)size >= capacity)
-        stop("the target is too long");
+        stop("the request is too long");
     return (size_t)size;
 }
 
@@ -91,12 +98,13 @@ static bool receive(struct connection *connection)
             return false;
         }
         end += 4;
-        if (strncmp(connection->head, "HTTP/1.1 200", 12) != 0)
+        if (strncmp(connection->head, "HTTP/1.1 200", 12) != 0 &&
+            (posted[0] == '\0' || strncmp(connection->head, "HTTP/1.1 201", 12) != 0))
             stop("an answer is not 200: %.*s", (int)(end - connection->head), connection->head);
         connection->body_left_bytes = content_length(connection->head, end);
         if (body_bytes < 0)
             body_bytes = connection->body_left_bytes;
-        if (connection->body_left_bytes != body_bytes)
+        if (connection->body_left_bytes != body_bytes && posted[0] == '\0')
             stop("an answer has %lld bytes and an earlier one %lld", (long long)connection->body_left_bytes,
                  (long long)body_bytes);
         connection->body_left_bytes -= (int64_t)(old_size + size) - (end - connection->head);
@@ -113,6 +121,7 @@ int main(int argc, char **argv)
         {"target", "what to GET (/)", NULL, &target},
         {"targets", "how many: /0, /1 … behind the target, at random; 0: the target alone", &target_count,
          NULL},
+        {"post", "what to POST, in JSON, instead of GET", NULL, &posted},
         {"fill", "1: GET each of the targets once, in order, and end", &fills, NULL},
         {"connections", "how many (64)", &connection_count, NULL},
         {"ms", "to measure for (2000)", &measure_ms, NULL},
@@ -130,6 +139,8 @@ int main(int argc, char **argv)
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
     if (port == 0 || connection_count == 0)
         stop("need --port");
+    if (posted[0] != '\0' && target_count > 0)
+        stop("--post needs one target");
     if (fills != 0 && target_count < connection_count)
         stop("--fill needs as many --targets as connections");
 
@@ -144,9 +155,9 @@ int main(int argc, char **argv)
     for (int64_t i = 0; i < connection_count; i++)
         ask(&connections[i]);
     for (at_ns = now_ns(); run_goes_on(&run, at_ns); at_ns = now_ns()) {
-        int count = epoll_wait(epoll, events, sizeof events / sizeof events[0], 2000);
+        int count = epoll_wait(epoll, events, sizeof events / sizeof events[0], SILENCE_MS_MAX);
         if (count == 0)
-            stop("the server has been silent for two seconds");
+            stop("the server has been silent for %d seconds", SILENCE_MS_MAX / 1000);
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;
             if (!receive(connection))

@@ -39,12 +39,17 @@ class Bench:
             rows, failed = {name: [] for name in running}, {}
             for number in range(self.rounds):
                 for name, server in running.items():
+                    if name in workload.left_out:
+                        continue
                     self.progress.step(f"{workload.name}: {name}, round {number + 1}")
                     if name in failed:
                         continue
                     try:
-                        rows[name].append(self.measure(workload, server))
-                    except RuntimeError as why:
+                        if workload.is_fresh:
+                            rows[name].append(self.measure_fresh(workload, servers[name], name, prepare))
+                        else:
+                            rows[name].append(self.measure(workload, server))
+                    except (Absent, RuntimeError) as why:
                         failed[name] = str(why)
             if workload.matrix:
                 self.matrices.setdefault(workload.matrix, []).append((workload.setting, rows))
@@ -60,13 +65,25 @@ class Bench:
     def measure(self, workload, server):
         origin = self.stage.origin
         before = origin.cpu_seconds() if origin else 0
+        options = dict(workload.options)
+        if "target" in options:
+            options["target"] = server.target(options["target"])
         result = self.stage.load(workload.tool, port=server.port, ms=int(self.seconds * 1000),
-                                 pids=",".join(map(str, server.pids())), **workload.options)
+                                 pids=",".join(map(str, server.pids())), **options)
         if origin and origin.cpu_seconds() - before > 0.05 * self.seconds:
             raise RuntimeError("the origin was busy: not all was answered from the cache")
         result["cpu_us"] = result["user_us"] + result["system_us"]
         result["rss_bytes"] = server.rss_bytes()
         return result
+
+    def measure_fresh(self, workload, start, name, prepare):
+        server = start(self.stage, name)
+        try:
+            prepare(self.stage, server)
+            return self.measure(workload, server)
+        finally:
+            server.stop()
+            self.stage.servers.remove(server)
 
     def add_matrices(self):
         for name, lines in self.matrices.items():

@@ -6,6 +6,7 @@ import pathlib
 import platform
 import statistics
 
+import mock_servers
 from servers import SLOW_MS, needed, version_of
 from stage import LOAD_CPU, ROOT, SERVER_CPU, Absent
 from workloads import CROWD, IDLE_CONNECTIONS, SOAK_CONNECTIONS
@@ -112,15 +113,19 @@ def idle_section(rows):
     return f"## {IDLE_CONNECTIONS:,} idle keep-alive connections\n\n{table(head, lines)}\n{failures}"
 
 
-def versions(nuthatch):
+PROGRAMS = {"redis-server": "--version", "valkey-server": "--version", "memcached": "--version", "pogocache": "--version",
+            "nginx": "-v", "varnishd": "-V", "haproxy": "-v", "json-server": "--version"}
+
+
+def versions(nuthatch, of_mocks):
     found = []
-    for program, argument in (("redis-server", "--version"), ("valkey-server", "--version"), ("memcached", "--version"),
-                              ("pogocache", "--version"), ("nginx", "-v"), ("varnishd", "-V"), ("haproxy", "-v"),
-                              ("json-server", "--version")):
+    for program in ["nginx"] if of_mocks else PROGRAMS:
         try:
-            found.append(f"- {program}: {version_of([needed(program), argument])}")
+            found.append(f"- {program}: {version_of([needed(program), PROGRAMS[program]])}")
         except Absent:
             found.append(f"- {program}: absent")
+    if of_mocks:
+        found += [f"- {line}" for line in mock_servers.versions()]
     if nuthatch.exists():
         found.append(f"- nuthatch: {version_of([str(nuthatch), '--version'])}")
     return "\n".join(found)
@@ -139,7 +144,7 @@ def report(bench, arguments):
             f"{cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}. Server on CPU {SERVER_CPU}, load on CPU "
             f"{LOAD_CPU}; medians of {bench.rounds} interleaved rounds of {bench.seconds:g} s. Keys and values of the "
             "cache workloads: 100,000 keys of 11 bytes, values of 100 bytes.\n",
-            versions(arguments.nuthatch) + "\n"]
+            versions(arguments.nuthatch, arguments.only in ("mock", "mock-large")) + "\n"]
     if bench.absent:
         text.append("Not measured:\n\n" + "\n".join(f"- {name}: {why}" for name, why in bench.absent.items()) + "\n")
     folder = ROOT / "bench/results"

@@ -43,15 +43,20 @@ def pinned(cpu):
 
 
 class Server:
-    """One running server: its process, its children, its port."""
+    """One running server: its process, its children, its port. Its output goes to `log`, or to a file."""
 
-    def __init__(self, name, command, port, folder, cpu=SERVER_CPU):
+    def __init__(self, name, command, port, folder, cpu=SERVER_CPU, log=None):
         self.name, self.port = name, port
+        self.targets = {}  # what it calls otherwise: a target of ours, its own
         self.log_path = folder / f"{port}.log"
-        with open(self.log_path, "wb") as log:
+        with open(self.log_path, "wb") as file:
+            log = file if log is None else log
             # A session of its own: Ctrl-C on the terminal comes to us, and we stop it in order.
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True, preexec_fn=pinned(cpu), cwd=folder)
+
+    def target(self, target):
+        return self.targets.get(target, target)
 
     def wait_until_ready(self):
         deadline = time.monotonic() + READY_SECONDS
@@ -128,8 +133,8 @@ class Stage:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nuthatch-bench-"))
         self.servers, self.loads, self.origin, self.origins = [], [], None, {}
 
-    def start(self, name, command, port, cpu=SERVER_CPU):
-        server = Server(name, [str(part) for part in command], port, self.folder, cpu)
+    def start(self, name, command, port, cpu=SERVER_CPU, log=None):
+        server = Server(name, [str(part) for part in command], port, self.folder, cpu, log)
         self.servers.append(server)
         try:
             server.wait_until_ready()

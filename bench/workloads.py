@@ -2,6 +2,8 @@
 
 import urllib.request
 
+from mock_data import POSTED
+from mock_servers import FILTER, MOCK_SERVERS
 from servers import (CACHED_SERVERS, json_of, mock_item, start_json_server, start_memcached, start_nginx_return,
                      start_nuthatch_cache, start_nuthatch_mock, start_pogocache, start_redis_like)
 from stage import Absent
@@ -17,6 +19,17 @@ class Workload:
     def __init__(self, name, references, tool, **options):
         self.name, self.references, self.tool, self.options = name, references, tool, options
         self.matrix = self.setting = None
+        self.is_fresh, self.left_out = False, ()
+
+    def on_fresh_servers(self):
+        """For what leaves its mark: every measurement has a server of its own."""
+        self.is_fresh = True
+        return self
+
+    def without(self, *servers):
+        """For servers that cannot do this."""
+        self.left_out = servers
+        return self
 
     def in_matrix(self, matrix, **setting):
         """One row of a table that has a column for each server."""
@@ -121,7 +134,7 @@ def ask_once(target):
     def ask(stage, server):
         try:
             for _ in range(3):
-                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{target}", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{server.target(target)}", timeout=10) as answer:
                     answer.read()
         except OSError as why:
             raise Absent(f"does not answer: {why}") from why
@@ -145,5 +158,20 @@ def http_groups():
     ]
 
 
+def mock_groups():
+    def prepare(stage, server):
+        for target in ("/articles/42", "/birds", FILTER):
+            ask_once(target)(stage, server)
+    http = {"references": ["nginx return 200", "hyper"], "tool": "load_http", "connections": 64}
+    yield "mock", MOCK_SERVERS, prepare, [
+        Workload("Mock API, GET of an item of 1 KiB", target="/articles/42", **http),
+        Workload("Mock API, GET of a list of 100, 33 KiB", target="/birds", **http),
+        Workload("Mock API, GET of 10 of 10,000 records by ?userId=3", target=FILTER, **http),
+        Workload("Mock API, POST of 250 bytes beside 10,000 records", target="/posts", post=POSTED, **http)
+        .without("nginx static file").on_fresh_servers(),
+    ]
+
+
 def count_steps(groups, rounds):
-    return sum(len(servers) * len(workloads) * rounds for _, servers, _, workloads in groups)
+    return sum(len([name for name in servers if name not in workload.left_out]) * rounds
+               for _, servers, _, workloads in groups for workload in workloads)
