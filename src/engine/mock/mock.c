@@ -159,9 +159,12 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     } else {
         buffer_append(&answer->lines,
                       buffer_bytes(answer->is_read ? &mock->kept_lines : &mock->other_lines));
-        if (has_body || answer->is_read)
-            buffer_append_format(&answer->lines, "Content-Type: %s\r\n",
-                                 answer->media_type != NULL ? answer->media_type : "application/json");
+        if (has_body || answer->is_read) {
+            buffer_append_literal(&answer->lines, "Content-Type: ");
+            buffer_append(&answer->lines, bytes_of_text(answer->media_type != NULL ? answer->media_type
+                                                                                   : "application/json"));
+            buffer_append_literal(&answer->lines, "\r\n");
+        }
         response.rendered = buffer_bytes(&answer->lines);
     }
     if (has_body)

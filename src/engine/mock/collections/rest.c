@@ -1,6 +1,7 @@
 #include "rest.h"
 #include "base/compiler.h"
 #include "base/number.h"
+#include "engine/mock/json/json_plain.h"
 #include "engine/mock/json/json_scan.h"
 #include "engine/mock/json/json_text.h"
 #include "message/entity_tag.h"
@@ -63,20 +64,27 @@ static bool is_not_modified(const struct http_request *request, const struct tex
 
 /* ---- bodies ------------------------------------------------------------------------------------ */
 
+static bool refuse_coding(const struct http_request *request, struct answer *answer)
+{
+    const struct http_field *coding = http_fields_find_name(&request->fields, BYTES("Content-Encoding"));
+
+    if (coding == NULL || bytes_equal_nocase(coding->value, BYTES("identity")))
+        return false;
+    answer_refuse(answer, 415, BYTES("Body must have no content coding"));
+    buffer_append_literal(&answer->lines, "Accept-Encoding: identity\r\n");
+    return true;
+}
+
 /* The body as an object of the caller's; null with `answer` refused. */
 static json_t *parse_object(struct documents *documents, const struct http_request *request,
                             struct bytes body, struct answer *answer)
 {
-    const struct http_field *coding = http_fields_find_name(&request->fields, BYTES("Content-Encoding"));
     struct buffer sentence = {0};
     json_t *object = NULL;
     enum err err;
 
-    if (coding != NULL && !bytes_equal_nocase(coding->value, BYTES("identity"))) {
-        answer_refuse(answer, 415, BYTES("Body must have no content coding"));
-        buffer_append_literal(&answer->lines, "Accept-Encoding: identity\r\n");
+    if (refuse_coding(request, answer))
         return NULL;
-    }
     if (body.size == 0) {
         object = json_object();
         if (object == NULL)
@@ -165,9 +173,68 @@ static void append_segment(struct buffer *line, struct bytes part)
     }
 }
 
-/* Adds `object`, with an id of its own or of our choice, to the collection `name`. */
-static enum err insert_object(struct documents *documents, struct bytes name, json_t *object,
-                              struct buffer *id_text, struct item_id id, struct answer *answer)
+/* What is to become an item. */
+struct draft {
+    json_t *object;      /* null: it is */
+    struct buffer plain; /* the text of an object that has no id, and of which no values were made */
+};
+
+static void draft_fini(struct draft *draft)
+{
+    json_decref(draft->object);
+    buffer_fini(&draft->plain);
+}
+
+/* The body as a draft; false with `answer` refused. */
+static bool draft_begin(struct documents *documents, const struct http_request *request, struct bytes body,
+                        bool may_be_plain, struct draft *draft, struct answer *answer)
+{
+    *draft = (struct draft){0};
+    if (may_be_plain && !refuse_coding(request, answer) &&
+        json_plain_append(&draft->plain, body, documents_id_name(documents)))
+        return true;
+    buffer_fini(&draft->plain);
+    if (answer->status == 0)
+        draft->object = parse_object(documents, request, body, answer);
+    return draft->object != NULL;
+}
+
+/* The text of a plain draft with `id` behind its other members; null without memory. */
+static struct text *make_plain_text(struct documents *documents, struct buffer *plain, struct item_id id)
+{
+    size_t size = plain->size;
+    struct text *text;
+
+    plain->size--; /* its brace */
+    if (size > 2)
+        buffer_append_byte(plain, ',');
+    json_text_append_string(plain, documents_id_name(documents));
+    buffer_append_byte(plain, ':');
+    if (id.is_number)
+        buffer_append(plain, id.text);
+    else
+        json_text_append_string(plain, id.text);
+    buffer_append_byte(plain, '}');
+    text = plain->failed ? NULL : text_create(buffer_bytes(plain));
+    plain->size = size;
+    plain->data[size - 1] = '}'; /* as it was: another id may be tried */
+    return text;
+}
+
+/* The text of what the draft is with an id of our choice, or without one with what it has; null without
+ * memory. */
+static struct text *draft_text(struct documents *documents, struct draft *draft, struct item_id chosen)
+{
+    if (draft->object == NULL)
+        return make_plain_text(documents, &draft->plain, chosen);
+    if (chosen.text.size > 0 && !set_id(documents, draft->object, chosen))
+        return NULL;
+    return make_text(draft->object);
+}
+
+/* Adds what `draft` says, with an id of its own or of our choice, to the collection `name`. */
+static enum err insert_draft(struct documents *documents, struct bytes name, struct draft *draft,
+                             struct buffer *id_text, struct item_id id, struct answer *answer)
 {
     enum { TRIES_MAX = 1000 }; /* each is lost to another writer that took the id meanwhile */
     bool is_chosen = id.text.size == 0;
@@ -182,10 +249,8 @@ static enum err insert_object(struct documents *documents, struct bytes name, js
             if (err != OK)
                 return err;
             id.text = buffer_bytes(id_text);
-            if (!set_id(documents, object, id))
-                return ERR_NO_MEMORY;
         }
-        answer->text = make_text(object);
+        answer->text = draft_text(documents, draft, is_chosen ? id : (struct item_id){0});
         if (answer->text == NULL)
             return ERR_NO_MEMORY;
         err = documents_insert(documents, name, id, answer->text);
@@ -193,33 +258,42 @@ static enum err insert_object(struct documents *documents, struct bytes name, js
     return err == ERR_EXISTS && is_chosen ? ERR_CHANGED : err;
 }
 
+/* Has the draft, which is values, refer to the item that the path names. */
+static enum err refer(struct documents *documents, const struct locator *locator, struct draft *draft)
+{
+    struct buffer key = {0};
+    enum err err = OK;
+
+    documents_foreign_key(documents, locator->name, &key);
+    if (key.failed || json_object_setn_new(draft->object, key.data, key.size,
+                                           json_stringn(locator->id.data, locator->id.size)) != 0)
+        err = ERR_NO_MEMORY;
+    buffer_fini(&key);
+    return err;
+}
+
 /* POST to a collection, or to the items of one that refer to an item of another. */
 static void create_item(struct documents *documents, const struct http_request *request, struct bytes body,
                         const struct locator *locator, struct answer *answer)
 {
-    json_t *object = parse_object(documents, request, body, answer);
     struct bytes name = locator->has_nested ? locator->nested : locator->name;
-    struct buffer id_text = {0}, key = {0};
-    struct item_id id;
+    struct item_id id = {0};
+    struct buffer id_text = {0};
+    struct draft draft;
     enum err err = OK;
 
-    if (object == NULL)
+    if (!draft_begin(documents, request, body, !locator->has_nested, &draft, answer))
         return;
-    if (locator->has_nested) {
-        documents_foreign_key(documents, locator->name, &key);
-        if (key.failed || json_object_setn_new(object, key.data, key.size,
-                                               json_stringn(locator->id.data, locator->id.size)) != 0)
-            err = ERR_NO_MEMORY;
-        buffer_fini(&key);
-    }
-    if (err == OK && !own_id(documents, object, &id_text, &id, answer)) {
-        json_decref(object);
+    if (locator->has_nested)
+        err = refer(documents, locator, &draft);
+    if (err == OK && draft.object != NULL && !own_id(documents, draft.object, &id_text, &id, answer)) {
+        draft_fini(&draft);
         buffer_fini(&id_text);
         return;
     }
     if (err == OK)
-        err = insert_object(documents, name, object, &id_text, id, answer);
-    json_decref(object);
+        err = insert_draft(documents, name, &draft, &id_text, id, answer);
+    draft_fini(&draft);
     if (err != OK) {
         refuse_err(documents, answer, err);
     } else {

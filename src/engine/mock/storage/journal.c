@@ -12,15 +12,24 @@ void journal_append_base(struct buffer *journal, const struct file_identity *bas
     buffer_append_literal(journal, "]\n");
 }
 
+static void replace_all(struct bytes text, char from, char to)
+{
+    char *at;
+
+    while (text.size > 0 && (at = memchr(text.data, from, text.size)) != NULL) {
+        *at = to;
+        text = bytes_after(text, (size_t)(at + 1 - text.data));
+    }
+}
+
 /* Line breaks in JSON text are only ever space between its values. */
 static void append_on_one_line(struct buffer *journal, struct bytes json)
 {
     size_t start = journal->size;
 
     buffer_append(journal, json);
-    for (size_t i = start; i < journal->size; i++)
-        if (journal->data[i] == '\n' || journal->data[i] == '\r')
-            journal->data[i] = ' ';
+    replace_all(bytes_after(buffer_bytes(journal), start), '\n', ' ');
+    replace_all(bytes_after(buffer_bytes(journal), start), '\r', ' ');
 }
 
 void journal_append_change(struct buffer *journal, const struct journal_change *change)
