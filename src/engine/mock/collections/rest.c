@@ -176,7 +176,7 @@ static void append_segment(struct buffer *line, struct bytes part)
 /* What is to become an item. */
 struct draft {
     json_t *object;      /* null: it is */
-    struct buffer plain; /* the text of an object that has no id, and of which no values were made */
+    struct buffer plain; /* the text, up to its last brace, of an object that has no id */
 };
 
 static void draft_fini(struct draft *draft)
@@ -191,8 +191,10 @@ static bool draft_begin(struct documents *documents, const struct http_request *
 {
     *draft = (struct draft){0};
     if (may_be_plain && !refuse_coding(request, answer) &&
-        json_plain_append(&draft->plain, body, documents_id_name(documents)))
+        json_plain_append(&draft->plain, body, documents_id_name(documents))) {
+        draft->plain.size--;
         return true;
+    }
     buffer_fini(&draft->plain);
     if (answer->status == 0)
         draft->object = parse_object(documents, request, body, answer);
@@ -205,8 +207,7 @@ static struct text *make_plain_text(struct documents *documents, struct buffer *
     size_t size = plain->size;
     struct text *text;
 
-    plain->size--; /* its brace */
-    if (size > 2)
+    if (size > 1)
         buffer_append_byte(plain, ',');
     json_text_append_string(plain, documents_id_name(documents));
     buffer_append_byte(plain, ':');
@@ -216,8 +217,7 @@ static struct text *make_plain_text(struct documents *documents, struct buffer *
         json_text_append_string(plain, id.text);
     buffer_append_byte(plain, '}');
     text = plain->failed ? NULL : text_create(buffer_bytes(plain));
-    plain->size = size;
-    plain->data[size - 1] = '}'; /* as it was: another id may be tried */
+    plain->size = size; /* another id may be tried */
     return text;
 }
 

@@ -304,10 +304,11 @@ static void take_waiting(struct keeper *keeper)
         keeper->is_behind = true;
 }
 
-/* When the file is to be written, if nothing else happens. */
+/* When the file is to be written, if nothing else happens. What waits is a change as well: on a slow disk
+ * the last that was taken may be long ago. */
 static int64_t write_due_ms(const struct keeper *keeper)
 {
-    int64_t due_ms = keeper->changed_ms + QUIET_MS;
+    int64_t due_ms = keeper->waiting.size > 0 ? INT64_MAX : keeper->changed_ms + QUIET_MS;
 
     if (due_ms > keeper->dirty_since_ms + BUSY_MS)
         due_ms = keeper->dirty_since_ms + BUSY_MS;
