@@ -98,6 +98,8 @@ struct stream {
     struct loop *loop;
     int64_t progress_ms;    /* when output last moved or began to wait, or the stream was opened: the owner
                              * may read it */
+    int64_t waits_since_ms; /* of `sending`: when it began to wait */
+    int64_t waited_ms;      /* how long output has waited before that */
     uint64_t sent_bytes;    /* in all; the owner may read it */
     struct buffer *output;  /* filled by the owner this turn; null when there is none */
     struct buffer *sending; /* being handed to the kernel */
@@ -144,6 +146,13 @@ size_t stream_queued_bytes(const struct stream *stream);
 
 /* True if output of an earlier turn still waits for the kernel to take it. */
 static inline bool stream_is_blocked(const struct stream *stream) { return stream->sending != NULL; }
+
+/* How long in all output has waited for the kernel to take it. */
+int64_t stream_waited_ms(const struct stream *stream);
+
+/* Of what was sent, how much the peer has taken as far as the kernel knows: it may hold megabytes for one
+ * that reads slowly, and ask for more only once much of that has gone. Costs a system call. */
+uint64_t stream_taken_bytes(const struct stream *stream);
 
 /* Asks for one call of `drained` when stream_queued_bytes has come down to 0. */
 void stream_want_drained(struct stream *stream);

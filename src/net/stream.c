@@ -1,7 +1,9 @@
 #include "net/loop_common.h"
 #include "net/tls_common.h"
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 void stream_give_buffer(struct loop *loop, struct buffer **buffer)
@@ -60,6 +62,21 @@ size_t stream_queued_bytes(const struct stream *stream)
            (UNLIKELY(stream->tls != NULL) ? tls_queued_bytes(stream) : 0);
 }
 
+int64_t stream_waited_ms(const struct stream *stream)
+{
+    return stream->waited_ms +
+           (stream->sending != NULL ? stream->loop->now.mono_ms - stream->waits_since_ms : 0);
+}
+
+uint64_t stream_taken_bytes(const struct stream *stream)
+{
+    int held_bytes;
+
+    if (ioctl(stream->fd, SIOCOUTQ, &held_bytes) < 0 || held_bytes < 0)
+        return stream->sent_bytes;
+    return stream->sent_bytes > (uint64_t)held_bytes ? stream->sent_bytes - (uint64_t)held_bytes : 0;
+}
+
 void stream_want_drained(struct stream *stream)
 {
     if (stream->dead || stream->closing)
@@ -105,6 +122,7 @@ void stream_sent(struct stream *stream, size_t count)
         lent_sent(stream->sending_lent, stream->sending_offset);
     if (stream_unsent_bytes(stream) > 0)
         return;
+    stream->waited_ms += stream->loop->now.mono_ms - stream->waits_since_ms;
     stream_give_buffer(stream->loop, &stream->sending);
     if (UNLIKELY(stream->sending_lent != NULL))
         stream_forget_lent(stream);
@@ -136,7 +154,7 @@ static void flush(struct stream *stream)
             stream->sending_offset = 0;
             stream->sending_lent = stream->output_lent; /* with TLS both are null */
             stream->output_lent = NULL;
-            stream->progress_ms = loop->now.mono_ms;
+            stream->progress_ms = stream->waits_since_ms = loop->now.mono_ms;
             loop->back_end->send(stream);
         }
     }

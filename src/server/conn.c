@@ -10,15 +10,44 @@ static void feed(struct conn *conn, struct bytes bytes);
 
 /* When output must have moved. What was appended in this very turn has not had its chance yet: its time
  * begins now, whenever the last output moved. */
-static int64_t write_due_ms(const struct conn *conn)
+static int64_t silent_due_ms(const struct conn *conn)
 {
-    int64_t write_ms = conn->worker->limits->write_ms;
+    int64_t since_ms = loop_now(conn->worker->loop).mono_ms;
 
     if (stream_queued_bytes(&conn->stream) == 0)
         return INT64_MAX;
-    return (stream_is_blocked(&conn->stream) ? conn->stream.progress_ms
-                                             : loop_now(conn->worker->loop).mono_ms) +
-           write_ms;
+    if (stream_is_blocked(&conn->stream))
+        since_ms = conn->taken_ms > conn->stream.progress_ms ? conn->taken_ms : conn->stream.progress_ms;
+    return since_ms + conn->worker->limits->write_ms;
+}
+
+/* When so little of HTTP's answers was taken that it is too little on average. While nothing waits to be
+ * taken no time passes. */
+static int64_t slow_due_ms(const struct conn *conn)
+{
+    int64_t pace_ms = pace_due_ms(&conn->answer_pace);
+
+    if (pace_ms == INT64_MAX || !stream_is_blocked(&conn->stream))
+        return INT64_MAX;
+    return loop_now(conn->worker->loop).mono_ms + pace_ms - stream_waited_ms(&conn->stream);
+}
+
+static int64_t write_due_ms(const struct conn *conn)
+{
+    int64_t silent_ms = silent_due_ms(conn), slow_ms = slow_due_ms(conn);
+
+    return silent_ms < slow_ms ? silent_ms : slow_ms;
+}
+
+static void look_at_output(struct conn *conn)
+{
+    uint64_t taken = stream_taken_bytes(&conn->stream);
+
+    if (!stream_is_blocked(&conn->stream) || taken <= conn->taken_bytes)
+        return;
+    pace_note(&conn->answer_pace, stream_waited_ms(&conn->stream), taken - conn->taken_bytes);
+    conn->taken_bytes = taken;
+    conn->taken_ms = loop_now(conn->worker->loop).mono_ms;
 }
 
 int64_t conn_cache_idle_due_ms(const struct conn *conn, int64_t since_ms)
@@ -68,16 +97,20 @@ static void deadline_fired(struct timer *timer)
 {
     struct conn *conn = CONTAINER_OF(timer, struct conn, deadline);
     int64_t now_ms = loop_now(conn->worker->loop).mono_ms;
-    bool write_is_late = write_due_ms(conn) <= now_ms;
+    bool write_is_late;
 
     if (conn->gone)
         return;
+    if (write_due_ms(conn) <= now_ms)
+        look_at_output(conn);
+    write_is_late = write_due_ms(conn) <= now_ms;
     if (due_ms(conn) > now_ms) {
         conn_update_deadline(conn);
         return;
     }
     if (write_is_late) {
-        conn_note_slowness(conn, "it does not read its answers");
+        conn_note_slowness(conn, silent_due_ms(conn) <= now_ms ? "it does not read its answers"
+                                                               : "it reads its answers too slowly");
         conn->closing = true;
         stream_abort(&conn->stream);
     } else if (conn->kind == NULL) {
@@ -307,8 +340,11 @@ void conn_accept(struct listener *listener, int fd)
     conn->worker = worker;
     conn->port = port;
     conn->opened_ms = conn->active_ms = loop_now(worker->loop).mono_ms;
-    if (port->wire == WIRE_HTTP)
+    if (port->wire == WIRE_HTTP) {
         conn->kind = &conn_kind_http;
+        pace_begin(&conn->answer_pace, worker->limits->write_ms, worker->limits->answer_rate);
+        pace_wait(&conn->answer_pace, 0);
+    }
     timer_init(&conn->deadline, deadline_fired);
     list_append(&worker->connections, &conn->in_worker);
     worker->connection_count++;

@@ -3,6 +3,7 @@
  * conn.c has what all have in common: the caps, the deadlines, closing, and finding out which protocol is
  * spoken. conn_cache.c, conn_http.c and conn_http2.c are the three kinds. */
 #pragma once
+#include "base/pace.h"
 #include "message/exchange.h"
 #include "message/session.h"
 #include "protocol/http/http2_session.h"
@@ -38,7 +39,10 @@ struct conn {
     struct buffer input; /* received and not yet consumed; holds no memory when empty */
     struct task go_on;   /* has the input looked at again in the next turn */
     int64_t opened_ms;
-    int64_t active_ms; /* when bytes last came or an answer was finished */
+    int64_t active_ms;       /* when bytes last came or an answer was finished */
+    struct pace answer_pace; /* of what the client takes, on a clock that goes while output waits */
+    uint64_t taken_bytes;    /* by the client, as of the last look */
+    int64_t taken_ms;        /* when a look last found that it had taken some */
     bool go_on_posted;
     bool closing;     /* no more input is looked at */
     bool held;        /* input is not looked at until drained */

@@ -75,7 +75,8 @@ static struct http2_session *create(struct conn *conn)
                                                         .head_ms = limits->head_ms,
                                                         .body_ms = limits->body_ms,
                                                         .body_rate = limits->body_rate,
-                                                        .write_ms = limits->write_ms});
+                                                        .write_ms = limits->write_ms,
+                                                        .answer_rate = limits->answer_rate});
 }
 
 enum http2_preface conn_http2_look(const struct conn *conn, struct bytes input)

@@ -195,6 +195,7 @@ static void set_limits(struct server *server)
         .head_ms = options->header_timeout_ms,
         .body_ms = options->body_timeout_ms,
         .body_rate = options->body_rate_min,
+        .answer_rate = options->answer_rate_min,
         .write_ms = options->write_timeout_ms,
     };
 }

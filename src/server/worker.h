@@ -37,7 +37,8 @@ struct conn_limits {
     uint64_t stranger_answer_bytes_max;
     int64_t http_idle_ms; /* 0: never */
     int64_t head_ms, body_ms, write_ms;
-    int64_t body_rate; /* bytes a second, of a request's body; 0: any */
+    int64_t body_rate;   /* bytes a second, of a request's body; 0: any */
+    int64_t answer_rate; /* the same of what a client of HTTP takes of its answers */
 };
 
 /* One port as one worker sees it. */

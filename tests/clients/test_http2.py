@@ -559,6 +559,58 @@ class Endings(WithOrigin):
         self.assertLess(time.time() - begun, 20)
         self.assertEqual(client.fetch()[0], 200)  # the connection is as good as before
 
+    def serve_at_a_rate(self):
+        def answer(request):
+            if request.path == "/events":
+                request.send_response(200)
+                request.send_header("Content-Type", "text/event-stream")
+                request.send_header("Connection", "close")
+                request.end_headers()
+                for _ in range(3):
+                    request.wfile.write(b"data: a\n\n")
+                    time.sleep(1.5)
+            else:
+                request.reply(200, b"x" * (1 << 20 if request.path == "/large" else 1))
+        return self.serve(answer, "--write-timeout", "700ms", "--answer-rate-min", "10k")[1]
+
+    def open_window(self, client, stream, size, times, every_s=0.05):
+        for _ in range(times):
+            try:
+                client.send(frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", size)))
+            except OSError:  # it was ended
+                return
+            time.sleep(every_s)
+
+    def test_an_answer_whose_stream_lets_it_through_byte_by_byte_is_given_up_and_no_other(self):
+        server = self.serve_at_a_rate()
+        client = self.connect(server, settings=((INITIAL_WINDOW_SIZE, 10),))
+        slow, patient, fast = client.ask(path="/large"), client.ask(path="/events"), client.ask(path="/large")
+        threading.Thread(target=self.open_window, args=(client, patient, 50, 1)).start()
+        for _ in range(100):
+            self.open_window(client, slow, 1, 1)
+            self.open_window(client, fast, 2000, 1)
+            if server.log.count("too slowly"):
+                break
+        self.assertEqual(client.answer(slow, open_window=False)[2], ("reset", CANCEL))
+        self.assertLess(len(client.answers[slow][1]), 200)
+        self.open_window(client, fast, 2000, 20)  # no matter how long it takes, as long as it moves
+        self.assertEqual(client.answers[fast][2], "")
+        client.send(frame(RST_STREAM, 0, fast, struct.pack(">I", CANCEL)))
+        self.assertEqual(client.answer(patient, open_window=False), (200, b"data: a\n\n" * 3, "end"))
+        self.assertEqual(server.log.count("too slowly"), 1)
+        self.assertEqual(client.fetch()[1], b"x")  # the connection is as good as before
+
+    def test_a_connection_that_lets_answers_through_byte_by_byte_is_given_up(self):
+        server = self.serve_at_a_rate()
+        client = self.connect(server, settings=((INITIAL_WINDOW_SIZE, 1 << 20),))
+        client.ask(path="/large")
+        client.ask(path="/large")
+        threading.Thread(target=self.open_window, args=(client, 0, 1, 200)).start()
+        self.assertEqual(client.read_until_closed(), ENHANCE_YOUR_CALM)
+        server.wait_for("it opens its windows for its answers too slowly")
+        self.assertLess(sum(len(body) for _, body, _ in client.answers.values()), 66000)
+        self.assertEqual(self.connect(server).fetch()[1], b"x")
+
 
 class Floods(WithOrigin):
     """What costs a client little and would cost us much: it is told to calm down, soon, and nobody else is disturbed."""

@@ -24,6 +24,14 @@ def answer(request):
         request.end_headers()
         for _ in range(100):
             request.wfile.write(bytes(MIB))
+    elif request.path == "/events":
+        request.send_response(200)
+        request.send_header("Content-Type", "text/event-stream")
+        request.send_header("Connection", "close")
+        request.end_headers()
+        for _ in range(3):
+            request.wfile.write(b"data: a\n\n")
+            time.sleep(1)
     elif request.path == "/stored":
         request.reply(200, bytes(8 * MIB), Cache_Control="max-age=60")
     else:
@@ -190,6 +198,55 @@ class Slow(unittest.TestCase):
 
     def test_those_who_do_not_read_what_is_stored(self):
         self.check_readers("/stored", 40)
+
+    def read_slowly(self, path, count, bytes_a_second, most_s, *arguments):
+        """Returns how many are still connected once one has been cut, or after `most_s`."""
+        server = self.gateway("--write-timeout", "1s", "--answer-rate-min", "40k", "--object-max", "16M",
+                              "--origin-connections", "200", *arguments)
+        fetch(server.port, "/stored")
+        before, files_before = server.resident_kib(), self.open_files(server) + 2
+        crowd = self.crowd(server.port, count, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), receive_bytes=4096)
+        for client in crowd.sockets:
+            client.settimeout(0)
+        begun = time.time()
+        gone = set()
+        while len(gone) < count and time.time() - begun < most_s:
+            for client in crowd.sockets:
+                try:
+                    if client not in gone and not client.recv(max(bytes_a_second // 10, 1)):
+                        gone.add(client)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    gone.add(client)
+            asked = time.time()
+            self.assertEqual(fetch(server.port, "/").body, b"ok")
+            self.assertLess(time.time() - asked, 5)
+            self.assertLess(server.resident_kib() - before, 8192 + count * 1024)
+            if server.log.count("it reads its answers too slowly") and self.open_files(server) <= files_before:
+                gone = set(crowd.sockets)  # what the kernel took may still be on its way
+            time.sleep(0.1)
+        return count - len(gone)
+
+    def test_those_who_read_what_is_passed_on_too_slowly(self):
+        self.assertEqual(self.read_slowly("/large", COUNT // 25, 2000, PATIENCE_S), 0)
+
+    def test_those_who_read_what_is_stored_too_slowly(self):
+        self.assertEqual(self.read_slowly("/stored", COUNT // 12, 2000, PATIENCE_S), 0)
+
+    def test_those_who_read_fast_enough_take_as_long_as_they_need(self):
+        self.assertEqual(self.read_slowly("/large", 5, 400_000, 4), 5)
+
+    def test_who_has_nothing_to_read_is_not_too_slow(self):
+        server = self.gateway("--write-timeout", "500ms", "--answer-rate-min", "1m")
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            client.settimeout(PATIENCE_S)
+            said = b""
+            while piece := client.recv(4096):
+                said += piece
+            self.assertEqual(said.count(b"data: a\n\n"), 3)
+            self.assertTrue(said.endswith(b"0\r\n\r\n"), said)
 
 
 if __name__ == "__main__":

@@ -264,7 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                                  .head_ms = 1000,
                                                                  .body_ms = 2000,
                                                                  .body_rate = data[0] & 64 ? 100 : 0,
-                                                                 .write_ms = 3000});
+                                                                 .write_ms = 3000,
+                                                                 .answer_rate = data[0] & 64 ? 100 : 0});
     assert(world.session != NULL);
     http2_session_receive(world.session, BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     for (input = bytes_of(data + 1, size - 1); input.size > 0 && !world.is_over;) {

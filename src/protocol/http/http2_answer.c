@@ -105,6 +105,7 @@ static void go_on_saying(struct http2_stream *stream, size_t size)
     struct http2_session *session = stream->session;
 
     session->queued_bytes += size;
+    http2_stream_mind_windows(stream);
     if (stream->is_deferred) {
         stream->is_deferred = false;
         nghttp2_session_resume_data(session->nghttp2, stream->id);

@@ -29,22 +29,74 @@ static void give_up_body(struct http2_stream *stream)
         http2_stream_refuse(stream, 408);
 }
 
-/* The client has let no byte of an answer through for too long. */
-static void give_up_answer(struct http2_stream *stream)
+/* Whether a window lets nothing more through; `sent_bytes` have left that libnghttp2 has not counted yet.
+ */
+static bool is_stream_shut(const struct http2_stream *stream, size_t sent_bytes)
 {
-    stream->session->options.callbacks->too_slow(stream->session->options.owner,
-                                                 "it opens no window for its answers");
+    return nghttp2_session_get_stream_remote_window_size(stream->session->nghttp2, stream->id) <=
+           (int64_t)sent_bytes;
+}
+
+static bool is_session_shut(const struct http2_session *session, size_t sent_bytes)
+{
+    return nghttp2_session_get_remote_window_size(session->nghttp2) <= (int64_t)sent_bytes;
+}
+
+static void mind_windows(struct http2_stream *stream, size_t sent_bytes)
+{
+    struct http2_session *session = stream->session;
+    int64_t now_ms = http2_now(session).mono_ms;
+
+    if (session->options.answer_rate == 0)
+        return;
+    if (http2_stream_unsent(stream) > 0 && is_stream_shut(stream, sent_bytes)) {
+        pace_wait(&stream->answer_pace, now_ms);
+        http2_lower_due(session, pace_due_ms(&stream->answer_pace));
+    }
+    if (session->queued_bytes > 0 && is_session_shut(session, sent_bytes)) {
+        pace_wait(&session->answer_pace, now_ms);
+        http2_lower_due(session, pace_due_ms(&session->answer_pace));
+    }
+}
+
+void http2_stream_mind_windows(struct http2_stream *stream) { mind_windows(stream, 0); }
+
+void http2_stream_note_moved(struct http2_stream *stream, size_t size)
+{
+    struct http2_session *session = stream->session;
+    int64_t now_ms = http2_now(session).mono_ms;
+
+    stream->moved_ms = now_ms;
+    if (session->options.answer_rate == 0)
+        return;
+    pace_rest(&stream->answer_pace, now_ms);
+    pace_rest(&session->answer_pace, now_ms);
+    pace_note(&stream->answer_pace, now_ms, size);
+    pace_note(&session->answer_pace, now_ms, size);
+    mind_windows(stream, size);
+}
+
+/* The client has let no byte of an answer through for too long, or too few. */
+static void give_up_answer(struct http2_stream *stream, const char *why)
+{
+    stream->session->options.callbacks->too_slow(stream->session->options.owner, why);
     if (stream->is_active)
         http2_stream_leave(stream);
     http2_stream_reset(stream, NGHTTP2_CANCEL);
 }
 
-static bool is_shut_out(const struct http2_stream *stream)
+/* What is kept back by us, or waits for its turn, is not the client's fault. */
+static bool is_too_slow(struct pace *pace, bool is_shut, int64_t now_ms,
+                        const struct http2_options *options)
 {
-    nghttp2_session *nghttp2 = stream->session->nghttp2;
-    return nghttp2_session_get_remote_window_size(nghttp2) <= 0 ||
-           nghttp2_session_get_stream_remote_window_size(nghttp2, stream->id) <= 0;
+    if (pace_due_ms(pace) > now_ms)
+        return false;
+    if (!is_shut)
+        pace_begin(pace, options->write_ms, options->answer_rate);
+    return is_shut;
 }
+
+static const char slow_windows[] = "it opens its windows for its answers too slowly";
 
 static void look_at_stream(struct http2_stream *stream, int64_t now_ms)
 {
@@ -60,13 +112,18 @@ static void look_at_stream(struct http2_stream *stream, int64_t now_ms)
     }
     if (http2_stream_unsent(stream) > 0) {
         if (stream->moved_ms + options->write_ms <= now_ms) {
-            if (is_shut_out(stream)) {
-                give_up_answer(stream);
+            if (is_session_shut(session, 0) || is_stream_shut(stream, 0)) {
+                give_up_answer(stream, "it opens no window for its answers");
                 return;
             }
             stream->moved_ms = now_ms; /* it waits for us, or for its turn */
         }
         http2_lower_due(session, stream->moved_ms + options->write_ms);
+        if (is_too_slow(&stream->answer_pace, is_stream_shut(stream, 0), now_ms, options)) {
+            give_up_answer(stream, slow_windows);
+            return;
+        }
+        http2_lower_due(session, pace_due_ms(&stream->answer_pace));
     }
 }
 
@@ -79,6 +136,12 @@ void http2_session_look_at_time(struct http2_session *session)
         return;
     session->is_busy = true;
     session->due_ms = INT64_MAX;
+    if (session->queued_bytes > 0 &&
+        is_too_slow(&session->answer_pace, is_session_shut(session, 0), now_ms, options)) {
+        options->callbacks->too_slow(options->owner, slow_windows);
+        nghttp2_session_terminate_session(session->nghttp2, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    http2_lower_due(session, pace_due_ms(&session->answer_pace));
     for (struct list *node = session->streams.next; node != &session->streams;) {
         struct http2_stream *stream = CONTAINER_OF(node, struct http2_stream, in_session);
         node = node->next;

@@ -31,6 +31,7 @@ static bool begin(struct http2_session *session, int32_t id, bool is_all)
     stream->continue_owed = stream->request.expects_continue;
     stream->body_ended = stream->request.body_bytes == HTTP_BODY_NONE;
     pace_begin(&stream->body_pace, session->options.body_ms, session->options.body_rate);
+    pace_begin(&stream->answer_pace, session->options.write_ms, session->options.answer_rate);
     stream->is_active = true;
     session->options.engine->begin(session->options.engine_worker, &stream->exchange);
     if (stream->is_active && !http2_stream_keep_request(stream)) {

@@ -200,7 +200,7 @@ int http2_on_send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const uin
     if (size > kept)
         take_lent(stream, size - kept, output);
     session->queued_bytes -= size;
-    stream->moved_ms = http2_now(session).mono_ms;
+    http2_stream_note_moved(stream, size);
     http2_guard_note_sent(&session->guard, size);
     if (stream->answer_offset == stream->answer.size) {
         stream->answer_offset = 0;

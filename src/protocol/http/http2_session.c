@@ -44,6 +44,7 @@ struct http2_session *http2_session_create(const struct http2_options *options)
     if (session == NULL)
         return NULL;
     session->options = *options;
+    pace_begin(&session->answer_pace, options->write_ms, options->answer_rate);
     list_init(&session->streams);
     list_init(&session->wanting);
     list_init(&session->ready);

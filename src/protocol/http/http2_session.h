@@ -61,6 +61,8 @@ struct http2_options {
     int64_t idle_ms, head_ms, body_ms, write_ms;
     int64_t body_rate; /* bytes a second that a request's body must bring (base/pace.h), with body_ms of
                         * grace; 0: any */
+    int64_t
+        answer_rate; /* the same that its windows must let through of an answer, with write_ms of grace */
 };
 
 /* Says the server's preface. Null without memory. */

@@ -34,7 +34,8 @@ struct http2_stream {
     int64_t left_bytes;   /* of the answer, not yet said by the engine, or HTTP_BODY_UNKNOWN */
     int64_t body_ms;      /* when the client was last asked for its body, or sent some */
     struct pace body_pace;
-    int64_t moved_ms; /* when the answer last moved, or began to wait */
+    int64_t moved_ms;        /* when the answer last moved, or began to wait */
+    struct pace answer_pace; /* of it, while the stream's window keeps it back */
     int32_t id;
     bool is_active; /* the engine has the exchange */
     bool is_closed; /* for libnghttp2 */
@@ -55,6 +56,7 @@ struct http2_session {
     struct list streams, wanting, ready, lent; /* wanting: have been told that there is no room */
     size_t stream_count;
     size_t queued_bytes;
+    struct pace answer_pace; /* of all answers, while the connection's window keeps them back */
     struct http2_guard guard;
     struct http2_block block;
     int64_t block_began_ms; /* 0: none is arriving */
@@ -143,6 +145,13 @@ void http2_deliver(struct http2_session *session);
 /* ---- http2_deadlines.c: time ------------------------------------------------------------------- */
 
 void http2_lower_due(struct http2_session *session, int64_t due_ms);
+
+/* There is more of an answer, which may have to wait for the client: it is to open its windows fast enough.
+ */
+void http2_stream_mind_windows(struct http2_stream *stream);
+
+/* `size` bytes of an answer go into a frame that libnghttp2 has not counted yet. */
+void http2_stream_note_moved(struct http2_stream *stream, size_t size);
 
 /* When more of the request's body must have come, while it is wanted. */
 int64_t http2_stream_body_due_ms(const struct http2_stream *stream);

@@ -15,6 +15,8 @@ void http2_stream_give_loan_back(struct http2_stream *stream)
 static void drop_answer(struct http2_stream *stream)
 {
     stream->session->queued_bytes -= http2_stream_unsent(stream);
+    if (stream->session->queued_bytes == 0)
+        pace_rest(&stream->session->answer_pace, http2_now(stream->session).mono_ms);
     http2_stream_give_loan_back(stream);
     stream->answer_offset = 0;
     buffer_fini(&stream->answer);
