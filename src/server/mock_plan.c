@@ -2,6 +2,7 @@
 #include "engine/mock/json/json_text.h"
 #include "engine/mock/json/yaml_json.h"
 #include "engine/mock/keep.h"
+#include "engine/mock/record/recording.h"
 #include "server/file.h"
 #include "server/load_progress.h"
 #include <dirent.h>
@@ -203,20 +204,35 @@ static void plan_keep(const struct role_options *role, struct log *log, struct k
     file_identity_of(role->data_path, &keep->identity); /* if it is not there, reading it will say so */
 }
 
-static enum err read_rules(const struct text_list *paths, struct rules *rules, struct buffer *message)
+/* `path` must live as long as the rules. */
+static enum err read_rules_file(const char *path, struct rules *rules, struct buffer *message)
 {
+    struct buffer text = {0};
+    enum err err = file_read(path, &text);
+
+    if (err != OK)
+        buffer_append_format(message, "cannot read %s: %s\n", path, err_text(err));
+    else
+        err = rules_read(rules, path, buffer_bytes(&text), message);
+    buffer_fini(&text);
+    return err;
+}
+
+/* Those of the options, and behind them those of a recording, if the data are one. */
+static enum err read_rules(const struct role_options *role, bool is_recording, struct rules *rules,
+                           struct buffer *message)
+{
+    const struct text_list *paths = &role->rules_paths;
+    char *recorded = NULL;
     enum err err = OK;
 
-    for (size_t i = 0; i < paths->count && err == OK; i++) {
-        struct buffer text = {0};
-        err = file_read(paths->items[i], &text);
-        if (err != OK)
-            buffer_append_format(message, "cannot read %s: %s\n", paths->items[i], err_text(err));
-        else
-            err = rules_read(rules, paths->items[i], buffer_bytes(&text), message);
-        buffer_fini(&text);
-    }
-    return err;
+    for (size_t i = 0; i < paths->count && err == OK; i++)
+        err = read_rules_file(paths->items[i], rules, message);
+    if (err != OK || !is_recording)
+        return err;
+    if (asprintf(&recorded, "%s/" RECORDING_FILE, role->data_path) < 0 || !rules_own(rules, recorded))
+        return ERR_NO_MEMORY;
+    return read_rules_file(recorded, rules, message);
 }
 
 /* Where it listens, for mock_create; null without memory. */
@@ -231,12 +247,14 @@ static struct bytes *list_hosts(const struct listen_list *listens, size_t *count
     return hosts;
 }
 
-enum err mock_plan_create(const struct role_options *role, const char *admin_token, bool is_local,
-                          struct log *log, struct mock **mock, struct buffer *message)
+static enum err plan(const struct role_options *role, const char *admin_token, bool is_local,
+                     struct log *log, struct mock **mock, struct buffer *message)
 {
     struct buffer document = {0}, rewrite = {0}, why = {0};
     struct rules rules = {0};
-    bool has_rules = role->rules_paths.count > 0;
+    bool is_recording = role->data_path != NULL && recording_is_one(role->data_path);
+    bool has_rules = role->rules_paths.count > 0 || is_recording;
+    bool has_data = role->data_path != NULL && !is_recording;
     struct keep_options keep;
     struct mock_options options = {.compat = role->compat,
                                    .progress = load_progress_show,
@@ -259,7 +277,7 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
                                    .journal_shows_secrets = role->journal_shows_secrets == ANSWER_YES,
                                    .admin_token = bytes_of_text(admin_token != NULL ? admin_token : "")};
     struct bytes *hosts = list_hosts(&role->listens, &options.host_count);
-    enum err err = hosts != NULL ? read_rules(&role->rules_paths, &rules, message) : ERR_NO_MEMORY;
+    enum err err = hosts != NULL ? read_rules(role, is_recording, &rules, message) : ERR_NO_MEMORY;
 
     options.hosts = hosts;
     if (role->id_name != NULL)
@@ -267,14 +285,14 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
     if (role->foreign_key_suffix != NULL)
         options.foreign_key_suffix = bytes_of_text(role->foreign_key_suffix);
 
-    if (err == OK && role->data_path != NULL) {
+    if (err == OK && has_data) {
         plan_keep(role, log, &keep);
         options.keep = &keep;
         err = read_data(role->data_path, &document, message);
     }
     if (err == OK && role->rewrite_path != NULL)
         err = read_json(role->rewrite_path, &rewrite, message);
-    if (role->data_path != NULL)
+    if (has_data)
         options.document = buffer_bytes(&document);
     else
         options.document = has_rules ? BYTES("{}") : mock_sample_document();
@@ -290,4 +308,15 @@ enum err mock_plan_create(const struct role_options *role, const char *admin_tok
     buffer_fini(&rewrite);
     buffer_fini(&why);
     return err;
+}
+
+enum err mock_plan_create(const struct role_options *role, const char *admin_token, bool is_local,
+                          struct log *log, struct mock **mock, struct buffer *message)
+{
+    if (role->record_secrets.count > 0 || role->record_authorities_path != NULL) {
+        buffer_append_literal(message,
+                              "record-secret and record-ca go with record, which says what is recorded\n");
+        return ERR_SYNTAX;
+    }
+    return plan(role, admin_token, is_local, log, mock, message);
 }

@@ -131,7 +131,8 @@ int run_roles(const struct options *options)
         _exit(1);
     }
     report_start(options, server, log);
-    if (options->verb == VERB_MOCK && (console = console_begin(on_typed, server)) != NULL)
+    if (options->verb == VERB_MOCK && options->roles[0].record_url == NULL &&
+        (console = console_begin(on_typed, server)) != NULL)
         log_write(log, LOG_INFO, "s and Enter saves the data as they are, to a file of its own");
     while (wait_for(signals, -1) == SIGHUP) {
         struct buffer report = {0};

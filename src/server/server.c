@@ -8,6 +8,7 @@
 #include "server/gateway_plan.h"
 #include "server/mock_plan.h"
 #include "server/mock_save.h"
+#include "server/record_plan.h"
 #include "server/reload.h"
 #include "server/users.h"
 #include "server/worker.h"
@@ -33,6 +34,7 @@ struct shared_port {
 struct shared_role {
     struct gateway *gateway;
     struct mock *mock;
+    struct recorder *recorder;
 };
 
 struct server {
@@ -443,6 +445,10 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     case ROLE_CACHE: break;
     case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
     case ROLE_MOCK:
+        if (role->record_url != NULL) {
+            err = record_plan_create(role, server->log, &server->roles[index].recorder, message);
+            break;
+        }
         err = mock_plan_create(role, server->options->admin_token, is_on_loopback(server, index),
                                server->log, &server->roles[index].mock, message);
         break;
@@ -552,8 +558,9 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
+    worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->mocks == NULL)
+        worker->mocks == NULL || worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop
@@ -574,6 +581,9 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         else if (server->roles[i].mock != NULL)
             err = mock_worker_create(server->roles[i].mock, worker->loop, &worker->counters,
                                      &worker->mocks[i]);
+        else if (server->roles[i].recorder != NULL)
+            err = recorder_worker_create(server->roles[i].recorder, worker->loop, &worker->counters,
+                                         &worker->recorders[i]);
     }
     if (err != OK)
         return err;
@@ -591,6 +601,9 @@ static enum err create_worker(struct server *server, size_t index, struct buffer
         if (role == ROLE_GATEWAY) {
             port->engine = &gateway_engine;
             port->engine_worker = worker->gateways[shared->role_index];
+        } else if (role == ROLE_MOCK && worker->recorders[shared->role_index] != NULL) {
+            port->engine = &recorder_engine;
+            port->engine_worker = worker->recorders[shared->role_index];
         } else if (role == ROLE_MOCK) {
             port->engine = &mock_engine;
             port->engine_worker = worker->mocks[shared->role_index];
@@ -814,6 +827,8 @@ static void destroy_worker(struct worker *worker)
             gateway_worker_destroy(worker->gateways[i]);
         if (worker->mocks != NULL && worker->mocks[i] != NULL)
             mock_worker_destroy(worker->mocks[i]);
+        if (worker->recorders != NULL)
+            recorder_worker_destroy(worker->recorders[i]);
     }
     if (worker->loop != NULL)
         loop_destroy(worker->loop);
@@ -821,6 +836,7 @@ static void destroy_worker(struct worker *worker)
         intake_fini(&worker->intake);
     free(worker->gateways);
     free(worker->mocks);
+    free(worker->recorders);
     free(worker->ports);
     free(worker->fields);
 }
@@ -843,6 +859,7 @@ void server_destroy(struct server *server)
             gateway_destroy(server->roles[i].gateway);
         if (server->roles[i].mock != NULL)
             mock_destroy(server->roles[i].mock);
+        recorder_destroy(server->roles[i].recorder);
     }
     remove_socket_files(server); /* of a start that failed; else they are gone */
     for (size_t i = 0; i < server->port_count; i++) {

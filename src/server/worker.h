@@ -72,6 +72,7 @@ struct worker {
     size_t port_count;
     struct gateway_worker **gateways; /* one per role that is a gateway, else null */
     struct mock_worker **mocks;
+    struct recorder_worker **recorders;
     size_t role_count;
     struct list connections;
     size_t connection_count;

@@ -44,39 +44,56 @@ static bool read_methods(struct rules_reader *reader, yaml_node_t *node, struct 
     return true;
 }
 
+/* How many demands a mapping has; a value may be a list of them. */
+static size_t count_checks(struct rules_reader *reader, yaml_node_t *node)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; rules_is_mapping(node) && i < rules_pair_count(node); i++) {
+        yaml_document_t *document = &reader->document;
+        count +=
+            rules_item_count(yaml_document_get_node(document, node->data.mapping.pairs.start[i].value));
+    }
+    return count;
+}
+
 /* The checks of a mapping from names to what their values must be. */
 static bool read_checks(struct rules_reader *reader, yaml_node_t *node, const char *what,
                         struct text_check **checks, size_t *count)
 {
+    size_t wanted = count_checks(reader, node);
     bool is_good = true;
 
-    if (!rules_is_mapping(node) || rules_pair_count(node) > CHECKS_MAX) {
+    if (!rules_is_mapping(node) || wanted > CHECKS_MAX) {
         rules_report(reader, node, "%s is a mapping from names to what their values must be, %d at most",
                      what, CHECKS_MAX);
         return false;
     }
-    *checks = calloc(rules_pair_count(node) + 1, sizeof **checks);
+    *checks = calloc(wanted + 1, sizeof **checks);
     if (*checks == NULL) {
         reader->no_memory = true;
         return false;
     }
     for (size_t i = 0; i < rules_pair_count(node); i++) {
-        struct text_check *check = &(*checks)[*count];
+        struct bytes name;
         yaml_node_t *value;
-        if (!rules_pair(reader, node, i, &check->name, &value)) {
+        if (!rules_pair(reader, node, i, &name, &value)) {
             is_good = false;
             continue;
         }
-        is_good &= text_check_read(reader, value, what, check);
-        ++*count;
+        for (size_t j = 0; j < rules_item_count(value); j++) {
+            struct text_check *check = &(*checks)[(*count)++];
+            check->name = name;
+            is_good &= text_check_read(reader, rules_item(reader, value, j), what, check);
+        }
     }
     return is_good;
 }
 
 static bool read_body_check(struct rules_reader *reader, yaml_node_t *node, struct body_check *check)
 {
-    struct rules_key keys[] = {
-        {"pointer", NULL}, {"equals", NULL}, {"contains", NULL}, {"matches", NULL}, {"present", NULL}};
+    struct rules_key keys[] = {{"pointer", NULL}, {"equals", NULL},  {"contains", NULL},
+                               {"matches", NULL}, {"present", NULL}, {"sha256", NULL}};
     const struct rules_key *said;
 
     if (!rules_read_keys(reader, node, "body", keys, COUNT_OF(keys)))
@@ -123,8 +140,8 @@ static bool read_bodies(struct rules_reader *reader, yaml_node_t *node, struct m
 
 bool matcher_read(struct rules_reader *reader, yaml_node_t *node, const char *what, struct matcher *matcher)
 {
-    struct rules_key keys[] = {
-        {"method", NULL}, {"path", NULL}, {"query", NULL}, {"headers", NULL}, {"body", NULL}};
+    struct rules_key keys[] = {{"method", NULL},  {"path", NULL}, {"query", NULL},
+                               {"headers", NULL}, {"body", NULL}, {"exact_query", NULL}};
     bool is_good = true;
 
     *matcher = (struct matcher){0};
@@ -142,6 +159,8 @@ bool matcher_read(struct rules_reader *reader, yaml_node_t *node, const char *wh
         is_good &= read_checks(reader, keys[3].value, "headers", &matcher->fields, &matcher->field_count);
     if (keys[4].value != NULL)
         is_good &= read_bodies(reader, keys[4].value, matcher);
+    if (keys[5].value != NULL)
+        is_good &= rules_read_answer(reader, keys[5].value, "exact_query", &matcher->is_query_exact);
     return is_good;
 }
 
@@ -187,6 +206,23 @@ static bool query_holds(const struct text_check *check, const struct http_reques
     buffer_fini(&name);
     buffer_fini(&value);
     return check->kind == TEXT_ABSENT ? !is_there : holds;
+}
+
+/* Whether every parameter of the query is one that is named. */
+static bool has_only_named(const struct matcher *matcher, const struct http_request *request)
+{
+    struct buffer name = {0}, value = {0};
+    struct bytes rest = request->query;
+    bool is_named = true;
+
+    while (is_named && request_next_parameter(&rest, &name, &value)) {
+        is_named = false;
+        for (size_t i = 0; i < matcher->query_count && !is_named; i++)
+            is_named = bytes_equal(matcher->query[i].name, buffer_bytes(&name));
+    }
+    buffer_fini(&name);
+    buffer_fini(&value);
+    return is_named;
 }
 
 static bool field_holds(const struct text_check *check, const struct http_fields *fields)
@@ -239,6 +275,8 @@ bool matcher_holds(const struct matcher *matcher, struct request_view *view, str
     for (size_t i = 0; i < matcher->query_count; i++)
         if (!query_holds(&matcher->query[i], request))
             return false;
+    if (matcher->is_query_exact && !has_only_named(matcher, request))
+        return false;
     for (size_t i = 0; i < matcher->field_count; i++)
         if (!field_holds(&matcher->fields[i], &request->fields))
             return false;

@@ -2,11 +2,11 @@
  *
  *   method: GET                      or a list; HEAD goes with GET
  *   path: /users/{id}                see rule_path.h
- *   query: {page: "1"}               a text is what the value must be; else one of
- *   headers: {Accept: {contains: json}}   equals, contains, matches (a PCRE2 pattern), present (true,
- * false) body:                            a list of: the same of all the body, or with `pointer` of what a
- * JSON
- *     - {pointer: /age, equals: 7}   pointer finds; equals is then any JSON value
+ *   query: {page: "1"}               a text is what the value must be (a list: each of some value); else
+ * one of exact_query: yes                 the query has no parameters but those headers: {Accept:
+ * {contains: json}}   equals, contains, matches (a PCRE2 pattern), present (true, false) body: a list of:
+ * the same, or sha256, of all the body, or with `pointer` of
+ *     - {pointer: /age, equals: 7}   what a JSON pointer finds; equals is then any JSON value
  *
  * All that is said must hold; of several values of one name, one must do. A pattern that would take too
  * long does not match. Any thread may ask. */
@@ -23,6 +23,7 @@ struct matcher {
     struct rule_path path;
     struct text_check *query, *fields; /* each with a name */
     size_t query_count, field_count;
+    bool is_query_exact; /* the query has no parameters but those of `query` */
     struct body_check *bodies;
     size_t body_count;
 };

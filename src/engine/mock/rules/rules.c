@@ -144,21 +144,31 @@ static bool read_then(struct rules_reader *reader, const yaml_node_t *node, stru
     return false;
 }
 
+bool rules_own(struct rules *rules, char *text)
+{
+    char **names = realloc(rules->names, (rules->name_count + 1) * sizeof *names);
+
+    if (names == NULL) {
+        free(text);
+        return false;
+    }
+    rules->names = names;
+    names[rules->name_count++] = text;
+    return true;
+}
+
 static bool name_by_place(struct rules *rules, struct rules_reader *reader, const yaml_node_t *node,
                           struct rule *rule)
 {
     const char *slash = strrchr(reader->path, '/');
-    char **names = realloc(rules->names, (rules->name_count + 1) * sizeof *names);
     char *name = NULL;
 
-    if (names != NULL)
-        rules->names = names;
-    if (names == NULL || asprintf(&name, "%s:%zu", slash != NULL ? slash + 1 : reader->path,
-                                  node->start_mark.line + 1) < 0) {
+    if (asprintf(&name, "%s:%zu", slash != NULL ? slash + 1 : reader->path, node->start_mark.line + 1) <
+            0 ||
+        !rules_own(rules, name)) {
         reader->no_memory = true;
         return false;
     }
-    rules->names[rules->name_count++] = name;
     rule->name = bytes_of_text(name);
     return true;
 }

@@ -43,7 +43,7 @@ struct rule {
 struct rules {
     struct rules_reader *readers; /* one a file: what everything borrows from */
     size_t reader_count;
-    char **names; /* made for rules without */
+    char **names; /* made for rules without, and what rules_own was given */
     size_t name_count;
     struct rule *rules;
     size_t count;
@@ -59,3 +59,6 @@ struct rules {
  * ERR_NO_MEMORY. rules_fini in either case. */
 enum err rules_read(struct rules *rules, const char *path, struct bytes text, struct buffer *message);
 void rules_fini(struct rules *rules);
+
+/* Keeps `text`, such as a path, as long as the rules; frees it now and returns false without memory. */
+bool rules_own(struct rules *rules, char *text);

@@ -1,5 +1,6 @@
 #include "text_check.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <openssl/evp.h>
 #include <pcre2.h>
 
 /* What a pattern may cost on one text: backtracking beyond it is no match. */
@@ -7,7 +8,8 @@ enum {
     MATCH_STEPS_MAX = 200000,
     MATCH_DEPTH_MAX = 1000,
     MATCH_HEAP_KIB_MAX = 4096,
-    PATTERN_BYTES_MAX = 4096
+    PATTERN_BYTES_MAX = 4096,
+    SHA256_BYTES = 32
 };
 
 static bool compile(struct rules_reader *reader, const yaml_node_t *node, struct text_check *check)
@@ -30,6 +32,17 @@ static bool compile(struct rules_reader *reader, const yaml_node_t *node, struct
     return false;
 }
 
+/* In capital letters or small ones. */
+static bool is_sha256(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = byte_to_lower(text.data[i]);
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+    }
+    return text.size == 2 * SHA256_BYTES;
+}
+
 bool text_check_make(struct rules_reader *reader, yaml_node_t *node, const char *word,
                      struct text_check *check)
 {
@@ -43,6 +56,13 @@ bool text_check_make(struct rules_reader *reader, yaml_node_t *node, const char 
     }
     if (!rules_read_text(reader, node, word, &check->wanted))
         return false;
+    if (strcmp(word, "sha256") == 0) {
+        check->kind = TEXT_SHA256;
+        if (is_sha256(check->wanted))
+            return true;
+        rules_report(reader, node, "sha256 is 64 hexadecimal digits, as sha256sum prints them");
+        return false;
+    }
     check->kind = strcmp(word, "equals") == 0     ? TEXT_EQUALS
                   : strcmp(word, "contains") == 0 ? TEXT_CONTAINS
                                                   : TEXT_MATCHES;
@@ -102,6 +122,20 @@ static bool pattern_matches(const struct text_check *check, struct bytes text)
     return matches;
 }
 
+static bool has_digest(const struct text_check *check, struct bytes text)
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    if (EVP_Digest(text.size > 0 ? text.data : "", text.size, digest, NULL, EVP_sha256(), NULL) != 1)
+        return false;
+    for (size_t i = 0; i < check->wanted.size; i++)
+        if (byte_to_lower(check->wanted.data[i]) !=
+            digits[i % 2 == 0 ? digest[i / 2] >> 4 : digest[i / 2] & 15])
+            return false;
+    return true;
+}
+
 bool text_check_holds(const struct text_check *check, struct bytes text)
 {
     switch (check->kind) {
@@ -110,6 +144,7 @@ bool text_check_holds(const struct text_check *check, struct bytes text)
         return check->wanted.size == 0 || (text.size > 0 && memmem(text.data, text.size, check->wanted.data,
                                                                    check->wanted.size) != NULL);
     case TEXT_MATCHES: return pattern_matches(check, text);
+    case TEXT_SHA256: return has_digest(check, text);
     case TEXT_PRESENT: return true;
     case TEXT_ABSENT: return false;
     }

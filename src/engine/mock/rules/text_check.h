@@ -2,7 +2,7 @@
 #pragma once
 #include "rules_reader.h"
 
-enum text_check_kind { TEXT_EQUALS, TEXT_CONTAINS, TEXT_MATCHES, TEXT_PRESENT, TEXT_ABSENT };
+enum text_check_kind { TEXT_EQUALS, TEXT_CONTAINS, TEXT_MATCHES, TEXT_PRESENT, TEXT_ABSENT, TEXT_SHA256 };
 
 struct text_check {
     enum text_check_kind kind;
@@ -21,7 +21,7 @@ bool text_check_read(struct rules_reader *reader, yaml_node_t *node, const char 
 const struct rules_key *text_check_key(struct rules_reader *reader, const yaml_node_t *node,
                                        const char *what, const struct rules_key *keys, size_t count);
 
-/* Makes a check of one of those words. As above. */
+/* Makes a check of one of those words, or of sha256. As above. */
 bool text_check_make(struct rules_reader *reader, yaml_node_t *node, const char *word,
                      struct text_check *check);
 void text_check_fini(struct text_check *check);

@@ -1,0 +1,40 @@
+/* recorded_rule.h — an exchange as a rule of a rules file: which requests it is about, and what it answers.
+ * Pure; the text is YAML, two spaces deep in the list of rules.
+ *
+ *   - name: "GET /birds?page=2"
+ *     match: {method: GET, path: "/birds", query: {"page": "2"}, exact_query: yes}
+ *     answer:
+ *       - status: 200
+ *         headers:
+ *           Content-Type: "application/json"
+ *         file: bodies/0001.json
+ *         template: false */
+#pragma once
+#include "redact.h"
+
+enum recorded_error {
+    RECORDED_OK,
+    RECORDED_METHOD,     /* it is not of capital letters */
+    RECORDED_PATH,       /* what a rule's path cannot say */
+    RECORDED_PARAMETERS, /* more than a rule can demand, or not UTF-8 */
+    RECORDED_STATUS,     /* no status that a rule can answer */
+    RECORDED_NO_MEMORY,
+};
+
+/* A sentence for people. Static. */
+const char *recorded_error_text(enum recorded_error error);
+
+/* Appends the line of the rule's name, which is the same for requests that are the same but for secrets,
+ * and the lines of its match. `body` is the request's, whole. */
+enum recorded_error recorded_rule_head(const struct secret_words *words, const struct http_request *request,
+                                       struct bytes body, struct buffer *name_line,
+                                       struct buffer *match_lines);
+
+/* Appends the lines of an answer up to its body. Fields that belong to the connection or the moment are
+ * left out, as are those that YAML cannot say and those beyond 50: `*left_out` counts these two kinds. */
+enum recorded_error recorded_rule_answer(const struct secrets *secrets, const struct secret_words *words,
+                                         int status, const struct http_fields *fields, struct buffer *lines,
+                                         size_t *left_out);
+
+/* The end of a body's file by its media type: ".json"; ".bin" if that says nothing. Static. */
+const char *recorded_body_ending(const struct http_fields *fields);

@@ -1,0 +1,12 @@
+/* record_plan.h — from options to a mock that passes everything on and records it: `nuthatch mock
+ * --record`. */
+#pragma once
+#include "base/buffer.h"
+#include "engine/mock/record/recorder.h"
+#include "server/options.h"
+
+/* Makes it; `role`, which has a record_url, and `log` are kept by reference. Returns OK; ERR_SYNTAX if the
+ * options do not go together; what recording_open says; with lines for the operator appended to `message`.
+ */
+enum err record_plan_create(const struct role_options *role, struct log *log, struct recorder **recorder,
+                            struct buffer *message);
