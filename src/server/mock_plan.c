@@ -235,6 +235,21 @@ static enum err read_rules(const struct role_options *role, bool is_recording, s
     return read_rules_file(recorded, rules, message);
 }
 
+/* Writes the path of the folder public/ beside the data, or in them if they are a folder, into `path`.
+ * False if there is none. json-server serves that one unasked. */
+static bool find_public(const char *data_path, struct buffer *path)
+{
+    const char *slash = strrchr(data_path, '/');
+    struct stat status;
+
+    if (stat(data_path, &status) == 0 && S_ISDIR(status.st_mode))
+        buffer_append_format(path, "%s/", data_path);
+    else if (slash != NULL)
+        buffer_append(path, bytes_of(data_path, (size_t)(slash - data_path) + 1));
+    buffer_append(path, BYTES("public\0"));
+    return !path->failed && stat(path->data, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /* Where it listens, for mock_create; null without memory. */
 static struct bytes *list_hosts(const struct listen_list *listens, size_t *count)
 {
@@ -250,7 +265,7 @@ static struct bytes *list_hosts(const struct listen_list *listens, size_t *count
 static enum err plan(const struct role_options *role, const char *admin_token, bool is_local,
                      struct log *log, struct mock **mock, struct buffer *message)
 {
-    struct buffer document = {0}, rewrite = {0}, why = {0};
+    struct buffer document = {0}, rewrite = {0}, public_path = {0}, why = {0};
     struct rules rules = {0};
     bool is_recording = role->data_path != NULL && recording_is_one(role->data_path);
     bool has_rules = role->rules_paths.count > 0 || is_recording;
@@ -297,6 +312,11 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
     else
         options.document = has_rules ? BYTES("{}") : mock_sample_document();
     options.rewrite = buffer_bytes(&rewrite);
+    if (err == OK && options.static_path == NULL && role->data_path != NULL &&
+        !mock_is_of_openapi(options.document) && find_public(role->data_path, &public_path)) {
+        options.static_path = public_path.data;
+        log_write(log, LOG_INFO, "the files of %s are served, too", public_path.data);
+    }
     if (err == OK) {
         err = mock_create(&options, mock, &why);
         if (err != OK)
@@ -306,6 +326,7 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
     free(hosts);
     buffer_fini(&document);
     buffer_fini(&rewrite);
+    buffer_fini(&public_path);
     buffer_fini(&why);
     return err;
 }

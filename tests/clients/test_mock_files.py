@@ -133,6 +133,23 @@ class Around(Folder):
             self.assertEqual(ask(server, "/app.js", "POST", "{}")[0], 404)
             self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"])
 
+    def test_public_beside_the_data_is_served_unasked(self):
+        self.write("public/hello.txt", "hello")
+        self.write("public/index.html", "<!doctype html><p>mine")
+        self.write("data/birds.json", '[{"id": "1"}]')
+        self.write("data/public/inner.txt", "inner")
+        with self.mock(self.data) as server:
+            self.assertEqual(ask(server, "/hello.txt")[2], b"hello")
+            self.assertEqual(ask(server, "/", Accept="text/html")[2], b"<!doctype html><p>mine")
+            self.assertEqual(ask(server, "/posts")[0], 200)
+            self.assertIn("public are served, too", server.log)
+        with self.mock(str(self.folder / "data")) as server:
+            self.assertEqual(ask(server, "/inner.txt")[2], b"inner")
+        with self.mock(self.data, "--static", str(self.folder / "data/public")) as server:
+            self.assertEqual(ask(server, "/hello.txt")[0], 404)
+        with self.mock(self.write("api.yaml", "openapi: 3.0.3\ninfo: {title: a, version: '1'}\npaths: {}\n")) as server:
+            self.assertEqual(ask(server, "/hello.txt")[0], 404)
+
     def test_static_files_are_conditional(self):
         path = self.write("public/a.txt", "text")
         with self.mock(self.data, "--static", str(self.folder / "public")) as server:
@@ -260,7 +277,7 @@ class Around(Folder):
     def test_answers_are_in_gzip_for_who_takes_it(self):
         item = {"id": "1", "text": "food " * 1000}
         path = self.write("large.json", json.dumps({"notes": [item], "small": [{"id": "1"}]}))
-        with self.mock(path, "--gzip") as server:
+        with self.mock(path) as server:
             for _ in range(2):  # the second comes from what was kept
                 _, headers, body = ask(server, "/notes/1", Accept_Encoding="gzip, br")
                 self.assertEqual((headers["Content-Encoding"], headers["Vary"]), ("gzip", "Accept-Encoding"))
@@ -278,7 +295,7 @@ class Around(Folder):
             self.assertNotIn("Content-Encoding", ask(server, "/small", Accept_Encoding="gzip")[1])
             self.assertEqual(ask(server, "/notes/1", "PATCH", "{}", If_Match=etag)[0], 200)
             self.assertEqual(ask(server, "/notes/1", "PATCH", "{}", If_Match='"other-gzip"')[0], 412)
-        with self.mock(path) as server:
+        with self.mock(path, "--no-gzip") as server:
             self.assertNotIn("Content-Encoding", ask(server, "/notes/1", Accept_Encoding="gzip")[1])
 
     def test_browsers_get_a_page_and_others_json(self):

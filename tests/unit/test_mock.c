@@ -982,6 +982,19 @@ TEST(items_of_a_file_get_ids_that_are_strings)
     play((struct mock_options){.document = bytes_of_text(document)}, steps, COUNT_OF(steps));
 }
 
+TEST(items_without_an_id_get_numbers_that_no_item_behind_them_has)
+{
+    static const struct step steps[] = {
+        {{"GET", "/a"}, 200, "[{\"id\":8},{\"id\":1},{\"x\":[{\"id\":99}],\"id\":9},{\"id\":\"7\"}]", NULL},
+        {{"GET", "/b"}, 200, "[{\"id\":1},{\"id\":2}]", NULL},
+        {{"POST", "/a", "{}"}, 201, "{\"id\":10}", NULL},
+    };
+    static const char document[] =
+        "{\"a\":[{}, {\"id\":1}, {\"x\":[{\"id\":99}]}, {\"id\" : \"7\"}], \"b\":[{},{\"id\":null}]}";
+    play((struct mock_options){.document = bytes_of_text(document), .compat = COMPAT_0_17}, steps,
+         COUNT_OF(steps));
+}
+
 TEST(the_sample_is_the_file_in_examples_and_can_be_served)
 {
     static const struct step steps[] = {
@@ -1187,6 +1200,7 @@ RUN_TESTS(TEST_ROW(every_place_is_read_as_json_server_reads_it),
           TEST_ROW(requests_are_counted_for_each_place),
           TEST_ROW(a_document_that_cannot_be_served_is_refused_with_where_and_what),
           TEST_ROW(items_of_a_file_get_ids_that_are_strings),
+          TEST_ROW(items_without_an_id_get_numbers_that_no_item_behind_them_has),
           TEST_ROW(the_sample_is_the_file_in_examples_and_can_be_served),
           TEST_ROW(writes_are_refused_when_there_is_no_more_room_and_taken_again_after_a_delete),
           TEST_ROW(workers_on_two_threads_change_and_read_the_same_documents),

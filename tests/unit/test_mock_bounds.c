@@ -153,7 +153,7 @@ TEST(an_item_of_a_file_gets_a_number_that_is_free)
     struct documents *documents =
         make(BYTES("{\"posts\":[{\"id\":\"1\"},{},{\"id\":\"3\"},{}]}"), COMPAT_0_17, 1 << 20);
 
-    expect(documents, "GET", "/posts", "", 200, "[{\"id\":\"1\"},{\"id\":2},{\"id\":\"3\"},{\"id\":4}]");
+    expect(documents, "GET", "/posts", "", 200, "[{\"id\":\"1\"},{\"id\":4},{\"id\":\"3\"},{\"id\":5}]");
     documents_destroy(documents);
 }
 

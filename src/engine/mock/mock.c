@@ -612,6 +612,8 @@ enum err mock_read_data(struct mock *mock, struct text **text)
                                    : ERR_MISSING;
 }
 
+bool mock_is_of_openapi(struct bytes document) { return openapi_is_one(document); }
+
 uint64_t mock_request_count(struct mock *mock, struct bytes path)
 {
     struct locator locator;

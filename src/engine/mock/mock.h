@@ -68,5 +68,8 @@ void mock_worker_destroy(struct mock_worker *worker);
 /* `begin` takes a struct mock_worker. */
 extern const struct exchange_engine mock_engine;
 
+/* Whether a mock of `document` is one of OpenAPI. */
+bool mock_is_of_openapi(struct bytes document);
+
 /* The sample data that the demo serves, as JSON text. Static. */
 struct bytes mock_sample_document(void);

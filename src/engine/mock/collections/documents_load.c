@@ -12,7 +12,8 @@ struct load {
     struct documents *documents;
     struct bytes json;
     struct buffer *message;
-    size_t told_bytes; /* to `progress` */
+    size_t told_bytes;               /* to `progress` */
+    const struct resource *foreseen; /* whose numbers that are still to come are known */
 };
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -131,6 +132,31 @@ static bool append_id(struct buffer *text, const json_t *id)
     return true;
 }
 
+/* Items without an id get numbers above all that are ids, also of the items behind them: the text at `at`
+ * on. */
+static void foresee_numbers(struct load *load, struct resource *resource, size_t at)
+{
+    struct buffer name = {0};
+    struct bytes item, id;
+    int64_t number;
+
+    load->foreseen = resource;
+    json_text_append_string(&name, load->documents->options.id_name);
+    while (!name.failed && json_scan_value(load->json, &at, &item)) {
+        if (json_scan_member(item, buffer_bytes(&name), &id)) {
+            if (id.size > 1 && id.data[0] == '"') /* "7": no number may be the same text */
+                id = bytes_of(id.data + 1, id.size - 2);
+            if (int64_parse(id, &number) && number > resource->number_max)
+                resource->number_max = number;
+        }
+        skip_space(load, &at);
+        if (at == load->json.size || load->json.data[at] != ',')
+            break;
+        at++;
+    }
+    buffer_fini(&name);
+}
+
 /* What the item is called, and as what it stands in JSON: the latter is put into `object`. */
 static enum err settle_id(struct load *load, struct resource *resource, json_t *object, size_t at, size_t i,
                           struct buffer *text, bool *is_number)
@@ -144,6 +170,8 @@ static enum err settle_id(struct load *load, struct resource *resource, json_t *
     buffer_clear(text);
     *is_number = false;
     if (is_chosen) {
+        if (keeps_kind && load->foreseen != resource)
+            foresee_numbers(load, resource, at);
         resource_choose_id(load->documents, resource, keeps_kind, text, is_number);
     } else if (append_id(text, id)) {
         *is_number = keeps_kind && json_is_number(id);
@@ -230,6 +258,7 @@ static enum err load_items(struct load *load, struct resource *resource, size_t 
         json_decref(object);
         tell_progress(load, *at);
     }
+    resource->number_max_known = load->foreseen != resource;
     buffer_fini(&id);
     buffer_fini(&json);
     return err;
