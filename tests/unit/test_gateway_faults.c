@@ -227,6 +227,7 @@ struct world {
     nh_store *store;
     struct gateway *gateway;
     bool is_plain;        /* nothing is said to pages of others, nor the request's id */
+    char *key_headers;    /* what of a request is in its key */
     int64_t forward_ms;   /* of both clocks */
     int64_t wall_jump_ms; /* of the wall's alone, besides */
     struct clock clock;
@@ -268,6 +269,7 @@ static enum err make_gateway(struct world *world, struct gateway **gateway)
                                   .compress = 1,
                                   .compress_bytes_min = 1000,
                                   .caches_post = 0,
+                                  .key_headers = world->key_headers,
                                   .cors_origins = world->is_plain ? NULL : page_origins,
                                   .request_id = !world->is_plain};
 
@@ -288,11 +290,12 @@ static enum err make_gateway(struct world *world, struct gateway **gateway)
         gateway);
 }
 
-static struct world *world_create_as(bool is_plain)
+static struct world *world_create_as(bool is_plain, char *key_headers)
 {
     struct world *world = calloc(1, sizeof *world);
 
     world->is_plain = is_plain;
+    world->key_headers = key_headers;
     stub_start(&world->stub);
     world->clock = (struct clock){world_now, world};
     timer_init(&world->deadline, run_out);
@@ -304,7 +307,7 @@ static struct world *world_create_as(bool is_plain)
     return world;
 }
 
-static struct world *world_create(void) { return world_create_as(false); }
+static struct world *world_create(void) { return world_create_as(false, NULL); }
 
 static void run_until(struct world *world, bool (*holds)(void *), void *argument)
 {
@@ -605,7 +608,7 @@ static int sweep(struct world *world, const struct row *row, size_t number, enum
 
 static void sweep_all(enum fault kind, bool is_plain)
 {
-    struct world *world = world_create_as(is_plain);
+    struct world *world = world_create_as(is_plain, NULL);
     int count = 0;
 
     for (size_t i = 0; i < COUNT_OF(rows); i++)
@@ -741,6 +744,39 @@ TEST(a_wall_clock_that_jumps_leaves_what_is_stored_as_old_as_it_is)
     world_destroy(world);
 }
 
+static size_t count_stored(struct world *world)
+{
+    size_t count = 0;
+    nh_cursor *cursor;
+    nh_key key;
+    nh_value value;
+
+    EXPECT_EQ(nh_cursor_create(world->store, 0, &cursor), NH_OK);
+    while (nh_cursor_next(cursor, clock_read(&world->clock).mono_ms, &key, &value) == NH_OK)
+        count++;
+    nh_cursor_destroy(cursor);
+    return count;
+}
+
+TEST(an_answer_that_is_not_stored_leaves_nothing_for_long_where_fields_are_in_keys)
+{
+    static char key_headers[] = "X-Tenant";
+    struct world *world = world_create_as(true, key_headers);
+    long age_s;
+
+    for (int i = 0; i < 20; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/stream/%d", i);
+        ask(world, "GET", path, "X-Tenant: a\n", -1, FAULT_MEMORY);
+    }
+    world->forward_ms += 55000; /* the origin has 20 s for its head, and we 30 more */
+    EXPECT_EQ(count_stored(world), 0);
+    EXPECT(!is_hit(world, "/fresh", &age_s)); /* what is stored is found to its end */
+    world->forward_ms += 500000;
+    EXPECT(is_hit(world, "/fresh", &age_s));
+    world_destroy(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -752,6 +788,7 @@ int main(void)
         TEST_ROW(an_origin_that_cannot_be_asked_costs_one_answer_at_most),
         TEST_ROW(a_purge_is_carried_out_or_refused),
         TEST_ROW(a_wall_clock_that_jumps_leaves_what_is_stored_as_old_as_it_is),
+        TEST_ROW(an_answer_that_is_not_stored_leaves_nothing_for_long_where_fields_are_in_keys),
     };
     int status;
 

@@ -2,6 +2,7 @@
 #include "engine/gateway/policy/key_rule.h"
 #include "engine/gateway/policy/validate.h"
 #include "fetch_state.h"
+#include "generation_key.h"
 
 enum { NOT_SHAREABLE_MS = 5000 }; /* for how long that is noted */
 
@@ -20,6 +21,9 @@ static void judge_part(struct fetch *fetch)
         return;
     facts.status = 200;
     head->is_stored = may_store(&facts, &fetch->traits, &fetch->route->policy);
+    if (head->is_stored)
+        generations_keep(fetch->gateway, head->received.mono_ms,
+                         bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));
     head->is_shared =
         head->is_stored && fetch->may_be_shared && may_share(&facts, &fetch->traits, &fetch->route->policy);
 }
@@ -51,6 +55,9 @@ static void judge(struct fetch *fetch)
         !(fits && is_taggable && may_store(facts, &(struct request_traits){0}, policy)))
         nh_delete(fetch->gateway->store, head->received.mono_ms,
                   gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
+    if (head->is_stored)
+        generations_keep(fetch->gateway, head->received.mono_ms,
+                         bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));
     if (head->is_stored && head->vary.size > 0)
         head->is_stored = fetch_become_variant(fetch);
     head->is_shared = fetch->may_be_shared && head->is_stored && may_share(facts, &fetch->traits, policy);

@@ -3,6 +3,12 @@
 #include "search_alias.h"
 #include <openssl/evp.h>
 
+int64_t route_trial_ms(const struct route_policy *policy)
+{
+    enum { OVERHEAD_MS = 30000 }; /* to be sent on, and to be asked for again */
+    return policy->first_byte_timeout_ms + OVERHEAD_MS;
+}
+
 /* By a digest, so that a saved store has no cookie in its keys. */
 static bool select_below(struct gateway *gateway, const struct route *route, int64_t now_mono_ms,
                          enum key_use use, const struct http_request *request, struct cache_key *key)
@@ -14,7 +20,8 @@ static bool select_below(struct gateway *gateway, const struct route *route, int
     if (!key_selection(&route->policy, &request->fields, text, sizeof text, &size) ||
         EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL) != 1)
         return false;
-    generation_key(gateway, now_mono_ms, use, key, KEY_SIGN_SELECTION, digest);
+    generation_key(gateway, now_mono_ms, use, route_trial_ms(&route->policy), key, KEY_SIGN_SELECTION,
+                   digest);
     return true;
 }
 

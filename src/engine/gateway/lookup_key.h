@@ -4,6 +4,9 @@
 #include "engine/gateway/routing/route.h"
 #include "generation_key.h"
 
+/* How long the head of an answer may take, more or less: for generation_key. */
+int64_t route_trial_ms(const struct route_policy *policy);
+
 /* `request` is as its upstream sees it. False if it can have no key: it is not cached then. */
 bool lookup_key(struct gateway *gateway, const struct route *route, int64_t now_mono_ms, enum key_use use,
                 const struct http_request *request, struct cache_key *key);

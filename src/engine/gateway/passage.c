@@ -20,7 +20,8 @@ bool passage_key(const struct passage *passage, enum key_use use, struct cache_k
     if (!lookup_key(gateway, passage->route, now_mono_ms, use, upstream_request(passage), key))
         return false;
     if (passage->facts.is_body_keyed)
-        generation_key(gateway, now_mono_ms, use, key, KEY_SIGN_BODY, passage->digest);
+        generation_key(gateway, now_mono_ms, use, route_trial_ms(&passage->route->policy), key,
+                       KEY_SIGN_BODY, passage->digest);
     return true;
 }
 
