@@ -66,10 +66,7 @@ struct query_number {
 
 struct query {
     enum compat compat;
-    struct condition conditions[QUERY_CONDITIONS_MAX];
-    size_t condition_count;
-    struct sort_key sort_keys[QUERY_NAMES_MAX];
-    size_t sort_key_count;
+    size_t condition_count, sort_key_count;
     struct bytes embeds[QUERY_NAMES_MAX], expands[QUERY_NAMES_MAX], dependents[QUERY_NAMES_MAX];
     size_t embed_count, expand_count, dependent_count;
     struct query_number page, limit, per_page, start, end;
@@ -82,6 +79,9 @@ struct query {
     size_t pattern_at;     /* where in a text the last step of a pattern was */
     bool pattern_counts;   /* the operand's has_counts */
     bool gave_up;          /* there were too many: the result is not one */
+    /* Large, and mostly unused: only those that are counted have been written to. */
+    struct condition conditions[QUERY_CONDITIONS_MAX];
+    struct sort_key sort_keys[QUERY_NAMES_MAX];
 };
 
 /* Takes `text` apart; `id_name` is the member that ids are in. Returns OK; ERR_SYNTAX with a sentence in

@@ -247,8 +247,7 @@ static struct condition *take_condition(struct query *query, struct bytes name, 
         return NULL;
     }
     condition = &query->conditions[query->condition_count++];
-    condition->name = name;
-    condition->operation = operation;
+    *condition = (struct condition){.name = name, .operation = operation};
     if (!json_path_parse(name, &condition->path)) {
         buffer_append_format(message, "The name of a member may have at most %d parts",
                              JSON_PATH_PARTS_MAX);
@@ -323,10 +322,11 @@ enum err query_add_relation(struct query *query, struct bytes name, struct bytes
     struct condition *condition;
     enum err err = ERR_NO_MEMORY;
 
-    condition =
-        query->condition_count < QUERY_CONDITIONS_MAX ? &query->conditions[query->condition_count] : NULL;
-    if (condition != NULL && buffer_reserve(&query->scratch, 1) != NULL &&
-        json_path_parse(name, &condition->path)) {
+    if (query->condition_count == QUERY_CONDITIONS_MAX)
+        return ERR_NO_MEMORY;
+    condition = &query->conditions[query->condition_count];
+    *condition = (struct condition){0};
+    if (buffer_reserve(&query->scratch, 1) != NULL && json_path_parse(name, &condition->path)) {
         query->condition_count++;
         condition->name = keep(query, name);
         err = add_operand(query, condition, keep(query, value), true, &message);
@@ -378,6 +378,7 @@ static enum err add_sort(struct query *query, struct bytes list, struct buffer *
         return OK; /* the first one counts */
     for (size_t i = 0; err == OK && i < count; i++) {
         struct sort_key *key = &query->sort_keys[query->sort_key_count];
+        *key = (struct sort_key){0};
         key->descends = names[i].size > 1 && names[i].data[0] == '-';
         if (!json_path_parse(bytes_after(names[i], key->descends), &key->path)) {
             json_path_fini(&key->path);
@@ -454,7 +455,7 @@ enum err query_parse(struct bytes text, enum compat compat, struct bytes id_name
     struct bytes order = {0}, name, value;
     enum err err = OK;
 
-    memset(query, 0, sizeof *query);
+    memset(query, 0, offsetof(struct query, conditions));
     query->compat = compat;
     if (buffer_reserve(&query->room, ROOM_PER_BYTE * text.size + 4096) == NULL)
         return ERR_NO_MEMORY;
