@@ -108,6 +108,24 @@ TEST(an_object_of_many_names_is_plain_up_to_a_bound_of_those_that_are_open)
     }
 }
 
-RUN_TESTS(TEST_ROW(plain_objects_are_what_their_values_are_written_as),
+TEST(a_byte_that_ends_a_text_or_makes_it_another_is_seen_wherever_it_is)
+{
+    for (int c = 0; c < 256; c++)
+        for (size_t at = 0; at < 20; at++) {
+            char json[] = "{\"a\":\"01234567890123456789\"}";
+            struct buffer plain = {0}, expected;
+            json[6 + at] = (char)c;
+            expected = written(bytes_of_text(json));
+            EXPECT_EQ(json_plain_append(&plain, bytes_of(json, sizeof json - 1), BYTES("id")),
+                      c >= ' ' && c < 0x80 && c != '"' && c != '\\');
+            if (plain.size > 0)
+                EXPECT_TEXT(buffer_bytes(&plain), buffer_bytes(&expected));
+            buffer_fini(&plain);
+            buffer_fini(&expected);
+        }
+}
+
+RUN_TESTS(TEST_ROW(a_byte_that_ends_a_text_or_makes_it_another_is_seen_wherever_it_is),
+          TEST_ROW(plain_objects_are_what_their_values_are_written_as),
           TEST_ROW(an_object_that_is_cut_short_is_not_plain),
           TEST_ROW(an_object_of_many_names_is_plain_up_to_a_bound_of_those_that_are_open))

@@ -45,23 +45,39 @@ static void copy(struct reader *reader, const char *from)
     reader->to += size;
 }
 
+/* Whether eight bytes are all of a text and none of them is special: a quote, a backslash, a control or
+ * more than ASCII. A subtraction borrows only from a byte that is special itself. */
+static bool is_ordinary(const char *at)
+{
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t word, quote, slash;
+
+    memcpy(&word, at, sizeof word);
+    quote = word ^ ones * '"';
+    slash = word ^ ones * '\\';
+    return ((word | (word - ones * ' ') | (quote - ones) | (slash - ones)) & ones * 0x80) == 0;
+}
+
 /* A text without escapes; `*text` is what is between its quotes. */
 static bool read_text(struct reader *reader, struct bytes *text)
 {
     struct utf8 utf8 = {0};
-    const char *from;
+    const char *from, *at;
 
     if (next(reader) != '"')
         return false;
-    from = reader->at++;
-    for (; reader->at < reader->end; reader->at++) {
-        unsigned char c = (unsigned char)*reader->at;
+    from = reader->at;
+    for (at = from + 1; at < reader->end; at++) {
+        unsigned char c;
+        while (utf8.left == 0 && reader->end - at > 8 && is_ordinary(at))
+            at += 8;
+        c = (unsigned char)*at;
         if (c >= 0x80 || utf8.left > 0) {
             if (!utf8_take(&utf8, c))
                 return false;
         } else if (c == '"') {
-            reader->at++;
-            *text = bytes_of(from + 1, (size_t)(reader->at - from) - 2);
+            *text = bytes_of(from + 1, (size_t)(at - from) - 1);
+            reader->at = at + 1;
             copy(reader, from);
             return true;
         } else if (c < ' ' || c == '\\') {
