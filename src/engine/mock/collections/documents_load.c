@@ -1,6 +1,7 @@
 #include "base/compiler.h"
 #include "base/number.h"
 #include "documents_state.h"
+#include "engine/mock/json/json_plain.h"
 #include "engine/mock/json/json_text.h"
 #include <stdlib.h>
 
@@ -189,11 +190,25 @@ static enum err settle_id(struct load *load, struct resource *resource, json_t *
     return json_object_setn_new(object, id_name.data, id_name.size, id) == 0 ? OK : ERR_NO_MEMORY;
 }
 
+/* Adds the item that `json` says and that is called `id`. */
+static enum err add_text(struct load *load, struct resource *resource, struct bytes json, struct item_id id,
+                         size_t at, size_t i)
+{
+    struct text *text = text_create(json);
+    struct item *item;
+    enum err err;
+
+    if (text == NULL)
+        return ERR_NO_MEMORY;
+    err = item_insert(load->documents, resource, id, text, &item);
+    text_release(text);
+    return err == ERR_EXISTS ? refuse_item(load, at, resource->name, i, "another item has the same id")
+                             : err;
+}
+
 static enum err add_item(struct load *load, struct resource *resource, json_t *object, size_t at, size_t i,
                          struct buffer *id, struct buffer *json)
 {
-    struct text *text;
-    struct item *item;
     bool is_number;
     enum err err;
 
@@ -204,14 +219,53 @@ static enum err add_item(struct load *load, struct resource *resource, json_t *o
         return err;
     buffer_clear(json);
     json_text_append(json, object);
-    text = json->failed ? NULL : text_create(buffer_bytes(json));
-    if (text == NULL)
+    if (json->failed)
         return ERR_NO_MEMORY;
-    err =
-        item_insert(load->documents, resource, (struct item_id){buffer_bytes(id), is_number}, text, &item);
-    text_release(text);
-    return err == ERR_EXISTS ? refuse_item(load, at, resource->name, i, "another item has the same id")
-                             : err;
+    return add_text(load, resource, buffer_bytes(json), (struct item_id){buffer_bytes(id), is_number}, at,
+                    i);
+}
+
+/* The same for an item of which no values need to be made: it is plain, and its id stays as it is. False if
+ * it is not such a one; what is wrong with it, if anything is, is then said by others. */
+static bool add_plain(struct load *load, struct resource *resource, struct bytes part, size_t at, size_t i,
+                      struct buffer *json, enum err *err)
+{
+    struct item_id id;
+
+    buffer_clear(json);
+    if (!json_plain_append(json, part, load->documents->options.id_name, &id.text) || id.text.size == 0)
+        return false;
+    id.is_number = id.text.data[0] == '-' || (id.text.data[0] >= '0' && id.text.data[0] <= '9');
+    if (id.is_number && load->documents->options.compat != COMPAT_0_17)
+        return false;
+    if (id.text.data[0] == '"')
+        id.text = bytes_of(id.text.data + 1, id.text.size - 2);
+    else if (!id.is_number)
+        return false;
+    if (id.text.size == 0 || id.text.size > LOCATOR_PART_BYTES_MAX)
+        return false;
+    *err = add_text(load, resource, buffer_bytes(json), id, at, i);
+    return true;
+}
+
+/* Adds the item at `*at`. */
+static enum err take_item(struct load *load, struct resource *resource, size_t *at, size_t i,
+                          struct buffer *id, struct buffer *json)
+{
+    size_t begin = *at, end = *at;
+    json_t *object = NULL;
+    struct bytes part;
+    enum err err;
+
+    if (json_scan_value(load->json, &end, &part) && add_plain(load, resource, part, begin, i, json, &err)) {
+        *at = end;
+        return err;
+    }
+    err = take_value(load, at, &object);
+    if (err == OK)
+        err = add_item(load, resource, object, begin, i, id, json);
+    json_decref(object);
+    return err;
 }
 
 /* ---- the tree's outer levels ------------------------------------------------------------------- */
@@ -245,17 +299,11 @@ static enum err load_items(struct load *load, struct resource *resource, size_t 
     bool more;
 
     for (size_t i = 0; err == OK; i++) {
-        json_t *object = NULL;
-        size_t begin;
         err = take_separator(load, at, ']', i == 0, &more);
         if (err != OK || !more)
             break;
         skip_space(load, at);
-        begin = *at;
-        err = take_value(load, at, &object);
-        if (err == OK)
-            err = add_item(load, resource, object, begin, i, &id, &json);
-        json_decref(object);
+        err = take_item(load, resource, at, i, &id, &json);
         tell_progress(load, *at);
     }
     resource->number_max_known = load->foreseen != resource;

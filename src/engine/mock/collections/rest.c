@@ -189,9 +189,11 @@ static void draft_fini(struct draft *draft)
 static bool draft_begin(struct documents *documents, const struct http_request *request, struct bytes body,
                         bool may_be_plain, struct draft *draft, struct answer *answer)
 {
+    struct bytes id;
+
     *draft = (struct draft){0};
     if (may_be_plain && !refuse_coding(request, answer) &&
-        json_plain_append(&draft->plain, body, documents_id_name(documents))) {
+        json_plain_append(&draft->plain, body, documents_id_name(documents), &id) && id.size == 0) {
         draft->plain.size--;
         return true;
     }

@@ -9,8 +9,8 @@ enum {
 
 struct reader {
     const char *at, *end;
-    char *to; /* there is room for all that is left */
-    struct bytes absent;
+    char *to;                   /* there is room for all that is left */
+    struct bytes wanted, value; /* a name at the top; what it has, as it was written */
     struct bytes names[NAMES_MAX];
     size_t name_count, nesting;
 };
@@ -117,19 +117,23 @@ static bool read_word(struct reader *reader, struct bytes word)
     return true;
 }
 
-/* The name of a member, which is none of the names from `first` on: those of the same object. */
-static bool read_name(struct reader *reader, size_t first)
+/* A member, whose name is none of the names from `first` on: those of the same object. */
+static bool read_member(struct reader *reader, size_t first)
 {
     struct bytes name;
+    const char *value;
 
-    if (reader->name_count == NAMES_MAX || !read_text(reader, &name))
-        return false;
-    if (reader->nesting == 1 && bytes_equal(name, reader->absent))
+    if (reader->name_count == NAMES_MAX || !read_text(reader, &name) || !take_if(reader, ':'))
         return false;
     for (size_t i = first; i < reader->name_count; i++)
         if (bytes_equal(reader->names[i], name))
             return false;
     reader->names[reader->name_count++] = name;
+    value = reader->to;
+    if (!read_value(reader))
+        return false;
+    if (reader->nesting == 1 && bytes_equal(name, reader->wanted))
+        reader->value = bytes_of(value, (size_t)(reader->to - value));
     return true;
 }
 
@@ -140,7 +144,7 @@ static bool read_object(struct reader *reader)
     take(reader);
     if (!take_if(reader, '}')) {
         do
-            if (!read_name(reader, first) || !take_if(reader, ':') || !read_value(reader))
+            if (!read_member(reader, first))
                 return false;
         while (take_if(reader, ','));
         if (!take_if(reader, '}'))
@@ -189,7 +193,7 @@ static bool read_value(struct reader *reader)
     }
 }
 
-bool json_plain_append(struct buffer *out, struct bytes json, struct bytes absent)
+bool json_plain_append(struct buffer *out, struct bytes json, struct bytes name, struct bytes *value)
 {
     char *to = json.size > 0 ? buffer_reserve(out, json.size) : NULL;
     struct reader reader;
@@ -199,10 +203,12 @@ bool json_plain_append(struct buffer *out, struct bytes json, struct bytes absen
     reader.at = json.data;
     reader.end = json.data + json.size;
     reader.to = to;
-    reader.absent = absent;
+    reader.wanted = name;
+    reader.value = (struct bytes){0};
     reader.name_count = reader.nesting = 0;
     if (next(&reader) != '{' || !read_value(&reader) || next(&reader) != '\0' || reader.at < reader.end)
         return false;
     buffer_commit(out, (size_t)(reader.to - to));
+    *value = reader.value;
     return true;
 }
