@@ -52,8 +52,12 @@ class Routes(unittest.TestCase):
     def test_the_examples_are_fine(self):
         with open("docs/gateway.md") as page:
             examples = re.findall(r"```yaml\n(.*?)```", page.read(), re.DOTALL)
-        with open("examples/gateway.yaml") as file:
-            examples.append(file.read())
+        with open("README.md") as page:
+            tour = re.findall(r"```yaml\n(.*?)```", page.read(), re.DOTALL)
+        for name in ("examples/gateway.yaml", "examples/nuthatch.yaml"):
+            with open(name) as file:
+                examples.append(file.read())
+        self.assertEqual(tour, examples[-1:])
         self.assertGreater(len(examples), 2)
         for example in examples:
             self.write(example)
