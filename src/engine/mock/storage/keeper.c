@@ -1,5 +1,6 @@
 #include "keeper.h"
 #include "engine/mock/json/json_pretty.h"
+#include "whole_file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -75,33 +76,6 @@ static void note_failure(struct keeper *keeper, const char *what, const char *pa
 
 /* ---- files -------------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, struct bytes bytes)
-{
-    while (bytes.size > 0) {
-        ssize_t written = write(fd, bytes.data, bytes.size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes = bytes_after(bytes, (size_t)written);
-    }
-    return true;
-}
-
-/* So that a name is where it was put after the power has failed. */
-static void sync_folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-    free(folder);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
 static mode_t mode_of(const char *path)
 {
     struct stat status;
@@ -130,13 +104,13 @@ static bool open_journal(struct keeper *keeper)
     if (fd < 0)
         return false;
     journal_append_base(&head, &keeper->known);
-    is_written = !head.failed && write_all(fd, buffer_bytes(&head));
+    is_written = !head.failed && whole_file_write_all(fd, buffer_bytes(&head));
     keeper->journal_fd = fd;
     keeper->journal_bytes = head.size;
     if (!is_written)
         drop_journal(keeper);
     buffer_fini(&head);
-    sync_folder_of(keeper->journal_path);
+    whole_file_sync_folder(keeper->journal_path);
     return is_written;
 }
 
@@ -147,7 +121,8 @@ static bool append_to_journal(struct keeper *keeper, struct bytes lines)
         return false;
     if (keeper->is_torn && ftruncate(keeper->journal_fd, (off_t)keeper->journal_bytes) != 0)
         return false;
-    keeper->is_torn = !write_all(keeper->journal_fd, lines) || fdatasync(keeper->journal_fd) != 0;
+    keeper->is_torn =
+        !whole_file_write_all(keeper->journal_fd, lines) || fdatasync(keeper->journal_fd) != 0;
     if (keeper->is_torn)
         return false;
     keeper->journal_bytes += lines.size;
@@ -167,7 +142,7 @@ static bool write_document(int fd, struct bytes json)
         json_pretty_append(&pretty, piece, &out);
         if (json.size == 0)
             buffer_append_byte(&out, '\n');
-        is_good = !out.failed && write_all(fd, buffer_bytes(&out));
+        is_good = !out.failed && whole_file_write_all(fd, buffer_bytes(&out));
         buffer_clear(&out);
     }
     buffer_fini(&out);
@@ -267,7 +242,7 @@ static void write_file(struct keeper *keeper, bool is_ending)
         note_failure(keeper, "replace", keeper->path, errno);
         unlink(keeper->new_path);
     } else {
-        sync_folder_of(keeper->path);
+        whole_file_sync_folder(keeper->path);
         keeper->known = keeper->seen = written;
         keeper->is_dirty = keeper->is_conflicting = keeper->has_failed = false;
         keeper->not_before_ms = now_ms() + (now_ms() - began_ms) * REST_FACTOR;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool write_all(int fd, struct bytes bytes)
+bool whole_file_write_all(int fd, struct bytes bytes)
 {
     while (bytes.size > 0) {
         ssize_t written = write(fd, bytes.data, bytes.size);
@@ -19,8 +19,7 @@ static bool write_all(int fd, struct bytes bytes)
     return true;
 }
 
-/* So that a name is where it was put after the power has failed. */
-static void sync_folder_of(const char *path)
+void whole_file_sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
@@ -56,7 +55,7 @@ enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_
     if (asprintf(&beside, "%s.new", path) < 0)
         return ERR_NO_MEMORY;
     fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    is_good = fd >= 0 && write_all(fd, bytes) && fsync(fd) == 0;
+    is_good = fd >= 0 && whole_file_write_all(fd, bytes) && fsync(fd) == 0;
     is_good =
         is_good && (mode == WHOLE_FILE_NEW ? move_to_free_place(beside, path) : rename(beside, path) == 0);
     why = errno;
@@ -66,7 +65,7 @@ enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_
             unlink(beside);
     }
     if (is_good)
-        sync_folder_of(path);
+        whole_file_sync_folder(path);
     free(beside);
     errno = why;
     return is_good ? OK : err_from_errno(why);

@@ -12,3 +12,8 @@ enum whole_file_mode {
 /* Writes `bytes` to `path`, by way of `path`.new, and waits until they are on the disk. Returns OK; what
  * err_from_errno says, with `errno` as it was; ERR_NO_MEMORY. Blocks. */
 enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode);
+
+/* Parts of it, for who writes a file in another way. Writes all of `bytes`; false with `errno`. Has the
+ * name `path` stay where it was put after the power has failed. Both block. */
+bool whole_file_write_all(int fd, struct bytes bytes);
+void whole_file_sync_folder(const char *path);
