@@ -5,6 +5,7 @@
 #include "engine/mock/record/recording.h"
 #include "server/file.h"
 #include "server/load_progress.h"
+#include "server/mock_watch.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -52,8 +53,7 @@ static void append_line_of(struct buffer *message, struct bytes sentence, struct
     buffer_append_format(message, "\n    %*s\n", (int)column, "^");
 }
 
-/* "FILE: why", and if that is one thing, its line and a pointer. */
-static void report(struct buffer *message, const char *path, struct bytes sentence, struct bytes text)
+void mock_plan_report(struct buffer *message, const char *path, struct bytes sentence, struct bytes text)
 {
     buffer_append_format(message, "%s: %.*s\n", path, BYTES_PRINTF(sentence));
     if (memchr(sentence.data, '\n', sentence.size) == NULL)
@@ -72,7 +72,7 @@ static enum err read_json(const char *path, struct buffer *json, struct buffer *
     if (err != OK)
         buffer_append_format(message, "cannot read %s: %s\n", path, err_text(err));
     else if (is_yaml && (err = yaml_json_convert(buffer_bytes(&yaml), json, &why)) == ERR_SYNTAX)
-        report(message, path, buffer_bytes(&why), buffer_bytes(&yaml));
+        mock_plan_report(message, path, buffer_bytes(&why), buffer_bytes(&yaml));
     buffer_fini(&yaml);
     buffer_fini(&why);
     return err;
@@ -112,7 +112,7 @@ static enum err add_resource(const char *folder, const char *name, struct buffer
     if (!path.failed)
         err = read_json(path.data, &text, message);
     if (err == OK && (err = json_text_parse(buffer_bytes(&text), &value, &why)) == ERR_SYNTAX)
-        report(message, path.data, buffer_bytes(&why), buffer_bytes(&text));
+        mock_plan_report(message, path.data, buffer_bytes(&why), buffer_bytes(&text));
     if (err == OK) {
         if (json->size > 1)
             buffer_append_literal(json, ",\n");
@@ -175,9 +175,10 @@ static void report_mock(struct buffer *message, const struct role_options *role,
     else if (bytes_start_with(why, of_static))
         buffer_append_format(message, "%.*s\n", BYTES_PRINTF(why));
     else if (bytes_start_with(why, of_routes))
-        report(message, role->rewrite_path, bytes_after(why, of_routes.size), options->rewrite);
+        mock_plan_report(message, role->rewrite_path, bytes_after(why, of_routes.size), options->rewrite);
     else
-        report(message, role->data_path != NULL ? role->data_path : "the sample", why, options->document);
+        mock_plan_report(message, role->data_path != NULL ? role->data_path : "the sample", why,
+                         options->document);
 }
 
 static enum err read_again(void *context, struct buffer *json, struct buffer *message)
@@ -204,6 +205,17 @@ static void plan_keep(const struct role_options *role, struct log *log, struct k
     file_identity_of(role->data_path, &keep->identity); /* if it is not there, reading it will say so */
 }
 
+static void append_path(struct buffer *paths, const char *path)
+{
+    buffer_append(paths, bytes_of_text(path));
+    buffer_append_byte(paths, '\0');
+}
+
+static bool is_recording(const struct role_options *role)
+{
+    return role->data_path != NULL && recording_is_one(role->data_path);
+}
+
 /* `path` must live as long as the rules. */
 static enum err read_rules_file(const char *path, struct rules *rules, struct buffer *message)
 {
@@ -218,21 +230,32 @@ static enum err read_rules_file(const char *path, struct rules *rules, struct bu
     return err;
 }
 
-/* Those of the options, and behind them those of a recording, if the data are one. */
-static enum err read_rules(const struct role_options *role, bool is_recording, struct rules *rules,
-                           struct buffer *message)
+enum err mock_plan_read_rules(const struct role_options *role, struct rules *rules, struct buffer *paths,
+                              struct buffer *message)
 {
-    const struct text_list *paths = &role->rules_paths;
+    const struct text_list *said = &role->rules_paths;
     char *recorded = NULL;
     enum err err = OK;
 
-    for (size_t i = 0; i < paths->count && err == OK; i++)
-        err = read_rules_file(paths->items[i], rules, message);
-    if (err != OK || !is_recording)
-        return err;
-    if (asprintf(&recorded, "%s/" RECORDING_FILE, role->data_path) < 0 || !rules_own(rules, recorded))
-        return ERR_NO_MEMORY;
-    return read_rules_file(recorded, rules, message);
+    for (size_t i = 0; i < said->count; i++)
+        append_path(paths, said->items[i]);
+    for (size_t i = 0; i < said->count && err == OK; i++)
+        err = read_rules_file(said->items[i], rules, message);
+    if (err == OK && is_recording(role)) {
+        if (asprintf(&recorded, "%s/" RECORDING_FILE, role->data_path) < 0 || !rules_own(rules, recorded))
+            return ERR_NO_MEMORY;
+        append_path(paths, recorded);
+        err = read_rules_file(recorded, rules, message);
+    }
+    rules_list_files(rules, paths);
+    return err;
+}
+
+enum err mock_plan_read_document(const struct role_options *role, struct buffer *json, struct buffer *paths,
+                                 struct buffer *message)
+{
+    append_path(paths, role->data_path);
+    return read_data(role->data_path, json, message);
 }
 
 /* Writes the path of the folder public/ beside the data, or in them if they are a folder, into `path`.
@@ -267,9 +290,9 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
 {
     struct buffer document = {0}, rewrite = {0}, public_path = {0}, why = {0};
     struct rules rules = {0};
-    bool is_recording = role->data_path != NULL && recording_is_one(role->data_path);
-    bool has_rules = role->rules_paths.count > 0 || is_recording;
-    bool has_data = role->data_path != NULL && !is_recording;
+    bool has_rules = role->rules_paths.count > 0 || is_recording(role);
+    bool has_data = role->data_path != NULL && !is_recording(role);
+    struct mock_files files = {0};
     struct keep_options keep;
     struct mock_options options = {.compat = role->compat,
                                    .progress = load_progress_show,
@@ -292,7 +315,8 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
                                    .journal_shows_secrets = role->journal_shows_secrets == ANSWER_YES,
                                    .admin_token = bytes_of_text(admin_token != NULL ? admin_token : "")};
     struct bytes *hosts = list_hosts(&role->listens, &options.host_count);
-    enum err err = hosts != NULL ? read_rules(role, is_recording, &rules, message) : ERR_NO_MEMORY;
+    enum err err =
+        hosts != NULL ? mock_plan_read_rules(role, &rules, &files.of_rules, message) : ERR_NO_MEMORY;
 
     options.hosts = hosts;
     if (role->id_name != NULL)
@@ -303,7 +327,8 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
     if (err == OK && has_data) {
         plan_keep(role, log, &keep);
         options.keep = &keep;
-        err = read_data(role->data_path, &document, message);
+        err = mock_plan_read_document(role, &document, &files.of_document, message);
+        options.openapi.files = &files.of_document;
     }
     if (err == OK && role->rewrite_path != NULL)
         err = read_json(role->rewrite_path, &rewrite, message);
@@ -322,6 +347,11 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
         if (err != OK)
             report_mock(message, role, err, buffer_bytes(&why), &options);
     }
+    if (err == OK && (err = mock_watch_begin(role, *mock, &files, log)) != OK) {
+        buffer_append_format(message, "cannot watch the files: %s\n", err_text(err));
+        mock_destroy(*mock);
+    }
+    mock_files_fini(&files);
     rules_fini(&rules); /* empty, if the mock has taken them over */
     free(hosts);
     buffer_fini(&document);

@@ -10,3 +10,17 @@
  */
 enum err mock_plan_create(const struct role_options *role, const char *admin_token, bool is_local,
                           struct log *log, struct mock **mock, struct buffer *message);
+
+/* ---- for mock_watch.c ---- */
+
+/* Reads the role's rules, and those of a recording if its data are one, into `rules`, which are ended by
+ * the caller in any case. `paths` gets the files that they are from. Errors as above. */
+enum err mock_plan_read_rules(const struct role_options *role, struct rules *rules, struct buffer *paths,
+                              struct buffer *message);
+
+/* Reads the role's data as JSON text; the same of `paths`. */
+enum err mock_plan_read_document(const struct role_options *role, struct buffer *json, struct buffer *paths,
+                                 struct buffer *message);
+
+/* Appends "FILE: why", and if that is one thing, the line of `text` that it is about and a pointer. */
+void mock_plan_report(struct buffer *message, const char *path, struct bytes sentence, struct bytes text);

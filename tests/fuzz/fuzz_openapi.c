@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert((err == OK) == (openapi != NULL) && (err == OK) == (message.size == 0));
     if (openapi != NULL)
         ask(openapi, line);
-    openapi_destroy(openapi);
+    openapi_release(openapi);
     buffer_fini(&message);
     return 0;
 }

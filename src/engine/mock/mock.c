@@ -8,13 +8,23 @@
 #include "engine/mock/mock_admin.h"
 #include "engine/mock/openapi/openapi_state.h"
 #include "engine/mock/snapshots.h"
+#include "engine/mock/storage/watcher.h"
 #include "message/http_guard.h"
+#include <pthread.h>
 #include <stdlib.h>
 
-enum { GROWTH_BYTES_MAX = 256 << 20 }; /* of what writes may add to the documents */
+enum {
+    GROWTH_BYTES_MAX = 256 << 20, /* of what writes may add to the documents */
+    WATCHERS_MAX = 2,
+};
 
 struct mock {
-    struct openapi *openapi;     /* null: there is no document of OpenAPI */
+    bool is_of_document;          /* of OpenAPI */
+    pthread_mutex_t openapi_lock; /* of the next one */
+    struct openapi *openapi;      /* null: there is no document of OpenAPI */
+    _Atomic uint64_t openapi_number;
+    struct openapi_options openapi_options;
+    struct watcher *watchers[WATCHERS_MAX];
     struct documents *documents; /* null beside that, unless it keeps collections */
     struct keep *keep;           /* null: changes are kept in memory alone */
     struct rewrite *rewrite;     /* null: none */
@@ -39,6 +49,8 @@ struct mock_worker {
     struct mock *mock;
     struct loop *loop;
     struct counters *counters;
+    struct openapi *openapi; /* held, as of `openapi_number`; null: none */
+    uint64_t openapi_number;
     struct coded_texts *coded_texts;                       /* null: answers go out as they are */
     char coded_etag[TEXT_ETAG_BYTES + sizeof "-gzip" - 1]; /* of the answer in hand */
     struct front_worker *front;                            /* null: there are no rules */
@@ -225,20 +237,37 @@ static void answer_home_page(struct mock_worker *worker, struct exchange *x, str
     exchange_end(x);
 }
 
-/* As the document says; what is in its collections, if they keep anything, as the documents have it. */
-static void answer_by_openapi(struct mock *mock, const struct http_request *request, struct bytes body,
-                              struct answer *answer)
+/* The worker's document, or the one that has taken its place; not held. */
+static struct openapi *openapi_in_force(struct mock_worker *worker)
 {
+    struct mock *mock = worker->mock;
+
+    if (atomic_load_explicit(&mock->openapi_number, memory_order_acquire) != worker->openapi_number) {
+        openapi_release(worker->openapi);
+        pthread_mutex_lock(&mock->openapi_lock);
+        worker->openapi = openapi_hold(mock->openapi);
+        worker->openapi_number = atomic_load(&mock->openapi_number);
+        pthread_mutex_unlock(&mock->openapi_lock);
+    }
+    return worker->openapi;
+}
+
+/* As the document says; what is in its collections, if they keep anything, as the documents have it. */
+static void answer_by_openapi(struct mock_worker *worker, const struct http_request *request,
+                              struct bytes body, struct answer *answer)
+{
+    const struct mock *mock = worker->mock;
+    struct openapi *openapi = openapi_in_force(worker);
     struct kept_request kept = {0};
 
     *answer = (struct answer){0};
-    if (mock->documents != NULL && openapi_state_ask(mock->openapi, request, body, &kept, answer)) {
+    if (mock->documents != NULL && openapi_state_ask(openapi, request, body, &kept, answer)) {
         rest_answer(mock->documents, &kept.request, buffer_bytes(&kept.body), answer);
         openapi_state_answer(request, &kept, answer);
     }
     kept_request_fini(&kept);
     if (answer->status == 0)
-        openapi_answer(mock->openapi, request, body, answer);
+        openapi_answer(openapi, request, body, answer);
 }
 
 static void run(struct mock_worker *worker, struct exchange *x, struct call *call)
@@ -249,8 +278,8 @@ static void run(struct mock_worker *worker, struct exchange *x, struct call *cal
 
     if (call != NULL)
         body = buffer_bytes(&call->body);
-    if (worker->mock->openapi != NULL) {
-        answer_by_openapi(worker->mock, x->request, body, &answer);
+    if (worker->mock->is_of_document) {
+        answer_by_openapi(worker, x->request, body, &answer);
         if (answer.status == 404 && answer_file(worker, x, call))
             answer_fini(&answer);
         else
@@ -320,7 +349,7 @@ static void begin(void *engine, struct exchange *x)
     struct http_request *request = x->request;
     struct buffer target = {0};
     bool has_body = request->body_bytes != HTTP_BODY_NONE &&
-                    (mock->openapi != NULL || request->method == HTTP_METHOD_POST ||
+                    (mock->is_of_document || request->method == HTTP_METHOD_POST ||
                      request->method == HTTP_METHOD_PUT || request->method == HTTP_METHOD_PATCH);
     struct call *call = NULL;
 
@@ -448,6 +477,19 @@ static enum err create_documents(const struct mock_options *options, struct docu
     return documents_create(options->document, &wanted, documents, message);
 }
 
+/* Appends what the collections of a document begin with. */
+static enum err list_collections(struct openapi *openapi, struct buffer *items, struct buffer *message)
+{
+    enum err err = openapi_state_begin(openapi, items);
+
+    if (err != ERR_MISSING)
+        return err;
+    buffer_append_literal(message,
+                          "nothing in it is a collection, which `stateful` needs: a path whose GET answers "
+                          "with an array, and /{id} below it, whose items have an id");
+    return ERR_SYNTAX;
+}
+
 /* Numbers that are ids stay numbers, as the document has them: json-server 0.17's way. */
 static enum err create_openapi(struct mock *mock, const struct mock_options *options,
                                struct buffer *message)
@@ -456,17 +498,15 @@ static enum err create_openapi(struct mock *mock, const struct mock_options *opt
     enum err err = openapi_create(options->document, &options->openapi, &mock->openapi, message);
     struct buffer items = {0};
 
+    mock->is_of_document = true;
+    mock->openapi_number = 1;
+    mock->openapi_options = options->openapi;
+    mock->openapi_options.files = NULL;
     if (err != OK || !options->openapi.is_stateful)
         return err;
-    err = openapi_state_begin(mock->openapi, &items);
-    if (err == OK) {
+    err = list_collections(mock->openapi, &items, message);
+    if (err == OK)
         err = documents_create(buffer_bytes(&items), &kept, &mock->documents, message);
-    } else if (err == ERR_MISSING) {
-        buffer_append_literal(
-            message, "nothing in it is a collection, which `stateful` needs: a path whose GET answers "
-                     "with an array, and /{id} below it, whose items have an id");
-        err = ERR_SYNTAX;
-    }
     buffer_fini(&items);
     return err;
 }
@@ -498,7 +538,7 @@ static enum err keep_documents(struct mock *mock, const struct mock_options *opt
     mock->snapshots = snapshots_create(mock->documents);
     if (mock->snapshots == NULL)
         return ERR_NO_MEMORY;
-    if (options->keep != NULL && mock->openapi == NULL) { /* never over a document that describes */
+    if (options->keep != NULL && !mock->is_of_document) { /* never over a document that describes */
         struct keep_options keep = *options->keep;
         keep.was_reread = on_reread;
         keep.mock = mock;
@@ -516,6 +556,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
 
     if (made == NULL)
         return ERR_NO_MEMORY;
+    pthread_mutex_init(&made->openapi_lock, NULL);
     made->latency_ms = options->latency_ms;
     made->is_read_only = options->is_read_only;
     made->codes = options->codes;
@@ -524,6 +565,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
     if (options->host_count > 0) {
         made->hosts = calloc(options->host_count, sizeof *made->hosts);
         if (made->hosts == NULL) {
+            pthread_mutex_destroy(&made->openapi_lock);
             free(made);
             return ERR_NO_MEMORY;
         }
@@ -588,13 +630,16 @@ void mock_destroy(struct mock *mock)
 {
     if (mock == NULL)
         return;
+    for (size_t i = 0; i < WATCHERS_MAX; i++)
+        watcher_destroy(mock->watchers[i]);
     if (mock->is_observing)
         documents_unsubscribe(mock->documents, &mock->observer);
     front_destroy(mock->front);
     keep_end(mock->keep);
     snapshots_destroy(mock->snapshots);
     documents_destroy(mock->documents);
-    openapi_destroy(mock->openapi);
+    openapi_release(mock->openapi);
+    pthread_mutex_destroy(&mock->openapi_lock);
     rewrite_destroy(mock->rewrite);
     if (mock->has_folder)
         folder_close(&mock->folder);
@@ -603,6 +648,57 @@ void mock_destroy(struct mock *mock)
     buffer_fini(&mock->other_lines);
     free(mock->hosts);
     free(mock);
+}
+
+/* ---- files that change --------------------------------------------------------------------------- */
+
+enum err mock_watch(struct mock *mock, const struct watcher_options *options)
+{
+    struct watcher **place = &mock->watchers[mock->watchers[0] != NULL];
+    struct watcher_options watched = *options;
+
+    watched.subject = mock;
+    return watcher_create(&watched, place);
+}
+
+bool mock_is_of_document(const struct mock *mock) { return mock->is_of_document; }
+
+enum err mock_replace_rules(struct mock *mock, struct rules *rules)
+{
+    return front_replace_rules(mock->front, rules);
+}
+
+enum err mock_replace_document(struct mock *mock, struct bytes text, struct buffer *files,
+                               struct buffer *message)
+{
+    struct openapi_options options = mock->openapi_options;
+    struct openapi *made = NULL, *old;
+    struct buffer items = {0};
+    enum err err = ERR_SYNTAX;
+
+    options.files = files;
+    if (openapi_is_one(text))
+        err = openapi_create(text, &options, &made, message);
+    else
+        buffer_append_literal(message, "it is no OpenAPI document any more: it has no member `openapi`");
+    if (err == OK && options.is_stateful) {
+        err = list_collections(made, &items, message);
+        if (err == OK)
+            err = documents_reload(mock->documents, buffer_bytes(&items), message);
+        if (err == OK)
+            on_reread(mock);
+    }
+    if (err == OK) {
+        pthread_mutex_lock(&mock->openapi_lock);
+        old = mock->openapi;
+        mock->openapi = made;
+        atomic_fetch_add_explicit(&mock->openapi_number, 1, memory_order_release);
+        pthread_mutex_unlock(&mock->openapi_lock);
+        made = old;
+    }
+    openapi_release(made);
+    buffer_fini(&items);
+    return err;
 }
 
 enum err mock_read_data(struct mock *mock, struct text **text)
@@ -653,5 +749,6 @@ void mock_worker_destroy(struct mock_worker *worker)
 {
     coded_texts_destroy(worker->coded_texts);
     front_worker_destroy(worker->front);
+    openapi_release(worker->openapi);
     free(worker);
 }

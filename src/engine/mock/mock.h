@@ -13,6 +13,7 @@
 #include "net/loop.h"
 
 struct keep_options;
+struct watcher_options;
 struct text;
 struct mock;        /* the documents; shared by the workers */
 struct mock_worker; /* one worker's part */
@@ -54,6 +55,20 @@ void mock_destroy(struct mock *mock);
 /* How many requests it has answered, and how many of them for `path` alone if it is not empty; 0 for a path
  * where nothing is. Any thread. */
 uint64_t mock_request_count(struct mock *mock, struct bytes path);
+
+/* Looks at files from here on, as watcher_create does, until the mock is destroyed; at most twice.
+ * `subject` is the mock, whatever it says in `options`. */
+enum err mock_watch(struct mock *mock, const struct watcher_options *options);
+
+/* Puts others in the place of the rules of a mock that has some; see front_replace_rules. Any thread. */
+enum err mock_replace_rules(struct mock *mock, struct rules *rules);
+
+/* The same of an OpenAPI document, of a mock that is made from one: `files` gets the paths of those it
+ * refers to. What its collections keep, if they do, begins anew. Errors as of mock_create; then all stays.
+ */
+enum err mock_replace_document(struct mock *mock, struct bytes text, struct buffer *files,
+                               struct buffer *message);
+bool mock_is_of_document(const struct mock *mock);
 
 /* Holds all the data as one JSON text for the caller. Returns OK; ERR_MISSING if the mock keeps none;
  * ERR_NO_MEMORY. Any thread. */

@@ -35,20 +35,29 @@ enum err openapi_create(struct bytes text, const struct openapi_options *options
     enum err err = made != NULL ? document_create(options->path, text, &document, message) : ERR_NO_MEMORY;
 
     if (err == OK)
+        document_note_files(document, options->files);
+    if (err == OK)
         err = api_create(document, options->seed, &made->api, message);
     if (err != OK) {
         free(made);
         return err;
     }
+    made->holders = 1;
     made->checks = options->checks;
     made->is_dynamic = options->is_dynamic;
     *openapi = made;
     return OK;
 }
 
-void openapi_destroy(struct openapi *openapi)
+struct openapi *openapi_hold(struct openapi *openapi)
 {
-    if (openapi == NULL)
+    atomic_fetch_add_explicit(&openapi->holders, 1, memory_order_relaxed);
+    return openapi;
+}
+
+void openapi_release(struct openapi *openapi)
+{
+    if (openapi == NULL || atomic_fetch_sub_explicit(&openapi->holders, 1, memory_order_acq_rel) > 1)
         return;
     api_destroy(openapi->api);
     free(openapi);

@@ -17,7 +17,10 @@ bool openapi_is_one(struct bytes text);
 /* Returns OK; ERR_SYNTAX with what is wrong, and where, appended to `message`; ERR_NO_MEMORY. */
 enum err openapi_create(struct bytes text, const struct openapi_options *options, struct openapi **openapi,
                         struct buffer *message);
-void openapi_destroy(struct openapi *openapi);
+
+/* Whoever got one holds it until openapi_release. */
+struct openapi *openapi_hold(struct openapi *openapi);
+void openapi_release(struct openapi *openapi); /* also of null */
 
 /* Answers `request`, whose whole body is `body`. Any thread. The caller ends the answer with answer_fini.
  */

@@ -5,6 +5,7 @@
 #include "preference.h"
 
 struct openapi {
+    _Atomic uint32_t holders;
     struct api *api;
     enum openapi_checks checks;
     bool is_dynamic;

@@ -9,6 +9,21 @@ static const struct shape no_shape; /* until it is decided */
 
 static void on_timer(struct timer *timer);
 
+/* Looks whether others have taken the place of the worker's; not held. */
+static struct rules_set *rules_in_force(struct front_worker *worker)
+{
+    struct front *front = worker->front;
+
+    if (atomic_load_explicit(&front->set_number, memory_order_acquire) != worker->set_number) {
+        rules_set_release(worker->set);
+        pthread_mutex_lock(&front->set_lock);
+        worker->set = rules_set_hold(front->set);
+        worker->set_number = atomic_load(&front->set_number);
+        pthread_mutex_unlock(&front->set_lock);
+    }
+    return worker->set;
+}
+
 static struct front_call *call_create(struct front_worker *worker, struct exchange *x)
 {
     struct front_call *call = calloc(1, sizeof *call);
@@ -18,6 +33,7 @@ static struct front_call *call_create(struct front_worker *worker, struct exchan
     call->x = x;
     call->worker = worker;
     call->view.request = x->request;
+    call->set = rules_set_hold(rules_in_force(worker));
     call->rule = -1;
     call->shape = &no_shape;
     timer_init(&call->timer, on_timer);
@@ -38,6 +54,7 @@ void front_call_destroy(struct front_call *call)
     buffer_fini(&call->added_lines);
     buffer_fini(&call->lines);
     buffer_fini(&call->answer);
+    rules_set_release(call->set);
     free(call);
 }
 
@@ -47,7 +64,7 @@ void front_note(const struct front_call *call, int status)
 
     if (front->journal != NULL && !call->is_admin)
         journal_add(front->journal, loop_now(call->worker->loop), &call->view,
-                    call->rule >= 0 ? front->rules.rules[call->rule].name : (struct bytes){0}, status);
+                    call->rule >= 0 ? front_rule(call)->name : (struct bytes){0}, status);
 }
 
 /* ---- answers of our own -------------------------------------------------------------------------- */
@@ -100,7 +117,7 @@ static void answer_problem(struct front_call *call, int status, const char *deta
 static uint64_t count(void *owner, size_t counter)
 {
     struct front_call *call = owner;
-    return rules_state_count(call->worker->front->state, call->rule, counter);
+    return rules_state_count(call->set->state, call->rule, counter);
 }
 
 struct template_facts front_facts(struct front_call *call)
@@ -115,7 +132,7 @@ struct template_facts front_facts(struct front_call *call)
 
 static void answer_rule(struct front_call *call)
 {
-    const struct rule_answer *said = rules_state_answer(call->worker->front->state, call->rule);
+    const struct rule_answer *said = rules_state_answer(call->set->state, call->rule);
     struct template_facts facts = front_facts(call);
 
     if (!rule_answer_has_field(said, BYTES("Access-Control-Allow-Origin")))
@@ -145,7 +162,7 @@ static void pass_on(struct front_call *call)
 static void act(struct front_call *call)
 {
     const struct fault *fault = call->fault;
-    const struct rule *rule = call->rule >= 0 ? &call->worker->front->rules.rules[call->rule] : NULL;
+    const struct rule *rule = call->rule >= 0 ? front_rule(call) : NULL;
 
     if (fault != NULL) {
         switch (fault->kind) {
@@ -205,7 +222,7 @@ static bool is_over_limit(struct front_call *call, struct now now)
 
     if (limit->requests == 0)
         return false;
-    standing = rules_state_take(call->worker->front->state, limit, call->x->request, now.mono_ms);
+    standing = rules_state_take(call->set->state, limit, call->x->request, now.mono_ms);
     buffer_append_format(&call->added_lines,
                          "RateLimit-Policy: \"default\";q=%lld;w=%lld\r\n"
                          "RateLimit: \"default\";r=%lld;t=%lld\r\n",
@@ -229,7 +246,7 @@ static void answer_admin(struct front_call *call)
         answer_problem(call, refusal.status, refusal.detail);
         return;
     }
-    status = rules_admin_answer(&(struct admin_scope){&front->rules, front->state, front->journal},
+    status = rules_admin_answer(&(struct admin_scope){&call->set->rules, call->set->state, front->journal},
                                 &call->view, &call->answer, &call->lines);
     buffer_append_literal(&call->lines, "Cache-Control: no-store\r\nContent-Type: ");
     buffer_append(&call->lines,
@@ -240,7 +257,6 @@ static void answer_admin(struct front_call *call)
 
 static void decide(struct front_call *call)
 {
-    const struct front *front = call->worker->front;
     struct now now = loop_now(call->worker->loop);
     int64_t delay_ms;
 
@@ -249,9 +265,9 @@ static void decide(struct front_call *call)
         answer_admin(call);
         return;
     }
-    call->rule = rules_state_decide(front->state, &call->view, &call->path_values);
-    call->random = rules_state_random(front->state, call->rule);
-    call->shape = call->rule >= 0 ? &front->rules.rules[call->rule].shape : &front->rules.rest;
+    call->rule = rules_state_decide(call->set->state, &call->view, &call->path_values);
+    call->random = rules_state_random(call->set->state, call->rule);
+    call->shape = call->rule >= 0 ? &front_rule(call)->shape : &call->set->rules.rest;
     if (is_over_limit(call, now)) {
         answer_problem(call, 429, "more requests than the limit that the rules set");
         return;
@@ -332,17 +348,18 @@ enum err front_create(const struct front_options *options, struct front **front)
         *options->rules = (struct rules){0};
         return ERR_NO_MEMORY;
     }
-    made->rules = *options->rules;
-    *options->rules = (struct rules){0};
     pthread_mutex_init(&made->workers_lock, NULL);
+    pthread_mutex_init(&made->set_lock, NULL);
     list_init(&made->workers);
     made->next = options->next;
     made->cors_lines = options->cors_lines;
     made->admin_token = options->admin_token;
     if (options->journal_entries_max > 0)
         made->journal = journal_create(options->journal_entries_max, options->journal_shows_secrets);
-    made->state = rules_state_create(&made->rules, options->seed);
-    if (made->state == NULL || (made->journal == NULL && options->journal_entries_max > 0)) {
+    made->seed = options->seed;
+    made->set_number = 1;
+    made->set = rules_set_create(options->rules, options->seed);
+    if (made->set == NULL || (made->journal == NULL && options->journal_entries_max > 0)) {
         front_destroy(made);
         return ERR_NO_MEMORY;
     }
@@ -355,17 +372,38 @@ void front_destroy(struct front *front)
     if (front == NULL)
         return;
     journal_destroy(front->journal);
-    rules_state_destroy(front->state);
-    rules_fini(&front->rules);
+    rules_set_release(front->set);
+    pthread_mutex_destroy(&front->set_lock);
     pthread_mutex_destroy(&front->workers_lock);
     free(front);
 }
 
 void front_reset(struct front *front)
 {
-    rules_state_reset(front->state);
+    struct rules_set *set;
+
+    pthread_mutex_lock(&front->set_lock);
+    set = rules_set_hold(front->set);
+    pthread_mutex_unlock(&front->set_lock);
+    rules_state_reset(set->state);
+    rules_set_release(set);
     if (front->journal != NULL)
         journal_clear(front->journal);
+}
+
+enum err front_replace_rules(struct front *front, struct rules *rules)
+{
+    struct rules_set *made = rules_set_create(rules, front->seed), *old;
+
+    if (made == NULL)
+        return ERR_NO_MEMORY;
+    pthread_mutex_lock(&front->set_lock);
+    old = front->set;
+    front->set = made;
+    atomic_fetch_add_explicit(&front->set_number, 1, memory_order_release);
+    pthread_mutex_unlock(&front->set_lock);
+    rules_set_release(old);
+    return OK;
 }
 
 enum err front_worker_create(struct front *front, void *next_engine, struct loop *loop,
@@ -395,5 +433,6 @@ void front_worker_destroy(struct front_worker *worker)
     list_remove(&worker->in_front);
     pthread_mutex_unlock(&worker->front->workers_lock);
     changes_inbox_fini(&worker->inbox);
+    rules_set_release(worker->set);
     free(worker);
 }

@@ -30,6 +30,11 @@ struct front_options {
 enum err front_create(const struct front_options *options, struct front **front);
 void front_destroy(struct front *front);
 
+/* Others take the place of the rules, for requests that come from here on; what they remember begins anew,
+ * but for the journal. `rules` is taken over: the caller's struct is empty afterwards. ERR_NO_MEMORY: those
+ * that are there stay. Any thread. */
+enum err front_replace_rules(struct front *front, struct rules *rules);
+
 /* Counters, turns, limits, scenarios, the journal and what is random begin anew. Any thread. */
 void front_reset(struct front *front);
 

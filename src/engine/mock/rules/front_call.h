@@ -3,10 +3,13 @@
 #include "changes.h"
 #include "front.h"
 #include "journal.h"
+#include "rules_set.h"
 
 struct front {
-    struct rules rules;
-    struct rules_state *state;
+    uint64_t seed;
+    pthread_mutex_t set_lock; /* of the next one */
+    struct rules_set *set;    /* in force for what comes from here on */
+    _Atomic uint64_t set_number;
     const struct exchange_engine *next;
     struct journal *journal; /* or null */
     struct bytes cors_lines, admin_token;
@@ -19,6 +22,8 @@ struct front_worker {
     void *next_engine;
     struct loop *loop;
     struct counters *counters;
+    struct rules_set *set; /* held, as of `set_number` */
+    uint64_t set_number;
     struct list in_front;
     struct changes_inbox inbox;
 };
@@ -42,7 +47,8 @@ struct front_call {
     struct buffer body; /* of the request */
     struct request_view view;
     struct path_values path_values;
-    int rule; /* its place, or -1 */
+    struct rules_set *set; /* held: the rules that it began with */
+    int rule;              /* its place, or -1 */
     const struct shape *shape;
     const struct fault *fault; /* or null */
     struct random_source random;
@@ -61,6 +67,12 @@ struct front_call {
     bool body_was_read;   /* the next engine has had the request's body */
     bool *is_gone;        /* set when the call is destroyed, if somebody wants to know */
 };
+
+/* The rule of a call that has one. */
+static inline const struct rule *front_rule(const struct front_call *call)
+{
+    return &call->set->rules.rules[call->rule];
+}
 
 /* Writes the request into the journal, before its client can know that it was answered with `status`; 0: it
  * will not be. */

@@ -128,12 +128,14 @@ static size_t copies_bytes(const struct http_request *request, size_t body_bytes
     return bytes;
 }
 
-static struct journal_entry *entry_create(const struct journal *journal, const struct request_view *view)
+static struct journal_entry *entry_create(const struct journal *journal, const struct request_view *view,
+                                          struct bytes rule)
 {
     const struct http_request *request = view->request;
     size_t body_bytes = view->body.size < JOURNAL_BODY_BYTES_MAX ? view->body.size : JOURNAL_BODY_BYTES_MAX;
     size_t fields_bytes = request->fields.count * sizeof *request->fields.list;
-    size_t size = sizeof(struct journal_entry) + fields_bytes + copies_bytes(request, body_bytes);
+    size_t size =
+        sizeof(struct journal_entry) + fields_bytes + copies_bytes(request, body_bytes) + rule.size;
     struct journal_entry *entry = malloc(size);
     struct copier copier;
 
@@ -147,6 +149,7 @@ static struct journal_entry *entry_create(const struct journal *journal, const s
     entry->request.authority = copy(&copier, request->authority);
     entry->request.path = copy(&copier, request->path);
     entry->request.query = copy_query(&copier, request->query);
+    entry->rule = copy(&copier, rule);
     entry->body = copy(&copier, bytes_first(view->body, body_bytes));
     entry->request.fields.list = (struct http_field *)(void *)entry->data;
     for (size_t i = 0; i < request->fields.count; i++) {
@@ -161,12 +164,11 @@ static struct journal_entry *entry_create(const struct journal *journal, const s
 void journal_add(struct journal *journal, struct now now, const struct request_view *view,
                  struct bytes rule, int status)
 {
-    struct journal_entry *entry = entry_create(journal, view);
+    struct journal_entry *entry = entry_create(journal, view, rule);
 
     if (entry == NULL)
         return;
     entry->wall_ms = now.wall_ms;
-    entry->rule = rule;
     entry->status = status;
     pthread_mutex_lock(&journal->lock);
     while (journal->count == journal->entries_max ||

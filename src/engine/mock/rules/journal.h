@@ -19,7 +19,7 @@ struct journal_entry {
     struct http_request request; /* its bytes lie in `data` */
     struct bytes body;           /* its first JOURNAL_BODY_BYTES_MAX */
     size_t body_bytes;           /* of all of it */
-    struct bytes rule;           /* its name, or empty; the rules' */
+    struct bytes rule;           /* its name, or empty */
     int status;                  /* of the answer; 0: there was none */
     size_t size;                 /* of all this in memory */
     char data[];

@@ -37,7 +37,7 @@ void front_listen_quiet(struct front_call *call)
 /* Sends `note`; who does not read is left. */
 static void tell(struct front_call *call, const struct change_note *note)
 {
-    const struct rule *rule = &call->worker->front->rules.rules[call->rule];
+    const struct rule *rule = front_rule(call);
 
     if (!change_note_is_about(note, rule->changes))
         return;

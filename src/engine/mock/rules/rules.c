@@ -309,3 +309,12 @@ void rules_fini(struct rules *rules)
     free(rules->counters.names);
     shape_fini(&rules->rest);
 }
+
+void rules_list_files(const struct rules *rules, struct buffer *paths)
+{
+    for (size_t i = 0; i < rules->reader_count; i++) {
+        buffer_append(paths, bytes_of_text(rules->readers[i].path));
+        buffer_append_byte(paths, '\0');
+        buffer_append(paths, buffer_bytes(&rules->readers[i].files));
+    }
+}

@@ -60,5 +60,9 @@ struct rules {
 enum err rules_read(struct rules *rules, const char *path, struct bytes text, struct buffer *message);
 void rules_fini(struct rules *rules);
 
+/* Appends the paths of the files that the rules were read from, and that are named in them, each with a
+ * byte of 0 behind it. */
+void rules_list_files(const struct rules *rules, struct buffer *paths);
+
 /* Keeps `text`, such as a path, as long as the rules; frees it now and returns false without memory. */
 bool rules_own(struct rules *rules, char *text);

@@ -80,7 +80,11 @@ enum err rules_reader_init(struct rules_reader *reader, const char *path, struct
     return err;
 }
 
-void rules_reader_fini(struct rules_reader *reader) { yaml_document_delete(&reader->document); }
+void rules_reader_fini(struct rules_reader *reader)
+{
+    yaml_document_delete(&reader->document);
+    buffer_fini(&reader->files);
+}
 
 yaml_node_t *rules_reader_top(struct rules_reader *reader)
 {
@@ -409,6 +413,7 @@ bool rules_beside(struct rules_reader *reader, struct bytes name, struct buffer 
         buffer_append(full, bytes_of(reader->path, (size_t)(slash + 1 - reader->path)));
     buffer_append(full, name);
     buffer_append_byte(full, '\0');
-    reader->no_memory |= full->failed;
+    buffer_append(&reader->files, buffer_bytes(full));
+    reader->no_memory |= full->failed || reader->files.failed;
     return !full->failed;
 }

@@ -14,6 +14,7 @@ struct rules_reader {
     yaml_document_t document;
     const char *path;       /* for messages, and what other files are looked for beside */
     struct buffer *message; /* "path:line:column: what is wrong; what to do", a line each */
+    struct buffer files; /* the paths of the files that are named in it, each with a byte of 0 behind it */
     unsigned problem_count;
     bool no_memory;
 };

@@ -26,7 +26,7 @@ bool front_events_respond(struct front_call *call)
 
 void front_stream_begin(struct front_call *call)
 {
-    const struct rule *rule = &call->worker->front->rules.rules[call->rule];
+    const struct rule *rule = front_rule(call);
 
     if (!front_events_respond(call))
         return;
@@ -36,7 +36,7 @@ void front_stream_begin(struct front_call *call)
 
 void front_stream_step(struct front_call *call)
 {
-    const struct rule *rule = &call->worker->front->rules.rules[call->rule];
+    const struct rule *rule = front_rule(call);
     struct template_facts facts = front_facts(call);
 
     if (shaped_room(call) == 0)

@@ -24,7 +24,10 @@ struct document {
     enum err err; /* ERR_SYNTAX as soon as there is a complaint */
     struct buffer complaints;
     size_t complaint_count;
+    struct buffer *files; /* or null */
 };
+
+void document_note_files(struct document *document, struct buffer *files) { document->files = files; }
 
 struct region *document_region(struct document *document) { return &document->region; }
 
@@ -150,6 +153,8 @@ static const struct source *find_source(struct document *document, struct place 
         document_complain(document, from, "refers to more than %d files", DOCUMENT_FILES_MAX);
         return NULL;
     }
+    if (document->files != NULL)
+        buffer_append_format(document->files, "%s/%s%c", document->folder, name, '\0');
     err = document_file_read(document->folder, name, DOCUMENT_BYTES_MAX - document->size_bytes, &text);
     if (err == ERR_NO_MEMORY) {
         document_fail(document);
@@ -193,6 +198,7 @@ enum err document_create(const char *path, struct bytes text, struct document **
 
 void document_seal(struct document *document)
 {
+    document->files = NULL;
     for (struct source *source = document->sources; source != NULL; source = source->next) {
         buffer_fini(&source->text);
         json_decref(source->anchors);

@@ -31,6 +31,10 @@ enum err document_create(const char *path, struct bytes text, struct document **
                          struct buffer *message);
 void document_destroy(struct document *document);
 
+/* From here on `files` gets the path of each file that the document refers to, each with a byte of 0 behind
+ * it, also of those that cannot be read, until it is sealed. May be null. */
+void document_note_files(struct document *document, struct buffer *files);
+
 /* What is taken apart from the document lives as long as it does. */
 struct region *document_region(struct document *document);
 
