@@ -375,6 +375,7 @@ enum err recorder_create(const struct recorder_options *options, struct recorder
         free(made);
         return err;
     }
+    log_write(made->log, LOG_INFO, "what %s answers is recorded in %s", made->url, options->path);
     *recorder = made;
     return OK;
 }

@@ -532,7 +532,7 @@ static void rest(struct recording *recording)
 {
     struct timespec due;
 
-    clock_gettime(CLOCK_REALTIME, &due);
+    clock_gettime(CLOCK_MONOTONIC, &due);
     due.tv_nsec += REST_MS * 1000000L;
     due.tv_sec += due.tv_nsec / 1000000000L;
     due.tv_nsec %= 1000000000L;
@@ -581,6 +581,7 @@ enum err recording_open(const struct recording_options *options, struct recordin
                         struct buffer *message)
 {
     struct recording *made = calloc(1, sizeof *made);
+    pthread_condattr_t monotonic;
     size_t size = strlen(options->path);
     enum err err = ERR_NO_MEMORY;
 
@@ -594,7 +595,10 @@ enum err recording_open(const struct recording_options *options, struct recordin
     made->log = options->log;
     list_init(&made->waiting);
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->news, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->news, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     made->path = strndup(options->path, size);
     if (made->path != NULL && asprintf(&made->file_path, "%s/" RECORDING_FILE, made->path) < 0)
         made->file_path = NULL;
