@@ -181,7 +181,7 @@ void secrets_redact_field(const struct secrets *secrets, const struct secret_wor
     }
     secrets_redact(secrets, field->value, &known);
     rest = buffer_bytes(&known);
-    while (rest.size > 0) {
+    while (rest.data != NULL && rest.size > 0) {
         const char *question = memchr(rest.data, '?', rest.size);
         size_t size = question != NULL ? (size_t)(question - rest.data) + 1 : rest.size;
         buffer_append(out, bytes_first(rest, size));
