@@ -30,7 +30,7 @@ static const char *find_idle_option(const struct role_options *role)
                    {"watch", role->is_watching == ANSWER_YES},
                    {"ephemeral", role->is_ephemeral == ANSWER_YES},
                    {"read-only", role->is_read_only == ANSWER_YES},
-                   {"gzip", role->codes == ANSWER_YES},
+                   {"gzip", role->codes == ANSWER_NO},
                    {"dynamic", role->is_dynamic == ANSWER_YES},
                    {"stateful", role->is_stateful == ANSWER_YES},
                    {"latency", role->latency_ms > 0},
