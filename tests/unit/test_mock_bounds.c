@@ -303,39 +303,7 @@ TEST(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_d
     buffer_fini(&json);
 }
 
-/* ---- indexes ----------------------------------------------------------------------------------- */
-
-static bool has_index(const struct documents *documents, const char *name)
-{
-    return resource_index_find(resource_find(documents, BYTES("as")), bytes_of_text(name)) != NULL;
-}
-
-TEST(names_that_no_item_has_push_no_index_out_that_is_of_use)
-{
-    struct buffer json = {0};
-    struct documents *documents;
-    char target[32];
-
-    buffer_append_literal(&json, "{\"as\":[");
-    for (int i = 0; i < 100; i++)
-        buffer_append_format(&json,
-                             "%s{\"a\":%d,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1}",
-                             i == 0 ? "" : ",", i);
-    buffer_append_literal(&json, "]}");
-    documents = make(buffer_bytes(&json), COMPAT_1, 1 << 20);
-    expect(documents, "GET", "/as?a=5&b=1&c=1&d=1&e=1&f=1&g=1&h=1", "", 200, NULL);
-    for (int i = 0; i < 20; i++) {
-        snprintf(target, sizeof target, "/as?nosuch%d=1", i);
-        expect(documents, "GET", target, "", 200, "[]");
-    }
-    EXPECT(has_index(documents, "a") && has_index(documents, "h"));
-    EXPECT(has_index(documents, "nosuch19")); /* it saves looking at all */
-    EXPECT(!has_index(documents, "nosuch0"));
-    expect(documents, "GET", "/as?i=1&_limit=1", "", 200, NULL); /* another one of use does */
-    EXPECT(!has_index(documents, "a") && has_index(documents, "b") && has_index(documents, "i"));
-    documents_destroy(documents);
-    buffer_fini(&json);
-}
+/* ---- names ------------------------------------------------------------------------------------- */
 
 TEST(a_name_that_no_member_can_have_is_refused)
 {
@@ -363,5 +331,4 @@ RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(a_query_gives_up_when_all_that_it_looks_at_is_too_much),
           TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why),
           TEST_ROW(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_do),
-          TEST_ROW(names_that_no_item_has_push_no_index_out_that_is_of_use),
           TEST_ROW(a_name_that_no_member_can_have_is_refused))

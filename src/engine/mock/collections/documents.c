@@ -3,12 +3,16 @@
 #include "base/number.h"
 #include "documents_state.h"
 #include "engine/mock/json/json_text.h"
+#include "indexes.h"
 #include "noun.h"
 #include "relations.h"
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SHORT_ID_BYTES = 7 }; /* of json-server 0.17's */
+enum {
+    SHORT_ID_BYTES = 7,         /* of json-server 0.17's */
+    INDEX_BYTES_FREE = 64 << 20 /* may be taken by indexes beyond what the documents take themselves */
+};
 
 void random_id_make(char id[static RANDOM_ID_BYTES])
 {
@@ -74,13 +78,13 @@ struct item *item_find(const struct documents *documents, const struct resource 
     return NULL;
 }
 
-size_t item_position(const struct resource *resource, const struct item *item)
+size_t items_position(const struct resource *resource, uint64_t sequence)
 {
     size_t low = 0, high = resource->item_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (resource->items[middle]->sequence < item->sequence)
+        if (resource->items[middle]->sequence < sequence)
             low = middle + 1;
         else
             high = middle;
@@ -337,91 +341,6 @@ uint64_t documents_request_count(struct documents *documents, const struct locat
     return value;
 }
 
-/* ---- indexes ----------------------------------------------------------------------------------- */
-
-struct field_index *resource_index_find(const struct resource *resource, struct bytes name)
-{
-    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
-        if (bytes_equal(field_index_name(resource->indexes[i]), name))
-            return resource->indexes[i];
-    return NULL;
-}
-
-static size_t count_indexes(const struct resource *resource, bool is_empty)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
-        count += field_index_is_empty(resource->indexes[i]) == is_empty;
-    return count;
-}
-
-static void drop_oldest_index(struct resource *resource, bool is_empty)
-{
-    size_t i = 0;
-
-    while (field_index_is_empty(resource->indexes[i]) != is_empty)
-        i++;
-    field_index_destroy(resource->indexes[i]);
-    memmove(resource->indexes + i, resource->indexes + i + 1,
-            (RESOURCE_INDEXES_MAX - 1 - i) * sizeof(struct field_index *));
-    resource->indexes[RESOURCE_INDEXES_MAX - 1] = NULL;
-}
-
-/* Makes room for one more index: the oldest of its kind leaves if there are as many as may be, or one of
- * the other kind if that has taken the place meanwhile. */
-static void make_room_for_index(struct resource *resource, bool is_empty)
-{
-    size_t alike = count_indexes(resource, is_empty), others = count_indexes(resource, !is_empty);
-
-    if (alike >= (is_empty ? EMPTY_INDEXES_MAX : FILLED_INDEXES_MAX))
-        drop_oldest_index(resource, is_empty);
-    else if (alike + others == RESOURCE_INDEXES_MAX)
-        drop_oldest_index(resource, !is_empty);
-}
-
-struct field_index *resource_index(struct documents *documents, struct resource *resource,
-                                   struct bytes name)
-{
-    struct field_index *index = resource_index_find(resource, name);
-    size_t i = 0;
-
-    if (index != NULL)
-        return index;
-    index = field_index_create(name, documents->hash_seed, resource->items, resource->item_count);
-    if (index == NULL)
-        return NULL;
-    make_room_for_index(resource, field_index_is_empty(index));
-    while (resource->indexes[i] != NULL)
-        i++;
-    resource->indexes[i] = index;
-    return index;
-}
-
-static void indexes_destroy(struct resource *resource)
-{
-    for (size_t i = 0; i < RESOURCE_INDEXES_MAX; i++) {
-        field_index_destroy(resource->indexes[i]);
-        resource->indexes[i] = NULL;
-    }
-}
-
-/* Without memory there are no indexes until they are wanted again: they only save time. */
-static void indexes_add(struct resource *resource, struct item *item)
-{
-    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
-        if (!field_index_add(resource->indexes[i], item)) {
-            indexes_destroy(resource);
-            return;
-        }
-}
-
-static void indexes_remove(struct resource *resource, struct item *item)
-{
-    for (size_t i = 0; i < RESOURCE_INDEXES_MAX && resource->indexes[i] != NULL; i++)
-        field_index_remove(resource->indexes[i], item);
-}
-
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static size_t item_bytes(size_t id_size, const struct text *text)
@@ -482,7 +401,7 @@ enum err item_insert(struct documents *documents, struct resource *resource, str
     if (is_integer(id, &number) && number > resource->number_max)
         resource->number_max = number;
     documents->held_bytes += size;
-    indexes_add(resource, item);
+    indexes_add(documents, resource, item);
     resource_forget_text(resource);
     *inserted = item;
     return OK;
@@ -510,9 +429,9 @@ static void tell_replaced(struct documents *documents, const struct resource *re
 void item_replace(struct documents *documents, struct resource *resource, struct item *item,
                   struct text *text)
 {
-    indexes_remove(resource, item);
+    indexes_remove(documents, resource, item);
     put_text(documents, resource, item, text);
-    indexes_add(resource, item);
+    indexes_add(documents, resource, item);
     tell_replaced(documents, resource, item);
 }
 
@@ -520,18 +439,13 @@ void items_replace_member(struct documents *documents, struct resource *resource
                           struct item **items, size_t count,
                           struct text *(*make)(const struct item *item, struct bytes member))
 {
-    struct field_index *index = resource_index_find(resource, member);
-
-    for (size_t i = count; index != NULL && i-- > 0;) /* the last first: nothing behind it has to move */
-        field_index_remove(index, items[i]);
+    for (size_t i = count; i-- > 0;) /* the last first: nothing behind it has to move */
+        indexes_remove_member(documents, resource, member, items[i]);
     for (size_t i = 0; i < count; i++) {
         struct text *text = make(items[i], member);
         if (text != NULL)
             put_text(documents, resource, items[i], text);
-        if (index != NULL && !field_index_add(index, items[i])) {
-            indexes_destroy(resource);
-            index = NULL;
-        }
+        indexes_add_member(documents, resource, member, items[i]);
         if (text != NULL)
             tell_replaced(documents, resource, items[i]);
         text_release(text);
@@ -541,7 +455,7 @@ void items_replace_member(struct documents *documents, struct resource *resource
 /* Closes the gaps that `items`, in order, leave. */
 static void compact(struct resource *resource, struct item *const *items, size_t count)
 {
-    size_t from = item_position(resource, items[0]), to = from;
+    size_t from = items_position(resource, items[0]->sequence), to = from;
 
     for (size_t gone = 0; gone < count; from++)
         if (resource->items[from] == items[gone])
@@ -561,7 +475,7 @@ void items_detach(struct documents *documents, struct resource *resource, struct
     if (count == 0)
         return;
     for (size_t i = count; i-- > 0;) /* the last first: of what goes with it nothing has to move */
-        indexes_remove(resource, items[i]);
+        indexes_remove(documents, resource, items[i]);
     compact(resource, items, count);
     resource_forget_text(resource);
     for (size_t i = 0; i < count; i++) {
@@ -636,6 +550,8 @@ enum err documents_remove(struct documents *documents, const struct locator *loc
     enum err err = OK;
     struct spot spot;
 
+    if (documents_place(documents, locator) == PLACE_ITEM)
+        relations_prepare(documents, locator->name);
     pthread_rwlock_wrlock(&documents->lock);
     spot = find(documents, locator);
     if (spot.place != PLACE_ITEM)
@@ -829,6 +745,8 @@ enum err documents_create(struct bytes json, const struct documents_options *opt
         return err;
     }
     made->held_bytes_max = made->held_bytes + options->growth_bytes_max;
+    made->index_bytes_max =
+        options->index_bytes_max > 0 ? options->index_bytes_max : made->held_bytes + INDEX_BYTES_FREE;
     *documents = made;
     return OK;
 }
@@ -855,10 +773,13 @@ static void swap_contents(struct documents *a, struct documents *b)
     a->next_sequence = b->next_sequence;
     a->held_bytes = b->held_bytes;
     a->held_bytes_max = b->held_bytes_max;
+    a->index_bytes = b->index_bytes;
+    a->index_bytes_max = b->index_bytes_max;
     b->hash_seed = old.hash_seed;
     b->resources = old.resources;
     b->resource_order = old.resource_order;
     b->root = old.root;
+    b->index_bytes = old.index_bytes;
     list_moved(&a->resource_order, &b->resource_order);
     list_moved(&b->resource_order, &a->resource_order);
 }
@@ -878,13 +799,13 @@ enum err documents_reload(struct documents *documents, struct bytes json, struct
     return OK;
 }
 
-static void resource_destroy(struct resource *resource)
+static void resource_destroy(struct documents *documents, struct resource *resource)
 {
     for (size_t i = 0; i < resource->item_count; i++) {
         text_release(resource->items[i]->text);
         free(resource->items[i]);
     }
-    indexes_destroy(resource);
+    indexes_destroy(documents, resource);
     text_release(resource->text);
     free(resource->items);
     free(resource->by_id.chains);
@@ -898,7 +819,7 @@ void documents_destroy(struct documents *documents)
     for (struct list *at = documents->resource_order.next, *next; at != &documents->resource_order;
          at = next) {
         next = at->next;
-        resource_destroy(CONTAINER_OF(at, struct resource, in_order));
+        resource_destroy(documents, CONTAINER_OF(at, struct resource, in_order));
     }
     free(documents->resources.chains);
     text_release(documents->root);

@@ -19,6 +19,7 @@ struct documents_options {
     struct bytes id_name;            /* the member that ids are in; empty: "id" */
     struct bytes foreign_key_suffix; /* of members that refer to items; empty: "Id" */
     size_t growth_bytes_max;         /* what writes may later add: texts, ids and book-keeping */
+    size_t index_bytes_max;          /* what indexes may take; 0: as much as the documents, and 64 MiB */
     /* Told now and then while a document is read, if not null; of all bytes once that is over, well or not.
      */
     void (*progress)(void *watcher, size_t done_bytes, size_t total_bytes);

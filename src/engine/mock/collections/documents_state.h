@@ -1,7 +1,8 @@
 /* documents_state.h — what the files of the documents share.
  *
  * (1) `lock` guards all but request counts, which are atomic, and texts, which never change.
- * (2) `held_bytes` is the sum of what items and their texts take; joined texts and indexes apart.
+ * (2) `held_bytes` is the sum of what items and their texts take, `index_bytes` of what indexes do but for
+ *     one that is being made; joined texts are counted nowhere.
  * (3) `items` is in the order of `sequence`, and so is whatever an index hands out. */
 #pragma once
 #include "base/hash_table.h"
@@ -36,10 +37,13 @@ struct resource {
     struct item **items;
     size_t item_count, item_capacity;
     struct hash_table by_id;
-    struct field_index *indexes[RESOURCE_INDEXES_MAX];
-    int64_t number_max;       /* the greatest id that is an integer, */
-    bool number_max_known;    /* if that is known; 0 with none */
-    struct bytes foreign_key; /* with its quotes: the member by which items elsewhere refer to ours */
+    struct field_index *indexes[RESOURCE_INDEXES_MAX]; /* the oldest first */
+    struct field_index *building; /* the maker's, who changes it and `built_sequence` with the lock held for
+                                   * reading; null: none */
+    uint64_t built_sequence;      /* items before this one are in it */
+    int64_t number_max;           /* the greatest id that is an integer, */
+    bool number_max_known;        /* if that is known; 0 with none */
+    struct bytes foreign_key;     /* with its quotes: the member by which items elsewhere refer to ours */
     struct bytes name;
     char bytes[];
 };
@@ -54,6 +58,7 @@ struct documents {
     _Atomic uint64_t root_request_count;
     uint64_t next_sequence;
     size_t held_bytes, held_bytes_max;
+    size_t index_bytes, index_bytes_max;
     struct list observers; /* told in the order of writes, for the lock is held for writing */
     uint64_t change_count;
     struct buffer words; /* what `options` borrows */
@@ -67,7 +72,8 @@ static inline struct bytes item_id_text(const struct item *item)
 /* All of these with the lock held; those that change something, for writing. */
 struct resource *resource_find(const struct documents *documents, struct bytes name);
 struct item *item_find(const struct documents *documents, const struct resource *resource, struct bytes id);
-size_t item_position(const struct resource *resource, const struct item *item);
+/* Where the first item is that has this sequence or a later one. */
+size_t items_position(const struct resource *resource, uint64_t sequence);
 enum err item_insert(struct documents *documents, struct resource *resource, struct item_id id,
                      struct text *text, struct item **item);
 void item_replace(struct documents *documents, struct resource *resource, struct item *item,
@@ -91,13 +97,6 @@ enum err resource_add(struct documents *documents, struct bytes name, bool is_co
 void resource_forget_text(struct resource *resource);
 void documents_tell(struct documents *documents, struct documents_change change);
 enum err documents_list_resources(struct documents *documents);
-
-/* The index of the member `name`, made if there is none; null without memory. With the lock held for
- * writing. */
-struct field_index *resource_index(struct documents *documents, struct resource *resource,
-                                   struct bytes name);
-/* The same if there is one; null if not. */
-struct field_index *resource_index_find(const struct resource *resource, struct bytes name);
 
 /* documents_load.c: fills empty documents. */
 enum err documents_load(struct documents *documents, struct bytes json, struct buffer *message);

@@ -18,6 +18,8 @@ struct field_index {
     struct json_path path;
     struct buffer name;
     struct buffer scratch;
+    size_t bytes; /* of entries and lists of items */
+    bool is_too_large;
 };
 
 static size_t position(const struct posting *posting, uint64_t sequence)
@@ -36,7 +38,7 @@ static size_t position(const struct posting *posting, uint64_t sequence)
     return low;
 }
 
-static bool posting_add(struct posting *posting, struct item *item)
+static bool posting_add(struct field_index *index, struct posting *posting, struct item *item)
 {
     size_t at = position(posting, item->sequence);
 
@@ -48,6 +50,7 @@ static bool posting_add(struct posting *posting, struct item *item)
             return false;
         if (was_inside)
             items[0] = posting->items[0];
+        index->bytes += (capacity - (was_inside ? 0 : posting->capacity)) * sizeof(struct item *);
         posting->items = items;
         posting->capacity = capacity;
     }
@@ -92,14 +95,18 @@ static struct entry *entry_create(struct field_index *index, struct bytes key, u
     memcpy(entry->key, key.data, key.size);
     entry->only = item;
     entry->posting = (struct posting){.items = &entry->only, .count = 1, .capacity = 1};
+    index->bytes += sizeof *entry + key.size;
     return entry;
 }
 
 static void entry_destroy(struct field_index *index, struct entry *entry)
 {
     hash_table_remove(&index->by_key, &entry->node);
-    if (entry->posting.capacity > 1)
+    index->bytes -= sizeof *entry + entry->key_size;
+    if (entry->posting.capacity > 1) {
+        index->bytes -= entry->posting.capacity * sizeof(struct item *);
         free(entry->posting.items);
+    }
     free(entry);
 }
 
@@ -125,17 +132,17 @@ bool field_index_add(struct field_index *index, struct item *item)
     uint64_t hash;
     bool is_other;
 
-    if (!key_of(index, item, &key, &is_other))
+    if (index->is_too_large || !key_of(index, item, &key, &is_other))
         return true;
     if (index->scratch.failed)
         return false;
     if (is_other)
-        return posting_add(&index->others, item);
+        return posting_add(index, &index->others, item);
     hash = hash_bytes(key, index->hash_seed);
     entry = find(index, key, hash);
     if (entry == NULL)
         return entry_create(index, key, hash, item) != NULL;
-    return posting_add(&entry->posting, item);
+    return posting_add(index, &entry->posting, item);
 }
 
 void field_index_remove(struct field_index *index, struct item *item)
@@ -144,7 +151,7 @@ void field_index_remove(struct field_index *index, struct item *item)
     struct bytes key;
     bool is_other;
 
-    if (!key_of(index, item, &key, &is_other))
+    if (index->is_too_large || !key_of(index, item, &key, &is_other))
         return;
     if (is_other) {
         posting_remove(&index->others, item);
@@ -158,30 +165,23 @@ void field_index_remove(struct field_index *index, struct item *item)
         entry_destroy(index, entry);
 }
 
-struct field_index *field_index_create(struct bytes name, uint64_t hash_seed, struct item *const *items,
-                                       size_t count)
+struct field_index *field_index_create(struct bytes name, uint64_t hash_seed)
 {
     struct field_index *index = calloc(1, sizeof *index);
-    bool ok;
 
     if (index == NULL)
         return NULL;
     index->hash_seed = hash_seed;
     buffer_append(&index->name, name);
-    ok = json_path_parse(name, &index->path) && !index->name.failed;
-    for (size_t i = 0; ok && i < count; i++)
-        ok = field_index_add(index, items[i]);
-    if (!ok) {
+    if (!json_path_parse(name, &index->path) || index->name.failed) {
         field_index_destroy(index);
         return NULL;
     }
     return index;
 }
 
-void field_index_destroy(struct field_index *index)
+static void forget_all(struct field_index *index)
 {
-    if (index == NULL)
-        return;
     for (size_t i = 0; i < index->by_key.chain_count; i++)
         for (struct hash_node *node = index->by_key.chains[i], *next; node != NULL; node = next) {
             struct entry *entry = CONTAINER_OF(node, struct entry, node);
@@ -192,6 +192,16 @@ void field_index_destroy(struct field_index *index)
         }
     free(index->by_key.chains);
     free(index->others.items);
+    index->by_key = (struct hash_table){0};
+    index->others = (struct posting){0};
+    index->bytes = 0;
+}
+
+void field_index_destroy(struct field_index *index)
+{
+    if (index == NULL)
+        return;
+    forget_all(index);
     json_path_fini(&index->path);
     buffer_fini(&index->name);
     buffer_fini(&index->scratch);
@@ -215,3 +225,17 @@ bool field_index_is_empty(const struct field_index *index)
 {
     return index->by_key.node_count == 0 && index->others.count == 0;
 }
+
+size_t field_index_bytes(const struct field_index *index)
+{
+    return sizeof *index + index->name.capacity + index->path.room.capacity + index->bytes +
+           index->by_key.chain_count * sizeof(struct hash_node *);
+}
+
+void field_index_give_up(struct field_index *index)
+{
+    forget_all(index);
+    index->is_too_large = true;
+}
+
+bool field_index_is_too_large(const struct field_index *index) { return index->is_too_large; }

@@ -16,9 +16,8 @@ struct posting {
     size_t count, capacity;
 };
 
-/* The index of member `name` ("a.b" for one further down) over `items`; null without memory. */
-struct field_index *field_index_create(struct bytes name, uint64_t hash_seed, struct item *const *items,
-                                       size_t count);
+/* An index without items of member `name` ("a.b" for one further down); null without memory. */
+struct field_index *field_index_create(struct bytes name, uint64_t hash_seed);
 void field_index_destroy(struct field_index *index); /* also of null */
 struct bytes field_index_name(const struct field_index *index);
 
@@ -29,6 +28,13 @@ const struct posting *field_index_others(const struct field_index *index);
 
 /* True if no item has the member. */
 bool field_index_is_empty(const struct field_index *index);
+
+/* The memory that it takes, but for what the allocator adds. */
+size_t field_index_bytes(const struct field_index *index);
+
+/* Forgets all items, and takes none any more: it tells that there is no use in making it again. */
+void field_index_give_up(struct field_index *index);
+bool field_index_is_too_large(const struct field_index *index);
 
 /* An item with its text came, or is about to go. False without memory: the index is then of no use. */
 bool field_index_add(struct field_index *index, struct item *item);

@@ -1,5 +1,6 @@
 #include "base/compiler.h"
 #include "documents_state.h"
+#include "indexes.h"
 #include "noun.h"
 #include "relations.h"
 #include "sort.h"
@@ -24,30 +25,6 @@ struct selection {
 
 /* ---- before the lock is held for reading ------------------------------------------------------- */
 
-static bool wants_index(const struct resource *resource, struct bytes name)
-{
-    return resource != NULL && resource->is_collection && resource->item_count > INDEX_ITEMS_MIN &&
-           resource_index_find(resource, name) == NULL;
-}
-
-/* Makes the index of `member`, if the collection is large enough to be worth one. */
-static void make_index(struct documents *documents, struct bytes name, struct bytes member)
-{
-    struct resource *resource;
-    bool wanted;
-
-    pthread_rwlock_rdlock(&documents->lock);
-    wanted = wants_index(resource_find(documents, name), member);
-    pthread_rwlock_unlock(&documents->lock);
-    if (!wanted)
-        return;
-    pthread_rwlock_wrlock(&documents->lock);
-    resource = resource_find(documents, name);
-    if (wants_index(resource, member))
-        resource_index(documents, resource, member); /* without memory, all items are looked at */
-    pthread_rwlock_unlock(&documents->lock);
-}
-
 static bool is_equality(const struct condition *condition)
 {
     return condition->operation == OPERATION_EQ || condition->operation == OPERATION_IN;
@@ -60,11 +37,11 @@ static void make_indexes(struct documents *documents, struct bytes name, const s
     for (size_t i = 0; i < query->condition_count; i++)
         if (is_equality(&query->conditions[i]) &&
             !bytes_equal(query->conditions[i].name, documents->options.id_name))
-            make_index(documents, name, query->conditions[i].name);
+            indexes_prepare(documents, name, query->conditions[i].name);
     if (query->embed_count > 0) {
         documents_foreign_key(documents, name, &key);
         for (size_t i = 0; i < query->embed_count; i++)
-            make_index(documents, query->embeds[i], buffer_bytes(&key));
+            indexes_prepare(documents, query->embeds[i], buffer_bytes(&key));
         buffer_fini(&key);
     }
 }
@@ -104,7 +81,7 @@ static void settle_ignored(struct selection *selection)
 {
     for (size_t i = 0; i < selection->query->condition_count; i++) {
         const struct condition *condition = &selection->query->conditions[i];
-        const struct field_index *index = resource_index_find(selection->resource, condition->name);
+        const struct field_index *index = indexes_find(selection->resource, condition->name);
         if (selection->query->compat != COMPAT_0_17 || condition->operation != OPERATION_EQ)
             continue;
         selection->ignored[i] =
@@ -188,7 +165,7 @@ static enum err take_candidates(struct selection *selection)
             err = take_by_id(selection, condition);
             goto sort;
         }
-        index = resource_index_find(resource, condition->name);
+        index = indexes_find(resource, condition->name);
         if (index == NULL || (count = gather(selection, condition, index, NULL)) >= best_count)
             continue;
         best = condition;

@@ -1,6 +1,7 @@
 #include "relations.h"
 #include "base/compiler.h"
 #include "engine/mock/json/json_text.h"
+#include "indexes.h"
 #include "noun.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -59,7 +60,7 @@ static bool find_by_scan(const struct resource *other, struct bytes key, const s
 static bool find_referring(const struct resource *other, struct bytes key, struct bytes id,
                            struct query *query, struct finding *finding)
 {
-    const struct field_index *index = resource_index_find(other, key);
+    const struct field_index *index = indexes_find(other, key);
     struct bytes keys[QUERY_KEYS_MAX];
     struct buffer room = {0};
     bool ok = buffer_reserve(&room, 6 * id.size + 2) != NULL;
@@ -149,8 +150,7 @@ static void settle_in(struct removal *removal, struct removed removed, struct re
 
     if (!other->is_collection || (other == removed.resource && !removes))
         return;
-    if (other->item_count > INDEX_ITEMS_MIN)
-        resource_index(removal->documents, other, key);
+    indexes_require(removal->documents, other, key);
     find_referring(other, key, item_id_text(removed.item), NULL, &finding);
     if (removes) {
         items_detach(removal->documents, other, finding.items, finding.count);
@@ -160,6 +160,36 @@ static void settle_in(struct removal *removal, struct removed removed, struct re
         items_replace_member(removal->documents, other, key, finding.items, finding.count, text_without);
     }
     free(finding.items);
+}
+
+/* The index of what goes with those in turn, if they are many, is made with the lock held. */
+void relations_prepare(struct documents *documents, struct bytes name)
+{
+    struct buffer names = {0}, key = {0};
+    struct bytes left;
+    size_t size;
+
+    documents_foreign_key(documents, name, &key);
+    pthread_rwlock_rdlock(&documents->lock);
+    for (struct list *at = documents->resource_order.next; at != &documents->resource_order;
+         at = at->next) {
+        const struct resource *other = CONTAINER_OF(at, struct resource, in_order);
+        if (!other->is_collection || other->item_count <= INDEX_ITEMS_MIN)
+            continue;
+        buffer_append(&names, bytes_of((const char *)&other->name.size, sizeof other->name.size));
+        buffer_append(&names, other->name);
+    }
+    pthread_rwlock_unlock(&documents->lock);
+    left = names.failed || key.failed ? (struct bytes){0} : buffer_bytes(&names);
+    while (left.size > 0) {
+        assert(left.data != NULL);
+        memcpy(&size, left.data, sizeof size);
+        left = bytes_after(left, sizeof size);
+        indexes_prepare(documents, bytes_first(left, size), buffer_bytes(&key));
+        left = bytes_after(left, size);
+    }
+    buffer_fini(&names);
+    buffer_fini(&key);
 }
 
 /* Best effort: without memory what is left refers to nothing, which is what a db.json may say too. */
