@@ -69,7 +69,18 @@ static inline struct bytes item_id_text(const struct item *item)
     return bytes_of(item->id, item->id_size);
 }
 
+/* What is at a locator. At most one of the pointers that count is set. */
+struct spot {
+    enum place place;
+    struct resource *resource;
+    struct item *item;
+};
+
+/* Whether an id stands in JSON as an integer, which is then in `*number`. */
+bool item_id_is_integer(struct item_id id, int64_t *number);
+
 /* All of these with the lock held; those that change something, for writing. */
+struct spot documents_find(struct documents *documents, const struct locator *locator);
 struct resource *resource_find(const struct documents *documents, struct bytes name);
 struct item *item_find(const struct documents *documents, const struct resource *resource, struct bytes id);
 /* Where the first item is that has this sequence or a later one. */
