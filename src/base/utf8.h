@@ -1,5 +1,6 @@
 /* utf8.h — UTF-8 (RFC 3629), a byte at a time. */
 #pragma once
+#include "base/bytes.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,4 +30,15 @@ static inline bool utf8_take(struct utf8 *utf8, uint8_t byte)
                           : byte == 0xf4 ? 0x8f
                                          : 0xbf};
     return byte < 0x80 || (byte >= 0xc2 && byte <= 0xf4);
+}
+
+/* True if `text` is whole characters. */
+static inline bool utf8_is_whole(struct bytes text)
+{
+    struct utf8 utf8 = {0};
+
+    for (size_t i = 0; i < text.size; i++)
+        if (!utf8_take(&utf8, (uint8_t)text.data[i]))
+            return false;
+    return utf8.left == 0;
 }

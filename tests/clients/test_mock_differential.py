@@ -191,6 +191,21 @@ def read_item(ask):
     return Request("GET", f"/{name}/{quote(ask.an_id(name))}", ask.relations(name) if ask.r.random() < 0.5 else [])
 
 
+def where(ask, depth):
+    """An object of conditions for the words, which all have what is asked of them."""
+    if depth > 0 and ask.r.random() < 0.5:
+        return {"or": [where(ask, depth - 1) for _ in range(ask.r.randint(0, 3))], **(where(ask, 0) if ask.r.random() < 0.3 else {})}
+    operations = ask.r.sample(["lt", "lte", "gt", "gte", "eq", "ne", "in", "contains", "startsWith", "endsWith"], ask.r.choice([1, 1, 2]))
+    return {"word": {operation: [ask.r.choice(WORDS) for _ in range(3)] if operation == "in" else
+                     ask.r.choice(WORDS) if ask.r.random() < 0.8 else ask.r.choice(MIXED) for operation in operations}}
+
+
+def read_where(ask):
+    if ask.compat == "0.17":
+        return read_words(ask)
+    return Request("GET", "/words", [("_where", json.dumps(where(ask, 2)))] + (ask.sort("words") if ask.r.random() < 0.3 else []))
+
+
 def read_words(ask):
     """Nothing changes these, so that they are all of one kind."""
     pairs = ask.sort("words") if ask.r.random() < 0.8 else []
@@ -270,7 +285,7 @@ def read_all(ask):
     return Request("GET", f"/{ask.r.choice(list(ask.data))}")
 
 
-KINDS = {read_list: 30, read_words: 6, read_item: 8, read_nested: 5, read_else: 2, create: 4, create_nested: 2, change: 5, change_object: 1, remove: 3,
+KINDS = {read_list: 30, read_words: 6, read_where: 6, read_item: 8, read_nested: 5, read_else: 2, create: 4, create_nested: 2, change: 5, change_object: 1, remove: 3,
          read_all: 3}
 
 # ---- answers ------------------------------------------------------------------------------------

@@ -305,6 +305,90 @@ TEST(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_d
 
 /* ---- names ------------------------------------------------------------------------------------- */
 
+TEST(an_id_that_cannot_stand_in_json_is_refused)
+{
+    static const char *const bodies[] = {"", "{}"};
+
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        struct documents *documents = make(bytes_of_text(ring), COMPAT_0_17, 1 << 20);
+        expect(documents, "POST", "/as/%9c/bs", bodies[i], 400, NULL);
+        expect(documents, "POST", "/as/%c3%a9%00/bs", bodies[i], 201, NULL);
+        expect(documents, "GET", "/as/%9c", "", 404, NULL);
+        expect(documents, "GET", "/as/%9c/bs?_page=1", "", 200, "[]");
+        expect(documents, "DELETE", "/as/%9c", "", 404, NULL);
+        documents_destroy(documents);
+    }
+}
+
+TEST(numbers_of_any_size_cut_a_list_somewhere)
+{
+    static const char *const numbers[] = {"9223372036854775807",
+                                          "-9223372036854775808",
+                                          "99999999999999999999999",
+                                          "-99999999999999999999999",
+                                          "0",
+                                          "-0",
+                                          "%00",
+                                          "%9c",
+                                          "1e9",
+                                          "+"};
+    static const char *const words[] = {"_page", "_limit", "_per_page", "_start", "_end"};
+    char target[128];
+
+    for (int compat = 0; compat < 2; compat++) {
+        struct documents *documents =
+            make(bytes_of_text(ring), compat == 0 ? COMPAT_0_17 : COMPAT_1, 1 << 20);
+        for (size_t i = 0; i < COUNT_OF(numbers) * COUNT_OF(numbers); i++)
+            for (size_t k = 0; k < COUNT_OF(words) * COUNT_OF(words); k++) {
+                struct answer answer;
+                snprintf(target, sizeof target, "/bs?%s=%s&%s=%s", words[k % COUNT_OF(words)],
+                         numbers[i % COUNT_OF(numbers)], words[k / COUNT_OF(words)],
+                         numbers[i / COUNT_OF(numbers)]);
+                rest_ask(documents, "GET", target, "", 200, &answer);
+                EXPECT(answer.text->size <= 512);
+                answer_fini(&answer);
+            }
+        documents_destroy(documents);
+    }
+}
+
+TEST(a_condition_in_json_has_bounds)
+{
+    static const struct {
+        const char *begin, *each, *middle, *each_end, *end;
+        int fit_count;
+    } cases[] = {
+        {"{\"or\":[", "{\"a\":{\"eq\":1}},", "{}", "", "]}", 30},
+        {"{\"a\":{\"in\":[", "\"x\",", "1e9", "", "]}}", 30},
+        {"", "{\"a\":", "{\"eq\":1}", "}", "", 10},
+        {"", "{\"or\":[", "{}", "]}", "", 10},
+        {"", "{\"a\":", "1", "}", "", 0},
+    };
+    struct documents *documents = make(bytes_of_text(ring), COMPAT_1, 1 << 20);
+    struct buffer query = {0};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        for (int count = 10; count <= 3000; count *= count < 100 ? 3 : 10) {
+            struct http_request request = {.method = HTTP_METHOD_GET, .path = BYTES("/bs")};
+            struct answer answer;
+            buffer_clear(&query);
+            buffer_append_literal(&query, "_where=");
+            buffer_append(&query, bytes_of_text(cases[i].begin));
+            for (int k = 0; k < count; k++)
+                buffer_append(&query, bytes_of_text(cases[i].each));
+            buffer_append(&query, bytes_of_text(cases[i].middle));
+            for (int k = 0; k < count; k++)
+                buffer_append(&query, bytes_of_text(cases[i].each_end));
+            buffer_append(&query, bytes_of_text(cases[i].end));
+            request.query = buffer_bytes(&query);
+            rest_answer(documents, &request, (struct bytes){0}, &answer);
+            EXPECT_EQ(answer.status, count <= cases[i].fit_count ? 200 : 400);
+            answer_fini(&answer);
+        }
+    buffer_fini(&query);
+    documents_destroy(documents);
+}
+
 TEST(a_name_that_no_member_can_have_is_refused)
 {
     static const char *const targets[] = {"/as?_embed=b%00s", "/as?_embed=b%9cs", "/as/1?_expand=%c3",
@@ -331,4 +415,6 @@ RUN_TESTS(TEST_ROW(an_item_that_goes_for_two_reasons_goes_once),
           TEST_ROW(a_query_gives_up_when_all_that_it_looks_at_is_too_much),
           TEST_ROW(a_query_that_takes_too_many_steps_is_refused_with_why),
           TEST_ROW(an_answer_that_repeats_what_is_embedded_too_often_is_refused_with_what_to_do),
+          TEST_ROW(an_id_that_cannot_stand_in_json_is_refused),
+          TEST_ROW(numbers_of_any_size_cut_a_list_somewhere), TEST_ROW(a_condition_in_json_has_bounds),
           TEST_ROW(a_name_that_no_member_can_have_is_refused))

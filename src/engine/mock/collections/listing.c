@@ -4,6 +4,7 @@
 #include "noun.h"
 #include "relations.h"
 #include "sort.h"
+#include "where.h"
 #include <stdlib.h>
 
 enum {
@@ -201,7 +202,8 @@ static bool is_wanted(const struct selection *selection, const struct item *item
     for (size_t i = 0; i < query->condition_count; i++)
         if (!selection->ignored[i] && !condition_holds(query, &query->conditions[i], text))
             return false;
-    return query->text_pattern == NULL || query_text_found(query, text);
+    return (query->where == NULL || where_holds(query->where, query, text)) &&
+           (query->text_pattern == NULL || query_text_found(query, text));
 }
 
 /* Makes the items ours, so that they can be left out and sorted. */
@@ -224,7 +226,7 @@ static bool own_items(struct selection *selection)
 static enum err filter(struct selection *selection)
 {
     struct query *query = selection->query;
-    size_t kept = 0, asked = query->text_pattern != NULL;
+    size_t kept = 0, asked = query->text_pattern != NULL || query->where != NULL;
 
     for (size_t i = 0; i < query->condition_count; i++)
         asked += !selection->ignored[i];

@@ -71,6 +71,7 @@ struct query {
     size_t embed_count, expand_count, dependent_count;
     struct query_number page, limit, per_page, start, end;
     pcre2_code *text_pattern; /* of "q", or null */
+    struct where *where;      /* of "_where", or null */
     pcre2_match_data *match_data;
     pcre2_match_context *match_context;
     struct buffer room;    /* what the above borrow from */
@@ -88,6 +89,16 @@ struct query {
  * `message`; ERR_NO_MEMORY. The caller ends the query with query_fini in any case. */
 enum err query_parse(struct bytes text, enum compat compat, struct bytes id_name, struct query *query,
                      struct buffer *message);
+
+/* Adds a value, one of JSON, to a condition of the caller's: a string without its quotes, or what else
+ * `text` is; copied. `as_text`: whatever its kind is. What is made belongs to `query`, but for the
+ * condition, which condition_fini ends. Errors are those of query_parse. */
+enum err query_add_operand(struct query *query, struct condition *condition, struct bytes text,
+                           bool is_string, bool as_text, struct buffer *message);
+void condition_fini(struct condition *condition);
+
+/* False if there is no operation of that name, such as "gte". */
+bool query_find_operation(struct bytes word, enum operation *operation);
 
 /* Adds the condition that `name` is `value` as text, whatever its kind: a relation. */
 enum err query_add_relation(struct query *query, struct bytes name, struct bytes value);

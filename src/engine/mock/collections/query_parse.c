@@ -3,13 +3,15 @@
 #include "engine/mock/json/json_text.h"
 #include "message/percent.h"
 #include "query.h"
+#include "where.h"
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
     PATTERN_STEPS_MAX = 200000, /* of one match: some milliseconds */
     PATTERN_HEAP_KIB_MAX = 1024,
-    ROOM_PER_BYTE = 16, /* a byte is kept decoded, as JSON (six bytes at worst) with quotes, and as a key */
+    ROOM_PER_BYTE = 32, /* a byte is kept decoded, as JSON (six bytes at worst) with quotes, and as a key;
+                         * of _where decoded again, and a number of few digits as one of 21 */
 };
 
 static const struct {
@@ -29,7 +31,7 @@ static const struct {
     {BYTES_INIT("endsWith"), OPERATION_ENDS_WITH},
 };
 
-static bool find_operation(struct bytes word, enum operation *operation)
+bool query_find_operation(struct bytes word, enum operation *operation)
 {
     for (size_t i = 0; i < COUNT_OF(operations); i++)
         if (bytes_equal(operations[i].word, word)) {
@@ -134,11 +136,12 @@ size_t query_relation_keys(struct bytes text, struct buffer *room, struct bytes 
     return count;
 }
 
-static void set_keys(struct query *query, struct operand *operand, bool as_text)
+/* `of_any_kind`: a number and a string are equal if their texts are. */
+static void set_keys(struct query *query, struct operand *operand, bool of_any_kind)
 {
     size_t begin = query->room.size;
 
-    if (as_text || query->compat == COMPAT_0_17) {
+    if (of_any_kind) {
         operand->key_count = query_relation_keys(operand->text, &query->room, operand->keys);
         return;
     }
@@ -178,9 +181,10 @@ static bool has_counts(struct bytes pattern)
     return false;
 }
 
-static enum err add_operand(struct query *query, struct condition *condition, struct bytes text,
-                            bool as_text, struct buffer *message)
+static enum err add_operand(struct query *query, struct condition *condition, struct scalar scalar,
+                            bool of_any_kind, struct buffer *message)
 {
+    struct bytes text = scalar.text;
     struct operand *operand;
 
     if (condition->operands == NULL &&
@@ -193,8 +197,8 @@ static enum err add_operand(struct query *query, struct condition *condition, st
     }
     operand = &condition->operands[condition->operand_count++];
     operand->text = text;
-    operand->scalar = as_text || query->compat == COMPAT_0_17 ? scalar_string(text) : scalar_coerce(text);
-    set_keys(query, operand, as_text);
+    operand->scalar = scalar;
+    set_keys(query, operand, of_any_kind);
     switch (condition->operation) {
     case OPERATION_LIKE:
         operand->has_counts = has_counts(text);
@@ -213,6 +217,23 @@ static enum err add_operand(struct query *query, struct condition *condition, st
     case OPERATION_IN: return OK;
     }
     UNREACHABLE();
+}
+
+/* A value that was written in the query: in COMPAT_1 it is whatever it looks like. */
+static enum err add_written(struct query *query, struct condition *condition, struct bytes text,
+                            bool as_text, struct buffer *message)
+{
+    bool of_any_kind = as_text || query->compat == COMPAT_0_17;
+    return add_operand(query, condition, of_any_kind ? scalar_string(text) : scalar_coerce(text),
+                       of_any_kind, message);
+}
+
+enum err query_add_operand(struct query *query, struct condition *condition, struct bytes text,
+                           bool is_string, bool as_text, struct buffer *message)
+{
+    text = keep(query, text);
+    return add_operand(query, condition, is_string || as_text ? scalar_string(text) : scalar_coerce(text),
+                       as_text, message);
 }
 
 /* ---- conditions -------------------------------------------------------------------------------- */
@@ -268,14 +289,14 @@ static bool take_operation(struct bytes *name, enum operation *operation, bool *
     *was_underscore = false;
     if (colon != NULL && colon + 1 < name->data + name->size) {
         size_t size = (size_t)(colon - name->data);
-        if (!find_operation(bytes_after(*name, size + 1), operation))
+        if (!query_find_operation(bytes_after(*name, size + 1), operation))
             return false;
         name->size = size;
         return true;
     }
     if (bar != NULL && bar > name->data) {
         size_t size = (size_t)(bar - name->data);
-        if (find_operation(bytes_after(*name, size + 1), operation)) {
+        if (query_find_operation(bytes_after(*name, size + 1), operation)) {
             name->size = size;
             *was_underscore = true;
         }
@@ -309,9 +330,9 @@ static enum err add_condition(struct query *query, struct bytes name, struct byt
     as_text = bytes_equal(name, id_name) && operation != OPERATION_LT && operation != OPERATION_LTE &&
               operation != OPERATION_GT && operation != OPERATION_GTE;
     if (operation != OPERATION_IN)
-        return add_operand(query, condition, value, as_text, message);
+        return add_written(query, condition, value, as_text, message);
     do {
-        err = add_operand(query, condition, bytes_trim(cut(&value, ',')), as_text, message);
+        err = add_written(query, condition, bytes_trim(cut(&value, ',')), as_text, message);
     } while (err == OK && value.data != NULL);
     return err;
 }
@@ -329,7 +350,7 @@ enum err query_add_relation(struct query *query, struct bytes name, struct bytes
     if (buffer_reserve(&query->scratch, 1) != NULL && json_path_parse(name, &condition->path)) {
         query->condition_count++;
         condition->name = keep(query, name);
-        err = add_operand(query, condition, keep(query, value), true, &message);
+        err = add_written(query, condition, keep(query, value), true, &message);
     }
     buffer_fini(&message);
     return err;
@@ -340,12 +361,7 @@ enum err query_add_relation(struct query *query, struct bytes name, struct bytes
 /* Whether a member of an object may be called so: UTF-8 without a NUL, as everything that is read. */
 static bool is_member_name(struct bytes name)
 {
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] == '\0' || !utf8_take(&utf8, (uint8_t)name.data[i]))
-            return false;
-    return utf8.left == 0;
+    return memchr(name.data, '\0', name.size) == NULL && utf8_is_whole(name);
 }
 
 /* Adds the elements of a list with commas. */
@@ -404,16 +420,9 @@ static enum err set_text(struct query *query, struct bytes text, struct buffer *
     return compile(text, PCRE2_LITERAL, &query->text_pattern, message);
 }
 
-/* To pass over it would answer with items that were not asked for. */
-static enum err refuse_where(struct buffer *message)
-{
-    buffer_append_literal(message, "_where is not supported; write conditions such as views:gt=9");
-    return ERR_SYNTAX;
-}
-
 /* True if `name` is one of the words of queries, whose `value` is then taken. */
-static bool take_word(struct query *query, struct bytes name, struct bytes value, struct bytes *order,
-                      enum err *err, struct buffer *message)
+static bool take_word(struct query *query, struct bytes name, struct bytes value, struct bytes id_name,
+                      struct bytes *order, enum err *err, struct buffer *message)
 {
     const struct {
         struct bytes name;
@@ -442,7 +451,7 @@ static bool take_word(struct query *query, struct bytes name, struct bytes value
     else if (bytes_equal(name, BYTES("q")))
         *err = set_text(query, value, message);
     else if (bytes_equal(name, BYTES("_where")))
-        *err = refuse_where(message);
+        *err = query->where == NULL ? where_create(query, value, id_name, &query->where, message) : OK;
     else /* jQuery's "_" keeps caches away; "_delay" is not ours to heed here */
         return bytes_equal(name, BYTES("_")) || bytes_equal(name, BYTES("_delay")) ||
                bytes_equal(name, BYTES("callback"));
@@ -475,21 +484,26 @@ enum err query_parse(struct bytes text, enum compat compat, struct bytes id_name
             buffer_append_literal(message, "Malformed percent-encoding in the query");
             return ERR_SYNTAX;
         }
-        if (!take_word(query, name, value, &order, &err, message))
+        if (!take_word(query, name, value, id_name, &order, &err, message))
             err = add_condition(query, name, value, id_name, message);
     }
     set_order(query, order);
     return err;
 }
 
+void condition_fini(struct condition *condition)
+{
+    drop_operands(condition);
+    free(condition->operands);
+    json_path_fini(&condition->path);
+    json_path_fini(&condition->name_path);
+}
+
 void query_fini(struct query *query)
 {
-    for (size_t i = 0; i < query->condition_count; i++) {
-        drop_operands(&query->conditions[i]);
-        free(query->conditions[i].operands);
-        json_path_fini(&query->conditions[i].path);
-        json_path_fini(&query->conditions[i].name_path);
-    }
+    for (size_t i = 0; i < query->condition_count; i++)
+        condition_fini(&query->conditions[i]);
+    where_destroy(query->where);
     for (size_t i = 0; i < query->sort_key_count; i++)
         json_path_fini(&query->sort_keys[i].path);
     pcre2_code_free(query->text_pattern);

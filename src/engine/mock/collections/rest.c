@@ -1,6 +1,7 @@
 #include "rest.h"
 #include "base/compiler.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "engine/mock/json/json_plain.h"
 #include "engine/mock/json/json_scan.h"
 #include "engine/mock/json/json_text.h"
@@ -284,6 +285,10 @@ static void create_item(struct documents *documents, const struct http_request *
     struct draft draft;
     enum err err = OK;
 
+    if (locator->has_nested && !utf8_is_whole(locator->id)) { /* it is to stand in JSON */
+        answer_refuse(answer, 400, BYTES("An id must be UTF-8"));
+        return;
+    }
     if (!draft_begin(documents, request, body, !locator->has_nested, &draft, answer))
         return;
     if (locator->has_nested)
