@@ -507,8 +507,11 @@ static void closed(struct conn *conn)
 static void drain(struct conn *conn)
 {
     struct http_conn *http = conn->kind_state;
+
     if (http == NULL || (!http->active && conn->input.size == 0))
         conn_close(conn);
+    else if (http->active && http->exchange.stop != NULL)
+        http->exchange.stop(&http->exchange);
 }
 
 static int64_t earlier(int64_t one_ms, int64_t other_ms) { return one_ms < other_ms ? one_ms : other_ms; }

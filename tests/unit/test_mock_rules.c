@@ -62,6 +62,21 @@ static int ask(struct world *world, const char *line, const char *body)
     return world->rule;
 }
 
+/* What the first step of the reply to `text` says. */
+static struct bytes reply(struct world *world, const char *text)
+{
+    struct random_source random = rules_state_random(world->state, 0);
+    struct request_view message = {.request = &world->request, .body = bytes_of_text(text)};
+    const struct socket_script *script = rule_socket_reply(&world->rules.rules[0].socket, &message);
+    struct template_facts facts = {.view = &world->view, .message = &message, .random = &random};
+
+    buffer_clear(&world->text);
+    if (script != NULL)
+        EXPECT(template_render(&script->steps[0].text, &facts, &world->text));
+    request_view_fini(&message);
+    return buffer_bytes(&world->text);
+}
+
 static uint64_t count(void *owner, size_t counter)
 {
     struct world *world = owner;
@@ -123,6 +138,38 @@ TEST(a_mistake_is_refused_with_its_line_and_column_and_what_was_expected)
         {"rules:\n- {events: [{event: a}]}", "an event has data or json"},
         {"rules:\n- {answer: {status: 200}, events: [{data: a}]}", "an answer or events, not both"},
         {"rules:\n- scenario: {state: a}", "scenario needs a name"},
+        {"rules:\n- {answer: {status: 200}, websocket: {}}", "a websocket stands in a rule without answer"},
+        {"rules:\n- websocket: yes", "r.yaml:2:14: websocket is a mapping"},
+        {"rules:\n- websocket: {mesages: []}",
+         "r.yaml:2:15: websocket has no mesages; it may have protocols"},
+        {"rules:\n- websocket: {messages: []}",
+         "r.yaml:2:25: messages is a message, or a list of 1 to 10000"},
+        {"rules:\n- websocket: {messages: {after: 1s}}", "a message has text, json, binary, or close, one"},
+        {"rules:\n- websocket: {messages: {text: a, json: a}}", "one of them"},
+        {"rules:\n- websocket: {messages: {binary: AQI}}", "r.yaml:2:34: binary is base64"},
+        {"rules:\n- websocket: {messages: {binary: 'AQ_D'}}", "binary is base64"},
+        {"rules:\n- websocket: {messages: {echo: true}}", "echo is true, and only in replies"},
+        {"rules:\n- websocket: {messages: {text: '{{message}}'}}",
+         "only the replies of a websocket have a message"},
+        {"rules:\n- answer: {text: '{{message /a}}'}", "only the replies of a websocket have a message"},
+        {"rules:\n- websocket: {messages: {close: 1005}}",
+         "close: 1005 is no code that an endpoint may say"},
+        {"rules:\n- websocket: {messages: {close: 5000}}", "close is a whole number from 1000 to 4999"},
+        {"rules:\n- websocket: {messages: {close: {reason: a}}}", "close is a code, such as 1000"},
+        {"rules:\n- websocket: {messages: [{close: 1000}, {text: a}]}",
+         "r.yaml:2:26: a close is the last message"},
+        {"rules:\n- {then: cycle, websocket: {messages: {after: 1s, close: 1000}}}",
+         "a close is the last message"},
+        {"rules:\n- {then: cycle, websocket: {messages: {text: a}}}",
+         "messages that begin again take time"},
+        {"rules:\n- {then: cycle, websocket: {}}", "then: cycle is about messages"},
+        {"rules:\n- websocket: {replies: {match: a}}", "a reply needs `send:`"},
+        {"rules:\n- websocket: {replies: {match: {pointer: a, equals: 1}, send: {text: b}}}",
+         "pointer is a JSON pointer"},
+        {"rules:\n- websocket: {replies: {match: {equals: 1, contains: 2}, send: {text: b}}}", "not two"},
+        {"rules:\n- websocket: {protocols: 'a b'}", "r.yaml:2:26: protocols: a name such as chat.v1"},
+        {"rules:\n- websocket: {changes: ''}", "changes is the name of a collection"},
+        {"rules:\n- websocket: {ping: often}", "r.yaml:2:21: ping is a duration"},
         {"latency: soon", "r.yaml:1:10: latency is a duration of at most a day"},
         {"latency: {distribution: normal, mean: 1s, sigma: 2}", "sigma is not of a normal distribution"},
         {"bandwidth: 0", "bandwidth is at least 1"},
@@ -362,6 +409,34 @@ TEST(delays_and_faults_are_as_often_and_as_long_as_was_asked_for)
     end(&world);
 }
 
+TEST(the_first_reply_whose_demands_all_hold_is_made_of_the_message)
+{
+    static const struct {
+        const char *said, *reply;
+    } cases[] = {
+        {"ping", "pong"},
+        {"pings", "has ping"},
+        {"{\"a\": {\"b\": [1]}}", "{\"got\":[1],\"of\":\"/\"}"},
+        {"{\"a\": 1}", "{\"got\":null,\"of\":\"/\"}"},
+        {"{\"a\": 2}", "any: {\"a\": 2}"},
+        {"", "any: "},
+    };
+    struct world world;
+
+    begin(&world,
+          "rules:\n- websocket:\n    replies:\n"
+          "      - {match: ping, send: {text: pong}}\n"
+          "      - {match: {contains: ping}, send: {text: has ping}}\n"
+          "      - {match: [{pointer: /a, present: true}, {pointer: /a, matches: '[{1]'}],\n"
+          "         send: {json: {got: '{{message /a/b}}', of: '{{request.path}}'}}}\n"
+          "      - {send: {text: 'any: {{message}}'}}\n",
+          1);
+    ask(&world, "GET /", "");
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        EXPECT_TEXT(reply(&world, cases[i].said), bytes_of_text(cases[i].reply));
+    end(&world);
+}
+
 RUN_TESTS(TEST_ROW(a_mistake_is_refused_with_its_line_and_column_and_what_was_expected),
           TEST_ROW(the_first_rule_whose_demands_all_hold_is_meant),
           TEST_ROW(a_pattern_that_would_take_for_ever_does_not_match),
@@ -370,4 +445,5 @@ RUN_TESTS(TEST_ROW(a_mistake_is_refused_with_its_line_and_column_and_what_was_ex
           TEST_ROW(answers_come_in_turn_and_the_last_stays_or_the_first_comes_again),
           TEST_ROW(a_scenario_lets_a_rule_answer_in_its_state_alone_and_goes_on_to_the_next),
           TEST_ROW(a_rate_limit_is_kept_in_each_window_and_for_each_client),
-          TEST_ROW(delays_and_faults_are_as_often_and_as_long_as_was_asked_for))
+          TEST_ROW(delays_and_faults_are_as_often_and_as_long_as_was_asked_for),
+          TEST_ROW(the_first_reply_whose_demands_all_hold_is_made_of_the_message))

@@ -5,8 +5,11 @@
 
 struct change_note {
     _Atomic uint32_t holders;
+    uint64_t number;
+    const char *kind;
     size_t name_bytes, text_bytes;
-    char data[]; /* the name, then the text */
+    size_t data_offset; /* in the text, of the event's data: {"name": … */
+    char data[];        /* the name, then the text */
 };
 
 struct change_note *change_note_create(const char *kind, uint64_t number, struct bytes name,
@@ -14,9 +17,11 @@ struct change_note *change_note_create(const char *kind, uint64_t number, struct
 {
     struct buffer text = {0};
     struct change_note *note = NULL;
+    size_t data_offset;
 
-    buffer_append_format(&text, "event: %s\nid: %llu\ndata: {\"name\":\"", kind,
-                         (unsigned long long)number);
+    buffer_append_format(&text, "event: %s\nid: %llu\ndata: ", kind, (unsigned long long)number);
+    data_offset = text.size;
+    buffer_append_literal(&text, "{\"name\":\"");
     template_append_json_text(&text, name);
     buffer_append_literal(&text, "\",\"id\":\"");
     template_append_json_text(&text, id);
@@ -29,7 +34,12 @@ struct change_note *change_note_create(const char *kind, uint64_t number, struct
     if (!text.failed)
         note = malloc(sizeof *note + name.size + text.size);
     if (note != NULL) {
-        *note = (struct change_note){.holders = 1, .name_bytes = name.size, .text_bytes = text.size};
+        *note = (struct change_note){.holders = 1,
+                                     .number = number,
+                                     .kind = kind,
+                                     .name_bytes = name.size,
+                                     .text_bytes = text.size,
+                                     .data_offset = data_offset};
         if (name.size > 0)
             memcpy(note->data, name.data, name.size);
         memcpy(note->data + name.size, text.data, text.size);
@@ -47,6 +57,15 @@ void change_note_release(struct change_note *note)
 struct bytes change_note_text(const struct change_note *note)
 {
     return bytes_of(note->data + note->name_bytes, note->text_bytes);
+}
+
+void change_note_append_json(const struct change_note *note, struct buffer *out)
+{
+    struct bytes data = bytes_after(change_note_text(note), note->data_offset);
+
+    buffer_append_format(out, "{\"event\":\"%s\",\"number\":%llu,", note->kind,
+                         (unsigned long long)note->number);
+    buffer_append(out, bytes_of(data.data + 1, data.size - strlen("{\n\n"))); /* without these three */
 }
 
 bool change_note_is_about(const struct change_note *note, struct bytes name)

@@ -1,10 +1,11 @@
-/* changes.h — the writes of a mock's data on their way to those who listen to them as Server-Sent Events,
- * whichever worker they are at.
+/* changes.h — the writes of a mock's data on their way to those who listen to them, whichever worker they
+ * are at.
  *
  * A write is noted once and put into the inbox of each worker that has listeners; the worker sends it in
  * its next turn. A listener that does not read, or an inbox that is full, ends the stream: the client comes
  * back and reads the data anew. */
 #pragma once
+#include "base/buffer.h"
 #include "base/list.h"
 #include "net/loop.h"
 #include <pthread.h>
@@ -29,10 +30,14 @@ struct changes_inbox {
 void changes_inbox_init(struct changes_inbox *inbox, struct loop *loop, void (*arrived)(struct task *task));
 void changes_inbox_fini(struct changes_inbox *inbox);
 
-/* One write: `kind` is a word, `item` JSON or empty. Makes a note with one holder; null without memory. */
+/* One write: `kind` is a static word, `item` JSON or empty. Makes a note with one holder; null without
+ * memory. */
 struct change_note *change_note_create(const char *kind, uint64_t number, struct bytes name,
                                        struct bytes id, struct bytes item);
 void change_note_release(struct change_note *note);
+
+/* Appends it as {"event": kind, "number": …, "name": …, "id": …, "item": …}. */
+void change_note_append_json(const struct change_note *note, struct buffer *out);
 
 /* The event's text; whether it is about the collection or object `name` ("*": any). */
 struct bytes change_note_text(const struct change_note *note);

@@ -48,6 +48,7 @@ void front_call_destroy(struct front_call *call)
         *call->is_gone = true;
     timer_cancel(call->worker->loop, &call->timer);
     front_listen_end(call);
+    front_socket_end(call);
     request_view_fini(&call->view);
     path_values_fini(&call->path_values);
     buffer_fini(&call->body);
@@ -58,13 +59,14 @@ void front_call_destroy(struct front_call *call)
     free(call);
 }
 
-void front_note(const struct front_call *call, int status)
+void front_note(struct front_call *call, int status)
 {
     const struct front *front = call->worker->front;
 
     if (front->journal != NULL && !call->is_admin)
-        journal_add(front->journal, loop_now(call->worker->loop), &call->view,
-                    call->rule >= 0 ? front_rule(call)->name : (struct bytes){0}, status);
+        call->journal_number =
+            journal_add(front->journal, loop_now(call->worker->loop), &call->view,
+                        call->rule >= 0 ? front_rule(call)->name : (struct bytes){0}, status);
 }
 
 /* ---- answers of our own -------------------------------------------------------------------------- */
@@ -102,8 +104,7 @@ static void answer(struct front_call *call, int status)
     front_send_answer(call);
 }
 
-/* A problem document; `detail` is plain text. */
-static void answer_problem(struct front_call *call, int status, const char *detail)
+void front_answer_problem(struct front_call *call, int status, const char *detail)
 {
     buffer_clear(&call->lines);
     buffer_clear(&call->answer);
@@ -140,7 +141,7 @@ static void answer_rule(struct front_call *call)
     if (rule_answer_render(said, &facts, &call->lines, &call->answer))
         answer(call, said->status);
     else
-        answer_problem(call, 500, "the answer that the rule makes of this request is too large");
+        front_answer_problem(call, 500, "the answer that the rule makes of this request is too large");
 }
 
 /* ---- deciding ------------------------------------------------------------------------------------ */
@@ -180,7 +181,9 @@ static void act(struct front_call *call)
             timer_set(call->worker->loop, &call->timer,
                       loop_now(call->worker->loop).mono_ms + fault->hang_ms);
             return;
-        case FAULT_STATUS: answer_problem(call, fault->status, "a fault that the rules ask for"); return;
+        case FAULT_STATUS:
+            front_answer_problem(call, fault->status, "a fault that the rules ask for");
+            return;
         case FAULT_TRUNCATE:
         case FAULT_MALFORMED: break;
         }
@@ -191,6 +194,8 @@ static void act(struct front_call *call)
         front_stream_begin(call);
     else if (rule != NULL && rule->changes.size > 0)
         front_listen_begin(call);
+    else if (rule != NULL && rule->socket.is_said)
+        front_socket_begin(call);
     else
         pass_on(call);
 }
@@ -209,6 +214,7 @@ static void on_timer(struct timer *timer)
         return;
     case FRONT_LISTENING: front_listen_quiet(call); return;
     case FRONT_ANSWERING:
+    case FRONT_SOCKET:
     case FRONT_PASSING: shaped_go_on(call); return;
     }
 }
@@ -243,7 +249,7 @@ static void answer_admin(struct front_call *call)
     if (refusal.status != 0) {
         if (refusal.status == 401)
             buffer_append_literal(&call->added_lines, "WWW-Authenticate: Bearer\r\n");
-        answer_problem(call, refusal.status, refusal.detail);
+        front_answer_problem(call, refusal.status, refusal.detail);
         return;
     }
     status = rules_admin_answer(&(struct admin_scope){&call->set->rules, call->set->state, front->journal},
@@ -269,7 +275,7 @@ static void decide(struct front_call *call)
     call->random = rules_state_random(call->set->state, call->rule);
     call->shape = call->rule >= 0 ? &front_rule(call)->shape : &call->set->rules.rest;
     if (is_over_limit(call, now)) {
-        answer_problem(call, 429, "more requests than the limit that the rules set");
+        front_answer_problem(call, 429, "more requests than the limit that the rules set");
         return;
     }
     call->fault = shape_draw_fault(call->shape, &call->random);
@@ -293,7 +299,7 @@ void front_begin(struct front_worker *worker, struct exchange *x)
     }
     call->is_admin = rules_admin_is_asked(x->request);
     if (x->request->body_bytes > FRONT_BODY_BYTES_MAX)
-        answer_problem(call, 413, "the body must have at most 1048576 bytes");
+        front_answer_problem(call, 413, "the body must have at most 1048576 bytes");
     else if (x->request->body_bytes != HTTP_BODY_NONE)
         exchange_read(x, true); /* the whole body may come, and end the exchange, inside */
     else
@@ -304,15 +310,19 @@ static void body(struct exchange *x, struct bytes bytes)
 {
     struct front_call *call = x->engine_state;
 
+    if (call->stage == FRONT_SOCKET) {
+        front_socket_received(call, bytes);
+        return;
+    }
     if (call->stage != FRONT_COLLECTING)
         return;
     if (bytes.size > FRONT_BODY_BYTES_MAX - call->body.size) {
-        answer_problem(call, 413, "the body must have at most 1048576 bytes");
+        front_answer_problem(call, 413, "the body must have at most 1048576 bytes");
         return;
     }
     buffer_append(&call->body, bytes);
     if (call->body.failed)
-        answer_problem(call, 503, "out of memory");
+        front_answer_problem(call, 503, "out of memory");
 }
 
 static void body_end(struct exchange *x)
@@ -320,6 +330,8 @@ static void body_end(struct exchange *x)
     struct front_call *call = x->engine_state;
     if (call->stage == FRONT_COLLECTING)
         decide(call);
+    else if (call->stage == FRONT_SOCKET)
+        front_socket_ended(call);
 }
 
 static void writable(struct exchange *x) { shaped_go_on(x->engine_state); }

@@ -47,6 +47,7 @@ void front_worker_destroy(struct front_worker *worker);
 /* Takes the exchange, as an engine's `begin` does. */
 void front_begin(struct front_worker *worker, struct exchange *x);
 
-/* A write of the data, for those who listen: `kind` is a word, `item` its JSON or empty. Any thread. */
+/* A write of the data, for those who listen: `kind` is a static word, `item` its JSON or empty. Any thread.
+ */
 void front_publish(struct front *front, const char *kind, uint64_t number, struct bytes name,
                    struct bytes id, struct bytes item);

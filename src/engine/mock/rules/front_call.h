@@ -35,6 +35,7 @@ enum front_stage {
     FRONT_ANSWERING, /* with what a rule says */
     FRONT_STREAMING, /* a rule's events */
     FRONT_LISTENING, /* to the writes of a collection */
+    FRONT_SOCKET,    /* a WebSocket is open */
     FRONT_PASSING,   /* the next engine has `inner` */
 };
 
@@ -56,7 +57,10 @@ struct front_call {
     struct buffer lines, answer; /* of a rule: field lines and body */
     size_t answer_sent;
     struct list in_listeners;
-    size_t step; /* of a rule's events: the next one */
+    bool is_listening;
+    struct front_socket *socket; /* or null */
+    uint64_t journal_number;     /* the request's; 0: it is not there */
+    size_t step;                 /* of a rule's events: the next one */
     /* Of shaping. */
     int64_t began_ms;     /* when the answer's first byte was sent; 0: not yet */
     uint64_t body_passed; /* bytes of body */
@@ -76,7 +80,7 @@ static inline const struct rule *front_rule(const struct front_call *call)
 
 /* Writes the request into the journal, before its client can know that it was answered with `status`; 0: it
  * will not be. */
-void front_note(const struct front_call *call, int status);
+void front_note(struct front_call *call, int status);
 
 /* Ends the call's life; the exchange is ended by the caller afterwards. */
 void front_call_destroy(struct front_call *call);
@@ -100,11 +104,27 @@ bool front_events_respond(struct front_call *call);
 void front_stream_begin(struct front_call *call);
 void front_stream_step(struct front_call *call);
 
-/* Begins to send a collection's writes; ends that; the time for a comment has come. */
+/* Begins to send a collection's writes; puts the call among those that hear of them; ends that; the time
+ * for a comment has come. */
 void front_listen_begin(struct front_call *call);
+void front_listen(struct front_call *call);
 void front_listen_end(struct front_call *call);
 void front_listen_quiet(struct front_call *call);
 void front_changes_arrived(struct task *task);
+
+/* Begins a rule's WebSocket, or answers why not; goes on with it; takes what came, or that no more will;
+ * says a write; says that some were missed. The call may be gone after each. */
+void front_socket_begin(struct front_call *call);
+void front_socket_go_on(struct front_call *call);
+void front_socket_received(struct front_call *call, struct bytes bytes);
+void front_socket_ended(struct front_call *call);
+void front_socket_tell(struct front_call *call, const struct change_note *note);
+void front_socket_miss(struct front_call *call);
+/* Frees what is its own, if there is one. */
+void front_socket_end(struct front_call *call);
+
+/* Answers with a problem document; `detail` is plain text. The call may be gone afterwards. */
+void front_answer_problem(struct front_call *call, int status, const char *detail);
 
 /* What templates of the call's rule are made with. */
 struct template_facts front_facts(struct front_call *call);

@@ -31,8 +31,10 @@ struct journal *journal_create(size_t entries_max, bool shows_secrets)
 
 void journal_entry_release(struct journal_entry *entry)
 {
-    if (atomic_fetch_sub(&entry->holders, 1) == 1)
-        free(entry);
+    if (atomic_fetch_sub(&entry->holders, 1) != 1)
+        return;
+    journal_messages_fini(&entry->messages);
+    free(entry);
 }
 
 /* The lock is held. */
@@ -161,22 +163,60 @@ static struct journal_entry *entry_create(const struct journal *journal, const s
     return entry;
 }
 
-void journal_add(struct journal *journal, struct now now, const struct request_view *view,
-                 struct bytes rule, int status)
+/* Makes room for `bytes` more. The lock is held. */
+static void make_room(struct journal *journal, size_t bytes)
+{
+    while (journal->count > 0 && journal->bytes + bytes > JOURNAL_BYTES_MAX)
+        drop_first(journal);
+}
+
+uint64_t journal_add(struct journal *journal, struct now now, const struct request_view *view,
+                     struct bytes rule, int status)
 {
     struct journal_entry *entry = entry_create(journal, view, rule);
+    uint64_t number;
 
     if (entry == NULL)
-        return;
+        return 0;
     entry->wall_ms = now.wall_ms;
     entry->status = status;
     pthread_mutex_lock(&journal->lock);
-    while (journal->count == journal->entries_max ||
-           (journal->count > 0 && journal->bytes + entry->size > JOURNAL_BYTES_MAX))
+    if (journal->count == journal->entries_max)
         drop_first(journal);
-    entry->number = ++journal->last_number;
+    make_room(journal, entry->size);
+    entry->number = number = ++journal->last_number;
     journal->ring[(journal->first + journal->count++) % journal->entries_max] = entry;
     journal->bytes += entry->size;
+    pthread_mutex_unlock(&journal->lock);
+    return number;
+}
+
+/* Numbers follow each other in the ring. The lock is held. */
+static struct journal_entry *find_entry(const struct journal *journal, uint64_t number)
+{
+    uint64_t first_number;
+
+    if (journal->count == 0)
+        return NULL;
+    first_number = journal->ring[journal->first]->number;
+    if (number < first_number || number - first_number >= journal->count)
+        return NULL;
+    return journal->ring[(journal->first + (size_t)(number - first_number)) % journal->entries_max];
+}
+
+void journal_add_message(struct journal *journal, uint64_t number, struct now now,
+                         enum journal_message_kind kind, int code, struct bytes bytes)
+{
+    struct journal_entry *entry;
+
+    pthread_mutex_lock(&journal->lock);
+    entry = find_entry(journal, number);
+    if (entry != NULL) {
+        size_t size = journal_messages_add(&entry->messages, now.wall_ms, kind, code, bytes);
+        entry->size += size;
+        journal->bytes += size;
+        make_room(journal, 0); /* the entry itself may go: it is the oldest then */
+    }
     pthread_mutex_unlock(&journal->lock);
 }
 

@@ -1,4 +1,4 @@
-/* listen_changes.c — rules that send each write of the data as a Server-Sent Event. */
+/* listen_changes.c — rules that send each write of the data, as a Server-Sent Event or over a WebSocket. */
 #include "front_call.h"
 
 enum { QUIET_MS = 15000 /* then a comment, so that nobody between takes the stream for dead */ };
@@ -8,21 +8,28 @@ static void wait_quietly(struct front_call *call)
     timer_set(call->worker->loop, &call->timer, loop_now(call->worker->loop).mono_ms + QUIET_MS);
 }
 
+void front_listen(struct front_call *call)
+{
+    call->is_listening = true;
+    list_append(&call->worker->inbox.listeners, &call->in_listeners);
+    atomic_fetch_add(&call->worker->inbox.listener_count, 1);
+}
+
 void front_listen_begin(struct front_call *call)
 {
     if (!front_events_respond(call))
         return;
     call->stage = FRONT_LISTENING;
-    list_append(&call->worker->inbox.listeners, &call->in_listeners);
-    atomic_fetch_add(&call->worker->inbox.listener_count, 1);
+    front_listen(call);
     shaped_send(call, BYTES(":\n\n")); /* whoever has read this hears of every write from here on */
     wait_quietly(call);
 }
 
 void front_listen_end(struct front_call *call)
 {
-    if (call->stage != FRONT_LISTENING)
+    if (!call->is_listening)
         return;
+    call->is_listening = false;
     list_remove(&call->in_listeners);
     atomic_fetch_sub(&call->worker->inbox.listener_count, 1);
 }
@@ -38,9 +45,14 @@ void front_listen_quiet(struct front_call *call)
 static void tell(struct front_call *call, const struct change_note *note)
 {
     const struct rule *rule = front_rule(call);
+    bool is_socket = call->stage == FRONT_SOCKET;
 
-    if (!change_note_is_about(note, rule->changes))
+    if (!change_note_is_about(note, is_socket ? rule->socket.changes : rule->changes))
         return;
+    if (is_socket) {
+        front_socket_tell(call, note);
+        return;
+    }
     if (exchange_room(call->x) == 0) {
         front_break_off(call, EXCHANGE_CLOSE);
         return;
@@ -67,8 +79,14 @@ void front_changes_arrived(struct task *task)
         }
         change_note_release(notes[i]);
     }
-    while (!is_whole && listeners->next != listeners)
-        front_break_off(CONTAINER_OF(listeners->next, struct front_call, in_listeners), EXCHANGE_CLOSE);
+    while (!is_whole && listeners->next != listeners) {
+        struct front_call *call = CONTAINER_OF(listeners->next, struct front_call, in_listeners);
+        front_listen_end(call);
+        if (call->stage == FRONT_SOCKET)
+            front_socket_miss(call);
+        else
+            front_break_off(call, EXCHANGE_CLOSE);
+    }
 }
 
 void front_publish(struct front *front, const char *kind, uint64_t number, struct bytes name,

@@ -1,18 +1,9 @@
 #include "matcher.h"
-#include "body_pointer.h"
-#include "engine/mock/json/json_text.h"
+#include "body_check.h"
 #include "text_check.h"
 #include <stdlib.h>
 
 enum { METHODS_MAX = 16, CHECKS_MAX = 64 };
-
-/* A demand on the body, or on what `pointer` finds in it. */
-struct body_check {
-    bool has_pointer;
-    struct bytes pointer;
-    json_t *equals; /* or null */
-    struct text_check text;
-};
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
@@ -90,34 +81,6 @@ static bool read_checks(struct rules_reader *reader, yaml_node_t *node, const ch
     return is_good;
 }
 
-static bool read_body_check(struct rules_reader *reader, yaml_node_t *node, struct body_check *check)
-{
-    struct rules_key keys[] = {{"pointer", NULL}, {"equals", NULL},  {"contains", NULL},
-                               {"matches", NULL}, {"present", NULL}, {"sha256", NULL}};
-    const struct rules_key *said;
-
-    if (!rules_read_keys(reader, node, "body", keys, COUNT_OF(keys)))
-        return false;
-    if (keys[0].value != NULL) {
-        check->has_pointer = true;
-        if (!rules_read_text(reader, keys[0].value, "pointer", &check->pointer))
-            return false;
-        if (!body_pointer_is_good(check->pointer)) {
-            rules_report(reader, keys[0].value, "pointer is a JSON pointer, such as /user/name");
-            return false;
-        }
-    }
-    said = text_check_key(reader, node, "body", keys + 1, COUNT_OF(keys) - 1);
-    if (said == NULL)
-        return false;
-    if (said == &keys[1] && (check->has_pointer || !rules_is_scalar(said->value))) {
-        check->equals = rules_read_json(reader, said->value);
-        check->has_pointer = true; /* all of the body, if there was none */
-        return check->equals != NULL;
-    }
-    return text_check_make(reader, said->value, said->name, &check->text);
-}
-
 static bool read_bodies(struct rules_reader *reader, yaml_node_t *node, struct matcher *matcher)
 {
     size_t count = rules_item_count(node);
@@ -133,8 +96,8 @@ static bool read_bodies(struct rules_reader *reader, yaml_node_t *node, struct m
         return false;
     }
     for (size_t i = 0; i < count; i++)
-        is_good &=
-            read_body_check(reader, rules_item(reader, node, i), &matcher->bodies[matcher->body_count++]);
+        is_good &= body_check_read(reader, rules_item(reader, node, i), "body",
+                                   &matcher->bodies[matcher->body_count++]);
     return is_good;
 }
 
@@ -170,10 +133,8 @@ void matcher_fini(struct matcher *matcher)
         text_check_fini(&matcher->query[i]);
     for (size_t i = 0; i < matcher->field_count; i++)
         text_check_fini(&matcher->fields[i]);
-    for (size_t i = 0; i < matcher->body_count; i++) {
-        text_check_fini(&matcher->bodies[i].text);
-        json_decref(matcher->bodies[i].equals);
-    }
+    for (size_t i = 0; i < matcher->body_count; i++)
+        body_check_fini(&matcher->bodies[i]);
     free(matcher->methods);
     free(matcher->query);
     free(matcher->fields);
@@ -238,33 +199,6 @@ static bool field_holds(const struct text_check *check, const struct http_fields
     return check->kind == TEXT_ABSENT ? !is_there : holds;
 }
 
-static bool value_holds(const struct body_check *check, const json_t *value)
-{
-    struct buffer text = {0};
-    bool holds;
-
-    if (value == NULL)
-        return check->equals == NULL && check->text.kind == TEXT_ABSENT;
-    if (check->equals != NULL)
-        return json_values_are_same(value, check->equals);
-    if (json_is_string(value))
-        return text_check_holds(&check->text,
-                                bytes_of(json_string_value(value), json_string_length(value)));
-    json_text_append(&text, value);
-    holds = text_check_holds(&check->text, buffer_bytes(&text));
-    buffer_fini(&text);
-    return holds;
-}
-
-static bool body_holds(const struct body_check *check, struct request_view *view)
-{
-    if (check->has_pointer)
-        return value_holds(check, body_pointer_find(request_view_json(view), check->pointer));
-    if (check->text.kind == TEXT_PRESENT || check->text.kind == TEXT_ABSENT)
-        return (view->body.size > 0) == (check->text.kind == TEXT_PRESENT);
-    return text_check_holds(&check->text, view->body);
-}
-
 bool matcher_holds(const struct matcher *matcher, struct request_view *view, struct path_values *values)
 {
     const struct http_request *request = view->request;
@@ -281,7 +215,7 @@ bool matcher_holds(const struct matcher *matcher, struct request_view *view, str
         if (!field_holds(&matcher->fields[i], &request->fields))
             return false;
     for (size_t i = 0; i < matcher->body_count; i++)
-        if (!body_holds(&matcher->bodies[i], view))
+        if (!body_check_holds(&matcher->bodies[i], view))
             return false;
     return true;
 }

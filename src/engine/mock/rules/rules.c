@@ -8,6 +8,7 @@ enum {
     KEY_ANSWER,
     KEY_EVENTS,
     KEY_CHANGES,
+    KEY_WEBSOCKET,
     KEY_THEN,
     RULE_KEYS
 };
@@ -88,7 +89,8 @@ static bool read_scenario(struct rules *rules, struct rules_reader *reader, yaml
 static bool read_answers(struct rules *rules, struct rules_reader *reader, yaml_node_t *node,
                          struct rule *rule)
 {
-    struct template_scope scope = {rule->matcher.has_path ? &rule->matcher.path : NULL, &rules->counters};
+    struct template_scope scope = {.path = rule->matcher.has_path ? &rule->matcher.path : NULL,
+                                   .counters = &rules->counters};
     size_t count = rules_item_count(node);
     bool is_good = true;
 
@@ -110,7 +112,8 @@ static bool read_answers(struct rules *rules, struct rules_reader *reader, yaml_
 static bool read_events(struct rules *rules, struct rules_reader *reader, yaml_node_t *node,
                         struct rule *rule)
 {
-    struct template_scope scope = {rule->matcher.has_path ? &rule->matcher.path : NULL, &rules->counters};
+    struct template_scope scope = {.path = rule->matcher.has_path ? &rule->matcher.path : NULL,
+                                   .counters = &rules->counters};
 
     if (rule->answer_count == 0)
         return rule_events_read(reader, node, &scope, rule->cycles, &rule->events);
@@ -130,6 +133,20 @@ static bool read_changes(struct rules_reader *reader, const yaml_node_t *node, s
     return false;
 }
 
+static bool read_websocket(struct rules *rules, struct rules_reader *reader, yaml_node_t *node,
+                           struct rule *rule)
+{
+    struct template_scope scope = {.path = rule->matcher.has_path ? &rule->matcher.path : NULL,
+                                   .counters = &rules->counters};
+
+    if (rule->answer_count == 0 && rule->events.count == 0 && rule->changes.size == 0)
+        return rule_socket_read(reader, node, &scope, rule->cycles, &rule->socket);
+    rules_report(reader, node,
+                 "a websocket stands in a rule without answer, events or changes; its own "
+                 "changes stand in it");
+    return false;
+}
+
 static bool read_then(struct rules_reader *reader, const yaml_node_t *node, struct rule *rule)
 {
     struct bytes word;
@@ -140,7 +157,8 @@ static bool read_then(struct rules_reader *reader, const yaml_node_t *node, stru
     if (rule->cycles || bytes_equal(word, BYTES("last")))
         return true;
     rules_report(reader, node,
-                 "then is last (the last answer again, or the end of events) or cycle (from the first on)");
+                 "then is last (the last answer again, or the end of events or messages) or cycle (from "
+                 "the first on)");
     return false;
 }
 
@@ -183,6 +201,7 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
                                         [KEY_ANSWER] = {"answer", NULL},
                                         [KEY_EVENTS] = {"events", NULL},
                                         [KEY_CHANGES] = {"changes", NULL},
+                                        [KEY_WEBSOCKET] = {"websocket", NULL},
                                         [KEY_THEN] = {"then", NULL}};
     bool is_good;
 
@@ -204,6 +223,8 @@ static bool read_rule(struct rules *rules, struct rules_reader *reader, yaml_nod
         is_good &= read_events(rules, reader, keys[KEY_EVENTS].value, rule);
     if (keys[KEY_CHANGES].value != NULL)
         is_good &= read_changes(reader, keys[KEY_CHANGES].value, rule);
+    if (keys[KEY_WEBSOCKET].value != NULL)
+        is_good &= read_websocket(rules, reader, keys[KEY_WEBSOCKET].value, rule);
     return shape_read(reader, keys, fallback, &rule->shape, &rules->limit_count) && is_good;
 }
 
@@ -295,6 +316,7 @@ void rules_fini(struct rules *rules)
             rule_answer_fini(&rule->answers[j]);
         free(rule->answers);
         rule_events_fini(&rule->events);
+        rule_socket_fini(&rule->socket);
         matcher_fini(&rule->matcher);
         shape_fini(&rule->shape);
     }

@@ -10,12 +10,14 @@
  *                            answers, but as latency and its like have it
  *       events: …            instead: Server-Sent Events, see rule_events.h
  *       changes: NAME        instead: each write of that collection as an event; "*": of all
+ *       websocket: …         instead: see rule_socket.h
  *       then: last | cycle   after the last answer the same again (the stream ends), or the first
  *       latency, bandwidth, faults, limit: see shape.h */
 #pragma once
 #include "matcher.h"
 #include "rule_answer.h"
 #include "rule_events.h"
+#include "rule_socket.h"
 #include "shape.h"
 
 enum { RULES_FILES_MAX = 64, RULES_MAX = 10000, SCENARIOS_MAX = 1000, STATES_MAX = 100 };
@@ -35,6 +37,7 @@ struct rule {
     size_t answer_count; /* 0: somebody else answers, if there are no events either */
     struct rule_events events;
     struct bytes changes; /* the collection whose writes are sent; empty: none */
+    struct rule_socket socket;
     bool cycles;     /* after the last answer, or event, comes the first; else the last again, or the end */
     int scenario;    /* its place, or -1 */
     int state, next; /* required and new; -1: any, and none */

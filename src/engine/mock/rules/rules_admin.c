@@ -72,6 +72,10 @@ static void append_entry(struct buffer *out, const struct journal_entry *entry)
         append_member(out, "rule", entry->rule);
     else
         buffer_append_literal(out, ",\"rule\":null");
+    if (entry->status == 101) {
+        buffer_append_byte(out, ',');
+        journal_messages_append(&entry->messages, out);
+    }
     buffer_append_byte(out, '}');
 }
 

@@ -121,6 +121,8 @@ void shaped_go_on(struct front_call *call)
         call->inner.engine->writable(&call->inner);
     else if (call->stage == FRONT_STREAMING)
         front_stream_step(call);
+    else if (call->stage == FRONT_SOCKET)
+        front_socket_go_on(call);
     else
         front_send_answer(call);
 }

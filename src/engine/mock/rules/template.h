@@ -45,11 +45,14 @@ struct counter_names {
 struct template_scope {
     const struct rule_path *path;   /* the rule's, or null */
     struct counter_names *counters; /* new ones are added */
+    bool has_message;               /* there is one that is replied to */
 };
 
 /* What stands for the words this time. */
 struct template_facts {
     struct request_view *view;
+    struct request_view
+        *message; /* the same request with a message as its body; null where scopes have none */
     const struct path_values *path_values;
     struct now now;
     struct random_source *random;

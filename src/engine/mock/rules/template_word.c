@@ -159,7 +159,10 @@ static bool read_arguments(struct bytes text, const struct template_scope *scope
     case TEMPLATE_WORD_path_value:
         call->numbers[0] = scope->path != NULL ? rule_path_find(scope->path, call->name) : -1;
         return call->numbers[0] >= 0 || complain(why, "the rule's path has no such {name}", text);
+    case TEMPLATE_WORD_message:
     case TEMPLATE_WORD_body:
+        if (call->word == TEMPLATE_WORD_message && !scope->has_message)
+            return complain(why, "only the replies of a websocket have a message", text);
         return call->argument_count == 0 || body_pointer_is_good(call->arguments[0]) ||
                complain(why, "what follows is a JSON pointer, such as /user/name", text);
     case TEMPLATE_WORD_counter:
@@ -322,6 +325,7 @@ static enum template_kind evaluate(const struct template_call *call, const struc
             buffer_append(out, field->value);
         return text_or_missing(field != NULL);
     case TEMPLATE_WORD_body: return evaluate_body(call, facts->view, out);
+    case TEMPLATE_WORD_message: return evaluate_body(call, facts->message, out);
     case TEMPLATE_WORD_counter:
         buffer_append_uint64(out, facts->count(facts->owner, (size_t)call->numbers[0]));
         return TEMPLATE_VALUE_JSON;
