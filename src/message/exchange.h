@@ -69,7 +69,7 @@ struct exchange {
     uint64_t sent_bytes;  /* of the body */
     const char *note;     /* how the answer came about, in a static word, or null; the engine's */
     void (*stop)(struct exchange *x); /* the engine's, null if it ends by itself: called once when the
-                                       * server begins to stop */
+                                       * server begins to stop; not in HTTP/2 */
     void *observer; /* the engine's, null if nobody wants to know: told by the connection, once, when the */
     void (*over)(struct exchange *x,
                  bool is_whole); /* exchange ends in whatever way, the request being there */

@@ -391,6 +391,16 @@ static bool is_cut_short(const struct http_conn *http)
            !http1_body_is_done(&http->body);
 }
 
+/* The server is stopping: the exchange is told, once. */
+static void tell_stop(struct http_conn *http)
+{
+    void (*stop)(struct exchange * x) = http->exchange.stop;
+
+    http->exchange.stop = NULL;
+    if (stop != NULL)
+        stop(&http->exchange);
+}
+
 static size_t received(struct conn *conn, struct bytes input)
 {
     struct http_conn *http = conn->kind_state;
@@ -411,6 +421,8 @@ static size_t received(struct conn *conn, struct bytes input)
         }
         http->conn = conn;
     }
+    if (http->active && conn->worker->draining)
+        tell_stop(http); /* one that only then said that it does not end by itself */
     while (!conn->closing) {
         struct bytes rest = bytes_after(input, offset);
         size_t consumed = 0;
@@ -510,8 +522,8 @@ static void drain(struct conn *conn)
 
     if (http == NULL || (!http->active && conn->input.size == 0))
         conn_close(conn);
-    else if (http->active && http->exchange.stop != NULL)
-        http->exchange.stop(&http->exchange);
+    else if (http->active)
+        tell_stop(http);
 }
 
 static int64_t earlier(int64_t one_ms, int64_t other_ms) { return one_ms < other_ms ? one_ms : other_ms; }

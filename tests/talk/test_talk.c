@@ -33,6 +33,7 @@ struct play {
     enum role role;
     const char *listen;
     const char *password; /* of the server, or null */
+    const char *rules;    /* the mock's, or null */
 };
 
 /* ---- the clock --------------------------------------------------------------------------------- */
@@ -263,6 +264,10 @@ static void play_file(void **state)
     assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("listen")), role,
                                 bytes_of_text(play->listen), (struct place){0}, &message),
                      OK);
+    if (play->rules != NULL)
+        assert_int_equal(option_set(option_find_key(1u << play->role, BYTES("rules")), role,
+                                    bytes_of_text(play->rules), (struct place){0}, &message),
+                         OK);
     err = server_create(&options, NULL, &clock, &message, &server);
     if (err == ERR_UNSUPPORTED && play->loop == LOOP_URING) {
         buffer_fini(&message);
@@ -298,20 +303,21 @@ static void play_file(void **state)
 static const struct {
     const char *folder;
     enum role role;
-    const char *listen, *password;
+    const char *listen, *password, *rules;
 } folders[] = {
-    {"resp", ROLE_CACHE, "resp://127.0.0.1:0", NULL},
-    {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0", NULL},
-    {"memcached_auth", ROLE_CACHE, "memcached://127.0.0.1:0", "wren house"},
-    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0", NULL},
-    {"http", ROLE_MOCK, "http://127.0.0.1:0", NULL},
-    {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0", NULL},
+    {"resp", ROLE_CACHE, "resp://127.0.0.1:0", NULL, NULL},
+    {"memcached", ROLE_CACHE, "memcached://127.0.0.1:0", NULL, NULL},
+    {"memcached_auth", ROLE_CACHE, "memcached://127.0.0.1:0", "wren house", NULL},
+    {"detect", ROLE_CACHE, "tcp://127.0.0.1:0", NULL, NULL},
+    {"http", ROLE_MOCK, "http://127.0.0.1:0", NULL, NULL},
+    {"mock_rules", ROLE_MOCK, "http://127.0.0.1:0", NULL, TALK_FOLDER "/mock_rules/rules.yaml"},
+    {"kv_http", ROLE_CACHE, "kv+http://127.0.0.1:0", NULL, NULL},
 };
 
 static struct CMUnitTest *tests;
 static size_t test_count;
 
-static void add_plays(const char *path, enum role role, const char *listen, const char *password)
+static void add_plays(const char *path, size_t folder)
 {
     for (int way = 0; way < 4; way++) {
         struct play *play = calloc(1, sizeof *play);
@@ -320,9 +326,10 @@ static void add_plays(const char *path, enum role role, const char *listen, cons
         snprintf(play->path, sizeof play->path, "%s", path);
         play->loop = way < 2 ? LOOP_URING : LOOP_EPOLL;
         play->byte_by_byte = way % 2 == 1;
-        play->role = role;
-        play->listen = listen;
-        play->password = password;
+        play->role = folders[folder].role;
+        play->listen = folders[folder].listen;
+        play->password = folders[folder].password;
+        play->rules = folders[folder].rules;
         tests = realloc(tests, (test_count + 1) * sizeof *tests);
         if (asprintf(&name, "%s, %s, %s", path + sizeof TALK_FOLDER, way < 2 ? "io_uring" : "epoll",
                      way % 2 == 1 ? "byte by byte" : "whole") < 0)
@@ -359,7 +366,7 @@ int main(int argc, char **argv)
             const char *ending = strrchr(files[j]->d_name, '.');
             snprintf(path, sizeof path, TALK_FOLDER "/%s/%s", folders[i].folder, files[j]->d_name);
             if (ending != NULL && strcmp(ending, ".talk") == 0 && is_chosen(path, argc, argv))
-                add_plays(path, folders[i].role, folders[i].listen, folders[i].password);
+                add_plays(path, i);
             free(files[j]);
         }
         free(files);

@@ -461,6 +461,11 @@ TEST(a_reason_that_is_too_long_is_cut_between_characters)
     snprintf(wanted, sizeof wanted, ">close:1000:%.122s", reason);
     expect_log(&world, wanted);
     end(&world);
+
+    begin(&world);
+    websocket_close(world.websocket, WEBSOCKET_NORMAL, BYTES("a\xff"), 1);
+    expect_log(&world, ">close:1000:a\xef\xbf\xbd");
+    end(&world);
 }
 
 TEST(a_client_that_is_silent_is_asked_and_left_if_it_stays_so)

@@ -111,21 +111,53 @@ static void append_frame(struct websocket *websocket, uint8_t opcode, struct byt
     }
 }
 
+static bool is_utf8(struct bytes text)
+{
+    struct utf8 utf8 = {0};
+
+    for (size_t i = 0; i < text.size; i++)
+        if (!utf8_take(&utf8, (uint8_t)text.data[i]))
+            return false;
+    return utf8.left == 0;
+}
+
+static void append_utf8(struct buffer *out, struct bytes text)
+{
+    size_t start = 0; /* of the character in hand */
+    struct utf8 utf8 = {0};
+
+    for (size_t i = 0; i < text.size; i++) {
+        if (!utf8_take(&utf8, (uint8_t)text.data[i])) {
+            buffer_append_literal(out, "\xef\xbf\xbd");
+            utf8 = (struct utf8){0};
+            if (i > start) /* the byte that does not go on with a character may begin one */
+                i--;
+            start = i + 1;
+        } else if (utf8.left == 0) {
+            buffer_append(out, bytes_of(text.data + start, i + 1 - start));
+            start = i + 1;
+        }
+    }
+    if (utf8.left > 0)
+        buffer_append_literal(out, "\xef\xbf\xbd");
+}
+
 static void append_close(struct websocket *websocket, int code, struct bytes reason)
 {
-    char payload[2 + WEBSOCKET_REASON_BYTES_MAX] = {(char)(code >> 8), (char)code};
-    size_t size = code == WEBSOCKET_NO_CODE ? 0 : 2;
+    struct buffer payload = {0};
 
-    if (size > 0 && reason.size > 0) {
-        if (reason.size > WEBSOCKET_REASON_BYTES_MAX) {
-            reason.size = WEBSOCKET_REASON_BYTES_MAX;
-            while (reason.size > 0 && ((uint8_t)reason.data[reason.size] & 0xc0) == 0x80)
-                reason.size--; /* no part of a character */
-        }
-        memcpy(payload + 2, reason.data, reason.size);
-        size += reason.size;
+    if (code != WEBSOCKET_NO_CODE) {
+        buffer_append_byte(&payload, (char)(code >> 8));
+        buffer_append_byte(&payload, (char)code);
+        append_utf8(&payload, reason);
     }
-    append_frame(websocket, WSLAY_CONNECTION_CLOSE, bytes_of(payload, size));
+    if (payload.size > CONTROL_BYTES_MAX) {
+        payload.size = CONTROL_BYTES_MAX;
+        while (((uint8_t)payload.data[payload.size] & 0xc0) == 0x80)
+            payload.size--; /* no part of a character */
+    }
+    append_frame(websocket, WSLAY_CONNECTION_CLOSE, buffer_bytes(&payload));
+    buffer_fini(&payload);
 }
 
 void websocket_close(struct websocket *websocket, int code, struct bytes reason, int64_t now_ms)
@@ -157,37 +189,6 @@ static bool may_wait(struct websocket *websocket, int64_t now_ms)
     websocket->was_too_slow = true;
     websocket_close(websocket, WEBSOCKET_POLICY, BYTES("messages are read too slowly"), now_ms);
     return false;
-}
-
-static bool is_utf8(struct bytes text)
-{
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < text.size; i++)
-        if (!utf8_take(&utf8, (uint8_t)text.data[i]))
-            return false;
-    return utf8.left == 0;
-}
-
-static void append_utf8(struct buffer *out, struct bytes text)
-{
-    size_t start = 0; /* of the character in hand */
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < text.size; i++) {
-        if (!utf8_take(&utf8, (uint8_t)text.data[i])) {
-            buffer_append_literal(out, "\xef\xbf\xbd");
-            utf8 = (struct utf8){0};
-            if (i > start) /* the byte that does not go on with a character may begin one */
-                i--;
-            start = i + 1;
-        } else if (utf8.left == 0) {
-            buffer_append(out, bytes_of(text.data + start, i + 1 - start));
-            start = i + 1;
-        }
-    }
-    if (utf8.left > 0)
-        buffer_append_literal(out, "\xef\xbf\xbd");
 }
 
 bool websocket_send(struct websocket *websocket, enum websocket_kind kind, struct bytes bytes,

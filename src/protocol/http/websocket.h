@@ -69,7 +69,7 @@ bool websocket_send(struct websocket *websocket, enum websocket_kind kind, struc
                     int64_t now_ms);
 
 /* Says that it is to end; nothing if it is not open any more. WEBSOCKET_NO_CODE: without saying why. At
- * most WEBSOCKET_REASON_BYTES_MAX of `reason`, which is UTF-8. */
+ * most WEBSOCKET_REASON_BYTES_MAX of `reason` are said, as UTF-8 like a message. */
 void websocket_close(struct websocket *websocket, int code, struct bytes reason, int64_t now_ms);
 
 /* Whether an endpoint may say `code` in a close (§7.4). */
