@@ -143,6 +143,16 @@ static void *run_flood(void *context)
     return NULL;
 }
 
+/* Others' values until some had to leave: on a busy machine the flood may hardly get its turn. */
+static void fill_up(nh_store *store)
+{
+    char bytes[1000] = {0};
+
+    for (uint64_t number = 1000000; stats_of(store).evicted == 0; number++)
+        MUST(nh_put(store, 1, (nh_key){&number, sizeof number, 1000}, (nh_bytes){bytes, sizeof bytes}, NULL,
+                    NULL) == NH_OK);
+}
+
 static void run(enum telling telling, bool is_flooded)
 {
     void *(*const starts[])(void *) = {run_changer, run_changer, run_reader,
@@ -151,11 +161,12 @@ static void run(enum telling telling, bool is_flooded)
     struct team team = {.store = make_store(is_flooded ? 2 << 20 : 16 << 20), .shared = truth};
 
     truth->telling = telling;
+    if (is_flooded)
+        fill_up(team.store);
     team_run(&team, RUN_MS, starts, is_flooded ? COUNT_OF(starts) : COUNT_OF(starts) - 1);
     printf("%llu fills, %llu refused\n", (unsigned long long)truth->fills,
            (unsigned long long)truth->refused);
     EXPECT(truth->fills > 0);
-    EXPECT(!is_flooded || stats_of(team.store).evicted > 0);
     team_end(&team);
     free(truth);
 }
