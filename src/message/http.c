@@ -8,7 +8,7 @@
 #define V HTTP_BYTE_VALUE
 #define H HTTP_BYTE_HOST
 #define P HTTP_BYTE_PATH
-#define Q HTTP_BYTE_QUESTION
+#define Q HTTP_BYTE_QUERY
 #define X HTTP_BYTE_HEX
 #define U HTTP_BYTE_UNWISE
 /* clang-format off */
@@ -21,7 +21,7 @@ const uint8_t http_byte_classes[256] = {
     [':'] = V | P,      [';'] = V | H | P,   ['<'] = V,             ['='] = V | H | P,
     ['>'] = V,          ['?'] = V | Q,       ['@'] = V | P,
     ['A' ... 'F'] = T | V | H | P | X,       ['G' ... 'Z'] = T | V | H | P,
-    ['['] = V | U,      ['\\'] = V | U,      [']'] = V | U,         ['^'] = T | V | U,
+    ['['] = V | U,      ['\\'] = V | Q,      [']'] = V | U,         ['^'] = T | V | U,
     ['_'] = T | V | H | P,  ['`'] = T | V | U,
     ['a' ... 'f'] = T | V | H | P | X,       ['g' ... 'z'] = T | V | H | P,
     ['{'] = V | U,      ['|'] = T | V | U,   ['}'] = V | U,         ['~'] = T | V | H | P,

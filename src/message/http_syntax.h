@@ -5,11 +5,11 @@
 #include <stdint.h>
 
 enum http_byte_class {
-    HTTP_BYTE_TOKEN = 1 << 0,    /* tchar, RFC 9110 §5.6.2 */
-    HTTP_BYTE_VALUE = 1 << 1,    /* in a field value: no control but tab, §5.5 */
-    HTTP_BYTE_HOST = 1 << 2,     /* unreserved or sub-delims, RFC 3986 §2.2; '%' apart */
-    HTTP_BYTE_PATH = 1 << 3,     /* pchar or '/', RFC 3986 §3.3; '%' apart */
-    HTTP_BYTE_QUESTION = 1 << 4, /* '?', which a query may also hold */
+    HTTP_BYTE_TOKEN = 1 << 0, /* tchar, RFC 9110 §5.6.2 */
+    HTTP_BYTE_VALUE = 1 << 1, /* in a field value: no control but tab, §5.5 */
+    HTTP_BYTE_HOST = 1 << 2,  /* unreserved or sub-delims, RFC 3986 §2.2; '%' apart */
+    HTTP_BYTE_PATH = 1 << 3,  /* pchar or '/', RFC 3986 §3.3; '%' apart */
+    HTTP_BYTE_QUERY = 1 << 4, /* what a query may also hold: '?', and '\\', which browsers send there */
     HTTP_BYTE_HEX = 1 << 5,
     HTTP_BYTE_UNWISE = 1 << 6, /* RFC 2396 §2.4.3: in no URI, but in targets that browsers send */
 };

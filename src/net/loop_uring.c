@@ -204,6 +204,8 @@ static void on_send(struct stream *stream)
 /* A send has come back with `result`. */
 static void send_ended(struct stream *stream, int result)
 {
+    if (stream->send_now) /* it never waited, however long ago that was */
+        stream->waits_since_ms = stream->loop->now.mono_ms;
     stream->send_in_flight = false;
     stream->send_now = false;
     if (result >= 0)

@@ -206,13 +206,13 @@ TEST(a_malformed_request_line_is_refused)
 TEST(a_target_holds_the_bytes_of_a_uri_and_what_browsers_leave_as_it_is)
 {
     for (int byte = 0; byte < 256; byte++) {
-        static const char good_in_path[] = "!$&'()*+,-./:;=@_~?[\\]^`{|}"
+        static const char good_in_path[] = "!$&'()*+,-./:;=@_~?[]^`{|}"
                                            "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         char wire[] = "GET /a?b_ HTTP/1.1\r\nHost: a\r\n\r\n";
         bool is_good = byte != 0 && strchr(good_in_path, byte) != NULL;
 
         wire[8] = (char)byte;
-        EXPECT_EQ(status_of(&usual, bytes_of(wire, sizeof wire - 1)), is_good ? 0 : 400);
+        EXPECT_EQ(status_of(&usual, bytes_of(wire, sizeof wire - 1)), is_good || byte == '\\' ? 0 : 400);
         wire[5] = (char)byte; /* in the path */
         wire[8] = 'c';
         EXPECT_EQ(status_of(&usual, bytes_of(wire, sizeof wire - 1)), is_good ? 0 : 400);

@@ -137,6 +137,31 @@ ON_BOTH(a_large_output_reaches_a_slow_reader_whole_and_the_accounts_are_exact)
     free(back);
 }
 
+static void look_at_waiting(struct world *world, void *argument)
+{
+    *(int64_t *)argument = stream_waited_ms(&world->accounts[0].conn->stream);
+}
+
+ON_BOTH(output_that_is_taken_at_once_has_not_waited_however_long_the_loop_sleeps_then)
+{
+    struct world *world = world_create_with(kind, true);
+    int fd = client(world);
+    int64_t waited_ms;
+    char back[4];
+
+    world->on_received = echo;
+    for (int i = 0; i < 3; i++) {
+        send_all(fd, "abc", 4);
+        EXPECT_EQ(receive_all(fd, back, 4), 4);
+        sleep_ms(20); /* the loop sleeps by now */
+        atomic_fetch_add(&world->fake.mono_ms, 5000);
+    }
+    on_loop(world, look_at_waiting, &waited_ms);
+    EXPECT_EQ(waited_ms, 0);
+    close(fd);
+    world_destroy(world);
+}
+
 static void append_more(struct world *world, void *argument)
 {
     size_t *next = argument;
@@ -560,6 +585,7 @@ ON_BOTH(an_idle_loop_takes_no_time_and_its_streams_hold_no_buffers)
 RUN_TESTS(ROWS(many_pipelining_connections_get_every_byte_back_in_order),
           ROWS(more_connections_sending_at_once_than_there_are_buffers_are_all_served),
           ROWS(a_large_output_reaches_a_slow_reader_whole_and_the_accounts_are_exact),
+          ROWS(output_that_is_taken_at_once_has_not_waited_however_long_the_loop_sleeps_then),
           ROWS(output_appended_while_earlier_output_waits_follows_it_in_order),
           ROWS(pausing_and_resuming_loses_no_byte_and_holds_all_back_meanwhile),
           ROWS(a_paused_stream_leaves_the_peer_to_the_sockets_own_flow_control),

@@ -119,6 +119,7 @@ bool fields_for_client(const struct route *route, struct bytes *rendered, struct
 static void respond_lines(struct exchange *x, int status, int64_t body_bytes, const struct buffer *lines,
                           int64_t age_seconds, const struct cache_status *cache_status)
 {
+    x->note = cache_status_word(cache_status);
     if (lines->failed)
         withhold(x, status, body_bytes);
     else

@@ -85,14 +85,13 @@ static void give_up_answer(struct http2_stream *stream, const char *why)
     http2_stream_reset(stream, NGHTTP2_CANCEL);
 }
 
-/* What is kept back by us, or waits for its turn, is not the client's fault. */
-static bool is_too_slow(struct pace *pace, bool is_shut, int64_t now_ms,
-                        const struct http2_options *options)
+/* What is kept back by us, or waits for its turn, is not the client's fault; but nor does it earn time. */
+static bool is_too_slow(struct pace *pace, bool is_shut, int64_t now_ms)
 {
     if (pace_due_ms(pace) > now_ms)
         return false;
     if (!is_shut)
-        pace_begin(pace, options->write_ms, options->answer_rate);
+        pace_rest(pace, now_ms);
     return is_shut;
 }
 
@@ -119,7 +118,7 @@ static void look_at_stream(struct http2_stream *stream, int64_t now_ms)
             stream->moved_ms = now_ms; /* it waits for us, or for its turn */
         }
         http2_lower_due(session, stream->moved_ms + options->write_ms);
-        if (is_too_slow(&stream->answer_pace, is_stream_shut(stream, 0), now_ms, options)) {
+        if (is_too_slow(&stream->answer_pace, is_stream_shut(stream, 0), now_ms)) {
             give_up_answer(stream, slow_windows);
             return;
         }
@@ -137,11 +136,12 @@ void http2_session_look_at_time(struct http2_session *session)
     session->is_busy = true;
     session->due_ms = INT64_MAX;
     if (session->queued_bytes > 0 &&
-        is_too_slow(&session->answer_pace, is_session_shut(session, 0), now_ms, options)) {
+        is_too_slow(&session->answer_pace, is_session_shut(session, 0), now_ms)) {
         options->callbacks->too_slow(options->owner, slow_windows);
         nghttp2_session_terminate_session(session->nghttp2, NGHTTP2_ENHANCE_YOUR_CALM);
+    } else {
+        http2_lower_due(session, pace_due_ms(&session->answer_pace));
     }
-    http2_lower_due(session, pace_due_ms(&session->answer_pace));
     for (struct list *node = session->streams.next; node != &session->streams;) {
         struct http2_stream *stream = CONTAINER_OF(node, struct http2_stream, in_session);
         node = node->next;

@@ -70,10 +70,12 @@ static const char *after_uri_bytes(const char *at, unsigned classes)
 }
 
 /* What browsers encode (WHATWG URL) they never send as it is, and neither does anybody else who is well: a
- * control, a space, one of "<>#, a byte beyond ASCII. The rest goes through, RFC 3986 or not. */
+ * control, a space, one of "<>#, a byte beyond ASCII. The rest goes through, RFC 3986 or not; but for a
+ * backslash in a path, where browsers and some origins take it for a slash: what guards /a/b would not see
+ * /a\b. */
 enum {
     BYTES_OF_PATH = HTTP_BYTE_PATH | HTTP_BYTE_UNWISE,
-    BYTES_OF_QUERY = BYTES_OF_PATH | HTTP_BYTE_QUESTION
+    BYTES_OF_QUERY = BYTES_OF_PATH | HTTP_BYTE_QUERY
 };
 
 /* Sets path and query from `target`, all of which they must be. A space follows it. */

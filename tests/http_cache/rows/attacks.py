@@ -64,6 +64,7 @@ ROWS += [refused(MALFORMED, what, data, kind=ours) for what, data in (
     ("an angle bracket in the target", "GET {path}?a=<b HTTP/1.1\r\nHost: {host}\r\n\r\n"),
     ("a fragment in the target", "GET {path}?a#b HTTP/1.1\r\nHost: {host}\r\n\r\n"),
     ("a byte beyond ASCII in the target", "GET {path}?a=\xe4 HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+    ("a backslash in the path, which some take for a slash", "GET {path}\\a HTTP/1.1\r\nHost: {host}\r\n\r\n"),
     ("a bare line feed after a field", "GET {path} HTTP/1.1\r\nHost: {host}\nX: a\r\n\r\n"),
     ("a folded field", "GET {path} HTTP/1.1\r\nHost: {host}\r\nX: a\r\n b\r\n\r\n"),
     ("a tab in the request line", "GET\t{path} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
