@@ -138,6 +138,41 @@ class Keep(unittest.TestCase):
         with self.mock() as server:
             self.assertIn(made, json.loads(ask(server, "/posts")[2]))
 
+    def test_a_kill_after_a_reset_brings_back_what_was_after_it_or_before_but_no_mixture(self):
+        """The data are so large that the file rests for a while when it has been written."""
+        much = [{"id": str(number), "text": "x" * 100} for number in range(20000)]
+        self.path.write_text(json.dumps({**DATA, "much": much}))
+        journal = self.folder / "db.json.journal"
+
+        def is_durable(item):
+            return any(path.exists() and item["id"].encode() in path.read_bytes() for path in (self.path, journal))
+
+        server = self.mock()
+        first = self.post(server, "one")
+        until(lambda: first in self.data()["posts"], "the first item in the file")
+        second = self.post(server, "two")
+        until(lambda: is_durable(second), "the second item on the disk")
+        self.assertEqual(ask(server, "/__admin/reset", "POST")[0], 200)
+        third = self.post(server, "three")
+        until(lambda: is_durable(third), "the third item on the disk")
+        server.stop(signal.SIGKILL)
+        with self.mock() as server:
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"] + [third])
+
+    def test_what_is_reset_after_somebody_else_changed_the_file_goes_beside_it_at_once(self):
+        unsaved = self.folder / "db.json.unsaved"
+        server = self.mock()
+        self.post(server, "one")
+        until(lambda: len(self.data()["posts"]) == 3, "the item in the file")
+        self.path.write_text('{"posts": []}')
+        self.post(server, "two")
+        server.wait_for("is not overwritten")
+        self.assertEqual(ask(server, "/__admin/reset", "POST")[0], 200)
+        until(lambda: unsaved.exists() and unsaved.read_text().endswith("}\n"), "the file beside it")
+        self.assertEqual(json.loads(unsaved.read_text()), DATA)
+        server.stop(signal.SIGKILL)
+        self.assertEqual(self.data(), {"posts": []})
+
     def test_a_journal_about_another_file_is_set_aside(self):
         self.killed_with_a_journal("one")
         other = {"posts": [{"id": "9", "title": "other"}]}

@@ -108,16 +108,41 @@ TEST(a_journal_is_about_the_files_it_names)
 {
     struct buffer journal = {0};
     struct file_identity next = base, other = base;
+    size_t begin;
 
     next.size++;
     other.changed_ns++;
     append_all(&journal);
-    EXPECT(journal_is_about(buffer_bytes(&journal), &base));
-    EXPECT(!journal_is_about(buffer_bytes(&journal), &next));
+    EXPECT(journal_is_about(buffer_bytes(&journal), &base, &begin));
+    EXPECT(!journal_is_about(buffer_bytes(&journal), &next, &begin));
     journal_append_base(&journal, &next);
-    EXPECT(journal_is_about(buffer_bytes(&journal), &base));
-    EXPECT(journal_is_about(buffer_bytes(&journal), &next));
-    EXPECT(!journal_is_about(buffer_bytes(&journal), &other));
+    EXPECT(journal_is_about(buffer_bytes(&journal), &base, &begin));
+    EXPECT(journal_is_about(buffer_bytes(&journal), &next, &begin));
+    EXPECT(!journal_is_about(buffer_bytes(&journal), &other, &begin));
+    buffer_fini(&journal);
+}
+
+/* They may be of documents that have been replaced as a whole before the file was written. */
+TEST(changes_that_are_in_the_file_are_not_made_again)
+{
+    static const struct journal_change later = {
+        .kind = JOURNAL_REMOVE, .name = BYTES_INIT("posts"), .id = BYTES_INIT("9")};
+    struct buffer journal = {0};
+    struct file_identity next = base;
+    size_t begin = 0;
+
+    next.size++;
+    append_all(&journal);
+    journal_append_base(&journal, &next);
+    EXPECT(journal_is_about(buffer_bytes(&journal), &next, &begin));
+    replay(bytes_after(buffer_bytes(&journal), begin), "", 0, false);
+    journal_append_change(&journal, &later);
+    replay(bytes_after(buffer_bytes(&journal), begin), "remove posts/9 ;", 1, false);
+    EXPECT(journal_is_about(buffer_bytes(&journal), &base, &begin)); /* the next one was not put in place */
+    replay(bytes_after(buffer_bytes(&journal), begin),
+           "put posts/1# {\"id\":1,\"a\":\"b\\n\"};put pro\"file/ {};remove posts/x\ny ;"
+           "remove posts/9 ;",
+           4, false);
     buffer_fini(&journal);
 }
 
@@ -143,4 +168,6 @@ RUN_TESTS(TEST_ROW(changes_come_back_in_their_order),
           TEST_ROW(a_journal_cut_anywhere_gives_the_changes_before_the_cut),
           TEST_ROW(what_is_no_change_ends_a_journal),
           TEST_ROW(what_is_good_of_a_journal_ends_before_what_cannot_be_made_again),
-          TEST_ROW(a_journal_is_about_the_files_it_names), TEST_ROW(json_is_indented_however_it_is_cut))
+          TEST_ROW(a_journal_is_about_the_files_it_names),
+          TEST_ROW(changes_that_are_in_the_file_are_not_made_again),
+          TEST_ROW(json_is_indented_however_it_is_cut))

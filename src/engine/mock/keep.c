@@ -148,7 +148,7 @@ static void recover(struct documents *documents, const struct keep_options *opti
 {
     struct buffer journal = {0};
     int fd = open(journal_path, O_RDONLY | O_CLOEXEC);
-    size_t change_count = 0, good_bytes = 0;
+    size_t change_count = 0, begin = 0, good_bytes = 0;
     enum err err;
 
     if (fd < 0)
@@ -159,7 +159,7 @@ static void recover(struct documents *documents, const struct keep_options *opti
             "%s: the changes of a run that was cut short cannot be read: %s; they are kept in %s.lost",
             journal_path, strerror(errno), journal_path);
         set_aside(options, journal_path);
-    } else if (!journal_is_about(buffer_bytes(&journal), &options->identity)) {
+    } else if (!journal_is_about(buffer_bytes(&journal), &options->identity, &begin)) {
         log_write(
             options->log, LOG_WARNING,
             "%s: the changes of a run that was cut short are not about this %s, which has changed since; "
@@ -167,8 +167,9 @@ static void recover(struct documents *documents, const struct keep_options *opti
             journal_path, options->path, journal_path);
         set_aside(options, journal_path);
     } else {
-        err = journal_replay(buffer_bytes(&journal), documents_id_name(documents), make_again, documents,
-                             &change_count, &good_bytes);
+        err = journal_replay(bytes_after(buffer_bytes(&journal), begin), documents_id_name(documents),
+                             make_again, documents, &change_count, &good_bytes);
+        good_bytes += begin;
         keeper->has_changes = good_bytes > 0; /* a journal of none goes with the file as well */
         if (err == OK && good_bytes > 0) {
             keeper->journal_bytes = good_bytes;

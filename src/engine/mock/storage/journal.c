@@ -81,18 +81,21 @@ static bool line_is(const json_t *line, const char *word)
     return strcmp(json_string_value(json_array_get(line, 0)), word) == 0;
 }
 
-bool journal_is_about(struct bytes journal, const struct file_identity *base)
+bool journal_is_about(struct bytes journal, const struct file_identity *base, size_t *begin)
 {
-    struct bytes text;
+    struct bytes rest = journal, text;
     bool is_about = false;
 
-    while (!is_about && next_line(&journal, &text)) {
+    while (next_line(&rest, &text)) {
         json_t *line = bytes_start_with(text, BYTES("[\"base\",")) ? parse_line(text) : NULL;
         if (line != NULL && json_array_size(line) == 4) {
             struct file_identity written = {.number = (uint64_t)json_integer_value(json_array_get(line, 1)),
                                             .size = (uint64_t)json_integer_value(json_array_get(line, 2)),
                                             .changed_ns = json_integer_value(json_array_get(line, 3))};
-            is_about = file_identity_equal(&written, base);
+            if (file_identity_equal(&written, base)) {
+                is_about = true;
+                *begin = journal.size - rest.size;
+            }
         }
         json_decref(line);
     }

@@ -1,10 +1,12 @@
 /* journal.h — the changes since a data file was written, as lines of JSON beside it. Pure.
  *
- *   ["base",17,2048,1700000000000000000]     the file that the changes are to be made to; another such line
- * may
- *   ["put","posts","1",{…}]                  follow: they are in that file already, and may be made again
+ *   ["base",17,2048,1700000000000000000]     the file that the changes behind it are to be made to
+ *   ["put","posts","1",{…}]
  *   ["put","profile",null,{…}]               a single object
  *   ["remove","posts","1"]
+ *
+ * Another base may follow, of a file that has all the changes before it: it takes the place of the first
+ * one, or never came to do so, in which case what is behind it is to be made to the first one as well.
  *
  * To make changes again in their order leads to the same documents. A line that is torn, as the last one
  * may be after a crash, ends the journal. */
@@ -26,8 +28,10 @@ void journal_append_base(struct buffer *journal, const struct file_identity *bas
 /* `json` may have line breaks between its values. */
 void journal_append_change(struct buffer *journal, const struct journal_change *change);
 
-/* Whether the changes of the journal are about this file. */
-bool journal_is_about(struct bytes journal, const struct file_identity *base);
+/* Whether the changes of the journal are about this file; then those from the byte `*begin` on are not in
+ * it.
+ */
+bool journal_is_about(struct bytes journal, const struct file_identity *base, size_t *begin);
 
 /* Calls `make` for each change in order; what an item's id is, the member `id_name` says. Stops at an error
  * of `make`, which is then returned; else OK. Either way `*change_count` have been made, which with the

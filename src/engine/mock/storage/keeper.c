@@ -33,6 +33,7 @@ struct keeper {
     struct buffer waiting; /* lines for the journal */
     int64_t waiting_since_ms;
     bool is_behind;    /* the journal does not have it all */
+    bool is_replaced;  /* all is different: what comes now may not be made to what the journal is about */
     bool is_reloading; /* the documents are being replaced by what the file says */
     bool is_ending;
     /* the thread's */
@@ -187,11 +188,12 @@ static bool file_is_known(struct keeper *keeper)
 }
 
 /* Somebody else has changed the file: what we have goes beside it. */
-static void write_unsaved(struct keeper *keeper)
+static bool write_unsaved(struct keeper *keeper)
 {
     struct file_identity ignored;
+    bool is_written = write_new(keeper, keeper->unsaved_path, &ignored);
 
-    if (write_new(keeper, keeper->unsaved_path, &ignored)) {
+    if (is_written) {
         log_write(keeper->options.log, LOG_WARNING,
                   "%s was changed by somebody else: what the API had changed is in %s", keeper->path,
                   keeper->unsaved_path);
@@ -199,10 +201,13 @@ static void write_unsaved(struct keeper *keeper)
     } else {
         log_write(keeper->options.log, LOG_ERROR, "cannot write %s: %s; the changes are in %s",
                   keeper->unsaved_path, strerror(errno), keeper->journal_path);
+        keeper->has_failed = true;
     }
+    return is_written;
 }
 
-static void leave_file_alone(struct keeper *keeper, bool is_ending)
+/* What the journal cannot tell goes beside the file, which is then true. */
+static bool leave_file_alone(struct keeper *keeper, bool journal_is_useless)
 {
     if (!keeper->is_conflicting)
         log_write(keeper->options.log, LOG_ERROR,
@@ -211,25 +216,24 @@ static void leave_file_alone(struct keeper *keeper, bool is_ending)
                   keeper->path, keeper->journal_path);
     keeper->is_conflicting = true;
     keeper->not_before_ms = now_ms() + RETRY_MS;
-    if (is_ending)
-        write_unsaved(keeper);
+    return journal_is_useless && write_unsaved(keeper);
 }
 
 /* Puts a new file in the place of the old one. Before that, the journal says that it is about the new one
- * as well: whenever the power fails, the journal is about the file that is there. */
-static void write_file(struct keeper *keeper, bool is_ending)
+ * as well, which has all that the journal has so far: whenever the power fails, the journal is about the
+ * file that is there. True if the documents are on the disk as a whole, in the file or beside it. */
+static bool write_file(struct keeper *keeper, bool journal_is_useless)
 {
     int64_t began_ms = now_ms();
     struct file_identity written;
     struct buffer line = {0};
+    bool is_on_disk = false;
 
-    if (!file_is_known(keeper)) {
-        leave_file_alone(keeper, is_ending);
-        return;
-    }
+    if (!file_is_known(keeper))
+        return leave_file_alone(keeper, journal_is_useless);
     if (!write_new(keeper, keeper->new_path, &written)) {
         note_failure(keeper, "write", keeper->new_path, errno);
-        return;
+        return false;
     }
     journal_append_base(&line, &written);
     if (line.failed || (keeper->journal_fd >= 0 && !append_to_journal(keeper, buffer_bytes(&line)))) {
@@ -237,7 +241,7 @@ static void write_file(struct keeper *keeper, bool is_ending)
         unlink(keeper->new_path);
     } else if (!file_is_known(keeper)) { /* a large one took long to write */
         unlink(keeper->new_path);
-        leave_file_alone(keeper, is_ending);
+        is_on_disk = leave_file_alone(keeper, journal_is_useless);
     } else if (rename(keeper->new_path, keeper->path) != 0) {
         note_failure(keeper, "replace", keeper->path, errno);
         unlink(keeper->new_path);
@@ -247,8 +251,10 @@ static void write_file(struct keeper *keeper, bool is_ending)
         keeper->is_dirty = keeper->is_conflicting = keeper->has_failed = false;
         keeper->not_before_ms = now_ms() + (now_ms() - began_ms) * REST_FACTOR;
         drop_journal(keeper); /* changes that came meanwhile still wait for the next one */
+        is_on_disk = true;
     }
     buffer_fini(&line);
+    return is_on_disk;
 }
 
 /* ---- the thread --------------------------------------------------------------------------------- */
@@ -289,20 +295,25 @@ static int64_t write_due_ms(const struct keeper *keeper)
         due_ms = keeper->dirty_since_ms + BUSY_MS;
     if (keeper->is_behind || keeper->journal_bytes > JOURNAL_BYTES_MAX)
         due_ms = 0;
+    if (keeper->is_replaced && !keeper->has_failed)
+        return 0;
     return due_ms > keeper->not_before_ms ? due_ms : keeper->not_before_ms;
 }
 
 /* With the mutex held, which is let go meanwhile. */
 static void write_file_now(struct keeper *keeper)
 {
-    bool is_ending = keeper->is_ending, was_behind = keeper->is_behind;
+    bool was_behind = keeper->is_behind, was_replaced = keeper->is_replaced, is_on_disk;
+    bool journal_is_useless = keeper->is_ending || was_replaced;
 
-    keeper->is_behind = false; /* what comes from here on may not be in the file */
+    keeper->is_behind = keeper->is_replaced = false; /* what comes from here on may not be in the file */
+    if (was_replaced)
+        buffer_fini(&keeper->waiting); /* which is in the documents that are written now */
     pthread_mutex_unlock(&keeper->mutex);
-    write_file(keeper, is_ending);
+    is_on_disk = write_file(keeper, journal_is_useless);
     pthread_mutex_lock(&keeper->mutex);
-    if (keeper->is_dirty && was_behind)
-        keeper->is_behind = true;
+    keeper->is_behind |= keeper->is_dirty && was_behind;
+    keeper->is_replaced |= was_replaced && !is_on_disk;
 }
 
 /* Looks whether somebody else has changed the file. One that is not the same at two looks is still being
@@ -363,16 +374,16 @@ static bool step(struct keeper *keeper, int64_t *due_ms)
     int64_t now = now_ms();
 
     *due_ms = INT64_MAX;
-    if (keeper->options.writes && keeper->waiting.size > 0 &&
+    if (keeper->options.writes && keeper->waiting.size > 0 && !keeper->is_replaced &&
         (is_due(keeper->waiting_since_ms + COALESCE_MS, now, due_ms) || keeper->is_ending))
         take_waiting(keeper);
-    if (keeper->is_behind && !keeper->is_dirty)
+    if ((keeper->is_behind || keeper->is_replaced) && !keeper->is_dirty)
         note_dirty(keeper);
     if (keeper->options.writes && keeper->is_dirty &&
         (is_due(write_due_ms(keeper), now, due_ms) || keeper->is_ending))
         write_file_now(keeper);
     if (keeper->is_ending)
-        return keeper->waiting.size > 0;
+        return keeper->waiting.size > 0 && !keeper->is_replaced;
     if (keeper->options.watches && is_due(keeper->next_look_ms, now, due_ms))
         look(keeper);
     return true;
@@ -421,8 +432,8 @@ void keeper_note_reload(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->mutex);
     buffer_fini(&keeper->waiting); /* changes of what is no more */
-    if (!keeper->is_reloading || !pthread_equal(pthread_self(), keeper->thread))
-        keeper->is_behind = true;
+    keeper->is_behind = false;
+    keeper->is_replaced = !keeper->is_reloading || !pthread_equal(pthread_self(), keeper->thread);
     pthread_mutex_unlock(&keeper->mutex);
     pthread_cond_signal(&keeper->news);
 }

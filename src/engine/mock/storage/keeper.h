@@ -38,7 +38,8 @@ enum err keeper_create(const struct keeper_options *options, struct keeper **kee
 /* Notes a change down; after each, in their order. Any thread; quick. */
 void keeper_note(struct keeper *keeper, const struct journal_change *change);
 
-/* All the documents have been replaced by others. Any thread. */
+/* All the documents have been replaced by others: the file is written at once, and until it is, changes
+ * that come behind are not on the disk, for the journal is about what was before. Any thread. */
 void keeper_note_reload(struct keeper *keeper);
 
 /* Writes what is not written and ends. No change may come after. May be given null. */
