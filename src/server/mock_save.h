@@ -1,5 +1,5 @@
-/* mock_save.h — a mock's data as they are now, into a file beside those they came from:
- * db-20261129T232218.123Z.json. */
+/* mock_save.h — a mock's data as they are now, into a file beside the file or the folder that they came
+ * from: db-20261129T232218.123Z.json. */
 #pragma once
 #include "base/log.h"
 #include "engine/mock/mock.h"

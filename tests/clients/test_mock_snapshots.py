@@ -1,5 +1,5 @@
 """The data of a mock as they once were: kept by name through /__admin/, and saved by who types s at the terminal."""
-import fcntl, http.client, json, os, pathlib, pty, re, select, shutil, signal, subprocess, tempfile, termios, time, unittest
+import fcntl, http.client, json, os, pathlib, pty, re, select, shutil, signal, stat, subprocess, tempfile, termios, time, unittest
 import harness
 from harness import Nuthatch
 from test_mock_files import ask
@@ -177,13 +177,13 @@ class Snapshots(Folder):
 
 
 class Terminal(Folder):
-    def start(self, *arguments):
+    def start(self, *arguments, path=None, cwd=None):
         """A mock with a terminal of its own as its standard input and output."""
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
-        process = subprocess.Popen([harness.BINARY, "mock", str(self.path), "--threads", "1", "--listen",
-                                    "http://127.0.0.1:0", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-                                   start_new_session=True)
+        process = subprocess.Popen([os.path.abspath(harness.BINARY), "mock", str(path or self.path), "--threads", "1",
+                                    "--listen", "http://127.0.0.1:0", *arguments], stdin=theirs, stdout=theirs,
+                                   stderr=theirs, cwd=cwd, start_new_session=True)
         os.close(theirs)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -223,6 +223,32 @@ class Terminal(Folder):
         shutil.rmtree(self.folder / "kept")
         os.write(terminal, b"s\n")
         self.wait_for(terminal, r"cannot save the data in \S+: No such file or directory")
+
+    def test_the_data_of_a_folder_go_beside_it_whatever_it_is_called(self):
+        served = self.folder / "birds"
+        (served / "within").mkdir(parents=True)
+        (served / "posts.json").write_text("[]")
+        for path, cwd in ((".", served), ("..", served / "within"), ("birds/.", self.folder), (served, None)):
+            process, terminal = self.start(path=path, cwd=cwd)
+            os.write(terminal, b"s\n")
+            self.wait_for(terminal, r"the data as they are now are in \S+")
+            (saved,) = self.folder.glob("birds-*.json")
+            self.assertEqual(json.loads(saved.read_text()), {"posts": []})
+            self.assertEqual(stat.S_IMODE(saved.stat().st_mode), 0o600)
+            self.assertEqual(sorted(path.name for path in served.iterdir()), ["posts.json", "within"])
+            saved.unlink()
+            process.kill()
+
+    def test_who_may_not_read_the_data_may_not_read_what_is_saved(self):
+        for permissions in (0o600, 0o640):
+            self.path.chmod(permissions)
+            process, terminal = self.start("--ephemeral")
+            os.write(terminal, b"s\n")
+            self.wait_for(terminal, r"the data as they are now are in \S+")
+            (saved,) = self.saved()
+            self.assertEqual(stat.S_IMODE(saved.stat().st_mode), permissions)
+            saved.unlink()
+            process.kill()
 
     def test_the_end_of_the_input_is_not_the_end_of_the_mock(self):
         process, terminal = self.start("--ephemeral")

@@ -23,6 +23,7 @@ enum {
     FILE_BYTES_MAX = 4 << 20,      /* what a mock reads */
     REST_MS = 200,                 /* from one writing of the file to the next */
     NAME_BYTES_MAX = 32,           /* of "bodies/0001.json" */
+    FILE_PERMISSIONS = 0600,       /* there may be secrets that nobody knows as such */
 };
 
 /* An exchange on its way to the thread, as lines. */
@@ -356,7 +357,7 @@ static bool write_body(struct recording *recording, const struct noted *noted,
         return false;
     if (asprintf(&path, "%s/%s", recording->path, file) < 0)
         return false;
-    err = whole_file_write(path, buffer_bytes(&noted->body), WHOLE_FILE_NEW);
+    err = whole_file_write(path, buffer_bytes(&noted->body), WHOLE_FILE_NEW, FILE_PERMISSIONS);
     free(path);
     recording->bodies_bytes += noted->body.size;
     return err == OK;
@@ -463,7 +464,8 @@ static void write_rules(struct recording *recording)
 
     render(recording, &text);
     err = text.failed ? ERR_NO_MEMORY
-                      : whole_file_write(recording->file_path, buffer_bytes(&text), WHOLE_FILE_REPLACE);
+                      : whole_file_write(recording->file_path, buffer_bytes(&text), WHOLE_FILE_REPLACE,
+                                         FILE_PERMISSIONS);
     buffer_fini(&text);
     if (err != OK) {
         if (!recording->has_failed)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool whole_file_write_all(int fd, struct bytes bytes)
@@ -46,7 +47,8 @@ static bool move_to_free_place(const char *from, const char *to)
     return rename(from, to) == 0;
 }
 
-enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode)
+enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode,
+                          unsigned permissions)
 {
     char *beside = NULL;
     bool is_good;
@@ -54,8 +56,9 @@ enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_
 
     if (asprintf(&beside, "%s.new", path) < 0)
         return ERR_NO_MEMORY;
-    fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    is_good = fd >= 0 && whole_file_write_all(fd, bytes) && fsync(fd) == 0;
+    fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    is_good = fd >= 0 && fchmod(fd, (mode_t)permissions) == 0 && whole_file_write_all(fd, bytes) &&
+              fsync(fd) == 0;
     is_good =
         is_good && (mode == WHOLE_FILE_NEW ? move_to_free_place(beside, path) : rename(beside, path) == 0);
     why = errno;

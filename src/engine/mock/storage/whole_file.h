@@ -9,9 +9,11 @@ enum whole_file_mode {
     WHOLE_FILE_REPLACE, /* takes the place of a file that is there */
 };
 
-/* Writes `bytes` to `path`, by way of `path`.new, and waits until they are on the disk. Returns OK; what
- * err_from_errno says, with `errno` as it was; ERR_NO_MEMORY. Blocks. */
-enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode);
+/* Writes `bytes` to `path`, by way of `path`.new, and waits until they are on the disk. The file has these
+ * permissions, such as 0600, whatever the umask. Returns OK; what err_from_errno says, with `errno` as it
+ * was; ERR_NO_MEMORY. Blocks. */
+enum err whole_file_write(const char *path, struct bytes bytes, enum whole_file_mode mode,
+                          unsigned permissions);
 
 /* Parts of it, for who writes a file in another way. Writes all of `bytes`; false with `errno`. Has the
  * name `path` stay where it was put after the power has failed. Both block. */
