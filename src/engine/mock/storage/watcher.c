@@ -8,7 +8,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOOK_MS = 100, SETTLE_MS = 20 /* what is not the same after this is still being written */ };
+enum {
+    LOOK_MS = 100,
+    SETTLE_MS = 20,   /* what is not the same after this is still being written */
+    FILE_TICK_MS = 20 /* at least as long as times of files may lag behind the clock */
+};
 
 struct watcher {
     struct watcher_options options;
@@ -20,6 +24,7 @@ struct watcher {
     /* the thread's */
     struct buffer paths;
     uint64_t known; /* what the files were like when they were last read */
+    bool is_unsure; /* or may have been: they are read once more */
 };
 
 /* One number for what all the files are like; one that is not there counts as well. */
@@ -38,6 +43,37 @@ static uint64_t look(struct bytes paths)
     return sum;
 }
 
+static int64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static bool has_changed_since(struct bytes paths, int64_t since_ns)
+{
+    while (paths.size > 0) {
+        struct file_identity identity;
+        if (file_identity_of(paths.data, &identity) == OK && identity.changed_ns >= since_ns)
+            return true;
+        paths = bytes_after(paths, strlen(paths.data) + 1);
+    }
+    return false;
+}
+
+/* From here on other files are looked at. Of those that are new nobody knows what they were like before
+ * they were read. The look that counts from here on comes first: what changes behind it is seen the next
+ * time. */
+static void take_paths(struct watcher *watcher, struct buffer *paths, uint64_t seen, int64_t began_ns)
+{
+    watcher->known = look(buffer_bytes(paths));
+    watcher->is_unsure = look(buffer_bytes(&watcher->paths)) != seen ||
+                         has_changed_since(buffer_bytes(paths), began_ns - FILE_TICK_MS * INT64_C(1000000));
+    buffer_fini(&watcher->paths);
+    watcher->paths = *paths;
+    *paths = (struct buffer){0};
+}
+
 static bool is_same_list(const struct buffer *a, const struct buffer *b)
 {
     return bytes_equal(buffer_bytes(a), buffer_bytes(b));
@@ -48,6 +84,7 @@ static bool is_same_list(const struct buffer *a, const struct buffer *b)
 static void reload(struct watcher *watcher, uint64_t seen)
 {
     struct buffer paths = {0}, message = {0};
+    int64_t began_ns = wall_ns();
     enum err err =
         watcher->options.reload(watcher->options.subject, watcher->options.source, &paths, &message);
 
@@ -60,12 +97,9 @@ static void reload(struct watcher *watcher, uint64_t seen)
                   watcher->what, message.size > 0 ? (int)message.size : (int)strlen(err_text(err)),
                   message.size > 0 ? message.data : err_text(err));
     watcher->known = seen;
-    if (!paths.failed && paths.size > 0 && !is_same_list(&paths, &watcher->paths)) {
-        buffer_fini(&watcher->paths);
-        watcher->paths = paths;
-        paths = (struct buffer){0};
-        watcher->known = look(buffer_bytes(&watcher->paths));
-    }
+    watcher->is_unsure = false;
+    if (!paths.failed && paths.size > 0 && !is_same_list(&paths, &watcher->paths))
+        take_paths(watcher, &paths, seen, began_ns);
     buffer_fini(&paths);
     buffer_fini(&message);
 }
@@ -80,7 +114,7 @@ static void look_once(struct watcher *watcher)
 {
     uint64_t seen = look(buffer_bytes(&watcher->paths));
 
-    if (seen == watcher->known)
+    if (seen == watcher->known && !watcher->is_unsure)
         return;
     pause_for(SETTLE_MS);
     if (look(buffer_bytes(&watcher->paths)) == seen)
