@@ -1,5 +1,5 @@
 """The data of a mock as they once were: kept by name through /__admin/, and saved by who types s at the terminal."""
-import fcntl, http.client, json, os, pathlib, pty, re, select, shutil, signal, stat, subprocess, tempfile, termios, time, unittest
+import fcntl, http.client, json, os, pathlib, pty, re, select, shutil, signal, socket, stat, subprocess, tempfile, termios, time, unittest
 import harness
 from harness import Nuthatch
 from test_mock_files import ask
@@ -174,6 +174,52 @@ class Snapshots(Folder):
         with self.mock("--ephemeral", "--admin-token", "pst") as server:
             self.assertEqual(self.admin(server, "snapshots")[0], 401)
             self.assertEqual(self.admin(server, "snapshots", Authorization="Bearer pst")[0], 201)
+
+
+class Much(Folder):
+    """Data that take a while to be put back."""
+
+    def setUp(self):
+        super().setUp()
+        self.path.write_text(json.dumps({**DATA, "much": [{"id": str(i), "text": "x" * 100} for i in range(10000)]}))
+
+    def mock(self):
+        return Nuthatch("mock", str(self.path), "--ephemeral", "--threads", "1", listen="http://127.0.0.1:0")
+
+    def begin_reset(self, server):
+        """A connection on which a reset has been asked for."""
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        self.addCleanup(connection.close)
+        connection.sendall(b"GET /profile HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b"oak" not in answer:
+            answer += connection.recv(65536)
+        connection.sendall(b"POST /__admin/reset HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection
+
+    def test_others_are_answered_while_data_are_put_back(self):
+        with self.mock() as server:
+            for _ in range(5):
+                connection = self.begin_reset(server)
+                self.assertEqual(ask(server, "/posts/1")[0], 200)
+                is_first = not select.select([connection], [], [], 0)[0]
+                self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 200 "))
+                if is_first:
+                    return
+            self.fail("everybody waited for the reset")
+
+    def test_data_are_put_back_though_the_client_has_left(self):
+        with self.mock() as server:
+            self.assertEqual(ask(server, "/posts/1", "DELETE")[0], 200)
+            self.begin_reset(server).close()
+            until(lambda: ask(server, "/posts/1")[0] == 200, "the data of the start")
+
+    def test_the_end_of_the_mock_does_not_wait_for_those_that_wait(self):
+        with self.mock() as server:
+            connections = [self.begin_reset(server) for _ in range(3)]
+            for connection in connections[1:]:
+                connection.close()
+            self.assertEqual(server.stop(), 0)
 
 
 class Terminal(Folder):

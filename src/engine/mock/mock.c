@@ -1,5 +1,6 @@
 #include "engine/mock/mock.h"
 #include "engine/mock/collections/rest.h"
+#include "engine/mock/errands.h"
 #include "engine/mock/files/coded_texts.h"
 #include "engine/mock/files/home_page.h"
 #include "engine/mock/files/rewrite.h"
@@ -35,6 +36,7 @@ struct mock {
     struct bytes cors_lines;            /* for answers of every kind */
     struct front *front;                /* null: there are no rules */
     struct snapshots *snapshots;        /* null: there are no documents */
+    struct errands *errands;            /* which do what takes long with them */
     struct mock_admin admin;            /* what is asked of them */
     struct documents_observer observer; /* tells the rules of writes */
     bool is_observing;
@@ -54,6 +56,7 @@ struct mock_worker {
     struct coded_texts *coded_texts;                       /* null: answers go out as they are */
     char coded_etag[TEXT_ETAG_BYTES + sizeof "-gzip" - 1]; /* of the answer in hand */
     struct front_worker *front;                            /* null: there are no rules */
+    struct mock_admin_worker admin;
 };
 
 /* An exchange that could not be answered inside `begin`.
@@ -445,7 +448,7 @@ static void begin_guarded(void *engine, struct exchange *x)
         }
     }
     if (mock_admin_is_asked(x->request))
-        mock_admin_begin(&mock->admin, worker->counters, x);
+        mock_admin_begin(&worker->admin, x);
     else if (worker->front != NULL)
         front_begin(worker->front, x);
     else
@@ -536,7 +539,8 @@ static enum err keep_documents(struct mock *mock, const struct mock_options *opt
     enum err err = OK;
 
     mock->snapshots = snapshots_create(mock->documents);
-    if (mock->snapshots == NULL)
+    mock->errands = errands_create();
+    if (mock->snapshots == NULL || mock->errands == NULL)
         return ERR_NO_MEMORY;
     if (options->keep != NULL && !mock->is_of_document) { /* never over a document that describes */
         struct keep_options keep = *options->keep;
@@ -617,7 +621,7 @@ enum err mock_create(const struct mock_options *options, struct mock **mock, str
         documents_subscribe(made->documents, &made->observer);
         made->is_observing = true;
     }
-    made->admin = (struct mock_admin){made->snapshots, made->front, options->admin_token};
+    made->admin = (struct mock_admin){made->snapshots, made->front, made->errands, options->admin_token};
     if (err != OK) {
         mock_destroy(made);
         return err;
@@ -632,6 +636,7 @@ void mock_destroy(struct mock *mock)
         return;
     for (size_t i = 0; i < WATCHERS_MAX; i++)
         watcher_destroy(mock->watchers[i]);
+    errands_destroy(mock->errands);
     if (mock->is_observing)
         documents_unsubscribe(mock->documents, &mock->observer);
     front_destroy(mock->front);
@@ -730,6 +735,7 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
     if (made == NULL)
         return ERR_NO_MEMORY;
     *made = (struct mock_worker){.mock = mock, .loop = loop, .counters = counters};
+    mock_admin_worker_init(&made->admin, &mock->admin, loop, counters);
     if (mock->codes && (made->coded_texts = coded_texts_create()) == NULL) {
         free(made);
         return ERR_NO_MEMORY;
@@ -747,6 +753,7 @@ enum err mock_worker_create(struct mock *mock, struct loop *loop, struct counter
 
 void mock_worker_destroy(struct mock_worker *worker)
 {
+    mock_admin_worker_fini(&worker->admin);
     coded_texts_destroy(worker->coded_texts);
     front_worker_destroy(worker->front);
     openapi_release(worker->openapi);

@@ -1,5 +1,6 @@
 #include "mock_admin.h"
 #include "engine/mock/answer/admin_guard.h"
+#include "engine/mock/errands.h"
 #include "engine/mock/json/json_text.h"
 #include "engine/mock/rules/front.h"
 #include "engine/mock/rules/request_view.h"
@@ -14,6 +15,25 @@ static int refuse(int status, const char *detail, struct buffer *out)
 {
     problem_render(out, status, bytes_of_text(detail), (struct bytes){0});
     return status;
+}
+
+/* What takes so long that a thread does it. It holds nothing of the request, whose client may leave. */
+struct work {
+    enum { WORK_NONE, WORK_TAKE, WORK_RESTORE } kind;
+    char name[SNAPSHOT_NAME_BYTES_MAX]; /* of the snapshot */
+    size_t name_bytes;
+    int64_t wall_ms;
+    bool resets_rules; /* once the data are there */
+};
+
+static struct bytes name_of(const struct work *work) { return bytes_of(work->name, work->name_bytes); }
+
+/* `name` is not too long. */
+static void plan(struct work *work, int kind, struct bytes name)
+{
+    work->kind = kind;
+    memcpy(work->name, name.data, name.size);
+    work->name_bytes = name.size;
 }
 
 /* ---- snapshots ----------------------------------------------------------------------------------- */
@@ -50,33 +70,47 @@ static bool choose_name(struct bytes body, int64_t wall_ms, struct buffer *name)
     return is_good;
 }
 
-static int take(const struct mock_admin *admin, struct bytes body, int64_t wall_ms, struct buffer *out)
+static int plan_take(struct bytes body, int64_t wall_ms, struct work *work, struct buffer *out)
 {
     struct buffer name = {0};
-    bool was_there;
-    enum err err = ERR_SYNTAX;
+    bool is_good = choose_name(body, wall_ms, &name);
 
-    if (choose_name(body, wall_ms, &name))
-        err = snapshots_take(admin->snapshots, buffer_bytes(&name), wall_ms, &was_there);
-    if (err == OK)
-        buffer_append_format(out, "{\"name\":\"%.*s\"}\n", BYTES_PRINTF(buffer_bytes(&name)));
+    if (is_good)
+        plan(work, WORK_TAKE, buffer_bytes(&name));
     buffer_fini(&name);
-    switch ((unsigned)err) {
-    case OK: return was_there ? 200 : 201;
-    case ERR_SYNTAX:
-        return refuse(400,
-                      "the body is empty or a JSON object with a name: up to 64 letters, digits, dots, '-' "
-                      "and '_', no dot at first, and not start",
-                      out);
-    case ERR_FULL:
-        return refuse(
-            507, "snapshots are at most 100 and have at most 256 MiB in all; forget some with DELETE", out);
-    }
-    return refuse(503, err_text(err), out);
+    return is_good
+               ? 0
+               : refuse(400,
+                        "the body is empty or a JSON object with a name: up to 64 letters, digits, dots, "
+                        "'-' and '_', no dot at first, and not start",
+                        out);
 }
 
-static int restore(const struct mock_admin *admin, struct bytes name, struct buffer *out)
+static int take(const struct mock_admin *admin, const struct work *work, struct buffer *out)
 {
+    bool was_there;
+    enum err err = snapshots_take(admin->snapshots, name_of(work), work->wall_ms, &was_there);
+
+    if (err == ERR_FULL)
+        return refuse(
+            507, "snapshots are at most 100 and have at most 256 MiB in all; forget some with DELETE", out);
+    if (err != OK)
+        return refuse(503, err_text(err), out);
+    buffer_append_format(out, "{\"name\":\"%.*s\"}\n", BYTES_PRINTF(name_of(work)));
+    return was_there ? 200 : 201;
+}
+
+static int plan_restore(struct bytes name, struct work *work, struct buffer *out)
+{
+    if (name.size > SNAPSHOT_NAME_BYTES_MAX)
+        return refuse(404, "there is no such snapshot", out);
+    plan(work, WORK_RESTORE, name);
+    return 0;
+}
+
+static int restore(const struct mock_admin *admin, const struct work *work, struct buffer *out)
+{
+    struct bytes name = name_of(work);
     enum err err = snapshots_restore(admin->snapshots, name);
 
     if (err == ERR_MISSING && bytes_equal(name, BYTES(SNAPSHOT_START)))
@@ -105,22 +139,35 @@ static int list(const struct mock_admin *admin, struct buffer *out)
     return 200;
 }
 
-static int reset(const struct mock_admin *admin, const struct http_request *request, struct buffer *out)
+static int reset(const struct mock_admin *admin, const struct http_request *request, struct work *work,
+                 struct buffer *out)
 {
     struct buffer what = {0};
     bool is_said = request_parameter(request, BYTES("what"), &what);
     bool of_data = !is_said || bytes_equal(buffer_bytes(&what), BYTES("data"));
     bool of_rules = !is_said || bytes_equal(buffer_bytes(&what), BYTES("rules"));
-    int status = 200;
 
     buffer_fini(&what);
     if (!of_data && !of_rules)
         return refuse(400, "what is data or rules; without it both begin anew", out);
-    if (of_data && admin->snapshots != NULL)
-        status = restore(admin, BYTES(SNAPSHOT_START), out);
-    else
-        buffer_append_literal(out, "{}\n");
-    if (status == 200 && of_rules && admin->front != NULL)
+    of_rules = of_rules && admin->front != NULL;
+    if (of_data && admin->snapshots != NULL) {
+        plan(work, WORK_RESTORE, BYTES(SNAPSHOT_START));
+        work->resets_rules = of_rules;
+        return 0;
+    }
+    if (of_rules)
+        front_reset(admin->front);
+    buffer_append_literal(out, "{}\n");
+    return 200;
+}
+
+/* Appends the answer to `out` and returns its status. */
+static int work_do(const struct mock_admin *admin, const struct work *work, struct buffer *out)
+{
+    int status = work->kind == WORK_TAKE ? take(admin, work, out) : restore(admin, work, out);
+
+    if (status == 200 && work->resets_rules)
         front_reset(admin->front);
     return status;
 }
@@ -155,8 +202,11 @@ bool mock_admin_is_asked(const struct http_request *request)
     return find_target(request->path, &name) != TARGET_NONE;
 }
 
-int mock_admin_answer(const struct mock_admin *admin, const struct http_request *request, struct bytes body,
-                      int64_t wall_ms, struct buffer *out, struct buffer *lines)
+/* Appends the JSON of the answer to `out` and returns its status, or 0 with `work` that has to be done
+ * first. For a refusal `out` gets a problem document, with "Allow: …" lines in `lines` where need be. */
+static int answer_or_plan(const struct mock_admin *admin, const struct http_request *request,
+                          struct bytes body, int64_t wall_ms, struct work *work, struct buffer *out,
+                          struct buffer *lines)
 {
     static const char *const allow[] = {[TARGET_SNAPSHOTS] = "GET, POST",
                                         [TARGET_SNAPSHOT] = "DELETE",
@@ -167,6 +217,7 @@ int mock_admin_answer(const struct mock_admin *admin, const struct http_request 
     struct bytes name;
     enum target target = find_target(request->path, &name);
 
+    *work = (struct work){.wall_ms = wall_ms};
     if (admin->snapshots == NULL && target != TARGET_RESET)
         return refuse(404, "this mock keeps no data: it needs a data file, or --stateful", out);
     switch (target) {
@@ -174,7 +225,7 @@ int mock_admin_answer(const struct mock_admin *admin, const struct http_request 
         if (is_get)
             return list(admin, out);
         if (is_post)
-            return take(admin, body, wall_ms, out);
+            return plan_take(body, wall_ms, work, out);
         break;
     case TARGET_SNAPSHOT:
         if (request->method == HTTP_METHOD_DELETE)
@@ -182,11 +233,11 @@ int mock_admin_answer(const struct mock_admin *admin, const struct http_request 
         break;
     case TARGET_RESTORE:
         if (is_post)
-            return restore(admin, name, out);
+            return plan_restore(name, work, out);
         break;
     case TARGET_RESET:
         if (is_post)
-            return reset(admin, request, out);
+            return reset(admin, request, work, out);
         break;
     case TARGET_NONE: UNREACHABLE();
     }
@@ -196,68 +247,96 @@ int mock_admin_answer(const struct mock_admin *admin, const struct http_request 
 
 /* ---- exchanges ----------------------------------------------------------------------------------- */
 
-/* One whose body is still on its way. */
+/* An exchange from its begin to its answer.
+ *
+ *   collecting the body ──► answered at once
+ *                     └───► the thread has it ──► answered, or forgotten if the client has left */
 struct call {
-    const struct mock_admin *admin;
-    struct counters *counters;
+    struct exchange *x; /* null: the client has left */
+    struct mock_admin_worker *worker;
     int64_t wall_ms;
     struct buffer body;
+    struct work work;
+    struct errand errand;
+    struct list in_worker; /* while the thread has it */
+    int status;            /* of the answer */
+    struct buffer out, lines;
 };
 
-static void call_destroy(struct exchange *x)
+static void call_destroy(struct call *call)
 {
-    struct call *call = x->engine_state;
-
-    x->engine_state = NULL;
+    list_remove(&call->in_worker);
     buffer_fini(&call->body);
+    buffer_fini(&call->out);
+    buffer_fini(&call->lines);
     free(call);
 }
 
-/* Ends the exchange with what is in `out` and `lines`, which are ended too. */
-static void respond(struct exchange *x, struct counters *counters, int status, struct buffer *out,
-                    struct buffer *lines)
+/* Ends the exchange and the call with what is in `out` and `lines`. */
+static void respond(struct call *call)
 {
-    struct http_response response = {.status = status, .body_bytes = (int64_t)out->size};
+    struct http_response response = {.status = call->status, .body_bytes = (int64_t)call->out.size};
+    struct exchange *x = call->x;
     bool is_good;
 
-    buffer_append_literal(lines, "Cache-Control: no-store\r\nContent-Type: ");
-    buffer_append(lines, status < 400 ? BYTES("application/json") : BYTES("application/problem+json"));
-    buffer_append_literal(lines, "\r\n");
-    response.rendered = buffer_bytes(lines);
-    is_good = !out->failed && !lines->failed;
-    counters_add(counters, METRIC_mock_requests, 1);
+    x->engine_state = NULL;
+    buffer_append_literal(&call->lines, "Cache-Control: no-store\r\nContent-Type: ");
+    buffer_append(&call->lines,
+                  call->status < 400 ? BYTES("application/json") : BYTES("application/problem+json"));
+    buffer_append_literal(&call->lines, "\r\n");
+    response.rendered = buffer_bytes(&call->lines);
+    is_good = !call->out.failed && !call->lines.failed;
+    counters_add(call->worker->counters, METRIC_mock_requests, 1);
     if (is_good) {
         exchange_respond(x, &response);
         if (x->request->method != HTTP_METHOD_HEAD)
-            exchange_send(x, buffer_bytes(out));
+            exchange_send(x, buffer_bytes(&call->out));
     }
-    buffer_fini(out);
-    buffer_fini(lines);
+    call_destroy(call);
     if (is_good)
         exchange_end(x);
     else
         exchange_abort(x);
 }
 
-static void answer(const struct mock_admin *admin, struct counters *counters, struct exchange *x,
-                   struct bytes body, int64_t wall_ms)
+static void refuse_call(struct call *call, int status, const char *detail)
 {
-    struct buffer out = {0}, lines = {0};
-    int status = mock_admin_answer(admin, x->request, body, wall_ms, &out, &lines);
-
-    if (x->engine_state != NULL)
-        call_destroy(x);
-    respond(x, counters, status, &out, &lines);
+    call->status = refuse(status, detail, &call->out);
+    respond(call);
 }
 
-static void refuse_exchange(struct counters *counters, struct exchange *x, struct http_refusal refusal)
+static void on_errand(struct errand *errand) /* on the thread */
 {
-    struct buffer out = {0}, lines = {0};
+    struct call *call = CONTAINER_OF(errand, struct call, errand);
+    call->status = work_do(call->worker->admin, &call->work, &call->out);
+}
 
-    if (refusal.status == 401)
-        buffer_append_literal(&lines, "WWW-Authenticate: Bearer\r\n");
-    refuse(refusal.status, refusal.detail, &out);
-    respond(x, counters, refusal.status, &out, &lines);
+static void on_errand_done(struct errand *errand)
+{
+    struct call *call = CONTAINER_OF(errand, struct call, errand);
+
+    if (call->x != NULL)
+        respond(call);
+    else
+        call_destroy(call);
+}
+
+static void answer(struct call *call)
+{
+    const struct mock_admin *admin = call->worker->admin;
+
+    call->status = answer_or_plan(admin, call->x->request, buffer_bytes(&call->body), call->wall_ms,
+                                  &call->work, &call->out, &call->lines);
+    if (call->status != 0) {
+        respond(call);
+        return;
+    }
+    call->errand = (struct errand){.run = on_errand, .done = on_errand_done, .loop = call->worker->loop};
+    list_append(&call->worker->calls, &call->in_worker);
+    if (errands_add(admin->errands, &call->errand))
+        return;
+    list_remove(&call->in_worker);
+    refuse_call(call, 503, "too many snapshots and resets are under way; ask again when one is done");
 }
 
 static void on_body(struct exchange *x, struct bytes bytes)
@@ -266,53 +345,71 @@ static void on_body(struct exchange *x, struct bytes bytes)
 
     if (call == NULL)
         return;
-    if (bytes.size <= BODY_BYTES_MAX - call->body.size) {
+    if (bytes.size <= BODY_BYTES_MAX - call->body.size)
         buffer_append(&call->body, bytes);
-    } else {
-        struct counters *counters = call->counters;
-        call_destroy(x);
-        refuse_exchange(counters, x, (struct http_refusal){413, "the body must have at most 4096 bytes"});
-    }
+    else
+        refuse_call(call, 413, "the body must have at most 4096 bytes");
 }
 
 static void on_body_end(struct exchange *x)
 {
-    const struct call *call = x->engine_state;
-
-    if (call != NULL)
-        answer(call->admin, call->counters, x, buffer_bytes(&call->body), call->wall_ms);
+    if (x->engine_state != NULL)
+        answer(x->engine_state);
 }
 
 static void on_writable(struct exchange *x) { (void)x; }
 
 static void on_gone(struct exchange *x)
 {
-    if (x->engine_state != NULL)
-        call_destroy(x);
+    struct call *call = x->engine_state;
+
+    if (call == NULL)
+        return;
+    call->x = NULL;
+    if (list_is_empty(&call->in_worker)) /* else it is the thread's until that has done it */
+        call_destroy(call);
 }
 
 static const struct exchange_engine engine = {NULL, on_body, on_body_end, on_writable, on_gone};
 
-void mock_admin_begin(const struct mock_admin *admin, struct counters *counters, struct exchange *x)
+void mock_admin_begin(struct mock_admin_worker *worker, struct exchange *x)
 {
-    struct http_refusal refusal = admin_guard(x->request, admin->token, x->client_fd);
-    struct call *call;
+    struct http_refusal refusal = admin_guard(x->request, worker->admin->token, x->client_fd);
+    struct call *call = calloc(1, sizeof *call);
 
     x->engine = &engine;
-    if (refusal.status != 0) {
-        refuse_exchange(counters, x, refusal);
-        return;
-    }
-    if (x->request->body_bytes == HTTP_BODY_NONE) {
-        answer(admin, counters, x, (struct bytes){0}, x->now.wall_ms);
-        return;
-    }
-    call = calloc(1, sizeof *call);
     if (call == NULL) {
         exchange_abort(x);
         return;
     }
-    *call = (struct call){.admin = admin, .counters = counters, .wall_ms = x->now.wall_ms};
+    call->x = x;
+    call->worker = worker;
+    call->wall_ms = x->now.wall_ms;
+    list_init(&call->in_worker);
     x->engine_state = call;
-    exchange_read(x, true); /* the whole body may come, and end the exchange, inside */
+    if (refusal.status == 401)
+        buffer_append_literal(&call->lines, "WWW-Authenticate: Bearer\r\n");
+    if (refusal.status != 0)
+        refuse_call(call, refusal.status, refusal.detail);
+    else if (x->request->body_bytes == HTTP_BODY_NONE)
+        answer(call);
+    else
+        exchange_read(x, true); /* the whole body may come, and end the exchange, inside */
+}
+
+void mock_admin_worker_init(struct mock_admin_worker *worker, const struct mock_admin *admin,
+                            struct loop *loop, struct counters *counters)
+{
+    *worker = (struct mock_admin_worker){.admin = admin, .loop = loop, .counters = counters};
+    list_init(&worker->calls);
+}
+
+void mock_admin_worker_fini(struct mock_admin_worker *worker)
+{
+    for (struct list *at = worker->calls.next, *next; at != &worker->calls; at = next) {
+        struct call *call = CONTAINER_OF(at, struct call, in_worker);
+        next = at->next;
+        errands_take_back(worker->admin->errands, &call->errand);
+        call_destroy(call);
+    }
 }
