@@ -121,8 +121,10 @@ struct http_refusal http_guard(const struct http_request *request, struct bytes 
 struct http_refusal http_guard_pages(const struct http_request *request, const struct bytes *hosts,
                                      size_t host_count, bool is_local)
 {
-    if (!http_method_is_safe(request->method) && !is_from_here(request))
-        return refuse(403, "a page of another origin may not change anything here");
+    bool asks_for_a_tunnel = http_fields_find(&request->fields, HTTP_HEADER_UPGRADE) != NULL;
+
+    if ((!http_method_is_safe(request->method) || asks_for_a_tunnel) && !is_from_here(request))
+        return refuse(403, "a page of another origin may not change anything here, nor listen");
     if (is_local && request->authority.size > 0 && !is_own_host(request->authority, hosts, host_count))
         return refuse(403,
                       "this server is for its own machine: the Host must be localhost, a number, or the "

@@ -15,7 +15,8 @@ struct http_refusal http_guard(const struct http_request *request, struct bytes 
 
 /* For an API without a token that the pages of other origins may not read. What is unsafe must not come
  * from such a page, since a browser sends a simple request before it asks; what is safe may, for the page
- * cannot see the answer. On loopback (`is_local`) the Host must be localhost, a number, or one of `hosts`
- * ("HOST" or "HOST:PORT"): a page of another name that points here would be of this origin. 403. */
+ * cannot see the answer. It can see a WebSocket's: no Upgrade may come from there. On loopback (`is_local`)
+ * the Host must be localhost, a number, or one of `hosts` ("HOST" or "HOST:PORT"): a page of another name
+ * that points here would be of this origin. 403. */
 struct http_refusal http_guard_pages(const struct http_request *request, const struct bytes *hosts,
                                      size_t host_count, bool is_local);

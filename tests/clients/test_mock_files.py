@@ -272,6 +272,8 @@ class Around(Folder):
                         if status == 403:
                             self.assertEqual(answer[1]["Content-Type"], "application/problem+json")
                 self.assertEqual(ask(server, "/posts", Origin="https://evil.test")[0], 200)
+                self.assertEqual(ask(server, "/posts", Origin="https://evil.test", Connection="Upgrade",
+                                     Upgrade="websocket")[0], 403 if arguments else 200)  # a page could read it
                 self.assertEqual(ask(server, "/posts", Host="evil.test")[0], 403 if arguments else 200)
 
     def test_answers_are_in_gzip_for_who_takes_it(self):
