@@ -1,7 +1,7 @@
 #include "base/number.h"
 #include "engine/gateway/policy/cache_key.h"
-#include "engine/gateway/policy/upstream_fields.h"
 #include "engine/gateway/routing/plan.h"
+#include "message/plain_target.h"
 #include "server/option_read.h"
 #include "server/shown_text.h"
 #include "server/text_list.h"

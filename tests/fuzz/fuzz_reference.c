@@ -3,7 +3,7 @@
  * leads to itself, or to nothing. The first byte tells which base URL, the first line the resource it is
  * said of. */
 #include "engine/gateway/policy/reference.h"
-#include "engine/gateway/policy/upstream_fields.h"
+#include "message/plain_target.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,8 +3,8 @@
  * path is rewritten to is plain, so that key and origin cannot disagree about it; a pattern of text alone
  * fits itself. */
 #undef NDEBUG /* the assertions are the test */
-#include "engine/gateway/policy/upstream_fields.h"
 #include "engine/gateway/routing/path_rewrite.h"
+#include "message/plain_target.h"
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>

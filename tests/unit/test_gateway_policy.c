@@ -12,6 +12,7 @@
 #include "engine/gateway/policy/vary.h"
 #include "engine/gateway/routing/route.h"
 #include "http_text.h"
+#include "message/plain_target.h"
 #include "test.h"
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 #include "purge.h"
 #include "engine/gateway/policy/cache_key.h"
-#include "engine/gateway/policy/upstream_fields.h"
 #include "gateway_state.h"
 #include "invalidate.h"
+#include "message/plain_target.h"
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 #include "reference.h"
-#include "upstream_fields.h"
+#include "message/plain_target.h"
 
 /* "http://authority/rest", taken apart; the rest may be empty. */
 struct url {

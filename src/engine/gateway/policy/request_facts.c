@@ -1,4 +1,5 @@
 #include "request_facts.h"
+#include "message/plain_target.h"
 #include "route_policy.h"
 #include "upstream_fields.h"
 

@@ -12,10 +12,6 @@ bool upstream_takes(enum http_header header);
  * shared. */
 bool is_precondition(enum http_header header);
 
-/* True if path and query may be sent as they are: only visible ASCII, no '#', and no dot segment in
- * whatever way it is written, so that key and origin cannot disagree about which resource is meant. */
-bool target_is_plain(struct bytes path, struct bytes query);
-
 /* A request's fields as they go upstream, in memory of their own. */
 struct upstream_fields {
     struct http_fields fields;

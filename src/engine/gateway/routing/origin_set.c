@@ -2,7 +2,7 @@
 #include "base/compiler.h"
 #include "base/number.h"
 #include "engine/gateway/policy/cache_key.h"
-#include "engine/gateway/policy/upstream_fields.h"
+#include "message/plain_target.h"
 #include <stdlib.h>
 
 /* ---- the origins --------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 #include "path_pattern.h"
-#include "engine/gateway/policy/upstream_fields.h"
 #include "message/http_syntax.h"
 #include "message/percent.h"
+#include "message/plain_target.h"
 
 static bool is_letter_or_digit(char byte)
 {

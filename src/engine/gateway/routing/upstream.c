@@ -1,7 +1,7 @@
 #include "upstream.h"
 #include "base/compiler.h"
-#include "engine/gateway/policy/upstream_fields.h"
 #include "health_check.h"
+#include "message/plain_target.h"
 #include <stdlib.h>
 
 enum { OUT_MS_MAX = 5 * 60 * 1000, CHECKS_TO_DECIDE = 2 };
