@@ -112,6 +112,8 @@ static enum err take_value(struct command_line *line, const struct option_row *r
     err = option_set(row, base, text, on_command_line, &why);
     if (err == OK && row->roles == 0)
         line->options->set_at[row - option_row(0)] = on_command_line;
+    else if (err == OK)
+        line->role->is_given[row - option_row(0)] = true;
     if (err == ERR_SYNTAX || err == ERR_RANGE) {
         options_report(line->options, on_command_line, line->message, "%s: %.*s", written,
                        BYTES_PRINTF(buffer_bytes(&why)));

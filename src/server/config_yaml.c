@@ -344,8 +344,6 @@ static void *base_of(const struct option_row *row, struct role_options *role)
 
 static void read_role_mapping(struct config_reader *reader, struct role_options *role)
 {
-    bool seen[OPTION_COUNT_MAX] = {0};
-
     for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);) {
         const struct option_row *row;
         struct bytes name;
@@ -356,7 +354,7 @@ static void read_role_mapping(struct config_reader *reader, struct role_options 
             continue;
         if (row == NULL)
             report_unknown_key(reader, name, true, role->role);
-        else if (is_repeated(seen, row))
+        else if (is_repeated(role->is_given, row))
             CONFIG_REPORT(reader, config_here(reader), "%s is there twice; keep one", row->name);
         else {
             if (config_advance(reader))

@@ -68,6 +68,7 @@ struct route_entry {
 struct role_options {
     enum role role;
     struct place where;
+    bool is_given[OPTION_COUNT_MAX]; /* by row: whether somebody said it, be it what it is anyway */
 #define ROLE_OPTION(role, type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #include "tables/options.def"
 #undef ROLE_OPTION
