@@ -273,8 +273,7 @@ static bool find_public(const char *data_path, struct buffer *path)
     return !path->failed && stat(path->data, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* Where it listens, for mock_create; null without memory. */
-static struct bytes *list_hosts(const struct listen_list *listens, size_t *count)
+struct bytes *mock_plan_list_hosts(const struct listen_list *listens, size_t *count)
 {
     struct bytes *hosts = calloc(listens->count + 1, sizeof *hosts);
 
@@ -314,7 +313,7 @@ static enum err plan(const struct role_options *role, const char *admin_token, b
                                    .journal_entries_max = (size_t)role->journal_entries_max,
                                    .journal_shows_secrets = role->journal_shows_secrets == ANSWER_YES,
                                    .admin_token = bytes_of_text(admin_token != NULL ? admin_token : "")};
-    struct bytes *hosts = list_hosts(&role->listens, &options.host_count);
+    struct bytes *hosts = mock_plan_list_hosts(&role->listens, &options.host_count);
     enum err err =
         hosts != NULL ? mock_plan_read_rules(role, &rules, &files.of_rules, message) : ERR_NO_MEMORY;
 

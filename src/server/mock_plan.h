@@ -11,6 +11,10 @@
 enum err mock_plan_create(const struct role_options *role, const char *admin_token, bool is_local,
                           struct log *log, struct mock **mock, struct buffer *message);
 
+/* Where it listens, as http_guard_pages has it; the texts are those of `listens`. The caller frees the
+ * list; null without memory. */
+struct bytes *mock_plan_list_hosts(const struct listen_list *listens, size_t *count);
+
 /* ---- for mock_watch.c ---- */
 
 /* Reads the role's rules, and those of a recording if its data are one, into `rules`, which are ended by

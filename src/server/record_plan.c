@@ -1,4 +1,6 @@
 #include "server/record_plan.h"
+#include "server/mock_plan.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,36 +16,26 @@ static bool is_good_url(const char *url)
            strpbrk(authority, "?#\\") == NULL;
 }
 
-/* The name of an option that says something of a mock's own answers, and is given; null if there is none.
+/* The name of an option that is given, and says something of a mock's own answers; null if there is none.
  */
 static const char *find_idle_option(const struct role_options *role)
 {
-    const struct {
-        const char *name;
-        bool is_given;
-    } options[] = {{"rules", role->rules_paths.count > 0},
-                   {"static", role->static_path != NULL},
-                   {"routes", role->rewrite_path != NULL},
-                   {"snapshots", role->snapshots_path != NULL},
-                   {"id", role->id_name != NULL},
-                   {"foreign-key-suffix", role->foreign_key_suffix != NULL},
-                   {"watch", role->is_watching == ANSWER_YES},
-                   {"ephemeral", role->is_ephemeral == ANSWER_YES},
-                   {"read-only", role->is_read_only == ANSWER_YES},
-                   {"gzip", role->codes == ANSWER_NO},
-                   {"dynamic", role->is_dynamic == ANSWER_YES},
-                   {"stateful", role->is_stateful == ANSWER_YES},
-                   {"latency", role->latency_ms > 0},
-                   {"max-age", role->max_age_ms > 0}};
+    static const char *const names[] = {
+        "rules",   "static",   "routes",  "snapshots", "id",   "foreign-key-suffix", "watch",   "ephemeral",
+        "gzip",    "cors",     "compat",  "journal",   "seed", "journal-secrets",    "dynamic", "read-only",
+        "latency", "validate", "max-age", "stateful"};
 
-    for (size_t i = 0; i < COUNT_OF(options); i++)
-        if (options[i].is_given)
-            return options[i].name;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const struct option_row *row = option_find_key(1U << ROLE_MOCK, bytes_of_text(names[i]));
+        assert(row != NULL);
+        if (role->is_given[row - option_row(0)])
+            return names[i];
+    }
     return NULL;
 }
 
-enum err record_plan_create(const struct role_options *role, struct log *log, struct recorder **recorder,
-                            struct buffer *message)
+enum err record_plan_create(const struct role_options *role, bool is_local, struct log *log,
+                            struct recorder **recorder, struct buffer *message)
 {
     const char *idle = find_idle_option(role);
     struct recorder_options options = {.path = role->data_path,
@@ -51,7 +43,10 @@ enum err record_plan_create(const struct role_options *role, struct log *log, st
                                        .authorities_path = role->record_authorities_path,
                                        .secret_names = role->record_secrets.items,
                                        .secret_name_count = role->record_secrets.count,
-                                       .log = log};
+                                       .log = log,
+                                       .is_local = is_local};
+    struct bytes *hosts;
+    enum err err;
 
     if (!is_good_url(role->record_url)) {
         buffer_append_format(message,
@@ -71,5 +66,11 @@ enum err record_plan_create(const struct role_options *role, struct log *log, st
             message, "%s is of a mock's own answers: it does not go with record; leave it out\n", idle);
         return ERR_SYNTAX;
     }
-    return recorder_create(&options, recorder, message);
+    hosts = mock_plan_list_hosts(&role->listens, &options.host_count);
+    if (hosts == NULL)
+        return ERR_NO_MEMORY;
+    options.hosts = hosts;
+    err = recorder_create(&options, recorder, message);
+    free(hosts);
+    return err;
 }

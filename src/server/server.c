@@ -159,7 +159,8 @@ static enum err create_role(struct server *server, size_t index, struct buffer *
     case ROLE_GATEWAY: err = create_gateway(server, index, message); break;
     case ROLE_MOCK:
         if (role->record_url != NULL) {
-            err = record_plan_create(role, server->log, &server->roles[index].recorder, message);
+            err = record_plan_create(role, server_is_on_loopback(server, index), server->log,
+                                     &server->roles[index].recorder, message);
             break;
         }
         err = mock_plan_create(role, server->options->admin_token, server_is_on_loopback(server, index),

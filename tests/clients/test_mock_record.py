@@ -1,5 +1,5 @@
 """A mock that passes everything on and records it, and one that answers from what was recorded, the API gone."""
-import http.client, json, os, pathlib, re, shutil, signal, ssl, subprocess, tempfile, time, unittest
+import gzip, http.client, json, os, pathlib, re, shutil, signal, socket, ssl, subprocess, tempfile, time, unittest
 from certificates import Certificates
 from harness import BINARY, Nuthatch, Origin
 from test_mock_files import ask
@@ -65,6 +65,24 @@ class Api:
             r.end_headers()
             r.wfile.write(b"short")
             r.close_connection = True
+        elif path == "/slash":
+            r.reply(301, b"moved", Location=f"/slash/?{query}", Content_Type="text/plain")
+        elif path == "/absolute":
+            r.reply(301, b"moved", Location=f"http://{r.headers['Host']}/absolute/", Content_Type="text/plain")
+        elif path in ("/slash/", "/absolute/"):
+            r.reply(200, b"here", Content_Type="text/plain")
+        elif path == "/untyped":
+            r.send_response(200)
+            r.send_header("Content-Length", "5")
+            r.end_headers()
+            r.wfile.write(b"bytes")
+        elif path == "/coded":
+            r.reply(200, gzip.compress(b"k3y-in-the-query"), Content_Encoding="gzip", Content_Type="text/plain")
+        elif path == "/leads":
+            r.reply(302, b"", Location="https://ann:pa,ss@h.example/cb?a=1#access_token=fr4gment&x=1",
+                    X_Info='key="a b"; realm=x, sig=s1; pwd', X_Named="file: bodies/0001.txt")
+        elif path == "/swollen":
+            r.reply(200, b"shorty-8" + b"x" * ((16 << 20) - 8), Content_Type="text/plain")
         elif path == "/number":
             self.number = getattr(self, "number", 0) + 1
             r.reply(200, str(self.number).encode(), Content_Type="text/plain")
@@ -197,6 +215,118 @@ class Record(unittest.TestCase):
             self.assertEqual(ask(server, "/number")[0], 200)
         self.assertEqual(re.findall(r"- name: (.*)", self.rules()), ['"GET /number"'])
 
+    def test_a_request_that_yaml_cannot_say_spoils_nothing(self):
+        with self.record() as server:
+            for path in ("/page?" + "n" * 1100 + "=1", "/page?d=%00", "/page?%00=d", "/page?" + "%01" * 200 + "=1"):
+                self.assertEqual(ask(server, path)[0], 200)
+                server.wait_for("/page is not recorded: its query has too many parameters, a very long name, or is no text")
+                time.sleep(1.1)  # such lines come once a second
+            self.assertEqual(ask(server, "/swollen", Authorization="Bearer shorty-8")[0], 200)
+            server.wait_for("/swollen is not recorded: its answer has more than 16 MiB")
+            self.assertEqual(ask(server, "/page?" + "n" * 990 + "=" + "v" * 2000)[0], 200)
+        with self.replay() as server:
+            self.assertEqual(ask(server, "/page?" + "n" * 990 + "=" + "v" * 2000)[0], 200)
+        self.assertEqual(self.rules().count("- name:"), 1)
+
+    def test_an_answer_that_was_given_before_the_request_was_there_is_not_recorded(self):
+        with socket.create_server(("127.0.0.1", 0)) as early:
+            with self.record(url=f"http://127.0.0.1:{early.getsockname()[1]}") as server, \
+                    socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"POST /up HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nabc")
+                connection = early.accept()[0]
+                while b"abc" not in connection.recv(65536):
+                    pass
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+                self.assertIn(b" 413 ", client.recv(65536))
+                server.wait_for("POST /up is not recorded: it was answered before its body was there")
+                connection.close()
+        self.assertFalse((self.out / "rules.yaml").exists())
+
+    def test_a_request_without_a_body_is_not_one_with_a_body(self):
+        with self.record() as server:
+            self.assertEqual(ask(server, "/page", "POST")[0], 200)
+            self.assertEqual(ask(server, "/page", "POST", "x")[0], 200)
+        with self.replay() as server:
+            self.assertEqual([ask(server, "/page", "POST", *body)[0] for body in ((), ("x",), ("y",))], [200, 200, 404])
+
+    def test_the_same_parameters_in_another_order_are_the_same_request(self):
+        with self.record() as server:
+            for path in ("/page?a=1&b=2", "/page?b=2&a=1", "/page?b=%32&&a=1&b=2"):
+                self.assertEqual(ask(server, path)[0], 200)
+            self.assertEqual(ask(server, "/page?a=1%26b=2")[0], 200)
+        self.assertEqual(re.findall(r"- name: (.*)", self.rules()), ['"GET /page?a=1&b=2"', '"GET /page?a=1%26b=2"'])
+
+    def test_a_redirect_to_a_slash_at_the_end_is_no_turn(self):
+        for url in (self.origin.url, self.origin.url + "/"):
+            with self.record(url=url) as server:
+                for path in ("/slash", "/absolute"):
+                    self.assertEqual(ask(server, path)[0], 301)
+                    server.wait_for(f"{path} is not recorded: it redirects to itself but for the slash at the end")
+                    self.assertEqual(ask(server, path + "/")[0], 200)
+                    time.sleep(1.1)  # such lines come once a second
+        with self.replay() as server:
+            self.assertEqual([ask(server, path)[::2] for path in ("/slash/", "/slash", "/absolute")], [(200, b"here")] * 3)
+
+    def test_bodies_are_kept_as_long_as_a_rule_names_them(self):
+        with self.record() as server:
+            ask(server, "/number")
+            ask(server, "/leads")
+        self.assertEqual(os.stat(self.out / "rules.yaml").st_mode & 0o777, 0o600)
+        [name] = [path.name for path in (self.out / "bodies").iterdir()]
+        self.assertEqual(os.stat(self.out / "bodies" / name).st_mode & 0o777, 0o600)
+        with (self.out / "rules.yaml").open("a") as rules:
+            rules.write(f"  - name: mine\n    match: {{path: /mine}}\n    answer:\n      - file: bodies/{name}\n")
+        with self.record() as server:
+            ask(server, "/number")  # whose file another rule has too
+            ask(server, "/leads")   # which names a file in a header field
+        with self.replay() as server:
+            self.assertEqual(ask(server, "/mine")[2], b"1")
+            self.assertEqual(ask(server, "/number")[2], b"2")
+
+    def test_secrets_of_urls_are_taken_out_and_what_is_coded_is_not_written(self):
+        with self.record() as server:
+            self.assertEqual(ask(server, "/leads?key=k1&sig=s1&pwd=p1&auth=a1")[0], 302)
+            self.assertEqual(ask(server, "/coded?key=k3y-in-the-query")[0], 200)
+            server.wait_for("/coded is not recorded: its answer is compressed, and secrets could be in it")
+            time.sleep(1.1)  # such lines come once a second
+            self.assertEqual(ask(server, "/coded")[0], 200)
+            self.assertEqual(ask(server, "/untyped")[0], 200)
+        with self.replay() as server:
+            status, fields, _ = ask(server, "/leads?key=&sig=&pwd=&auth=")
+            self.assertEqual(fields["Location"], "https://[redacted]@h.example/cb?a=1#access_token=[redacted]&x=1")
+            self.assertEqual(fields["X-Info"], "key=[redacted]; realm=x, sig=[redacted]; pwd")
+            self.assertEqual(gzip.decompress(ask(server, "/coded")[2]), b"k3y-in-the-query")
+            status, fields, body = ask(server, "/untyped")
+            self.assertEqual((status, fields["Content-Type"], body), (200, None, b"bytes"))
+
+    def test_what_is_the_mocks_own_and_what_was_cut_off_is_said_and_not_recorded(self):
+        with self.record() as server:
+            self.assertEqual(ask(server, "/__admin/requests")[0], 404)
+            server.wait_for("/__admin/requests is not recorded: a mock answers below /__admin itself")
+            time.sleep(1.1)  # such lines come once a second
+            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                ask(server, "/cut")
+            server.wait_for("GET /cut is not recorded: its answer was cut off")
+        self.assertFalse((self.out / "rules.yaml").exists())
+
+    def test_pages_of_other_origins_and_dot_segments_do_not_get_through(self):
+        with self.record(url=self.origin.url + "/base") as server:
+            before = len(self.origin.requests)
+            for path in ("/../x", "/a/%2e%2E/x", "/..%2fx"):
+                self.assertEqual(ask(server, path)[0], 400, path)
+            self.assertEqual(ask(server, "/x", "POST", "{}", Origin="https://evil.example")[0], 403)
+            self.assertEqual(ask(server, "/x", Host="evil.example")[0], 403)
+            self.assertEqual(len(self.origin.requests), before)
+            self.assertEqual(ask(server, "/x", "POST", "{}", Origin=f"http://127.0.0.1:{server.port}",
+                                 Host=f"127.0.0.1:{server.port}")[0], 404)
+
+    def test_another_api_is_not_recorded_into_the_same_folder(self):
+        with self.record(url=self.origin.url + "/") as server:
+            ask(server, "/number")
+        self.assertIn("is of another API", self.refusal("--record", "http://127.0.0.1:1", str(self.out)))
+        with self.record() as server:
+            self.assertEqual(ask(server, "/number")[0], 200)
+
     def test_without_the_api_there_is_a_502(self):
         self.origin.stop()
         with self.record() as server:
@@ -233,6 +363,8 @@ class Record(unittest.TestCase):
 
     def test_options_that_would_do_nothing_are_refused(self):
         self.assertIn("latency", self.refusal("--record", self.origin.url, str(self.out), "--latency", "1s"))
+        for one in ("--gzip", "--no-gzip", "--cors", "--compat=1", "--no-watch"):
+            self.assertIn("leave it out", self.refusal("--record", self.origin.url, str(self.out), one))
         self.assertIn("is no API", self.refusal("--record", "ftp://x", str(self.out)))
         self.assertIn("go with record", self.refusal(str(self.folder), "--record-secret", "X"))
         self.assertFalse(self.out.exists())

@@ -1,13 +1,14 @@
 #include "recorded_rule.h"
-#include "base/utf8.h"
 #include "engine/mock/rules/matcher.h"
 #include "engine/mock/rules/rule_path.h"
-#include "engine/mock/rules/secret_names.h"
+#include "engine/mock/rules/rules.h"
+#include "recorded_query.h"
+#include "yaml_quote.h"
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIELDS_MAX = 50, PARAMETERS_MAX = 64, DIGEST_BYTES = 32, NAME_DIGEST_BYTES = 6 };
+enum { FIELDS_MAX = 50, DIGEST_BYTES = 32, NAME_DIGEST_BYTES = 6 };
 
 const char *recorded_error_text(enum recorded_error error)
 {
@@ -15,46 +16,18 @@ const char *recorded_error_text(enum recorded_error error)
     case RECORDED_OK: return "recorded";
     case RECORDED_METHOD: return "its method is not of capital letters";
     case RECORDED_PATH: return "a rule's path cannot say its path";
-    case RECORDED_PARAMETERS: return "its query has too many parameters, or is not UTF-8";
+    case RECORDED_PARAMETERS: return "its query has too many parameters, a very long name, or is no text";
+    case RECORDED_ADMIN: return "a mock answers below /__admin itself";
     case RECORDED_STATUS: return "a rule cannot answer with its status";
+    case RECORDED_SLASH:
+        return "it redirects to itself but for the slash at the end, which rules do not tell apart";
+    case RECORDED_SECRETS: return "it has more secrets than are looked for in an answer";
+    case RECORDED_CODING: return "its answer is compressed, and secrets could be in it";
+    case RECORDED_BODY: return "its answer has more than 16 MiB";
+    case RECORDED_RULE: return "a rules file cannot say it";
     case RECORDED_NO_MEMORY: return "out of memory";
     }
     UNREACHABLE();
-}
-
-/* ---- texts in YAML ------------------------------------------------------------------------------- */
-
-static bool is_utf8(struct bytes text)
-{
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < text.size; i++)
-        if (!utf8_take(&utf8, (uint8_t)text.data[i]))
-            return false;
-    return utf8.left == 0;
-}
-
-/* Appends `text`, which is UTF-8, in double quotes. What a reader of YAML may refuse as it is, control
- * characters and the last two code points of a plane among them, is escaped. */
-static void append_quoted(struct buffer *out, struct bytes text)
-{
-    buffer_append_byte(out, '"');
-    for (size_t i = 0; i < text.size;) {
-        unsigned char byte = (unsigned char)text.data[i];
-        size_t size = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-        uint32_t code = size == 1 ? byte : byte & (0x7fU >> size);
-        for (size_t j = 1; j < size; j++)
-            code = code << 6 | ((unsigned char)text.data[i + j] & 0x3f);
-        if (code == '"' || code == '\\')
-            buffer_append_format(out, "\\%c", (char)code);
-        else if (code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
-                 code == 0xfeff || (code & 0xfffe) == 0xfffe)
-            buffer_append_format(out, "\\U%08x", (unsigned)code);
-        else
-            buffer_append(out, bytes_of(text.data + i, size));
-        i += size;
-    }
-    buffer_append_byte(out, '"');
 }
 
 /* ---- which requests ------------------------------------------------------------------------------ */
@@ -76,7 +49,7 @@ static bool append_path(struct bytes path, struct buffer *out)
         request_decode(&segment, bytes_of(rest.data + 1, size - 1), false);
         text = buffer_bytes(&segment);
         is_good = !segment.failed && ++segment_count <= RULE_PATH_SEGMENTS_MAX && text.size > 0 &&
-                  text.data[0] != ':' && is_utf8(text);
+                  text.data[0] != ':' && yaml_quote_can(text);
         for (size_t i = 0; i < text.size; i++)
             is_good = is_good && strchr("{}/?", text.data[i]) == NULL;
         buffer_append_byte(out, '/');
@@ -89,71 +62,10 @@ static bool append_path(struct bytes path, struct buffer *out)
     return is_good;
 }
 
-/* Whether a parameter of that name stands in the query before `end`. */
-static bool was_before(const struct http_request *request, const char *end, struct bytes wanted)
+/* Whether the mock has the path for itself (rules_admin_is_asked). */
+static bool is_of_admin(struct bytes path)
 {
-    struct buffer name = {0}, value = {0};
-    struct bytes rest = request->query;
-    bool was = false;
-
-    while (!was && rest.data < end && request_next_parameter(&rest, &name, &value))
-        was = rest.data <= end && bytes_equal(buffer_bytes(&name), wanted);
-    buffer_fini(&name);
-    buffer_fini(&value);
-    return was;
-}
-
-/* Appends what the parameter `wanted` must be: its value, or the list of its values. */
-static void append_demand(const struct http_request *request, struct bytes wanted, bool is_secret,
-                          struct buffer *out)
-{
-    struct buffer name = {0}, value = {0}, values = {0};
-    struct bytes rest = request->query;
-    size_t count = 0;
-
-    while (request_next_parameter(&rest, &name, &value)) {
-        if (!bytes_equal(buffer_bytes(&name), wanted))
-            continue;
-        if (count++ > 0)
-            buffer_append_literal(&values, ", ");
-        append_quoted(&values, buffer_bytes(&value));
-    }
-    if (is_secret)
-        buffer_append_literal(out, "{present: true}");
-    else
-        buffer_append_format(out, count > 1 ? "[%.*s]" : "%.*s", BYTES_PRINTF(buffer_bytes(&values)));
-    out->failed |= values.failed;
-    buffer_fini(&name);
-    buffer_fini(&value);
-    buffer_fini(&values);
-}
-
-static bool append_query(const struct secret_words *words, const struct http_request *request,
-                         struct buffer *out)
-{
-    struct buffer name = {0}, value = {0};
-    struct bytes rest = request->query;
-    size_t count = 0, demand_count = 0;
-    bool is_good = true;
-
-    while (is_good) {
-        const char *at = rest.data;
-        if (!request_next_parameter(&rest, &name, &value))
-            break;
-        is_good = ++count <= PARAMETERS_MAX && is_utf8(buffer_bytes(&name)) &&
-                  is_utf8(buffer_bytes(&value)) && !name.failed && !value.failed;
-        if (!is_good || was_before(request, at, buffer_bytes(&name)))
-            continue;
-        buffer_append(out, demand_count++ == 0 ? BYTES(", query: {") : BYTES(", "));
-        append_quoted(out, buffer_bytes(&name));
-        buffer_append_literal(out, ": ");
-        append_demand(request, buffer_bytes(&name), secret_words_have(words, buffer_bytes(&name)), out);
-    }
-    if (demand_count > 0)
-        buffer_append_byte(out, '}');
-    buffer_fini(&name);
-    buffer_fini(&value);
-    return is_good;
+    return bytes_equal(path, BYTES("/__admin")) || bytes_start_with(path, BYTES("/__admin/"));
 }
 
 static bool append_digest(struct bytes body, size_t bytes_max, struct buffer *out)
@@ -171,7 +83,8 @@ enum recorded_error recorded_rule_head(const struct secret_words *words, const s
                                        struct bytes body, struct buffer *name_line,
                                        struct buffer *match_lines)
 {
-    struct buffer path = {0}, query = {0}, name = {0};
+    struct buffer path = {0}, name = {0};
+    struct recorded_query query = {0};
     enum recorded_error error = RECORDED_OK;
     bool is_known = true;
 
@@ -180,43 +93,42 @@ enum recorded_error recorded_rule_head(const struct secret_words *words, const s
             error = RECORDED_METHOD;
     if (error == RECORDED_OK && !append_path(request->path, &path))
         error = RECORDED_PATH;
-    if (error == RECORDED_OK && !append_query(words, request, &query))
-        error = RECORDED_PARAMETERS;
+    if (error == RECORDED_OK && is_of_admin(buffer_bytes(&path)))
+        error = RECORDED_ADMIN;
+    if (error == RECORDED_OK && !recorded_query_init(&query, words, request))
+        error = query.text.failed ? RECORDED_NO_MEMORY : RECORDED_PARAMETERS;
     if (error == RECORDED_OK) {
         buffer_append_format(&name, "%.*s %.*s", BYTES_PRINTF(request->method_name),
                              BYTES_PRINTF(buffer_bytes(&path)));
-        if (request->query.size > 0) {
+        if (query.count > 0) {
             buffer_append_byte(&name, '?');
-            secrets_redact_query(words, request->query, &name);
+            recorded_query_append_name(&query, &name);
         }
         if (body.size > 0) {
             buffer_append_literal(&name, " body ");
             is_known = append_digest(body, NAME_DIGEST_BYTES, &name);
         }
-        if (!is_utf8(buffer_bytes(&name)))
-            error = RECORDED_PARAMETERS;
-    }
-    if (error == RECORDED_OK) {
         buffer_append_literal(name_line, "  - name: ");
-        append_quoted(name_line, buffer_bytes(&name));
+        yaml_quote_append(name_line, buffer_bytes(&name));
         buffer_append_byte(name_line, '\n');
         buffer_append_format(match_lines,
                              "    match: {method: %.*s, path: ", BYTES_PRINTF(request->method_name));
-        append_quoted(match_lines, buffer_bytes(&path));
-        buffer_append(match_lines, buffer_bytes(&query));
-        buffer_append_literal(match_lines, ", exact_query: yes");
+        yaml_quote_append(match_lines, buffer_bytes(&path));
+        recorded_query_append_match(&query, match_lines);
+        buffer_append_literal(match_lines, ", exact_query: yes, body: ");
         if (body.size > 0) {
-            buffer_append_literal(match_lines, ", body: {sha256: ");
+            buffer_append_literal(match_lines, "{sha256: ");
             is_known = is_known && append_digest(body, DIGEST_BYTES, match_lines);
-            buffer_append_byte(match_lines, '}');
+            buffer_append_literal(match_lines, "}}\n");
+        } else {
+            buffer_append_literal(match_lines, "{present: false}}\n");
         }
-        buffer_append_literal(match_lines, "}\n");
     }
-    if (error == RECORDED_OK && (!is_known || path.failed || query.failed || name.failed ||
-                                 name_line->failed || match_lines->failed))
+    if (error == RECORDED_OK &&
+        (!is_known || path.failed || name.failed || name_line->failed || match_lines->failed))
         error = RECORDED_NO_MEMORY;
     buffer_fini(&path);
-    buffer_fini(&query);
+    recorded_query_fini(&query);
     buffer_fini(&name);
     return error;
 }
@@ -237,14 +149,14 @@ static void append_name(struct buffer *out, struct bytes name)
     for (size_t i = 0; i < name.size; i++) {
         char c = byte_to_lower(name.data[i]);
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
-            append_quoted(out, name);
+            yaml_quote_append(out, name);
             return;
         }
     }
     if (name.size > 0 && byte_to_lower(name.data[0]) >= 'a' && byte_to_lower(name.data[0]) <= 'z')
         buffer_append(out, name);
     else
-        append_quoted(out, name);
+        yaml_quote_append(out, name);
 }
 
 /* Appends the field at `index` with those of the same name behind it. */
@@ -261,13 +173,13 @@ static void append_field(const struct secrets *secrets, const struct secret_word
         if (!bytes_equal_nocase(fields->list[i].name, name))
             continue;
         secrets_redact_field(secrets, words, &fields->list[i], &shown);
-        if (*count == FIELDS_MAX || !is_utf8(buffer_bytes(&shown)) ||
-            !http_is_field_value(buffer_bytes(&shown))) {
+        if (*count == FIELDS_MAX || name.size > RECORDED_KEY_BYTES_MAX ||
+            !yaml_quote_can(buffer_bytes(&shown)) || !http_is_field_value(buffer_bytes(&shown))) {
             ++*left_out;
         } else {
             if (value_count++ > 0)
                 buffer_append_literal(&values, ", ");
-            append_quoted(&values, buffer_bytes(&shown));
+            yaml_quote_append(&values, buffer_bytes(&shown));
             ++*count;
         }
         values.failed |= shown.failed;
@@ -284,8 +196,8 @@ static void append_field(const struct secrets *secrets, const struct secret_word
 }
 
 enum recorded_error recorded_rule_answer(const struct secrets *secrets, const struct secret_words *words,
-                                         int status, const struct http_fields *fields, struct buffer *lines,
-                                         size_t *left_out)
+                                         int status, const struct http_fields *fields, bool has_body,
+                                         struct buffer *lines, size_t *left_out)
 {
     struct buffer shown = {0};
     size_t count = 0;
@@ -293,6 +205,10 @@ enum recorded_error recorded_rule_answer(const struct secrets *secrets, const st
     if (status < 200 || status > 599)
         return RECORDED_STATUS;
     *left_out = 0;
+    if (has_body && http_fields_find_name(fields, BYTES("Content-Type")) == NULL) {
+        buffer_append_literal(&shown, "          Content-Type: \"\"\n");
+        count++;
+    }
     for (size_t i = 0; i < fields->count; i++) {
         bool is_repeated = false;
         for (size_t j = 0; j < i && !is_repeated; j++)
@@ -308,6 +224,25 @@ enum recorded_error recorded_rule_answer(const struct secrets *secrets, const st
     lines->failed |= shown.failed;
     buffer_fini(&shown);
     return lines->failed ? RECORDED_NO_MEMORY : RECORDED_OK;
+}
+
+bool recorded_rule_is_readable(struct bytes name_line, struct bytes match_lines, struct bytes answer_lines)
+{
+    struct buffer file = {0}, message = {0};
+    struct rules rules = {0};
+    bool is_readable;
+
+    buffer_append_literal(&file, "rules:\n");
+    buffer_append(&file, name_line);
+    buffer_append(&file, match_lines);
+    buffer_append_literal(&file, "    answer:\n");
+    buffer_append(&file, answer_lines);
+    buffer_append_literal(&file, "        template: false\n");
+    is_readable = !file.failed && rules_read(&rules, "rules.yaml", buffer_bytes(&file), &message) == OK;
+    rules_fini(&rules);
+    buffer_fini(&message);
+    buffer_fini(&file);
+    return is_readable;
 }
 
 const char *recorded_body_ending(const struct http_fields *fields)

@@ -1,5 +1,7 @@
 #include "recorder.h"
 #include "client/origin.h"
+#include "message/http_guard.h"
+#include "message/plain_target.h"
 #include "message/problem.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,6 +21,9 @@ struct recorder {
     struct log *log;
     struct recording *recording;
     _Atomic size_t kept_bytes;
+    struct bytes *hosts;
+    size_t host_count;
+    bool is_local;
 };
 
 struct recorder_worker {
@@ -42,7 +47,7 @@ struct call {
     size_t field_count, kept_bytes;
     const char *not_recorded; /* why, or null */
     int status;               /* 0: there is no head yet */
-    bool was_asked_for_body, has_whole_body, is_held;
+    bool has_whole_body, is_held;
 };
 
 static void call_destroy(struct call *call)
@@ -105,6 +110,16 @@ static bool keep_fields(struct call *call, const struct http_fields *fields)
         buffer_append(&call->text, fields->list[i].value);
     }
     return true;
+}
+
+/* An origin that answers without having read all of the request cannot have been told by the rest of it.
+ * The end need not have been asked for, if it was said before where it is. */
+static bool has_whole_request(const struct call *call)
+{
+    int64_t body_bytes = call->x->request->body_bytes;
+
+    return body_bytes == HTTP_BODY_NONE || call->has_whole_body ||
+           (body_bytes >= 0 && call->request_body.size == (uint64_t)body_bytes);
 }
 
 static void record(struct call *call)
@@ -192,7 +207,6 @@ static void on_want_body(void *owner, size_t room)
     struct call *call = owner;
 
     (void)room;
-    call->was_asked_for_body = true;
     exchange_read(call->x, true); /* pieces may come inside */
 }
 
@@ -221,8 +235,11 @@ static void on_done(void *owner, enum err err, enum origin_reach reach)
         answer_problem(call, err == ERR_TIMEOUT ? 504 : 502, failure(err));
         return;
     }
-    if (err == OK)
-        record(call);
+    if (call->not_recorded == NULL && err != OK)
+        stop_recording(call, "its answer was cut off");
+    else if (call->not_recorded == NULL && !has_whole_request(call))
+        stop_recording(call, "it was answered before its body was there");
+    record(call);
     call_destroy(call);
     if (err == OK)
         exchange_end(x);
@@ -293,6 +310,7 @@ static enum err ask(struct call *call)
 static void begin(void *worker, struct exchange *x)
 {
     struct call *call = calloc(1, sizeof *call);
+    struct http_refusal refusal;
     enum err err;
 
     if (call == NULL) {
@@ -304,9 +322,19 @@ static void begin(void *worker, struct exchange *x)
     x->engine_state = call;
     if (x->request->method == HTTP_METHOD_HEAD)
         call->not_recorded = "a GET says as much";
+    refusal = http_guard_pages(x->request, call->worker->recorder->hosts,
+                               call->worker->recorder->host_count, call->worker->recorder->is_local);
+    if (refusal.status != 0) {
+        answer_problem(call, refusal.status, refusal.detail);
+        return;
+    }
     if (x->request->path.size == 0 || x->request->path.data[0] != '/' ||
         x->request->method == HTTP_METHOD_CONNECT) {
         answer_problem(call, 501, "only requests for a path are passed on");
+        return;
+    }
+    if (!target_is_plain(x->request->path, x->request->query)) {
+        answer_problem(call, 400, "paths with dot segments, or bytes that no URL has, are not passed on");
         return;
     }
     err = ask(call);
@@ -365,6 +393,15 @@ enum err recorder_create(const struct recorder_options *options, struct recorder
     made->url = options->url;
     made->authorities_path = options->authorities_path;
     made->log = options->log;
+    made->is_local = options->is_local;
+    made->host_count = options->host_count;
+    made->hosts = calloc(options->host_count + 1, sizeof *made->hosts);
+    if (made->hosts == NULL) {
+        free(made);
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < options->host_count; i++)
+        made->hosts[i] = options->hosts[i];
     err = recording_open(
         &(struct recording_options){.path = options->path,
                                     .origin = bytes_of_text(options->url),
@@ -372,6 +409,7 @@ enum err recorder_create(const struct recorder_options *options, struct recorder
                                     .log = options->log},
         &made->recording, message);
     if (err != OK) {
+        free(made->hosts);
         free(made);
         return err;
     }
@@ -385,6 +423,7 @@ void recorder_destroy(struct recorder *recorder)
     if (recorder == NULL)
         return;
     recording_close(recorder->recording);
+    free(recorder->hosts);
     free(recorder);
 }
 

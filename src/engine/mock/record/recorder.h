@@ -4,7 +4,8 @@
  * Requests and answers go through as they come, bodies piece by piece; what the origin is asked for is
  * plain (no content coding) and whole (no condition, no range, in a GET), so that it can be said again. Not
  * written down, but passed on: HEAD, event streams, bodies beyond the bounds of recording.h, what was cut
- * off. */
+ * off, and what was answered before the request's body was there. Not passed on: what a page of another
+ * origin wants changed, and paths with dot segments, which could lead out of the API's URL. */
 #pragma once
 #include "base/counters.h"
 #include "message/exchange.h"
@@ -21,6 +22,10 @@ struct recorder_options {
     char *const *secret_names;    /* beside those that look like one; kept by reference */
     size_t secret_name_count;
     struct log *log;
+    const struct bytes
+        *hosts; /* that it goes by, as http_guard_pages has it: copied, the texts by reference */
+    size_t host_count;
+    bool is_local; /* it listens on loopback alone */
 };
 
 /* Errors as of recording_open, with a line appended to `message`. */

@@ -5,6 +5,7 @@
 #include "engine/mock/json/json_text.h"
 #include "engine/mock/storage/whole_file.h"
 #include "recorded_rule.h"
+#include "slash_redirect.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +53,7 @@ struct block {
 
 struct recording {
     char *path, *file_path;
+    struct bytes origin;
     struct secret_words secret;
     struct log *log;
     uint64_t hash_seed;
@@ -117,6 +119,24 @@ static struct bytes line_of(struct bytes text)
 {
     const char *end = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
     return end != NULL ? bytes_first(text, (size_t)(end - text.data) + 1) : text;
+}
+
+static struct bytes without_slashes(struct bytes url)
+{
+    while (url.size > 0 && url.data[url.size - 1] == '/')
+        url.size--;
+    return url;
+}
+
+/* Whether the first line says that the recording is of this API. */
+static bool is_of_origin(const struct recording *recording, struct bytes line)
+{
+    static const struct bytes lead = BYTES_INIT(RECORDING_MARK " of ");
+
+    while (line.size > 0 && strchr("\r\n \t", line.data[line.size - 1]) != NULL)
+        line.size--;
+    return bytes_start_with(line, lead) &&
+           bytes_equal(without_slashes(bytes_after(line, lead.size)), recording->origin);
 }
 
 static bool begins_rule(struct bytes line) { return bytes_start_with(line, BYTES("  - ")); }
@@ -235,7 +255,7 @@ static bool is_empty_folder(const char *path)
     return is_empty;
 }
 
-static enum err begin_new(struct recording *recording, struct bytes origin)
+static enum err begin_new(struct recording *recording)
 {
     if (asprintf(
             &recording->before,
@@ -244,7 +264,7 @@ static enum err begin_new(struct recording *recording, struct bytes origin)
             "# nuthatch mock %s answers from this file. What may stand here is in docs/mock-rules.md. When "
             "more is\n# recorded, rules are found by their names, and new ones are added at the end.\n"
             "rules:\n",
-            BYTES_PRINTF(origin), recording->path) < 0) {
+            BYTES_PRINTF(recording->origin), recording->path) < 0) {
         recording->before = NULL;
         return ERR_NO_MEMORY;
     }
@@ -253,7 +273,7 @@ static enum err begin_new(struct recording *recording, struct bytes origin)
     return recording->behind != NULL ? OK : ERR_NO_MEMORY;
 }
 
-static enum err read_folder(struct recording *recording, struct bytes origin, struct buffer *message)
+static enum err read_folder(struct recording *recording, struct buffer *message)
 {
     struct buffer text = {0};
     enum err err;
@@ -272,7 +292,7 @@ static enum err read_folder(struct recording *recording, struct bytes origin, st
         return ERR_EXISTS;
     }
     if (is_empty_folder(recording->path))
-        return begin_new(recording, origin);
+        return begin_new(recording);
     if (!recording_is_one(recording->path)) {
         buffer_append_format(
             message, "%s is not empty and no recording; record into a folder that is empty or not there\n",
@@ -282,6 +302,13 @@ static enum err read_folder(struct recording *recording, struct bytes origin, st
     if (!read_file(recording->file_path, &text)) {
         buffer_append_format(message, "cannot read %s: %s\n", recording->file_path, strerror(errno));
         err = err_from_errno(errno);
+    } else if (!is_of_origin(recording, line_of(buffer_bytes(&text)))) {
+        buffer_append_format(
+            message,
+            "%s is of another API, says its first line; record into another folder, or, if it has "
+            "moved, write there: " RECORDING_MARK " of %.*s\n",
+            recording->file_path, BYTES_PRINTF(recording->origin));
+        err = ERR_EXISTS;
     } else {
         err = take_apart(recording, buffer_bytes(&text));
         if (err == ERR_SYNTAX)
@@ -311,17 +338,26 @@ static void forget_later(struct recording *recording, struct bytes file)
         free(name); /* the file stays, and nobody names it */
 }
 
-/* Notes the bodies of a rule that was there before. */
+/* Notes the bodies of a rule that was there before: those in lines of their own, "file: bodies/0001.json".
+ * What looks like one in the value of a header field is none. */
 static void forget_files_of(struct recording *recording, const char *lines)
 {
-    static const char key[] = "file: bodies/";
+    static const struct bytes key = BYTES_INIT("file: bodies/");
 
-    for (const char *at = strstr(lines, key); at != NULL; at = strstr(at + 1, key)) {
-        const char *name = at + strlen("file: ");
-        size_t digits = strspn(name + strlen("bodies/"), "0123456789");
-        size_t size = strcspn(name, " \t\n,}");
-        if (digits > 0 && memchr(name + strlen("bodies/"), '/', size - strlen("bodies/")) == NULL)
-            forget_later(recording, bytes_of(name, size));
+    for (struct bytes rest = bytes_of_text(lines), line; rest.size > 0;
+         rest = bytes_after(rest, line.size)) {
+        struct bytes text = line = line_of(rest);
+        size_t digits = 0;
+        while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '-'))
+            text = bytes_after(text, 1);
+        if (!bytes_start_with(text, key))
+            continue;
+        text = bytes_after(text, strlen("file: "));
+        for (size_t i = strlen("bodies/"); i < text.size && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+            digits++;
+        text.size = strcspn(text.data, " \t\r\n#");
+        if (digits > 0 && memchr(text.data + strlen("bodies/"), '/', text.size - strlen("bodies/")) == NULL)
+            forget_later(recording, text);
     }
 }
 
@@ -457,6 +493,19 @@ static void render(const struct recording *recording, struct buffer *text)
     buffer_append(text, bytes_of_text(recording->behind));
 }
 
+/* Those that `rules`, as they are on the disk now, name nowhere: a person may have had two rules share one.
+ */
+static void unlink_old_files(struct recording *recording, struct bytes rules)
+{
+    for (size_t i = 0; i < recording->old_file_count; i++) {
+        const char *file = recording->old_files[i];
+        if (memmem(rules.data, rules.size, file, strlen(file)) == NULL)
+            unlinkat(recording->folder_fd, file, 0);
+        free(recording->old_files[i]);
+    }
+    recording->old_file_count = 0;
+}
+
 static void write_rules(struct recording *recording)
 {
     struct buffer text = {0};
@@ -466,6 +515,8 @@ static void write_rules(struct recording *recording)
     err = text.failed ? ERR_NO_MEMORY
                       : whole_file_write(recording->file_path, buffer_bytes(&text), WHOLE_FILE_REPLACE,
                                          FILE_PERMISSIONS);
+    if (err == OK)
+        unlink_old_files(recording, buffer_bytes(&text));
     buffer_fini(&text);
     if (err != OK) {
         if (!recording->has_failed)
@@ -475,11 +526,6 @@ static void write_rules(struct recording *recording)
         return;
     }
     recording->is_dirty = recording->has_failed = false;
-    for (size_t i = 0; i < recording->old_file_count; i++) {
-        unlinkat(recording->folder_fd, recording->old_files[i], 0);
-        free(recording->old_files[i]);
-    }
-    recording->old_file_count = 0;
 }
 
 /* ---- the thread ---------------------------------------------------------------------------------- */
@@ -510,6 +556,12 @@ static void take(struct recording *recording, const struct noted *noted)
             log_write(recording->log, LOG_WARNING,
                       "%s is full; what comes from here on is passed on and not recorded", recording->path);
         recording->was_full = true;
+    } else if (!recorded_rule_is_readable(buffer_bytes(&noted->name_line),
+                                          buffer_bytes(&noted->match_lines),
+                                          buffer_bytes(&noted->answer_lines))) {
+        struct bytes name = bytes_after(bytes_trim(buffer_bytes(&noted->name_line)), strlen("- name: "));
+        log_write_limited(recording->log, LOG_WARNING, LOG_KIND_CAP, "%.*s is not recorded: %s",
+                          BYTES_PRINTF(name), recorded_error_text(RECORDED_RULE));
     } else if (!put(recording, noted)) {
         log_write(recording->log, LOG_ERROR, "an exchange cannot be recorded in %s: %s", recording->path,
                   strerror(errno));
@@ -594,6 +646,7 @@ enum err recording_open(const struct recording_options *options, struct recordin
     made->folder_fd = -1;
     made->hash_seed = hash_seed_random();
     made->secret = options->secret;
+    made->origin = without_slashes(options->origin);
     made->log = options->log;
     list_init(&made->waiting);
     pthread_mutex_init(&made->lock, NULL);
@@ -605,7 +658,7 @@ enum err recording_open(const struct recording_options *options, struct recordin
     if (made->path != NULL && asprintf(&made->file_path, "%s/" RECORDING_FILE, made->path) < 0)
         made->file_path = NULL;
     if (made->path != NULL && made->file_path != NULL)
-        err = read_folder(made, options->origin, message);
+        err = read_folder(made, message);
     if (err == OK)
         err = start_thread(made);
     if (err != OK) {
@@ -644,6 +697,13 @@ void recording_close(struct recording *recording)
     free(recording);
 }
 
+/* Whether the body is in a content coding, which was not asked for. */
+static bool is_coded(const struct http_fields *fields)
+{
+    const struct http_field *field = http_fields_find_name(fields, BYTES("Content-Encoding"));
+    return field != NULL && !bytes_equal_nocase(bytes_trim(field->value), BYTES("identity"));
+}
+
 static enum recorded_error describe(const struct recording *recording, const struct http_request *request,
                                     struct bytes request_body, int status, const struct http_fields *fields,
                                     struct buffer *body, struct noted *noted)
@@ -651,14 +711,24 @@ static enum recorded_error describe(const struct recording *recording, const str
     struct secrets secrets = {0};
     struct buffer shown = {0};
     size_t left_out = 0;
-    enum recorded_error error;
+    enum recorded_error error = RECORDED_OK;
 
     secrets_find(&secrets, &recording->secret, request);
+    if (secrets.are_too_many)
+        error = RECORDED_SECRETS;
+    else if (secrets.count > 0 && body->size > 0 && is_coded(fields))
+        error = RECORDED_CODING;
+    else if (is_slash_redirect(recording->origin, request, status, fields))
+        error = RECORDED_SLASH;
+    if (error != RECORDED_OK) {
+        secrets_fini(&secrets);
+        return error;
+    }
     error = recorded_rule_head(&recording->secret, request, request_body, &noted->name_line,
                                &noted->match_lines);
     if (error == RECORDED_OK)
-        error = recorded_rule_answer(&secrets, &recording->secret, status, fields, &noted->answer_lines,
-                                     &left_out);
+        error = recorded_rule_answer(&secrets, &recording->secret, status, fields, body->size > 0,
+                                     &noted->answer_lines, &left_out);
     if (left_out > 0)
         log_write_limited(
             recording->log, LOG_WARNING, LOG_KIND_CAP,
@@ -673,6 +743,8 @@ static enum recorded_error describe(const struct recording *recording, const str
     }
     if (error == RECORDED_OK && (noted->body.failed || secrets.text.failed))
         error = RECORDED_NO_MEMORY;
+    if (error == RECORDED_OK && noted->body.size > RECORDING_BODY_BYTES_MAX)
+        error = RECORDED_BODY; /* the placeholder is longer than some secrets */
     noted->status = status;
     noted->ending = recorded_body_ending(fields);
     secrets_fini(&secrets);

@@ -3,7 +3,8 @@
  *
  * The same request asked again in one run, with another status or body, becomes an answer in turn, so that
  * what happened is what happens again; what an earlier run had recorded of it is replaced. A thread of its
- * own writes: a kill at any moment leaves a whole rules file, of a second before at worst. */
+ * own writes, for its owner's eyes alone: a kill at any moment leaves a whole rules file, of a second
+ * before at worst. */
 #pragma once
 #include "base/log.h"
 #include "redact.h"
@@ -21,9 +22,9 @@ enum {
 struct recording; /* opaque: recording.c */
 
 struct recording_options {
-    const char *path;           /* of the folder; copied */
-    struct bytes origin;        /* the URL that is recorded, for people */
-    struct secret_words secret; /* kept by reference */
+    const char *path;    /* of the folder; copied */
+    struct bytes origin; /* the URL that is recorded; this and the next are kept by reference */
+    struct secret_words secret;
     struct log *log;
 };
 
@@ -31,8 +32,9 @@ struct recording_options {
 bool recording_is_one(const char *path);
 
 /* Opens a recording, or begins one in a folder that is empty or yet to be made. Returns OK; ERR_EXISTS if
- * the folder is something else, or somebody else records into it; ERR_SYNTAX if its file is not laid out as
- * a recording is; what err_from_errno says; each with a line appended to `message`; ERR_NO_MEMORY. */
+ * the folder is something else, or of another API, or somebody else records into it; ERR_SYNTAX if its file
+ * is not laid out as a recording is; what err_from_errno says; each with a line appended to `message`;
+ * ERR_NO_MEMORY. */
 enum err recording_open(const struct recording_options *options, struct recording **recording,
                         struct buffer *message);
 

@@ -12,10 +12,27 @@ bool secret_words_have(const struct secret_words *words, struct bytes name)
 
 /* ---- those of the request ------------------------------------------------------------------------ */
 
+static struct bytes secret(const struct secrets *secrets, size_t index)
+{
+    return bytes_of(secrets->text.data + secrets->values[index].begin, secrets->values[index].size);
+}
+
+static bool has(const struct secrets *secrets, struct bytes value)
+{
+    for (size_t i = 0; i < secrets->count; i++)
+        if (bytes_equal(secret(secrets, i), value))
+            return true;
+    return false;
+}
+
 static void add(struct secrets *secrets, struct bytes value)
 {
-    if (value.size < SECRET_BYTES_MIN || secrets->count == SECRETS_MAX)
+    if (value.size < SECRET_BYTES_MIN || has(secrets, value))
         return;
+    if (secrets->count == SECRETS_MAX) {
+        secrets->are_too_many = true;
+        return;
+    }
     secrets->values[secrets->count].begin = secrets->text.size;
     secrets->values[secrets->count++].size = value.size;
     buffer_append(&secrets->text, value);
@@ -98,30 +115,47 @@ void secrets_fini(struct secrets *secrets) { buffer_fini(&secrets->text); }
 
 /* ---- taking them out ----------------------------------------------------------------------------- */
 
+/* Where each secret comes next; null: no more. A secret is looked for again only once its place has been
+ * passed, so that the text is gone through once for each, however many there are in it. */
+struct places {
+    const char *next[SECRETS_MAX];
+};
+
+static const char *find(const struct secrets *secrets, size_t index, struct bytes text)
+{
+    struct bytes value = secret(secrets, index);
+    return text.size > 0 ? memmem(text.data, text.size, value.data, value.size) : NULL;
+}
+
 /* The first of the secrets in `text`, the longest of those at one place; null if there is none. */
-static const char *find_first(const struct secrets *secrets, struct bytes text, size_t *size)
+static const char *find_first(const struct secrets *secrets, struct places *places, struct bytes text,
+                              size_t *size)
 {
     const char *first = NULL;
 
-    for (size_t i = 0; i < secrets->count && text.size > 0; i++) {
-        struct bytes value =
-            bytes_of(secrets->text.data + secrets->values[i].begin, secrets->values[i].size);
-        const char *found = memmem(text.data, text.size, value.data, value.size);
-        if (found == NULL || (first != NULL && (found > first || (found == first && value.size <= *size))))
+    for (size_t i = 0; i < secrets->count; i++) {
+        if (places->next[i] != NULL && places->next[i] < text.data)
+            places->next[i] = find(secrets, i, text);
+        if (places->next[i] == NULL ||
+            (first != NULL &&
+             (places->next[i] > first || (places->next[i] == first && secrets->values[i].size <= *size))))
             continue;
-        first = found;
-        *size = value.size;
+        first = places->next[i];
+        *size = secrets->values[i].size;
     }
     return first;
 }
 
 bool secrets_redact(const struct secrets *secrets, struct bytes text, struct buffer *out)
 {
+    struct places places;
     bool had_one = false;
     const char *found;
     size_t size = 0;
 
-    while ((found = find_first(secrets, text, &size)) != NULL) {
+    for (size_t i = 0; i < secrets->count; i++)
+        places.next[i] = find(secrets, i, text);
+    while ((found = find_first(secrets, &places, text, &size)) != NULL) {
         buffer_append(out, bytes_first(text, (size_t)(found - text.data)));
         buffer_append_literal(out, SECRET_PLACEHOLDER);
         text = bytes_after(text, (size_t)(found - text.data) + size);
@@ -129,22 +163,6 @@ bool secrets_redact(const struct secrets *secrets, struct bytes text, struct buf
     }
     buffer_append(out, text);
     return had_one;
-}
-
-void secrets_redact_query(const struct secret_words *words, struct bytes query, struct buffer *out)
-{
-    struct bytes name, value;
-    bool has_value, is_first = true;
-
-    while (next_pair(&query, &name, &value, &has_value)) {
-        if (!is_first)
-            buffer_append_byte(out, '&');
-        is_first = false;
-        buffer_append(out, name);
-        if (has_value)
-            buffer_append_byte(out, '=');
-        buffer_append(out, is_secret_parameter(words, name) ? BYTES(SECRET_PLACEHOLDER) : value);
-    }
 }
 
 /* "sid=1; Path=/": the cookie's value alone. */
@@ -160,16 +178,89 @@ static void redact_cookie(struct bytes value, struct buffer *out)
     buffer_append(out, bytes_after(value, pair.size));
 }
 
-static bool ends_url(char c)
+/* Where a parameter's name may begin behind. */
+static bool begins_parameter(char c) { return c == '?' || c == '#' || c == '&' || c == ';' || c == ','; }
+
+static bool ends_value(char c)
 {
-    return c == '#' || c == '>' || c == '"' || c == ' ' || c == ',' || c == ';';
+    return c == '&' || c == '#' || c == '>' || c == '"' || c == '\'' || c == ' ' || c == ',' || c == ';';
+}
+
+/* The size of the parameter's value at the front of `text`, with the quotes that it may be in. */
+static size_t value_size(struct bytes text)
+{
+    const char *end;
+    size_t size = 0;
+
+    if (text.size > 1 && text.data[0] == '"' && (end = memchr(text.data + 1, '"', text.size - 1)) != NULL)
+        return (size_t)(end - text.data) + 1;
+    while (size < text.size && !ends_value(text.data[size]))
+        size++;
+    return size;
+}
+
+/* The size of "NAME=" at the front of `text`, if what follows is the value of a secret parameter; else 0.
+ */
+static size_t secret_name_size(const struct secret_words *words, struct bytes text)
+{
+    size_t blanks = 0, size;
+
+    while (blanks < text.size && text.data[blanks] == ' ')
+        blanks++;
+    for (size = blanks; size < text.size && text.data[size] != '='; size++)
+        if (begins_parameter(text.data[size]) || ends_value(text.data[size]))
+            return 0;
+    if (size == text.size || !is_secret_parameter(words, bytes_of(text.data + blanks, size - blanks)))
+        return 0;
+    return size + 1;
+}
+
+/* The size of "//user:password" at the front of `text`, if an '@' and a host follow; else 0. */
+static size_t user_info_size(struct bytes text)
+{
+    size_t size = 2, at = 0;
+
+    if (!bytes_start_with(text, BYTES("//")))
+        return 0;
+    while (size < text.size && text.data[size] != '/' && text.data[size] != '?' && text.data[size] != '#' &&
+           text.data[size] != '>' && text.data[size] != '"' && text.data[size] != ' ') {
+        if (text.data[size] == '@')
+            at = size; /* the last one: a password may have one that should have been escaped */
+        size++;
+    }
+    return at;
+}
+
+/* Appends `text` without the values of secret parameters, be they of a query, a fragment or the field
+ * itself, and without the user information of URLs. */
+static void redact_parameters(const struct secret_words *words, struct bytes text, struct buffer *out)
+{
+    bool may_begin = true; /* a parameter, here */
+
+    while (text.size > 0) {
+        size_t name_size = may_begin ? secret_name_size(words, text) : 0, user_size = user_info_size(text);
+        if (name_size > 0) {
+            buffer_append(out, bytes_first(text, name_size));
+            buffer_append_literal(out, SECRET_PLACEHOLDER);
+            text = bytes_after(text, name_size);
+            text = bytes_after(text, value_size(text));
+            may_begin = false;
+        } else if (user_size > 0) {
+            buffer_append_literal(out, "//" SECRET_PLACEHOLDER);
+            text = bytes_after(text, user_size);
+            may_begin = false;
+        } else {
+            may_begin = begins_parameter(text.data[0]);
+            buffer_append_byte(out, text.data[0]);
+            text = bytes_after(text, 1);
+        }
+    }
 }
 
 void secrets_redact_field(const struct secrets *secrets, const struct secret_words *words,
                           const struct http_field *field, struct buffer *out)
 {
     struct buffer known = {0};
-    struct bytes rest;
 
     if (field->header == HTTP_HEADER_SET_COOKIE) {
         redact_cookie(field->value, out);
@@ -180,17 +271,7 @@ void secrets_redact_field(const struct secrets *secrets, const struct secret_wor
         return;
     }
     secrets_redact(secrets, field->value, &known);
-    rest = buffer_bytes(&known);
-    while (rest.data != NULL && rest.size > 0) {
-        const char *question = memchr(rest.data, '?', rest.size);
-        size_t size = question != NULL ? (size_t)(question - rest.data) + 1 : rest.size;
-        buffer_append(out, bytes_first(rest, size));
-        rest = bytes_after(rest, size);
-        for (size = 0; size < rest.size && !ends_url(rest.data[size]);)
-            size++;
-        secrets_redact_query(words, bytes_first(rest, size), out);
-        rest = bytes_after(rest, size);
-    }
+    redact_parameters(words, buffer_bytes(&known), out);
     out->failed |= known.failed;
     buffer_fini(&known);
 }

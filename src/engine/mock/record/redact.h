@@ -21,6 +21,7 @@ struct secrets {
         size_t begin, size;
     } values[SECRETS_MAX];
     size_t count;
+    bool are_too_many; /* there were more than these */
 };
 
 /* Whether what goes by `name` is a secret. */
@@ -35,10 +36,8 @@ void secrets_fini(struct secrets *secrets);
 bool secrets_redact(const struct secrets *secrets, struct bytes text, struct buffer *out);
 
 /* Appends a response's field value as it may be written down: none of a secret's, but for Set-Cookie, whose
- * names and attributes stay; of others without the request's secrets, and without the values of secret
- * parameters of a URL in it. */
+ * names and attributes stay; of others without the request's secrets, without the values of secret
+ * parameters, be they of a URL's query or fragment or the field's own, and without URLs' user information.
+ */
 void secrets_redact_field(const struct secrets *secrets, const struct secret_words *words,
                           const struct http_field *field, struct buffer *out);
-
-/* Appends a query with the placeholder in place of secret values. */
-void secrets_redact_query(const struct secret_words *words, struct bytes query, struct buffer *out);

@@ -344,10 +344,19 @@ void rule_answer_fini(struct rule_answer *answer)
     buffer_fini(&answer->file);
 }
 
+/* `Content-Type: ""`: the body is to have no type, rather than the one that its kind has. */
+static bool is_no_type(const struct rule_field *field)
+{
+    return field->value.text.size == 0 && field->value.count == 0 &&
+           bytes_equal_nocase(field->name, BYTES("Content-Type"));
+}
+
 bool rule_answer_render(const struct rule_answer *answer, const struct template_facts *facts,
                         struct buffer *lines, struct buffer *body)
 {
     for (size_t i = 0; i < answer->field_count; i++) {
+        if (is_no_type(&answer->fields[i]))
+            continue;
         buffer_append(lines, answer->fields[i].name);
         buffer_append_literal(lines, ": ");
         if (!template_render(&answer->fields[i].value, facts, lines))

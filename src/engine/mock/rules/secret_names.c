@@ -18,6 +18,12 @@ bool is_secret_name(struct bytes name)
         BYTES_INIT("session"),       BYTES_INIT("signature"), BYTES_INIT("credential"),
         BYTES_INIT("access-key"),    BYTES_INIT("access_key")};
 
+    static const struct bytes wholes[] = {BYTES_INIT("auth"), BYTES_INIT("key"), BYTES_INIT("sig"),
+                                          BYTES_INIT("pass"), BYTES_INIT("pwd"), BYTES_INIT("jwt")};
+
+    for (size_t i = 0; i < COUNT_OF(wholes); i++)
+        if (bytes_equal_nocase(name, wholes[i]))
+            return true;
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         if (contains_nocase(name, parts[i]))
             return true;

@@ -3,8 +3,8 @@
 #pragma once
 #include "base/bytes.h"
 
-/* Authorization, Cookie, Set-Cookie, and every name with a part such as token, password or api-key, in any
- * case. */
+/* Authorization, Cookie, Set-Cookie, every name with a part such as token, password or api-key, and those
+ * that are auth, key, sig, pass, pwd or jwt and nothing else; in any case. */
 bool is_secret_name(struct bytes name);
 
 /* What is written instead of the value. */
