@@ -159,6 +159,18 @@ class Keep(unittest.TestCase):
         with self.mock() as server:
             self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"] + [third])
 
+    def test_changes_that_the_file_has_are_not_made_again(self):
+        """The power fails when a file is in its place and the journal of the one before is still there."""
+        self.killed_with_a_journal("one")
+        self.path.write_text(json.dumps(DATA))
+        file = self.path.stat()
+        with (self.folder / "db.json.journal").open("a") as journal:
+            journal.write(f'["base",{file.st_ino},{file.st_size},{file.st_mtime_ns}]\n')
+        with self.mock() as server:
+            self.assertEqual(json.loads(ask(server, "/posts")[2]), DATA["posts"])
+        self.assertEqual(self.data(), DATA)
+        self.assertEqual(self.files(), ["db.json"])
+
     def test_what_is_reset_after_somebody_else_changed_the_file_goes_beside_it_at_once(self):
         unsaved = self.folder / "db.json.unsaved"
         server = self.mock()

@@ -293,9 +293,9 @@ static int64_t write_due_ms(const struct keeper *keeper)
 
     if (due_ms > keeper->dirty_since_ms + BUSY_MS)
         due_ms = keeper->dirty_since_ms + BUSY_MS;
-    if (keeper->is_behind || keeper->journal_bytes > JOURNAL_BYTES_MAX)
+    if (keeper->is_behind || keeper->is_replaced || keeper->journal_bytes > JOURNAL_BYTES_MAX)
         due_ms = 0;
-    if (keeper->is_replaced && !keeper->has_failed)
+    if (keeper->is_replaced && !keeper->has_failed) /* however short a rest the last writing had */
         return 0;
     return due_ms > keeper->not_before_ms ? due_ms : keeper->not_before_ms;
 }
