@@ -94,6 +94,8 @@ TEST(a_recorded_rule_means_its_request_and_no_other)
         {"POST", "/birds", "b=x+y&a=2&a=1", "{}", true},
         {"POST", "/birds", "a=1&b=x+y", "{}", false},
         {"POST", "/birds", "a=1&b=x+y&a=2&c=", "{}", false},
+        {"POST", "/birds", "a=1&b=x+y&a=2&a=3", "{}", false},
+        {"POST", "/birds", "a=1&b=x+y&a=2&a=1", "{}", true},
         {"POST", "/birds", "a=1&b=x+y&a=2", "{} ", false},
         {"POST", "/birds", "a=1&b=x+y&a=2", "", false},
         {"PUT", "/birds", "a=1&b=x+y&a=2", "{}", false},

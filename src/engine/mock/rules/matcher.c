@@ -169,21 +169,22 @@ static bool query_holds(const struct text_check *check, const struct http_reques
     return check->kind == TEXT_ABSENT ? !is_there : holds;
 }
 
-/* Whether every parameter of the query is one that is named. */
-static bool has_only_named(const struct matcher *matcher, const struct http_request *request)
+/* Whether every parameter of the query is one that is demanded, and as it is. */
+static bool has_only_demanded(const struct matcher *matcher, const struct http_request *request)
 {
     struct buffer name = {0}, value = {0};
     struct bytes rest = request->query;
-    bool is_named = true;
+    bool is_demanded = true;
 
-    while (is_named && request_next_parameter(&rest, &name, &value)) {
-        is_named = false;
-        for (size_t i = 0; i < matcher->query_count && !is_named; i++)
-            is_named = bytes_equal(matcher->query[i].name, buffer_bytes(&name));
+    while (is_demanded && request_next_parameter(&rest, &name, &value)) {
+        is_demanded = false;
+        for (size_t i = 0; i < matcher->query_count && !is_demanded; i++)
+            is_demanded = bytes_equal(matcher->query[i].name, buffer_bytes(&name)) &&
+                          text_check_holds(&matcher->query[i], buffer_bytes(&value));
     }
     buffer_fini(&name);
     buffer_fini(&value);
-    return is_named;
+    return is_demanded;
 }
 
 static bool field_holds(const struct text_check *check, const struct http_fields *fields)
@@ -209,7 +210,7 @@ bool matcher_holds(const struct matcher *matcher, struct request_view *view, str
     for (size_t i = 0; i < matcher->query_count; i++)
         if (!query_holds(&matcher->query[i], request))
             return false;
-    if (matcher->is_query_exact && !has_only_named(matcher, request))
+    if (matcher->is_query_exact && !has_only_demanded(matcher, request))
         return false;
     for (size_t i = 0; i < matcher->field_count; i++)
         if (!field_holds(&matcher->fields[i], &request->fields))
