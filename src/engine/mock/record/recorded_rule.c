@@ -65,7 +65,8 @@ static bool append_path(struct bytes path, struct buffer *out)
 /* Whether the mock has the path for itself (rules_admin_is_asked). */
 static bool is_of_admin(struct bytes path)
 {
-    return bytes_equal(path, BYTES("/__admin")) || bytes_start_with(path, BYTES("/__admin/"));
+    return path.data != NULL &&
+           (bytes_equal(path, BYTES("/__admin")) || bytes_start_with(path, BYTES("/__admin/")));
 }
 
 static bool append_digest(struct bytes body, size_t bytes_max, struct buffer *out)

@@ -19,7 +19,7 @@ static struct bytes secret(const struct secrets *secrets, size_t index)
 
 static bool has(const struct secrets *secrets, struct bytes value)
 {
-    for (size_t i = 0; i < secrets->count; i++)
+    for (size_t i = 0; i < secrets->count && secrets->text.data != NULL; i++)
         if (bytes_equal(secret(secrets, i), value))
             return true;
     return false;
@@ -34,8 +34,9 @@ static void add(struct secrets *secrets, struct bytes value)
         return;
     }
     secrets->values[secrets->count].begin = secrets->text.size;
-    secrets->values[secrets->count++].size = value.size;
+    secrets->values[secrets->count].size = value.size;
     buffer_append(&secrets->text, value);
+    secrets->count += !secrets->text.failed; /* which the caller looks at */
 }
 
 /* "a=1; b=2": the values. */
@@ -237,7 +238,7 @@ static void redact_parameters(const struct secret_words *words, struct bytes tex
 {
     bool may_begin = true; /* a parameter, here */
 
-    while (text.size > 0) {
+    while (text.data != NULL && text.size > 0) {
         size_t name_size = may_begin ? secret_name_size(words, text) : 0, user_size = user_info_size(text);
         if (name_size > 0) {
             buffer_append(out, bytes_first(text, name_size));
