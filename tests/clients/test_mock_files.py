@@ -286,7 +286,8 @@ class Around(Folder):
                 self.assertEqual(json.loads(gzip.decompress(body)), item)
                 self.assertEqual(int(headers["Content-Length"]), len(body))
             etag = headers["ETag"]
-            self.assertEqual(ask(server, "/notes/1", Accept_Encoding="gzip", If_None_Match=etag)[0], 304)
+            status, fields, _ = ask(server, "/notes/1", Accept_Encoding="gzip", If_None_Match=etag)
+            self.assertEqual((status, fields["ETag"]), (304, etag))
             _, headers, body = ask(server, "/notes/1")
             self.assertNotIn("Content-Encoding", headers)
             self.assertEqual(json.loads(body), item)

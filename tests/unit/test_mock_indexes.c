@@ -232,6 +232,32 @@ TEST(an_index_that_is_made_while_others_write_is_right)
     documents_destroy(shared.documents);
 }
 
+/* As a DELETE does that finds what refers to an item: it cannot wait for who is at it. */
+TEST(an_index_that_is_required_while_it_is_made_is_made_once)
+{
+    struct documents *documents = make_items(100, 0);
+    struct resource *resource = resource_find(documents, BYTES("as"));
+    struct field_index *made = field_index_create(BYTES("b"), documents->hash_seed);
+
+    resource->building = made;
+    indexes_require(documents, resource, BYTES("c"));
+    EXPECT(resource->building == made);
+    indexes_require(documents, resource, BYTES("b"));
+    EXPECT(resource->building == NULL && index_of(documents, "b") != NULL);
+    field_index_destroy(made);
+    documents_destroy(documents);
+}
+
+TEST(a_condition_without_a_name_makes_no_index)
+{
+    struct documents *documents = make_items(100, 0);
+
+    expect(documents, "GET", "/as?:eq=1", 200, NULL);
+    expect(documents, "GET", "/as?=1", 200, NULL);
+    EXPECT(index_of(documents, "") == NULL);
+    documents_destroy(documents);
+}
+
 TEST(documents_that_are_read_anew_while_an_index_is_made_are_left_alone_by_it)
 {
     enum { ROUNDS = 6 };
@@ -257,7 +283,9 @@ TEST(documents_that_are_read_anew_while_an_index_is_made_are_left_alone_by_it)
     buffer_fini(&message);
 }
 
-RUN_TESTS(TEST_ROW(names_that_no_item_has_push_no_index_out_that_is_of_use),
+RUN_TESTS(TEST_ROW(an_index_that_is_required_while_it_is_made_is_made_once),
+          TEST_ROW(a_condition_without_a_name_makes_no_index),
+          TEST_ROW(names_that_no_item_has_push_no_index_out_that_is_of_use),
           TEST_ROW(indexes_take_no_more_than_their_bound_and_the_oldest_leave_for_newer_ones),
           TEST_ROW(an_index_beyond_the_bound_is_not_made_again_and_what_it_was_for_is_found_without_it),
           TEST_ROW(the_bytes_of_indexes_are_counted_as_items_come_and_go),

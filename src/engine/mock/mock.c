@@ -131,7 +131,17 @@ static void settle(struct mock_worker *worker, struct call *call)
     timer_cancel(worker->loop, &call->latency);
 }
 
-/* Puts gzip in place of the text, for who takes that; other bytes have another tag. */
+/* Other bytes have another tag. */
+static void set_coded_etag(struct mock_worker *worker, const struct text *plain, struct http_field *etag)
+{
+    struct bytes tag = text_etag(plain);
+
+    memcpy(worker->coded_etag, tag.data, tag.size - 1);
+    memcpy(worker->coded_etag + tag.size - 1, "-gzip\"", sizeof "-gzip\"" - 1);
+    etag->value = bytes_of(worker->coded_etag, sizeof worker->coded_etag);
+}
+
+/* Puts gzip in place of the text, for who takes that. */
 static void code(struct mock_worker *worker, const struct http_request *request, struct answer *answer,
                  struct http_field *etag)
 {
@@ -141,14 +151,17 @@ static void code(struct mock_worker *worker, const struct http_request *request,
     if (coded == NULL)
         return;
     buffer_append_literal(&answer->lines, "Content-Encoding: gzip\r\n");
-    if (answer->is_read) {
-        struct bytes plain = text_etag(answer->text);
-        memcpy(worker->coded_etag, plain.data, plain.size - 1);
-        memcpy(worker->coded_etag + plain.size - 1, "-gzip\"", sizeof "-gzip\"" - 1);
-        etag->value = bytes_of(worker->coded_etag, sizeof worker->coded_etag);
-    }
+    if (answer->is_read)
+        set_coded_etag(worker, answer->text, etag);
     text_release(answer->text);
     answer->text = coded;
+}
+
+/* Whether a text that has not changed would go out in gzip: then that is whose tag a 304 says. */
+static bool would_be_coded(const struct http_request *request, const struct text *text)
+{
+    return text->size >= CODED_TEXT_BYTES_MIN && text->size <= CODED_TEXT_BYTES_MAX &&
+           coded_texts_are_wanted(request);
 }
 
 /* Sends `answer`, which it takes over. `call` is the exchange's, or null if it has none. */
@@ -169,6 +182,9 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     }
     if (has_body && answer->media_type == NULL && worker->coded_texts != NULL)
         code(worker, x->request, answer, &etag);
+    else if (answer->status == 304 && answer->is_read && answer->media_type == NULL &&
+             worker->coded_texts != NULL && would_be_coded(x->request, answer->text))
+        set_coded_etag(worker, answer->text, &etag);
     if (answer->is_read && answer->media_type == NULL && answer->lines.size == 0) {
         response.rendered = buffer_bytes(&mock->read_lines);
     } else {

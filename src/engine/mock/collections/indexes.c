@@ -1,4 +1,5 @@
 #include "indexes.h"
+#include <assert.h>
 #include <stdlib.h>
 
 enum { PIECE_ITEMS = 512 }; /* put into an index with the lock held once: less than a millisecond */
@@ -68,6 +69,7 @@ static void put(struct documents *documents, struct resource *resource, struct f
 {
     size_t i = 0;
 
+    assert(find_any(resource, field_index_name(index)) == NULL); /* of two, one would not be kept right */
     make_room(documents, resource, holds_items(index));
     while (resource->indexes[i] != NULL)
         i++;
@@ -80,7 +82,7 @@ static void put(struct documents *documents, struct resource *resource, struct f
 static bool is_wanted(const struct resource *resource, struct bytes member)
 {
     return resource != NULL && resource->is_collection && resource->item_count > INDEX_ITEMS_MIN &&
-           resource->building == NULL && find_any(resource, member) == NULL;
+           member.size > 0 && resource->building == NULL && find_any(resource, member) == NULL;
 }
 
 /* Puts the next items into the index that is being made. False without memory. `*more`: some are left. */
@@ -151,11 +153,13 @@ void indexes_prepare(struct documents *documents, struct bytes name, struct byte
     struct resource *resource;
     struct field_index *index = NULL;
     bool wanted, ok, fits = false;
+    uint64_t seed;
 
     pthread_rwlock_rdlock(&documents->lock);
     wanted = is_wanted(resource_find(documents, name), member);
+    seed = documents->hash_seed; /* which a reload changes; the index keeps its own */
     pthread_rwlock_unlock(&documents->lock);
-    if (!wanted || (index = field_index_create(member, documents->hash_seed)) == NULL)
+    if (!wanted || (index = field_index_create(member, seed)) == NULL)
         return;
     pthread_rwlock_wrlock(&documents->lock);
     resource = resource_find(documents, name);
@@ -191,6 +195,8 @@ void indexes_require(struct documents *documents, struct resource *resource, str
         field_index_destroy(index);
         return;
     }
+    if (resource->building != NULL && bytes_equal(field_index_name(resource->building), member))
+        resource->building = NULL; /* whoever makes it finds that it is not wanted */
     if (!make_bytes_free(documents, resource, field_index_bytes(index)))
         field_index_give_up(index);
     put(documents, resource, index);

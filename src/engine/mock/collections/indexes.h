@@ -7,8 +7,8 @@
 #pragma once
 #include "documents_state.h"
 
-/* Makes the index of member `member` of the collection `name`, if there is none and the collection is large
- * enough to be worth it. Without the lock held. */
+/* Makes the index of member `member`, which has a name, of the collection `name`, if there is none and the
+ * collection is large enough to be worth it. Without the lock held. */
 void indexes_prepare(struct documents *documents, struct bytes name, struct bytes member);
 
 /* The same with the lock held for writing, at once. */

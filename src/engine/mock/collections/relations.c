@@ -162,6 +162,17 @@ static void settle_in(struct removal *removal, struct removed removed, struct re
     free(finding.items);
 }
 
+/* What refers to those from `from` on, before `to`. Collection by collection: then those that follow lie
+ * together by their own, and each index is asked for by many of them in turn. */
+static void settle_generation(struct removal *removal, size_t from, size_t to)
+{
+    struct list *all = &removal->documents->resource_order;
+
+    for (struct list *at = all->next; at != all; at = at->next)
+        for (size_t i = from; i < to; i++)
+            settle_in(removal, removal->list[i], CONTAINER_OF(at, struct resource, in_order));
+}
+
 /* The index of what goes with those in turn, if they are many, is made with the lock held. */
 void relations_prepare(struct documents *documents, struct bytes name)
 {
@@ -204,10 +215,8 @@ enum err relations_remove(struct documents *documents, struct resource *resource
     removal.capacity = 1;
     items_detach(documents, resource, &item, 1);
     follow(&removal, resource, item);
-    for (size_t i = 0; i < removal.count; i++) /* which grows as we go */
-        for (struct list *at = documents->resource_order.next; at != &documents->resource_order;
-             at = at->next)
-            settle_in(&removal, removal.list[i], CONTAINER_OF(at, struct resource, in_order));
+    for (size_t from = 0, to = 1; from < removal.count; from = to, to = removal.count)
+        settle_generation(&removal, from, to);
     for (size_t i = 0; i < removal.count; i++)
         item_destroy(removal.list[i].item);
     free(removal.list);

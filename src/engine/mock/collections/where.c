@@ -118,7 +118,9 @@ static enum err add_member(const struct making *making, struct buffer *path, str
     if (is_list && (any || bytes_equal(name, BYTES("and"))))
         return add_list(making, path, value, any, depth);
     if (before > 0 && !json_is_object(value) && query_find_operation(name, &operation))
-        return add_condition(making, buffer_bytes(path), operation, value);
+        return operation == OPERATION_LIKE
+                   ? refuse(making, "has no like; a parameter has, such as title_like=^tit")
+                   : add_condition(making, buffer_bytes(path), operation, value);
     if (!json_is_object(value))
         return refuse(making, "has a member that is no object; write {\"views\":{\"gt\":9}}");
     if (before > 0)
