@@ -1,5 +1,5 @@
 """WebSockets of the mock as bytes on a socket: however they are split, who does not read, who is idle, who leaves."""
-import contextlib, json, os, socket, struct, subprocess, tempfile, threading, unittest
+import contextlib, json, os, signal, socket, struct, subprocess, tempfile, threading, time, unittest
 
 from harness import FREED_IS_GONE, Nuthatch, PATIENCE_S, fetch
 from test_tunnels import ACCEPT, Peer, handshake
@@ -59,6 +59,10 @@ def connect(server, path, small_window=False):
     head = peer.head()
     assert head.startswith("HTTP/1.1 101 ") and f"Sec-WebSocket-Accept: {ACCEPT}\r\n" in head, head
     return peer
+
+
+def descriptors(server):
+    return len(os.listdir(f"/proc/{server.pid}/fd"))
 
 
 class Bytes(unittest.TestCase):
@@ -164,12 +168,42 @@ class Bytes(unittest.TestCase):
 
     def test_replies_whose_time_has_not_come_are_bounded(self):
         with mock() as server:
-            peer = connect(server, "/later")
-            peer.socket.settimeout(2)
-            with self.assertRaises(TimeoutError):  # from some number on it is not listened to
-                for _ in range(1000):
-                    peer.send(frame(b"a" * 60000))
-            peer.close()
+            for count, payload in ((1001, b"a"), (20, b"a" * 60000)):
+                peer = connect(server, "/later")
+                peer.send(frame(payload) * (count - 1))
+                peer.send(frame(b"p", PING))
+                if len(payload) == 1:
+                    self.assertEqual(take(peer), (PONG, b"p"))  # so many may wait
+                peer.send(frame(payload))
+                opcode, said = take(peer)
+                self.assertEqual((opcode, said), (CLOSE, struct.pack("!H", 1008) + b"too many replies wait for their time"))
+                peer.send(frame(said[:2], CLOSE))
+                self.assertEqual(peer.all(), b"")
+
+    def test_who_leaves_while_many_replies_wait_for_their_time_is_let_go(self):
+        with mock() as server:
+            before = descriptors(server)
+            for payload, count in ((b"a", 1000), (b"a" * (1 << 20), 1), (b"a", 1050)):
+                for must_reset in (False, True):
+                    peer = connect(server, "/later")
+                    peer.send(frame(payload) * count + frame(b"p", PING))
+                    take(peer)  # all of it has come
+                    if must_reset:
+                        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    peer.close()
+            end = time.time() + PATIENCE_S
+            while descriptors(server) > before and time.time() < end:
+                time.sleep(0.02)
+            self.assertLessEqual(descriptors(server), before)
+
+    def test_a_stop_waits_a_moment_for_who_does_not_answer_a_close_and_no_longer(self):
+        with mock("--drain-timeout", "1m") as server:
+            silent = connect(server, "/echo")
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(take(silent), (CLOSE, struct.pack("!H", 1001) + b"the server is stopping"))
+            with self.assertRaises(ConnectionResetError):  # an end in order would linger
+                silent.all()
+            self.assertEqual(server.wait(), 0)
 
     def test_in_http_2_there_is_none(self):
         with mock() as server:

@@ -48,7 +48,7 @@ static struct played play(struct bytes wire, size_t step)
         wire = bytes_after(wire, size);
     }
     buffer_append(&played.sent, websocket_output(websocket));
-    websocket_note_sent(websocket, played.sent.size);
+    websocket_note_sent(websocket, played.sent.size, 1);
     played.is_open = websocket_is_open(websocket);
     played.is_lost = websocket_is_lost(websocket);
     assert(played.is_open || played.sent.size > 0); /* nobody is left without a word */

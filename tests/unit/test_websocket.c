@@ -199,8 +199,8 @@ static void end(struct world *world)
     buffer_fini(&world->log);
 }
 
-/* Takes the output apart into the log. */
-static void note_output(struct world *world)
+/* Takes the output apart into the log; it is sent at `now_ms`. */
+static void note_output_at(struct world *world, int64_t now_ms)
 {
     struct bytes rest = websocket_output(world->websocket);
     size_t sent = rest.size;
@@ -235,15 +235,19 @@ static void note_output(struct world *world)
         }
         rest = bytes_after(rest, head + size);
     }
-    websocket_note_sent(world->websocket, sent);
+    websocket_note_sent(world->websocket, sent, now_ms);
 }
 
-static void expect_log(struct world *world, const char *wanted)
+static void note_output(struct world *world) { note_output_at(world, 1); }
+
+static void expect_log_at(struct world *world, int64_t now_ms, const char *wanted)
 {
-    note_output(world);
+    note_output_at(world, now_ms);
     EXPECT_TEXT(buffer_bytes(&world->log), bytes_of_text(wanted));
     buffer_clear(&world->log);
 }
+
+static void expect_log(struct world *world, const char *wanted) { expect_log_at(world, 1, wanted); }
 
 static void receive(struct world *world, struct bytes bytes, size_t step)
 {
@@ -426,7 +430,7 @@ TEST(a_close_of_ours_waits_for_the_clients_and_not_for_ever)
     websocket_close(world.websocket, WEBSOCKET_NORMAL, (struct bytes){NULL, 0},
                     1000); /* says nothing more */
     EXPECT(!websocket_send(world.websocket, WEBSOCKET_TEXT, BYTES("a"), 1000));
-    expect_log(&world, ">close:1001:stop");
+    expect_log_at(&world, 1000, ">close:1001:stop");
     EXPECT(!websocket_is_open(world.websocket));
     EXPECT(!websocket_is_over(world.websocket));
     receive(&world, BYTES("\x81\x81" M "a\x89\x80" M), 100); /* what was under way is of no interest */
@@ -440,7 +444,7 @@ TEST(a_close_of_ours_waits_for_the_clients_and_not_for_ever)
 
     begin(&world);
     websocket_close(world.websocket, WEBSOCKET_NO_CODE, (struct bytes){NULL, 0}, 1000);
-    expect_log(&world, ">close:");
+    expect_log_at(&world, 1000, ">close:");
     websocket_tick(world.websocket, 1000 + CLOSE_MS - 1);
     EXPECT(!websocket_is_over(world.websocket));
     websocket_tick(world.websocket, 1000 + CLOSE_MS);
@@ -477,12 +481,12 @@ TEST(a_client_that_is_silent_is_asked_and_left_if_it_stays_so)
     websocket_tick(world.websocket, PING_MS);
     expect_log(&world, "");
     websocket_tick(world.websocket, 1 + PING_MS);
-    expect_log(&world, ">ping:");
+    expect_log_at(&world, 1 + PING_MS, ">ping:");
     EXPECT_EQ(websocket_due_ms(world.websocket), 1 + PING_MS + PONG_MS);
     websocket_receive(world.websocket, BYTES("\x8a\x80" M), 35000);
     EXPECT_EQ(websocket_due_ms(world.websocket), 35000 + PING_MS);
     websocket_tick(world.websocket, 65000);
-    expect_log(&world, ">ping:");
+    expect_log_at(&world, 65000, ">ping:");
     websocket_tick(world.websocket, 65000 + PONG_MS);
     EXPECT(websocket_is_lost(world.websocket));
     EXPECT_EQ(websocket_due_ms(world.websocket), INT64_MAX);
@@ -502,7 +506,8 @@ TEST(who_reads_too_slowly_is_closed_and_what_waits_is_bounded)
     EXPECT(!websocket_send(world.websocket, WEBSOCKET_TEXT, bytes_of(message, sizeof message), 7));
     EXPECT(websocket_was_too_slow(world.websocket));
     EXPECT(websocket_output(world.websocket).size < OUTPUT_BYTES_MAX + sizeof message);
-    EXPECT_EQ(websocket_due_ms(world.websocket), 7 + CLOSE_MS);
+    websocket_note_sent(world.websocket, websocket_output(world.websocket).size, 70);
+    EXPECT_EQ(websocket_due_ms(world.websocket), 70 + CLOSE_MS);
     end(&world);
 
     begin(&world); /* pongs are output, too */
@@ -513,26 +518,83 @@ TEST(who_reads_too_slowly_is_closed_and_what_waits_is_bounded)
     end(&world);
 }
 
-TEST(last_words_that_nobody_reads_are_not_waited_for_longer_than_a_close)
+TEST(the_time_to_answer_begins_when_the_question_has_been_sent)
+{
+    static const char message[MESSAGE_BYTES_MAX];
+    struct bytes text = bytes_of(message, sizeof message);
+    const size_t frame_bytes = 4 + sizeof message, ping_bytes = 2, close_bytes = 4;
+    struct world world;
+
+    begin(&world);
+    EXPECT(websocket_send(world.websocket, WEBSOCKET_BINARY, text, 1));
+    websocket_tick(world.websocket, 1 + PING_MS);
+    EXPECT(websocket_send(world.websocket, WEBSOCKET_BINARY, text, 1 + PING_MS));
+    websocket_tick(world.websocket, 100000);
+    EXPECT(websocket_is_open(world.websocket));
+    websocket_note_sent(world.websocket, frame_bytes, 110000);
+    EXPECT_EQ(websocket_due_ms(world.websocket), INT64_MAX);
+    websocket_note_sent(world.websocket, ping_bytes, 120000);
+    EXPECT_EQ(websocket_due_ms(world.websocket), 120000 + PONG_MS);
+    websocket_note_sent(world.websocket, 1,
+                        121000); /* of what is behind it, of which there may always be */
+    EXPECT_EQ(websocket_due_ms(world.websocket), 120000 + PONG_MS);
+
+    websocket_close(world.websocket, WEBSOCKET_NORMAL, (struct bytes){NULL, 0}, 122000);
+    websocket_note_sent(world.websocket, frame_bytes - 1, 130000);
+    websocket_tick(world.websocket, 140000);
+    EXPECT(!websocket_is_over(world.websocket));
+    websocket_note_sent(world.websocket, close_bytes, 140000);
+    EXPECT_EQ(websocket_due_ms(world.websocket), 140000 + CLOSE_MS);
+    websocket_tick(world.websocket, 140000 + CLOSE_MS);
+    EXPECT(websocket_is_lost(world.websocket));
+    end(&world);
+}
+
+TEST(last_words_have_the_time_that_it_takes_to_send_them)
 {
     struct world world;
 
     begin(&world);
     websocket_receive(world.websocket, BYTES("\x83\x80" M), 50);
     EXPECT(websocket_is_over(world.websocket));
-    EXPECT_EQ(websocket_due_ms(world.websocket), 50 + CLOSE_MS);
-    websocket_tick(world.websocket, 50 + CLOSE_MS);
-    EXPECT(websocket_is_lost(world.websocket));
+    EXPECT_EQ(websocket_due_ms(world.websocket), INT64_MAX);
+    expect_log(&world, ">close:1002:there is no such opcode");
     end(&world);
 
     begin(&world);
     websocket_send(world.websocket, WEBSOCKET_TEXT, BYTES("a"), 1);
-    websocket_receive_end(world.websocket, 60);
+    websocket_tick(world.websocket, 1 + PING_MS);
+    websocket_receive_end(world.websocket, 2 + PING_MS);
     EXPECT(websocket_is_over(world.websocket));
+    websocket_tick(world.websocket, 100 * PING_MS);
     EXPECT(!websocket_is_lost(world.websocket));
-    EXPECT_EQ(websocket_due_ms(world.websocket), 60 + CLOSE_MS);
-    expect_log(&world, ">text:a");
+    expect_log(&world, ">text:a >ping:");
     EXPECT_EQ(websocket_due_ms(world.websocket), INT64_MAX);
+    end(&world);
+}
+
+TEST(output_that_leaves_in_pieces_is_what_was_said)
+{
+    struct world world;
+    struct buffer sent = {0};
+    char wanted[OUTPUT_BYTES_MAX];
+    size_t wanted_bytes = 0;
+
+    begin(&world);
+    for (size_t i = 0; i < 120; i++) {
+        struct bytes output;
+        char byte = (char)('a' + i % 26);
+        EXPECT(websocket_send(world.websocket, WEBSOCKET_BINARY, bytes_of(&byte, 1), 1));
+        memcpy(wanted + wanted_bytes, (const char[]){(char)0x82, 1, byte}, 3);
+        wanted_bytes += 3;
+        output = bytes_first(websocket_output(world.websocket), i % 3 + 1);
+        buffer_append(&sent, output);
+        websocket_note_sent(world.websocket, output.size, 1);
+    }
+    EXPECT(websocket_output(world.websocket).size > 0);
+    buffer_append(&sent, websocket_output(world.websocket));
+    EXPECT_TEXT(buffer_bytes(&sent), bytes_of(wanted, wanted_bytes));
+    buffer_fini(&sent);
     end(&world);
 }
 
@@ -585,6 +647,8 @@ RUN_TESTS(TEST_ROW(the_handshake_is_answered_as_the_rfc_shows_it),
           TEST_ROW(a_reason_that_is_too_long_is_cut_between_characters),
           TEST_ROW(a_client_that_is_silent_is_asked_and_left_if_it_stays_so),
           TEST_ROW(who_reads_too_slowly_is_closed_and_what_waits_is_bounded),
-          TEST_ROW(last_words_that_nobody_reads_are_not_waited_for_longer_than_a_close),
+          TEST_ROW(the_time_to_answer_begins_when_the_question_has_been_sent),
+          TEST_ROW(last_words_have_the_time_that_it_takes_to_send_them),
+          TEST_ROW(output_that_leaves_in_pieces_is_what_was_said),
           TEST_ROW(what_is_sent_from_inside_a_message_comes_in_order),
           TEST_ROW(who_is_held_is_told_no_message_and_loses_none))

@@ -3,7 +3,9 @@
  *   (1) in_frame: the head of a frame has come, and frame_left bytes of its payload have not.
  *   (2) kind is that of a message whose last frame has not ended; 0: none.
  *   (3) parser_bytes are those that the parser has and that are of no frame seen so far: 0 between two
- *       frames, when it can go. */
+ *       frames, when it can go.
+ *   (4) unasked_bytes are those of the output up to the end of the ping or close that the client is to
+ *       answer: its time runs from when they have been sent, at 0. */
 #include "websocket.h"
 #include "base/buffer.h"
 #include "base/compiler.h"
@@ -40,6 +42,8 @@ struct websocket {
     size_t parser_bytes;                /* (3) */
     struct bytes input;                 /* not yet given to the parser */
     struct buffer message, output;
+    size_t sent_bytes;      /* of the front of output */
+    size_t unasked_bytes;   /* (4) */
     struct buffer kept;     /* came while it was held */
     int64_t waits_since_ms; /* since a byte came, or since we asked for one by a ping or a close */
     char control[CONTROL_BYTES_MAX];
@@ -167,6 +171,7 @@ void websocket_close(struct websocket *websocket, int code, struct bytes reason,
     websocket->state = WEBSOCKET_CLOSING;
     websocket->waits_since_ms = now_ms;
     append_close(websocket, code, reason);
+    websocket->unasked_bytes = websocket_output(websocket).size;
 }
 
 /* What came may not be: says so, and that is the end (§7.1.7). */
@@ -184,7 +189,7 @@ static void fail(struct websocket *websocket, int code, const char *reason)
 /* Whether a frame more may wait to be sent; if not, the client is closed. */
 static bool may_wait(struct websocket *websocket, int64_t now_ms)
 {
-    if (websocket->output.size <= websocket->limits->output_bytes_max)
+    if (websocket_output(websocket).size <= websocket->limits->output_bytes_max)
         return true;
     websocket->was_too_slow = true;
     websocket_close(websocket, WEBSOCKET_POLICY, BYTES("messages are read too slowly"), now_ms);
@@ -212,15 +217,25 @@ bool websocket_send(struct websocket *websocket, enum websocket_kind kind, struc
 
 struct bytes websocket_output(const struct websocket *websocket)
 {
-    return buffer_bytes(&websocket->output);
+    return bytes_after(buffer_bytes(&websocket->output), websocket->sent_bytes);
 }
 
-void websocket_note_sent(struct websocket *websocket, size_t count)
+void websocket_note_sent(struct websocket *websocket, size_t count, int64_t now_ms)
 {
-    if (count < websocket->output.size)
-        buffer_consume(&websocket->output, count);
-    else
+    websocket->sent_bytes += count;
+    if (websocket->sent_bytes == websocket->output.size) {
         buffer_fini(&websocket->output);
+        websocket->sent_bytes = 0;
+    } else if (websocket->sent_bytes > websocket->output.size / 2) { /* what is moved was paid for */
+        buffer_consume(&websocket->output, websocket->sent_bytes);
+        websocket->sent_bytes = 0;
+    }
+    if (websocket->unasked_bytes > count) {
+        websocket->unasked_bytes -= count;
+    } else if (websocket->unasked_bytes > 0) {
+        websocket->unasked_bytes = 0;
+        websocket->waits_since_ms = now_ms;
+    }
 }
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
@@ -449,16 +464,15 @@ int64_t websocket_due_ms(const struct websocket *websocket)
 {
     const struct websocket_limits *limits = websocket->limits;
 
+    if (websocket->unasked_bytes > 0) /* (4) */
+        return INT64_MAX;
     switch (websocket->state) {
     case WEBSOCKET_OPEN:
         if (limits->ping_ms == 0 || websocket->is_held)
             return INT64_MAX;
         return websocket->waits_since_ms + (websocket->is_pinged ? limits->pong_ms : limits->ping_ms);
     case WEBSOCKET_CLOSING: return websocket->waits_since_ms + limits->close_ms;
-    case WEBSOCKET_OVER:
-        if (websocket->output.size == 0 || websocket->is_lost)
-            return INT64_MAX;
-        return websocket->waits_since_ms + limits->close_ms;
+    case WEBSOCKET_OVER: return INT64_MAX;
     }
     UNREACHABLE();
 }
@@ -471,6 +485,7 @@ void websocket_tick(struct websocket *websocket, int64_t now_ms)
         websocket->is_pinged = true;
         websocket->waits_since_ms = now_ms;
         append_frame(websocket, WSLAY_PING, (struct bytes){NULL, 0});
+        websocket->unasked_bytes = websocket_output(websocket).size;
         return;
     }
     websocket->state = WEBSOCKET_OVER; /* §7.1.7: without an answer it is not waited for */

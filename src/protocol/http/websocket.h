@@ -5,8 +5,9 @@
  *     └── the client closed; a frame that may not be; nobody there ──┘
  *
  * Whoever owns it hands in what came, sends websocket_output until that is empty, calls websocket_tick when
- * websocket_due_ms has come, and ends the connection once websocket_is_over. While nothing is under way it
- * holds no memory for input or output. */
+ * websocket_due_ms has come, and ends the connection once websocket_is_over. A client's time to answer
+ * begins when what it is to answer has been sent: whether output gets away at all is for the owner to
+ * watch. While nothing is under way it holds no memory for input or output. */
 #pragma once
 #include "base/bytes.h"
 #include <stdint.h>
@@ -33,7 +34,7 @@ struct websocket_limits {
         output_bytes_max; /* that wait to be sent, if it is not one message; beyond it the close is 1008 */
     int64_t ping_ms;      /* after so long a silence the client is asked whether it is there; 0: never */
     int64_t pong_ms;      /* how long it may take to say anything then */
-    int64_t close_ms;     /* how long it may take to answer a close, and to read the last words */
+    int64_t close_ms;     /* how long it may take to answer a close */
 };
 
 /* What the owner is told, from inside websocket_receive; it may send and close there, but not destroy. The
@@ -77,7 +78,7 @@ bool websocket_may_say(int64_t code);
 
 /* What is to be sent, from its front; `count` bytes of it have been. */
 struct bytes websocket_output(const struct websocket *websocket);
-void websocket_note_sent(struct websocket *websocket, size_t count);
+void websocket_note_sent(struct websocket *websocket, size_t count, int64_t now_ms);
 
 /* When to call websocket_tick, INT64_MAX for never; and that: pings, and gives up on who is not there. */
 int64_t websocket_due_ms(const struct websocket *websocket);

@@ -1,16 +1,18 @@
 /* socket.c — a rule's WebSocket: its script, its replies and the writes it listens to, on their way out.
  *
- * What is due is said while output has room; with none, and while too many replies wait for their time,
- * the client is not listened to (held), so what waits has a bound.
- *   (1) `waiting` has the scripts whose next step is not due or has no room, the soonest first. */
+ * What is due is said while output has room; with none the client is not listened to (held): then its
+ * connection's write deadline notices if it is gone. It is listened to while replies wait for their time,
+ * so that its end is heard; with too many of them it is closed. So what waits has a bound. (1) `waiting`
+ * has the scripts whose next step is not due or has no room, the soonest first. */
 #include "front_call.h"
 #include "protocol/http/websocket_handshake.h"
 #include <stdlib.h>
 
 enum {
     OUTPUT_ROOM_BYTES = 64 << 10, /* nothing is said while more than this waits to be sent */
-    WAITING_MAX = 10000,
+    WAITING_MAX = 1000,
     WAITING_BYTES_MAX = 1 << 20, /* of the messages that are replied to */
+    STOP_CLOSE_MS = 1000,        /* how long a close is waited for while the server stops */
 };
 
 /* A script on its way. */
@@ -28,11 +30,13 @@ struct recital {
 struct front_socket {
     struct front_call *call;
     struct websocket *websocket;
+    struct websocket_limits limits; /* of the rule, until the server stops */
     struct timer timer;
     struct list waiting; /* (1) */
     size_t waiting_count, waiting_bytes;
     uint64_t journal_number;
-    bool is_read; /* the connection was asked for more */
+    bool is_read;     /* the connection was asked for more */
+    bool is_stopping; /* the server */
 };
 
 static int64_t now_ms(const struct front_socket *socket)
@@ -150,7 +154,7 @@ static bool move_on(struct recital *recital)
     return true;
 }
 
-/* Says what is due, while there is room. */
+/* Says what is due, while there is room. Steps that follow at once are not parted by another reply. */
 static void say_what_is_due(struct front_socket *socket)
 {
     int64_t now = now_ms(socket);
@@ -164,6 +168,8 @@ static void say_what_is_due(struct front_socket *socket)
             drop(socket, recital);
             continue;
         }
+        if (recital->step > 0 && recital->script->steps[recital->step].after_ms == 0)
+            continue; /* (1) holds: it is due no later than it was */
         if (recital->due_ms < now - 1000 && recital->cycles)
             recital->due_ms = now; /* nobody hurries to make up for a slow reader */
         list_remove(&recital->in_socket);
@@ -175,9 +181,7 @@ static void say_what_is_due(struct front_socket *socket)
 
 static bool may_hear(const struct front_socket *socket)
 {
-    return !websocket_is_open(socket->websocket) ||
-           (has_room(socket) && socket->waiting_count < WAITING_MAX &&
-            socket->waiting_bytes < WAITING_BYTES_MAX);
+    return !websocket_is_open(socket->websocket) || has_room(socket);
 }
 
 static void note_message(const struct front_socket *socket, enum journal_message_kind kind, int code,
@@ -205,6 +209,8 @@ static void on_message(void *owner, enum websocket_kind kind, struct bytes bytes
             .due_ms = now_ms(socket) + script->steps[0].after_ms, .script = script, .kind = kind};
         begin_recital(socket, &recital, bytes);
         say_what_is_due(socket);
+        if (socket->waiting_count > WAITING_MAX || socket->waiting_bytes > WAITING_BYTES_MAX)
+            close_with(socket, WEBSOCKET_POLICY, BYTES("too many replies wait for their time"));
     }
     if (!may_hear(socket))
         websocket_hold(socket->websocket);
@@ -218,6 +224,15 @@ static void on_closed(void *owner, int code, struct bytes reason)
 static const struct websocket_callbacks callbacks = {on_message, on_closed};
 
 /* ---- on the connection ----------------------------------------------------------------------------- */
+
+/* Breaks off a client that is not there. */
+static void lose(struct front_call *call)
+{
+    struct exchange *x = call->x;
+
+    front_call_destroy(call);
+    exchange_abort(x);
+}
 
 /* Sends what waits, as far as there is room. False if the call is gone. */
 static bool flush(struct front_socket *socket)
@@ -235,7 +250,7 @@ static bool flush(struct front_socket *socket)
         if (output.size > room)
             output.size = room;
         shaped_send(call, output);
-        websocket_note_sent(socket->websocket, output.size);
+        websocket_note_sent(socket->websocket, output.size, now_ms(socket));
         if (call->is_cut && call->body_passed == call->body_cut) {
             shaped_end(call);
             return false;
@@ -243,17 +258,11 @@ static bool flush(struct front_socket *socket)
     }
     if (!websocket_is_over(socket->websocket))
         return true;
-    shaped_end(call);
+    if (socket->is_stopping && websocket_is_lost(socket->websocket))
+        lose(call); /* an end in order would linger for it */
+    else
+        shaped_end(call);
     return false;
-}
-
-/* Breaks off a client that is not there. */
-static void lose(struct front_call *call)
-{
-    struct exchange *x = call->x;
-
-    front_call_destroy(call);
-    exchange_abort(x);
 }
 
 static void set_timer(struct front_socket *socket)
@@ -339,6 +348,8 @@ static void on_stop(struct exchange *x)
 {
     struct front_call *call = x->engine_state;
 
+    call->socket->is_stopping = true;
+    call->socket->limits.close_ms = STOP_CLOSE_MS;
     close_with(call->socket, WEBSOCKET_GOING_AWAY, BYTES("the server is stopping"));
     front_socket_go_on(call);
 }
@@ -375,7 +386,8 @@ void front_socket_begin(struct front_call *call)
         socket->call = call;
         timer_init(&socket->timer, on_timer);
         list_init(&socket->waiting);
-        socket->websocket = websocket_create(&said->limits, &callbacks, socket, now);
+        socket->limits = said->limits;
+        socket->websocket = websocket_create(&socket->limits, &callbacks, socket, now);
     }
     if (socket == NULL || socket->websocket == NULL) {
         front_socket_end(call);
