@@ -110,13 +110,13 @@ static int64_t time_call(void **state, int64_t connect_ms, int64_t first_byte_ms
 TEST(silence_ends_with_the_first_byte_timeout)
 {
     int64_t took_ms = time_call(state, 5000, 150, 0, "/silence", 0, ERR_TIMEOUT);
-    EXPECT(took_ms >= 149 && took_ms < 1500);
+    EXPECT(took_ms >= 149 && took_ms < 4500);
 }
 
 TEST(a_stalled_body_ends_with_the_total_timeout_and_not_with_the_first_byte_timeout)
 {
-    int64_t took_ms = time_call(state, 5000, 50, 250, "/stall", 0, ERR_TIMEOUT);
-    EXPECT(took_ms >= 249 && took_ms < 1500);
+    int64_t took_ms = time_call(state, 5000, 500, 900, "/stall", 0, ERR_TIMEOUT);
+    EXPECT(took_ms >= 899 && took_ms < 4500);
 }
 
 TEST(a_connection_that_does_not_come_about_ends_with_the_connect_timeout)
@@ -135,7 +135,7 @@ TEST(a_connection_that_does_not_come_about_ends_with_the_connect_timeout)
         connect(fillers[i], (struct sockaddr *)&address, size);
     }
     took_ms = time_call(state, 150, 5000, 0, "/", ntohs(address.sin_port), ERR_TIMEOUT);
-    EXPECT(took_ms >= 140 && took_ms < 1500);
+    EXPECT(took_ms >= 140 && took_ms < 4500);
     for (size_t i = 0; i < COUNT_OF(fillers); i++)
         close(fillers[i]);
     close(listener);
