@@ -48,6 +48,20 @@ static inline bool bytes_start_with(struct bytes bytes, struct bytes start)
     return bytes.size >= start.size && (start.size == 0 || memcmp(bytes.data, start.data, start.size) == 0);
 }
 
+static inline bool bytes_end_with(struct bytes bytes, struct bytes end)
+{
+    return bytes.size >= end.size && bytes_equal(bytes_after(bytes, bytes.size - end.size), end);
+}
+
+/* Below, at or above 0 as `a` comes before `b`, is `b`, or comes after it, byte by byte. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 static inline char byte_to_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 
 /* Equal but for the case of ASCII letters; no locale. */
@@ -59,6 +73,11 @@ static inline bool bytes_equal_nocase(struct bytes a, struct bytes b)
         if (byte_to_lower(a.data[i]) != byte_to_lower(b.data[i]))
             return false;
     return true;
+}
+
+static inline bool bytes_end_with_nocase(struct bytes bytes, struct bytes end)
+{
+    return bytes.size >= end.size && bytes_equal_nocase(bytes_after(bytes, bytes.size - end.size), end);
 }
 
 /* `bytes` without spaces and tabs at either end (the OWS of RFC 9110 §5.6.3). */

@@ -86,8 +86,7 @@ static struct bytes resource_of(struct bytes name)
 
     for (size_t i = 0; i < COUNT_OF(endings); i++) {
         struct bytes ending = bytes_of_text(endings[i]);
-        if (name.size > ending.size && name.data[0] != '.' &&
-            bytes_equal(bytes_after(name, name.size - ending.size), ending))
+        if (name.size > ending.size && name.data[0] != '.' && bytes_end_with(name, ending))
             return bytes_first(name, name.size - ending.size);
     }
     return (struct bytes){0};

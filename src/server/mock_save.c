@@ -25,7 +25,7 @@ static void append_path(const struct role_options *role, const char *data_path, 
         folder = bytes_first(data, (size_t)(slash - data.data) + 1);
     for (size_t i = 0; i < COUNT_OF(endings); i++) {
         struct bytes ending = bytes_of_text(endings[i]);
-        if (name.size > ending.size && bytes_equal(bytes_after(name, name.size - ending.size), ending))
+        if (name.size > ending.size && bytes_end_with(name, ending))
             name.size -= ending.size;
     }
     if (name.size == 0)

@@ -49,14 +49,6 @@ void kv_acl_destroy(struct kv_acl *acl)
     free(acl);
 }
 
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* The first user whose name is not before `name`. */
 static size_t place_of(const struct kv_acl *acl, struct bytes name)
 {
@@ -64,7 +56,7 @@ static size_t place_of(const struct kv_acl *acl, struct bytes name)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(acl->users[middle]->name, name) < 0)
+        if (bytes_compare(acl->users[middle]->name, name) < 0)
             low = middle + 1;
         else
             high = middle;

@@ -81,18 +81,10 @@ static void read_broadcast(struct kv *kv, struct kv_letter *letter)
     free(broadcast);
 }
 
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare_changes(const void *left, const void *right)
 {
     const struct change *a = left, *b = right;
-    int order = compare(a->key, b->key);
+    int order = bytes_compare(a->key, b->key);
 
     if (order != 0)
         return order;
@@ -158,7 +150,7 @@ static int compare_prefixes(const void *left, const void *right)
 {
     const struct bytes *a = left, *b = right;
 
-    return compare(*a, *b);
+    return bytes_compare(*a, *b);
 }
 
 uint64_t kv_tracking_prefix_count(struct kv *kv)

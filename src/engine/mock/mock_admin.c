@@ -190,7 +190,7 @@ static enum target find_target(struct bytes path, struct bytes *name)
     if (!bytes_start_with(path, below))
         return TARGET_NONE;
     *name = bytes_after(path, below.size);
-    if (name->size <= end.size || !bytes_equal(bytes_after(*name, name->size - end.size), end))
+    if (name->size <= end.size || !bytes_end_with(*name, end))
         return TARGET_SNAPSHOT;
     name->size -= end.size;
     return TARGET_RESTORE;

@@ -115,16 +115,6 @@ static void append_frame(struct websocket *websocket, uint8_t opcode, struct byt
     }
 }
 
-static bool is_utf8(struct bytes text)
-{
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < text.size; i++)
-        if (!utf8_take(&utf8, (uint8_t)text.data[i]))
-            return false;
-    return utf8.left == 0;
-}
-
 static void append_utf8(struct buffer *out, struct bytes text)
 {
     size_t start = 0; /* of the character in hand */
@@ -203,7 +193,7 @@ bool websocket_send(struct websocket *websocket, enum websocket_kind kind, struc
 
     if (websocket->state != WEBSOCKET_OPEN)
         return false;
-    if (kind == WEBSOCKET_TEXT && !is_utf8(bytes)) {
+    if (kind == WEBSOCKET_TEXT && !utf8_is_whole(bytes)) {
         append_utf8(&repaired, bytes);
         bytes = buffer_bytes(&repaired);
     }
@@ -263,7 +253,7 @@ static void end_close(struct websocket *websocket)
             fail(websocket, WEBSOCKET_PROTOCOL_ERROR, "a close with a code that may not be said");
             return;
         }
-        if (!is_utf8(reason)) {
+        if (!utf8_is_whole(reason)) {
             fail(websocket, WEBSOCKET_NOT_TEXT, "a close whose reason is no UTF-8");
             return;
         }

@@ -4,7 +4,7 @@
 
 static bool ends_in(struct bytes text, struct bytes end)
 {
-    return text.size > end.size && bytes_equal_nocase(bytes_after(text, text.size - end.size), end);
+    return text.size > end.size && bytes_end_with_nocase(text, end);
 }
 
 /* Of a Content-Type's value. */

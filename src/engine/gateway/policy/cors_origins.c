@@ -45,11 +45,6 @@ static bool is_host_and_port(struct bytes text)
     return at > 0 && (at == text.size || (text.data[at] == ':' && is_port(bytes_after(text, at + 1))));
 }
 
-static bool ends_with(struct bytes text, struct bytes end)
-{
-    return text.size >= end.size && bytes_equal(bytes_after(text, text.size - end.size), end);
-}
-
 const char *cors_origin_is_wrong(struct bytes item)
 {
     size_t scheme = scheme_size(item);
@@ -67,8 +62,8 @@ const char *cors_origin_is_wrong(struct bytes item)
     if (scheme == 0 || !is_host_and_port(host))
         return "is no origin; write one like https://app.example.com, https://*.example.com or "
                "http://localhost:3000, without a path";
-    if ((bytes_start_with(item, BYTES("https://")) && ends_with(item, BYTES(":443"))) ||
-        (bytes_start_with(item, BYTES("http://")) && ends_with(item, BYTES(":80"))))
+    if ((bytes_start_with(item, BYTES("https://")) && bytes_end_with(item, BYTES(":443"))) ||
+        (bytes_start_with(item, BYTES("http://")) && bytes_end_with(item, BYTES(":80"))))
         return "has the port that browsers leave out; leave it out, too";
     return NULL;
 }
@@ -83,7 +78,7 @@ static bool fits(struct bytes item, struct bytes origin)
     if (!bytes_start_with(suffix, BYTES("*.")))
         return bytes_equal(item, origin);
     suffix = bytes_after(suffix, 1);
-    if (!bytes_start_with(origin, bytes_first(item, scheme)) || !ends_with(origin, suffix) ||
+    if (!bytes_start_with(origin, bytes_first(item, scheme)) || !bytes_end_with(origin, suffix) ||
         origin.size <= scheme + suffix.size)
         return false;
     end = origin.size - suffix.size;

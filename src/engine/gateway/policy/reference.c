@@ -44,7 +44,7 @@ static struct bytes without_default_port(struct bytes authority, bool is_https)
 {
     struct bytes port = is_https ? BYTES(":443") : BYTES(":80");
 
-    if (authority.size > port.size && bytes_equal(bytes_after(authority, authority.size - port.size), port))
+    if (authority.size > port.size && bytes_end_with(authority, port))
         return bytes_first(authority, authority.size - port.size);
     return authority;
 }

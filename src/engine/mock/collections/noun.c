@@ -60,8 +60,7 @@ static const struct bytes hissing[] = {BYTES_INIT("ss"), BYTES_INIT("sh"), BYTES
  * of it; 0 if not. */
 static size_t end_size(struct bytes word, struct bytes end, bool is_word)
 {
-    if (word.size < end.size || (is_word && word.size != end.size) ||
-        !bytes_equal_nocase(bytes_after(word, word.size - end.size), end))
+    if ((is_word && word.size != end.size) || !bytes_end_with_nocase(word, end))
         return 0;
     return end.size;
 }

@@ -462,8 +462,7 @@ bool yaml_json_is_named(struct bytes path)
 
     for (size_t i = 0; i < COUNT_OF(endings); i++) {
         struct bytes ending = bytes_of_text(endings[i]);
-        if (path.size > ending.size &&
-            bytes_equal_nocase(bytes_after(path, path.size - ending.size), ending))
+        if (path.size > ending.size && bytes_end_with_nocase(path, ending))
             return true;
     }
     return false;

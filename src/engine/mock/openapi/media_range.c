@@ -14,8 +14,7 @@ bool media_type_is_json(struct bytes type)
     type = media_type_bare(type);
     return bytes_equal_nocase(type, BYTES("application/json")) ||
            bytes_equal_nocase(type, BYTES("text/json")) ||
-           (type.size > suffix.size &&
-            bytes_equal_nocase(bytes_after(type, type.size - suffix.size), suffix));
+           (type.size > suffix.size && bytes_end_with_nocase(type, suffix));
 }
 
 /* 0: does not have it; then the more, the more exactly. */

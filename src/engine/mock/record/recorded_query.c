@@ -4,20 +4,12 @@
 #include "yaml_quote.h"
 #include <stdlib.h>
 
-static int compare_bytes(struct bytes a, struct bytes b)
-{
-    size_t size = a.size < b.size ? a.size : b.size;
-    int difference = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-    return difference != 0 ? difference : (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare(const void *a, const void *b)
 {
     const struct recorded_parameter *left = a, *right = b;
-    int difference = compare_bytes(left->name, right->name);
+    int difference = bytes_compare(left->name, right->name);
 
-    return difference != 0 ? difference : compare_bytes(left->value, right->value);
+    return difference != 0 ? difference : bytes_compare(left->value, right->value);
 }
 
 static struct bytes keep(struct buffer *text, struct bytes kept)

@@ -3,12 +3,7 @@
 
 bool yaml_quote_can(struct bytes text)
 {
-    struct utf8 utf8 = {0};
-
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] == '\0' || !utf8_take(&utf8, (uint8_t)text.data[i]))
-            return false;
-    return utf8.left == 0;
+    return utf8_is_whole(text) && (text.size == 0 || memchr(text.data, '\0', text.size) == NULL);
 }
 
 void yaml_quote_append(struct buffer *out, struct bytes text)

@@ -251,8 +251,7 @@ static struct bytes type_of_name(struct bytes name)
                  {BYTES_INIT(".csv"), BYTES_INIT("text/csv; charset=utf-8")}};
 
     for (size_t i = 0; i < COUNT_OF(types); i++)
-        if (name.size > types[i].end.size &&
-            bytes_equal_nocase(bytes_after(name, name.size - types[i].end.size), types[i].end))
+        if (name.size > types[i].end.size && bytes_end_with_nocase(name, types[i].end))
             return types[i].type;
     return BYTES("application/octet-stream");
 }

@@ -130,7 +130,7 @@ static bool segment_matches(const struct rule_path_segment *segment, struct byte
     if (segment->name.size == 0)
         return bytes_equal(before, text);
     if (text.size <= before.size + behind.size || !bytes_start_with(text, before) ||
-        !bytes_equal(bytes_after(text, text.size - behind.size), behind))
+        !bytes_end_with(text, behind))
         return false;
     if (values != NULL)
         keep(values, bytes_of(text.data + before.size, text.size - before.size - behind.size));
