@@ -1,12 +1,11 @@
 #include "base/line_sink.h"
 #include "base/buffer.h"
 #include "base/now.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,19 +128,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Signals are the main thread's. */
-static bool start_thread(struct line_sink *sink)
-{
-    sigset_t all, before;
-    bool is_started;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    is_started = pthread_create(&sink->thread, NULL, run, sink) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return is_started;
-}
-
 static void destroy(struct line_sink *sink)
 {
     close(sink->fd);
@@ -172,7 +158,7 @@ enum err line_sink_open(const char *path, struct line_sink **sink)
     }
     pthread_mutex_init(&made->mutex, NULL);
     pthread_cond_init(&made->news, NULL);
-    if (!start_thread(made)) {
+    if (!thread_start(&made->thread, run, made)) {
         destroy(made);
         return ERR_SYSTEM;
     }

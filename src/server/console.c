@@ -1,8 +1,7 @@
 #include "server/console.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -96,8 +95,6 @@ static void *run(void *context)
 struct console *console_begin(void (*typed)(void *context, struct bytes line), void *context)
 {
     struct console *made;
-    sigset_t all, before;
-    int result;
 
     if (!isatty(STDIN_FILENO))
         return NULL;
@@ -107,11 +104,7 @@ struct console *console_begin(void (*typed)(void *context, struct bytes line), v
     made->typed = typed;
     made->context = context;
     made->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = made->end_fd < 0 ? errno : pthread_create(&made->thread, NULL, run, made);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result == 0)
+    if (made->end_fd >= 0 && thread_start(&made->thread, run, made))
         return made;
     if (made->end_fd >= 0)
         close(made->end_fd);

@@ -1,4 +1,5 @@
 #include "server/server.h"
+#include "base/thread.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv_notify.h"
 #include "engine/mock/mock.h"
@@ -10,7 +11,6 @@
 #include "server/server_state.h"
 #include "server/users.h"
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
@@ -248,21 +248,16 @@ static void *run_worker(void *argument)
 
 enum err server_start(struct server *server)
 {
-    sigset_t all, before;
     enum err err = OK;
 
-    /* Signals are the main thread's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (size_t i = 0; i < server->worker_count && err == OK; i++) {
         struct worker *worker = &server->workers[i];
         worker_listen(worker);
-        if (pthread_create(&worker->thread, NULL, run_worker, worker) == 0)
+        if (thread_start(&worker->thread, run_worker, worker))
             worker->thread_started = true;
         else
             err = ERR_SYSTEM;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err;
 }
 

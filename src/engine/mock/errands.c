@@ -1,7 +1,6 @@
 #include "errands.h"
 #include "base/compiler.h"
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
 #include <stdlib.h>
 
 struct errands {
@@ -79,20 +78,6 @@ static void *run(void *context)
     return NULL;
 }
 
-/* With the lock held. */
-static bool has_thread(struct errands *errands)
-{
-    sigset_t all, before;
-
-    if (errands->has_thread)
-        return true;
-    sigfillset(&all); /* signals are others' */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errands->has_thread = pthread_create(&errands->thread, NULL, run, errands) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return errands->has_thread;
-}
-
 static void on_done(struct task *task)
 {
     struct errand *errand = CONTAINER_OF(task, struct errand, task);
@@ -105,7 +90,9 @@ bool errands_add(struct errands *errands, struct errand *errand)
 
     errand->task.run = on_done;
     pthread_mutex_lock(&errands->lock);
-    is_added = errands->waiting_count < ERRANDS_WAITING_MAX && has_thread(errands);
+    if (!errands->has_thread)
+        errands->has_thread = thread_start(&errands->thread, run, errands);
+    is_added = errands->waiting_count < ERRANDS_WAITING_MAX && errands->has_thread;
     if (is_added) {
         list_append(&errands->waiting, &errand->in_waiting);
         errands->waiting_count++;

@@ -1,10 +1,10 @@
 #include "base/compiler.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "recorded_rule.h"
 #include "recording_state.h"
 #include "slash_redirect.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,24 +105,10 @@ static void *run(void *context)
 
 /* ---- from outside -------------------------------------------------------------------------------- */
 
-static enum err start_thread(struct recording *recording)
-{
-    sigset_t all, before;
-    int result;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&recording->thread, NULL, run, recording);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    recording->has_thread = result == 0;
-    return result == 0 ? OK : ERR_SYSTEM;
-}
-
 enum err recording_open(const struct recording_options *options, struct recording **recording,
                         struct buffer *message)
 {
     struct recording *made = calloc(1, sizeof *made);
-    pthread_condattr_t monotonic;
     size_t size = strlen(options->path);
     enum err err = ERR_NO_MEMORY;
 
@@ -137,17 +123,16 @@ enum err recording_open(const struct recording_options *options, struct recordin
     made->log = options->log;
     list_init(&made->waiting);
     pthread_mutex_init(&made->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->news, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_condition_init(&made->news);
     made->path = strndup(options->path, size);
     if (made->path != NULL && asprintf(&made->file_path, "%s/" RECORDING_FILE, made->path) < 0)
         made->file_path = NULL;
     if (made->path != NULL && made->file_path != NULL)
         err = recording_read_folder(made, message);
-    if (err == OK)
-        err = start_thread(made);
+    if (err == OK) {
+        made->has_thread = thread_start(&made->thread, run, made);
+        err = made->has_thread ? OK : ERR_SYSTEM;
+    }
     if (err != OK) {
         recording_close(made);
         return err;

@@ -1,10 +1,9 @@
 #include "keeper.h"
+#include "base/thread.h"
 #include "engine/mock/json/json_pretty.h"
 #include "whole_file.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -440,20 +439,9 @@ void keeper_note_reload(struct keeper *keeper)
 
 static enum err start_thread(struct keeper *keeper)
 {
-    pthread_condattr_t monotonic;
-    sigset_t all, before;
-    int result;
-
     pthread_mutex_init(&keeper->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->news, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    sigfillset(&all); /* signals are others' */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&keeper->thread, NULL, run, keeper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result == 0 ? OK : ERR_SYSTEM;
+    thread_condition_init(&keeper->news);
+    return thread_start(&keeper->thread, run, keeper) ? OK : ERR_SYSTEM;
 }
 
 static void free_all(struct keeper *keeper)

@@ -1,9 +1,8 @@
 #include "watcher.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "file_identity.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -154,18 +153,12 @@ static void watcher_free(struct watcher *watcher)
 enum err watcher_create(const struct watcher_options *options, struct watcher **watcher)
 {
     struct watcher *made = calloc(1, sizeof *made);
-    pthread_condattr_t monotonic;
-    sigset_t all, before;
-    int result;
 
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->options = *options;
     pthread_mutex_init(&made->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&made->news, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_condition_init(&made->news);
     made->what = strdup(options->what);
     buffer_append(&made->paths, options->paths);
     if (made->what == NULL || made->paths.failed) {
@@ -173,11 +166,7 @@ enum err watcher_create(const struct watcher_options *options, struct watcher **
         return ERR_NO_MEMORY;
     }
     made->known = look(buffer_bytes(&made->paths));
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&made->thread, NULL, run, made);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0) {
+    if (!thread_start(&made->thread, run, made)) {
         watcher_free(made);
         return ERR_SYSTEM;
     }
