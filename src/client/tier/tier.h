@@ -1,0 +1,125 @@
+/* tier.h — the shared tier as engines see it: reads that are answered from memory while that is certain to
+ * hold, writes that all nodes hear of.
+ *
+ * What is near lies in the store, in the space that the reader names, put there in the order of the wire by
+ * the worker that read it. Each near value remembers the connection and its generation, and the epoch of
+ * its slot; it is answered only while both are the present ones and the connection is coherent: while all
+ * writes up to max_staleness_ms ago are known to have been told. The races that this excludes, and how:
+ * docs/notes. */
+#pragma once
+#include "client/valkey/valkey.h"
+#include "nuthatch.h"
+
+struct tier;        /* of the process: what is near, and whether it holds */
+struct tier_worker; /* one worker's part: its connections, its reads under way */
+
+struct tier_options {
+    const struct valkey_options *server; /* kept by reference */
+    nh_store *store;
+    unsigned worker_count;
+    int64_t max_staleness_ms;
+    int64_t near_ttl_max_ms; /* nothing is near longer without being read anew */
+    int64_t null_ttl_ms;     /* likewise, that a key is missing there */
+    struct log *log;
+};
+
+enum err tier_create(const struct tier_options *options, struct tier **tier);
+void tier_destroy(struct tier *tier); /* all its workers must have been destroyed */
+
+/* The part of worker `number`. Called before the loop runs or on its thread. */
+enum err tier_worker_create(struct tier *tier, unsigned number, struct loop *loop,
+                            struct counters *counters, struct tier_worker **worker);
+void tier_worker_stop(struct tier_worker *worker, void (*stopped)(void *owner), void *owner);
+void tier_worker_destroy(struct tier_worker *worker);
+
+struct valkey *tier_valkey(struct tier_worker *worker);
+
+/* ---- marks: until when what was read may be given -------------------------------------------------- */
+
+struct tier_mark {
+    uint32_t source;     /* index and generation of the connection: see tier_mark_make */
+    uint32_t slot_epoch; /* never 0; a zeroed mark never holds */
+};
+
+/* Whether what bears `mark`, and is kept under a key of `slot`, is as the tier had it at most
+ * max_staleness_ms ago. Any thread. */
+bool tier_mark_holds(const struct tier *tier, struct tier_mark mark, uint16_t slot, int64_t now_ms);
+/* How old the newest write is that may not be known of yet: the present bound. INT64_MAX: it does not hold.
+ */
+int64_t tier_mark_staleness_ms(const struct tier *tier, struct tier_mark mark, int64_t now_ms);
+
+/* ---- what is near ----------------------------------------------------------------------------------- */
+
+enum tier_near { TIER_NEAR_VALUE, TIER_NEAR_NOTHING /* it is known to be missing */, TIER_NOT_NEAR };
+
+/* As nh_peek and nh_borrow: `*value` must be released where there is one. Any thread. */
+enum tier_near tier_peek(struct tier *tier, int64_t now_ms, nh_key key, nh_value *value);
+enum tier_near tier_borrow(struct tier *tier, int64_t now_ms, nh_key key, nh_value *value);
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+enum tier_read_flags {
+    TIER_FENCED = 1,  /* the tier is asked after this call began, whatever is near or under way */
+    TIER_UNKEPT = 2,  /* nothing is put into the store: who reads keeps it with its mark, if it likes */
+    TIER_WATCHED = 4, /* `changed` is wanted */
+    TIER_HEAD = 8,    /* the first head_bytes of the value only (GETRANGE); implies UNKEPT */
+};
+
+/* What a read has found; bytes are readable during the call. */
+struct tier_found {
+    enum err err;      /* OK; as of struct valkey_answer; ERR_TYPE: the key holds no string */
+    struct bytes text; /* with an error: the server's words, such as "WRONGTYPE …", or ours */
+    bool is_there;
+    struct bytes value;
+    int64_t expires_at_ms; /* monotonic, counted from when it was asked; 0: never */
+    struct tier_mark mark; /* zeroed: may not be kept */
+};
+
+struct tier_read {
+    void (*done)(struct tier_read *read, const struct tier_found *found); /* never from inside tier_read */
+    /* Of TIER_WATCHED, after `done`: what was found does not hold any more, or may not. Once; it is the
+     * caller's again. */
+    void (*changed)(struct tier_read *read);
+    void *inner;
+};
+
+/* Reads `key`, as a string. Reads of one key that begin on one worker before an answer has come share it,
+ * unless they are FENCED and it was asked before. `head_bytes` of TIER_HEAD. */
+void tier_read(struct tier_worker *worker, struct tier_read *read, nh_key key, unsigned flags,
+               uint32_t head_bytes, int64_t deadline_ms);
+/* `done` and `changed` will not be called (again): it is the caller's. */
+void tier_read_end(struct tier_worker *worker, struct tier_read *read);
+
+/* ---- writing ---------------------------------------------------------------------------------------- */
+
+/* What this process has near of `key`, in any space that was read into, is dropped; and what any worker has
+ * asked for before and not heard yet will not be kept. Called before a write is sent and again when its
+ * reply has come: so who has heard of a write reads it, on this node. Any thread. */
+void tier_forget(struct tier *tier, struct bytes key);
+/* The same for all keys: FLUSHALL and FLUSHDB, and what cannot be told, such as a script's writes. */
+void tier_forget_all(struct tier *tier);
+
+/* ---- engines that keep what they read themselves ---------------------------------------------------- */
+
+struct tier_listener {
+    void (*invalidated)(void *owner, struct bytes key); /* on the thread of the worker that was told */
+    struct list in_tier;
+    void *owner;
+};
+/* Before any worker runs. Keys that begin with `prefix` are told. */
+void tier_listen(struct tier *tier, struct tier_listener *listener, struct bytes prefix);
+
+/* ---- what is told of it ------------------------------------------------------------------------------ */
+
+struct tier_node_facts {
+    char address[VALKEY_HOST_BYTES_MAX + 8];
+    bool is_primary, is_open, is_left_alone;
+    uint32_t slot_count;
+    int64_t coherence_age_ms; /* INT64_MAX: nothing is known */
+    uint32_t in_flight;
+    uint64_t round_trips; /* measured; their times below, in µs, as upper bounds of log buckets */
+    uint32_t p50_us, p99_us, max_us;
+};
+/* Fills in at most `capacity` of this worker's servers and returns how many there are. On the worker's
+ * thread. */
+size_t tier_worker_facts(struct tier_worker *worker, struct tier_node_facts *facts, size_t capacity);

@@ -1,0 +1,65 @@
+/* link.h — one connection to one Valkey or Redis server: requests out, their replies back in order, pushes.
+ *
+ * Opens, greets (HELLO with AUTH and SETNAME, or AUTH and CLIENT SETNAME where HELLO 3 is refused), then
+ * carries what its owner sends: everything appended during a turn of the loop leaves in one write. It does
+ * not come back by itself: who owns it opens another. Everything happens on the loop's thread. */
+#pragma once
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/now.h"
+#include "client/valkey/valkey_options.h"
+#include "net/loop.h"
+#include "protocol/resp/resp_reply.h"
+
+struct link; /* opaque: link.c */
+
+/* What one request told of itself; embedded by who sends it. */
+struct link_request {
+    /* One reply has come, readable during the call; `left_count` more will come for this request. Replies
+     * are told in the order of the wire, pushes among them. */
+    void (*replied)(struct link_request *request, const struct resp_reply *reply);
+    /* No further reply will come: the connection is gone. `was_sent`: some of the request may have reached
+     * the server. Called at most once, last; never from inside link_send. */
+    void (*failed)(struct link_request *request, enum err why, bool was_sent);
+    int64_t sent_ms; /* the moment of the turn in which it was sent */
+    uint32_t left_count;
+    struct list in_flight;
+};
+
+struct link_callbacks {
+    void (*opened)(void *owner); /* greeted: requests may be sent */
+    /* A push (RESP3), or in RESP2 a message of a subscription. */
+    void (*pushed)(void *owner, const struct resp_reply *push);
+    /* The link is gone; every request has failed before. `text`: what the server or the system said, for a
+     * log. Called exactly once, last, never from inside a link_ function. */
+    void (*closed)(void *owner, enum err why, struct bytes text);
+};
+
+struct link_address {
+    char host[VALKEY_HOST_BYTES_MAX + 1]; /* a name or an address */
+    uint16_t port;
+};
+
+/* Begins to connect. `options` and `callbacks` are kept by reference. ERR_NO_MEMORY. */
+enum err link_open(const struct valkey_options *options, const struct link_address *address,
+                   struct loop *loop, const struct link_callbacks *callbacks, void *owner,
+                   struct link **link);
+
+/* Sends `bytes`, rendered commands that `reply_count` replies (at least 1) will come for. The request is
+ * the link's until its last reply or `failed`. ERR_FULL: options->in_flight_max requests are under way, or
+ * more bytes wait to be sent than options->queued_bytes_max; ERR_CANCELLED: the link is closing or not
+ * open. */
+enum err link_send(struct link *link, struct link_request *request, struct bytes bytes,
+                   uint32_t reply_count);
+
+/* Forgets who sent `request`: its replies will come and are dropped. */
+void link_forget(struct link *link, struct link_request *request);
+
+/* Closes it; `closed` follows in a later turn. */
+void link_close(struct link *link);
+
+bool link_is_open(const struct link *link);
+int link_resp_version(const struct link *link); /* 2 or 3; once opened */
+size_t link_in_flight_count(const struct link *link);
+/* The address at the other end, numeric, for a log and for what is announced without a host. */
+const char *link_peer(const struct link *link);
