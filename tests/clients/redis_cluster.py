@@ -1,4 +1,4 @@
-"""Starts Valkey or Redis servers for one test, on free loopback ports and in a temporary folder: a cluster, or a primary
+"""Starts Valkey or Redis servers for a test, on free loopback ports and in a temporary folder: a cluster, or a primary
 with replicas. Valkey's programs where they are, else Redis's. They are stopped by pid, and die with the thread of the
 test that started them.
 
@@ -10,6 +10,8 @@ test that started them.
         cluster.move_keys(slot_of("key"))
         cluster.finish_migration(slot_of("key"))
         cluster.kill(node); cluster.wait_until_ok()         # forced failover
+        node.proxy.hold(); node.proxy.cut()                 # with proxied=True; see tcp_proxy.py
+        cluster.isolate(node); cluster.rejoin(node)         # cut off from the others, not from clients
     with RedisServers(replica_count=1) as servers:          # no cluster
 
 A failover takes about two seconds: the cluster's node timeout is 1.5 s."""
@@ -24,6 +26,7 @@ import time
 from certificates import Certificates
 from harness import PATIENCE_S, Process
 from resp_client import Connection, ReplyError
+from tcp_proxy import Proxy
 
 SLOT_COUNT = 16384
 NODE_TIMEOUT_MS = 1500
@@ -101,15 +104,22 @@ class Node:
         self.name = name
         self.folder = os.path.join(servers.folder, name)
         self.process = self.connection = self.id = None
+        self.proxy = self.bus_proxy = None
         self.is_frozen = False
         os.mkdir(self.folder)
         for _ in range(10):
             self.port, self.bus_port = stable_port(), stable_port()
+            self.public_port, self.public_bus_port = self.port, self.bus_port
             try:
+                if servers.is_proxied:
+                    self.proxy = Proxy(self.port, stable_port())
+                    self.bus_proxy = Proxy(self.bus_port, stable_port(), name_of=sender_on_bus)
+                    self.public_port, self.public_bus_port = self.proxy.port, self.bus_proxy.port
                 return self.start()
             except AssertionError as error:  # somebody else was faster
                 if "ddress already in use" not in str(error) and "bind" not in str(error):
                     raise
+                self.end()
         raise AssertionError("no port that stays free")
 
     def start(self, **changed):
@@ -118,6 +128,9 @@ class Node:
         settings["tls-port" if tls else "port"] = self.port
         if self.servers.is_cluster:
             settings |= {"cluster-port": self.bus_port, "cluster-config-file": "nodes.conf"}
+            if self.proxy:
+                settings |= {f"cluster-announce-{'tls-' if tls else ''}port": self.public_port,
+                             "cluster-announce-bus-port": self.public_bus_port}
         with open(f"{self.folder}/conf", "w") as conf:
             for name, value in settings.items():
                 conf.write(f"{name} {value}\n")
@@ -136,7 +149,8 @@ class Node:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        """Where clients connect to."""
+        return f"127.0.0.1:{self.public_port}"
 
     def connect(self, resp=2, timeout=PATIENCE_S, user=None, password=None):
         """A connection of the caller's own; as the tests' administrator if no user is named."""
@@ -217,17 +231,26 @@ class Node:
         self.forget_connection()
         if self.is_running:
             self.process.stop(signal.SIGKILL)
+        for proxy in (self.proxy, self.bus_proxy):
+            if proxy:
+                proxy.stop()
+
+
+def sender_on_bus(first):
+    """A message of the cluster's bus names the node that it is from."""
+    return first[40:80].rstrip(b"\0").decode("latin-1")
 
 
 class RedisServers:
     """A primary and `replica_count` replicas of it; `settings` are lines of the configuration, with _ for -.
 
     `user`: (name, password, rights) of the one user that clients have; nobody else gets in but the tests. `tls`: with
-    certificates of `certificates`, and no plain port."""
+    certificates of `certificates`, and no plain port. `proxied`: clients reach each node through its `proxy`."""
     is_cluster = False
     nodes_named = ("primary", "replica")
 
-    def __init__(self, replica_count=1, user=None, tls=False, **settings):
+    def __init__(self, replica_count=1, user=None, tls=False, proxied=False, **settings):
+        self.is_proxied = proxied
         self.nodes = []
         self.folder = tempfile.mkdtemp(prefix="nuthatch-redis-")
         self.certificates = self.tls_ca = None
@@ -305,7 +328,7 @@ class RedisServers:
     def resync(replica):
         """Has the replica load everything anew, which tells those that track there that all is flushed."""
         port = int(replica.info("replication")["master_port"])
-        primary = next(node for node in replica.servers.nodes if node.port == port)
+        primary = next(node for node in replica.servers.nodes if port in (node.port, node.public_port))
         count = int(primary.info("stats")["sync_full"])
         primary.call("DEBUG", "CHANGE-REPL-ID")
         primary.cut_clients("replica")
@@ -352,7 +375,7 @@ class RedisCluster(RedisServers):
             node.call("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
         for number, node in enumerate(self.nodes):
             for other in self.nodes[:number]:
-                node.call("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus_port)
+                node.call("CLUSTER", "MEET", "127.0.0.1", other.public_port, other.public_bus_port)
         until(lambda: all(self.knows_all(node) for node in self.nodes), "nodes that know each other")
         for replica, primary in pairs:
             until(lambda r=replica, p=primary: r.ask("CLUSTER", "REPLICATE", p.id) == "OK", "a replica")
@@ -383,7 +406,7 @@ class RedisCluster(RedisServers):
 
     def replicas_of(self, primary):
         return [node for node in self.running if node is not primary and not node.is_primary and
-                int(node.info("replication")["master_port"]) == primary.port]
+                int(node.info("replication")["master_port"]) == primary.public_port]
 
     def another_primary(self, node):
         return next(other for other in self.primaries() if other is not node)
@@ -471,6 +494,19 @@ class RedisCluster(RedisServers):
         others = [node for node in self.running if node is not primary]
         until(lambda: all(owner is not primary for node in others for _, _, owner in self.map_of(node)),
               "a replica that takes over")
+
+    # ---- with proxies ----
+
+    def isolate(self, node):
+        """The other nodes and it hear nothing of each other any more, while clients go on reaching it."""
+        node.bus_proxy.hold()
+        for other in self.nodes:
+            other.bus_proxy.hold(name=node.id)
+
+    def rejoin(self, node):
+        for other in self.nodes:
+            other.bus_proxy.let_go(name=node.id)
+        node.bus_proxy.let_go()
 
 
 def until_or_not(question, patience_s):

@@ -5,7 +5,7 @@ import sys
 import unittest
 
 from redis_cluster import RedisCluster, RedisServers, key_of, slot_of, until
-from resp_client import Push, ReplyError
+from resp_client import Connection, Push, ReplyError
 
 
 class Slots(unittest.TestCase):
@@ -97,6 +97,19 @@ class Others(unittest.TestCase):
             self.assertEqual(cluster.migrate(slot).ask("GET", "app:1"), b"1")
             with self.assertRaises(ReplyError):
                 node.connect(user="default", password="x")
+
+    def test_a_node_that_is_cut_off_from_the_others_only_is_found_out_by_its_keys(self):
+        with RedisCluster(proxied=True) as cluster:
+            node = cluster.owner("k")
+            with Connection(node.public_port) as client:
+                self.assertEqual(client.call("SET", "k", "1"), "OK")
+                cluster.isolate(node)
+                cluster.wait_for_failover(node)
+                self.assertEqual(client.call("PING"), "PONG")  # which is why PING is no canary
+                self.assertEqual(client.ask("GET", "k").code, "CLUSTERDOWN")
+                cluster.rejoin(node)
+                cluster.wait_until_ok()
+                self.assertEqual(client.ask("GET", "k").code, "MOVED")
 
     def test_a_primary_and_its_replica_without_a_cluster(self):
         with RedisServers() as servers:
