@@ -23,6 +23,9 @@ struct link_request {
     void (*failed)(struct link_request *request, enum err why, bool was_sent);
     int64_t sent_ms; /* the moment of the turn in which it was sent */
     uint32_t left_count;
+    /* the link's own */
+    bool subscribes;
+    uint64_t begins_at; /* of all that the link has sent: its first byte */
     struct list in_flight;
 };
 
@@ -30,6 +33,9 @@ struct link_callbacks {
     void (*opened)(void *owner); /* greeted: requests may be sent */
     /* A push (RESP3), or in RESP2 a message of a subscription. */
     void (*pushed)(void *owner, const struct resp_reply *push);
+    /* May be null. The connection is gone: right before its requests fail, so that what was learnt through
+     * it is forgotten before anybody hears of that. Never from inside a link_ function. */
+    void (*ending)(void *owner);
     /* The link is gone; every request has failed before. `text`: what the server or the system said, for a
      * log. Called exactly once, last, never from inside a link_ function. */
     void (*closed)(void *owner, enum err why, struct bytes text);
@@ -38,9 +44,13 @@ struct link_callbacks {
 struct link_address {
     char host[VALKEY_HOST_BYTES_MAX + 1]; /* a name or an address */
     uint16_t port;
+    /* Whether an address that the host has may be connected to, as in connect.h. Null: any may. */
+    bool (*permits)(void *owner, const struct sockaddr *address);
+    void *permits_owner;
 };
 
-/* Begins to connect. `options` and `callbacks` are kept by reference. ERR_NO_MEMORY. */
+/* Begins to connect. `options` and `callbacks` are kept by reference, `address` is copied. ERR_NO_MEMORY.
+ */
 enum err link_open(const struct valkey_options *options, const struct link_address *address,
                    struct loop *loop, const struct link_callbacks *callbacks, void *owner,
                    struct link **link);
@@ -52,14 +62,33 @@ enum err link_open(const struct valkey_options *options, const struct link_addre
 enum err link_send(struct link *link, struct link_request *request, struct bytes bytes,
                    uint32_t reply_count);
 
-/* Forgets who sent `request`: its replies will come and are dropped. */
+/* As link_send, with commands before it that belong to it, such as CLIENT CACHING NO: the
+ * `preface_reply_count` replies to them are dropped. Either both are sent, with nothing between, or none.
+ */
+enum err link_send_prefaced(struct link *link, struct link_request *request, struct bytes preface,
+                            uint32_t preface_reply_count, struct bytes bytes, uint32_t reply_count);
+
+/* As link_send, with one command of the SUBSCRIBE or UNSUBSCRIBE kinds (also P…, S…) that names
+ * `channel_count` channels: its replies are the confirmations of these, or one error. From then on, in
+ * RESP2, what has the form of a message is one: such a link is for subscriptions alone. */
+enum err link_subscribe(struct link *link, struct link_request *request, struct bytes bytes,
+                        uint32_t channel_count);
+
+/* Forgets who sent `request`: its replies will come and are dropped. Nothing if it has had them all. */
 void link_forget(struct link *link, struct link_request *request);
 
-/* Closes it; `closed` follows in a later turn. */
+/* Closes it; requests fail with ERR_CANCELLED and `closed` follows in a later turn. */
 void link_close(struct link *link);
+/* The same for a reason that requests and `closed` are told. */
+void link_break(struct link *link, enum err why, struct bytes text);
 
 bool link_is_open(const struct link *link);
 int link_resp_version(const struct link *link); /* 2 or 3; once opened */
 size_t link_in_flight_count(const struct link *link);
-/* The address at the other end, numeric, for a log and for what is announced without a host. */
+/* For how long requests have been waiting while nothing at all has come; 0 if none is under way. Whoever
+ * sends nothing that blocks takes a peer for lost after a while: nobody else notices one that is cut off.
+ */
+int64_t link_silence_ms(const struct link *link);
+/* The address at the other end, numeric, without its port: for a log and for what is announced without a
+ * host. Empty until connected. */
 const char *link_peer(const struct link *link);

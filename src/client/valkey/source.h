@@ -14,11 +14,17 @@
 #include "client/valkey/link.h"
 #include <stdatomic.h>
 
-/* What other threads may look at. In a table that outlives the source, at its index. */
+/* What other threads may look at. In a table that outlives the source, at its index; zeroed at first.
+ *
+ * Who asks whether something holds reads coherent_ms first and generation after it. The other way round it
+ * could meet the old connection's generation and, after a while, the new one's moment. A moment that is
+ * older than the generation is no danger: what was read through a connection is newer than what an earlier
+ * one had been told. */
 struct source_state {
     _Alignas(64) _Atomic uint32_t
         generation;              /* of the connection; never 0 while it is open, 0: it is not */
     _Atomic int64_t coherent_ms; /* monotonic; all writes before it have been told. 0: nothing is known */
+    uint32_t last_generation;    /* the sources' own: no generation comes twice at an index */
 };
 
 struct source; /* opaque: source.c */
@@ -60,10 +66,19 @@ void source_forget(struct source *source, struct link_request *request);
 /* The key that its canaries read; of a slot that the server owns. Empty: none is known, and none is sent.
  */
 void source_set_canary(struct source *source, struct bytes key);
-/* Sends a canary now if none is under way: for who is waiting for a fence. */
+/* Sends a canary now, or once that which is under way has come back: for who is waiting for a fence. */
 void source_sound(struct source *source);
 
+/* Closes the connection and opens another at once, such as after MOVED to the very server that was asked.
+ */
+void source_reconnect(struct source *source);
+/* The server has become a replica, or a primary: what was read from it holds no longer. */
+void source_change_role(struct source *source, bool is_replica);
+
 bool source_is_open(const struct source *source);
+/* Whether the server tells of changes. One that refuses CLIENT TRACKING is used without: its coherent_ms
+ * stays 0, and nothing that comes from it may be kept. */
+bool source_is_tracked(const struct source *source);
 bool source_is_left_alone(const struct source *source); /* the breaker is open */
 uint32_t source_index(const struct source *source);
 uint32_t source_generation(const struct source *source);
