@@ -115,3 +115,14 @@ size_t valkey_primary_count(const struct valkey *valkey); /* of those that are k
 bool valkey_can_reach(const struct valkey *valkey, uint16_t slot);
 /* The source that has `slot`; null if there is none that is open. */
 struct source *valkey_source_of(const struct valkey *valkey, uint16_t slot);
+
+/* A server that is known, as far as the client knows it. */
+struct valkey_server_facts {
+    const struct link_address *address;
+    const struct source *source; /* null: it is not connected to */
+    bool is_primary;
+    uint32_t slot_count;
+    uint32_t in_flight; /* calls */
+};
+/* Fills in at most `capacity` and returns how many there are; readable until the loop's turn ends. */
+size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *facts, size_t capacity);
