@@ -3,6 +3,7 @@
 #include "server/options.h"
 #include "server/purge_client.h"
 #include "server/run.h"
+#include "server/status_client.h"
 #include <stdio.h>
 
 enum { EXIT_USAGE = 2 };
@@ -25,6 +26,7 @@ int main(int argc, char **argv)
         case VERB_SERVE: status = run_roles(&options); break;
         case VERB_CHECK: printf("%s: fine\n", options.file); break;
         case VERB_PURGE: status = purge_run(&options, stdout, stderr); break;
+        case VERB_STATUS: status = status_run(&options, stdout, stderr); break;
         case VERB_DEMO: status = demo_run(&options, stdout); break;
         case VERB_HELP: status = help_print(stdout, options.help_verb) ? 0 : 1; break;
         case VERB_VERSION: printf("nuthatch " NUTHATCH_VERSION "\n"); break;

@@ -46,7 +46,7 @@ static void print_option_rows(unsigned roles, enum option_scope scope, enum verb
         const struct option_row *row = option_row(i);
         bool is_of_one = row->roles == 0 && !option_is_of_server(row);
         if (row->roles != roles || row->scope != scope ||
-            (is_of_one ? row->verbs != 1u << verb : verb != VERB_HELP))
+            (is_of_one ? (row->verbs & 1u << verb) == 0 : verb != VERB_HELP))
             continue;
         printf("| `%s` | ", row->name);
         if (row->type != OPTION_TYPE_flag)
@@ -139,6 +139,9 @@ static void print_options(void)
     printf("\n## Of `nuthatch purge`\n\nFlags of the command alone "
            "([purging](purging.md#from-the-command-line)).\n\n");
     print_option_rows(0, OPTION_OF_SERVER, VERB_PURGE);
+    printf("\n## Of `nuthatch status`\n\nFlags of the command alone "
+           "([operations](operations.md#how-it-is-doing)).\n\n");
+    print_option_rows(0, OPTION_OF_SERVER, VERB_STATUS);
 }
 
 /* ---- commands ----------------------------------------------------------------------------------- */
@@ -295,7 +298,7 @@ static void print_man(void)
         print_roff(row->summary);
         printf(".\n");
     }
-    printf(".SH OPTIONS OF EVERY COMMAND BUT PURGE\n");
+    printf(".SH OPTIONS OF EVERY COMMAND BUT PURGE AND STATUS\n");
     for (size_t i = 0; i < option_row_count(); i++)
         if (option_is_of_server(option_row(i)))
             print_option_roff(option_row(i));

@@ -283,6 +283,15 @@ static void answer_config(struct admin *admin, struct exchange *x)
     answer_json(x, 200, &json);
 }
 
+static void answer_status(struct admin *admin, struct exchange *x)
+{
+    struct buffer json = {0};
+
+    json.failed |=
+        server_append_status(admin->worker->server, loop_now(admin->worker->loop).mono_ms, &json) != OK;
+    answer_json(x, 200, &json);
+}
+
 static const struct {
     struct bytes path;
     enum http_method method;
@@ -291,6 +300,7 @@ static const struct {
     {BYTES_INIT("/purge"), HTTP_METHOD_POST, begin_purge},
     {BYTES_INIT("/metrics"), HTTP_METHOD_GET, answer_metrics},
     {BYTES_INIT("/health"), HTTP_METHOD_GET, answer_health},
+    {BYTES_INIT("/status"), HTTP_METHOD_GET, answer_status},
     {BYTES_INIT("/config"), HTTP_METHOD_GET, answer_config},
     {BYTES_INIT("/reload"), HTTP_METHOD_POST, answer_reload},
 };
@@ -318,8 +328,10 @@ static void begin(void *engine, struct exchange *x)
             refuse_method(x, paths[i].method == HTTP_METHOD_POST ? "POST" : "GET, HEAD");
         return;
     }
-    refuse(x, 404,
-           BYTES("there are POST /purge, GET /metrics, GET /health, GET /config and POST /reload here"));
+    refuse(
+        x, 404,
+        BYTES("there are POST /purge, GET /metrics, GET /health, GET /status, GET /config and POST /reload "
+              "here"));
 }
 
 static void body(struct exchange *x, struct bytes bytes)

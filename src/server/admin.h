@@ -4,6 +4,7 @@
  *                    for stale rather than gone; a list of texts purges all of them
  *   GET /metrics     what the server counts, in Prometheus' text format
  *   GET /health      whether it runs
+ *   GET /status      how it is doing, as JSON: what `nuthatch status` shows
  *   GET /config      the configuration in force, as config_show.h has it
  *   POST /reload     reads the configuration again, as SIGHUP does, and says what came of it
  *

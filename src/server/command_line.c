@@ -272,9 +272,23 @@ static enum err take_rest(struct command_line *line)
     return err;
 }
 
+/* Of the commands that ask the administrator's API. */
+static bool check_admin(const struct options *options, struct buffer *message)
+{
+    const char *admin = options->admin_api;
+
+    if (admin == NULL || option_is_http_url(bytes_of_text(admin)) ||
+        bytes_start_with(bytes_of_text(admin), BYTES("http+unix:///")))
+        return true;
+    options_report(options, on_command_line, message,
+                   "--admin: \"%s\" is not where an administrator's API is; write one like "
+                   "http://127.0.0.1:9190 or http+unix:///run/nuthatch.sock",
+                   shown_text(bytes_of_text(admin)).text);
+    return false;
+}
+
 static bool check_purge(const struct options *options, struct buffer *message)
 {
-    const char *admin = options->purge_admin;
     size_t named = options->purge_urls.count + options->purge_prefixes.count + options->purge_tags.count;
 
     if (named == 0 && !options->purge_all)
@@ -283,14 +297,8 @@ static bool check_purge(const struct options *options, struct buffer *message)
     else if (named > 0 && options->purge_all)
         options_report(options, on_command_line, message,
                        "--all leaves nothing else to name; leave out the one or the other");
-    else if (admin != NULL && !option_is_http_url(bytes_of_text(admin)) &&
-             !bytes_start_with(bytes_of_text(admin), BYTES("http+unix:///")))
-        options_report(options, on_command_line, message,
-                       "--admin: \"%s\" is not where an administrator's API is; write one like "
-                       "http://127.0.0.1:9190 or http+unix:///run/nuthatch.sock",
-                       shown_text(bytes_of_text(admin)).text);
     else
-        return true;
+        return check_admin(options, message);
     return false;
 }
 
@@ -320,6 +328,8 @@ enum err options_parse_arguments(struct options *options, int argc, char **argv,
         return err;
     if (options->verb == VERB_PURGE)
         return check_purge(options, message) ? OK : ERR_SYNTAX;
+    if (options->verb == VERB_STATUS)
+        return check_admin(options, message) ? OK : ERR_SYNTAX;
     if (verb_row(options->verb)->operand != NULL && !line.has_operand &&
         (options->verb != VERB_MOCK || line.role->rules_paths.count == 0)) {
         options_report(options, on_command_line, message, "%s needs a %s, such as: %s",

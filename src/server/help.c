@@ -138,7 +138,7 @@ static void append_verb_help(struct page *page, enum verb verb)
     append_heading(page, "Example");
     append_row(page, bytes_of_text(row->example), bytes_of_text(row->example_help), EXAMPLE_COLUMNS);
     verb_examples(verb, append_example, page);
-    if (verb == VERB_PURGE)
+    if (verb == VERB_PURGE || verb == VERB_STATUS)
         append_heading(page, "Exit status");
     verb_statuses(verb, append_status, page);
     buffer_append_literal(page->out, "\nSizes: 512, 64k, 1M, 1G. Times: 300ms, 5s, 2m, 1h, 1d.\n"

@@ -3,8 +3,11 @@
 #include "server/options.h"
 #include <assert.h>
 
-/* The commands that run a server, or look at what would run one. */
-enum { SERVER_VERBS = ((1 << VERB_COUNT) - 1) & ~(1 << VERB_PURGE) };
+/* The commands that ask a server that runs, and those that run one or look at what would. */
+enum {
+    ASKING_VERBS = 1 << VERB_PURGE | 1 << VERB_STATUS,
+    SERVER_VERBS = ((1 << VERB_COUNT) - 1) & ~ASKING_VERBS,
+};
 
 /* A role is also the verb that runs it alone, so that ROLES_… are bits of option_row.verbs. */
 static_assert((int)VERB_CACHE == (int)ROLE_CACHE && (int)VERB_GATEWAY == (int)ROLE_GATEWAY &&
@@ -34,24 +37,28 @@ static const struct option_row rows[] = {
      .fallback = fallback_,                                                                                \
      .low = low_,                                                                                          \
      .high = high_},
-#define COMMAND_OPTION(verb, type_, name_, field, fallback_, low_, high_, help_)                           \
+#define COMMAND_OPTION(verbs_, type_, name_, field, fallback_, low_, high_, help_)                         \
     {.name = name_,                                                                                        \
      .help = help_,                                                                                        \
      .type = OPTION_TYPE_##type_,                                                                          \
      .scope = OPTION_OF_SERVER,                                                                            \
-     .verbs = 1 << (verb),                                                                                 \
+     .verbs = verbs_,                                                                                      \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
      .fallback = fallback_,                                                                                \
      .low = low_,                                                                                          \
      .high = high_},
-#define DEMO_OPTION(...)  COMMAND_OPTION(VERB_DEMO, __VA_ARGS__)
-#define PURGE_OPTION(...) COMMAND_OPTION(VERB_PURGE, __VA_ARGS__)
+#define DEMO_OPTION(...)   COMMAND_OPTION(1 << VERB_DEMO, __VA_ARGS__)
+#define PURGE_OPTION(...)  COMMAND_OPTION(1 << VERB_PURGE, __VA_ARGS__)
+#define ADMIN_OPTION(...)  COMMAND_OPTION(ASKING_VERBS, __VA_ARGS__)
+#define STATUS_OPTION(...) COMMAND_OPTION(1 << VERB_STATUS, __VA_ARGS__)
 #include "tables/options.def"
 #undef SERVER_OPTION
 #undef ROLE_OPTION
 #undef DEMO_OPTION
 #undef PURGE_OPTION
+#undef ADMIN_OPTION
+#undef STATUS_OPTION
 #undef COMMAND_OPTION
 #define POLICY_OPTION(scope_, struct_, type_, name_, field, fallback_, low_, high_, help_)                 \
     {.name = name_,                                                                                        \

@@ -92,7 +92,11 @@ struct options {
 #define SERVER_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #define DEMO_OPTION(type, name, field, fallback, low, high, help)   OPTION_FIELD_##type(field)
 #define PURGE_OPTION(type, name, field, fallback, low, high, help)  OPTION_FIELD_##type(field)
+#define ADMIN_OPTION(type, name, field, fallback, low, high, help)  OPTION_FIELD_##type(field)
+#define STATUS_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #include "tables/options.def"
+#undef STATUS_OPTION
+#undef ADMIN_OPTION
 #undef PURGE_OPTION
 #undef SERVER_OPTION
 #undef DEMO_OPTION

@@ -34,6 +34,9 @@ enum err server_reload(struct server *server, struct buffer *report);
 /* Appends the configuration in force: see config_show.h. ERR_NO_MEMORY. Any thread. */
 enum err server_append_config(struct server *server, struct buffer *out);
 
+/* Appends how it is doing, as JSON: see GET /status in docs/operations.md. ERR_NO_MEMORY. Any thread. */
+enum err server_append_status(struct server *server, int64_t now_mono_ms, struct buffer *out);
+
 /* Starts the threads. ERR_SYSTEM if the system gives none. */
 enum err server_start(struct server *server);
 

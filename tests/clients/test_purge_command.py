@@ -119,8 +119,8 @@ class PurgeCommand(unittest.TestCase):
             self.assertEqual(purge(*file(b"sesame\r\nmore"), admin=server.admin, NUTHATCH_ADMIN_TOKEN="x")[0], 0)
             for status, complaint, arguments, variables in (
                     (1, "wants its admin-token", ("--all",), {}),
-                    (1, "not the gateway's admin-token", ("--all",), {"NUTHATCH_ADMIN_TOKEN": "sesamo"}),
-                    (1, "not the gateway's admin-token", file(b"open\n"), {"NUTHATCH_ADMIN_TOKEN": "sesame"}),
+                    (1, "not the admin-token of what runs there", ("--all",), {"NUTHATCH_ADMIN_TOKEN": "sesamo"}),
+                    (1, "not the admin-token of what runs there", file(b"open\n"), {"NUTHATCH_ADMIN_TOKEN": "sesame"}),
                     (2, "nothing in its first line", file(b"\nsesame"), {}),
                     (2, "no token has", file(b"ses\x01ame"), {}),
                     (2, "no token has", ("--all",), {"NUTHATCH_ADMIN_TOKEN": "a\nHost: b"}),
@@ -148,7 +148,7 @@ class PurgeCommand(unittest.TestCase):
         for admin in (f"http://127.0.0.1:{free_port()}", "http+unix:///nowhere/admin.sock", "http://nowhere.invalid:1"):
             status, said, complained = purge("--all", admin=admin)
             self.assertEqual((status, said), (3, ""))
-            self.assertIn(f"no gateway's administrator answers at {admin}", complained)
+            self.assertIn(f"no administrator's API answers at {admin}", complained)
             self.assertIn("--admin", complained)
         with Origin(lambda r: r.reply(200, b"hello")) as other:  # somebody else is
             status, _, complained = purge("--all", admin=other.url)

@@ -1,0 +1,146 @@
+#include "server/server_state.h"
+#include <jansson.h>
+
+static void set_number(json_t *object, const char *name, uint64_t value)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+/* A share of 0 to 1; null while there is nothing to be a share of. */
+static void set_ratio(json_t *object, const char *name, uint64_t part, uint64_t other)
+{
+    json_object_set_new(object, name,
+                        part + other > 0 ? json_real((double)part / (double)(part + other)) : json_null());
+}
+
+static json_t *memory_of(const struct server *server, const struct kv_facts *facts)
+{
+    nh_stats stats = {.size = sizeof stats};
+    json_t *memory = json_object();
+
+    set_number(memory, "resident_bytes", facts->resident_bytes);
+    if (server->store == NULL)
+        return memory;
+    nh_stats_read(server->store, &stats);
+    set_number(memory, "store_bytes", stats.memory_bytes);
+    set_number(memory, "store_bytes_max", stats.memory_bytes_max);
+    set_number(memory, "values", stats.items);
+    set_number(memory, "expired", stats.expired);
+    set_number(memory, "evicted", stats.evicted);
+    return memory;
+}
+
+static json_t *connections_of(const struct kv_facts *facts)
+{
+    json_t *connections = json_object();
+
+    set_number(connections, "now", facts->connections_now);
+    set_number(connections, "max", facts->connections_max);
+    set_number(connections, "accepted", facts->metrics[METRIC_connections_accepted]);
+    set_number(connections, "refused", facts->metrics[METRIC_connections_refused]);
+    set_number(connections, "too_slow", facts->metrics[METRIC_deadlines_missed]);
+    return connections;
+}
+
+/* What each thread has done since the start. */
+static json_t *workers_of(const struct server *server)
+{
+    json_t *workers = json_array();
+
+    for (size_t i = 0; i < server->worker_count; i++) {
+        const struct counters *counters = &server->workers[i].counters;
+        uint64_t closed = counters_read(counters, METRIC_connections_closed); /* before it is exceeded */
+        uint64_t accepted = counters_read(counters, METRIC_connections_accepted);
+        json_t *worker = json_object();
+
+        set_number(worker, "connections", accepted > closed ? accepted - closed : 0);
+        set_number(worker, "commands", counters_read(counters, METRIC_commands));
+        set_number(worker, "http_requests", counters_read(counters, METRIC_http_requests));
+        json_array_append_new(workers, worker);
+    }
+    return workers;
+}
+
+/* ---- roles --------------------------------------------------------------------------------------- */
+
+static json_t *cache_of(const struct kv_facts *facts)
+{
+    uint64_t hits = facts->metrics[METRIC_get_hits], misses = facts->metrics[METRIC_get_misses];
+    json_t *cache = json_object();
+
+    set_number(cache, "commands", facts->metrics[METRIC_commands]);
+    set_number(cache, "hits", hits);
+    set_number(cache, "misses", misses);
+    set_ratio(cache, "hit_ratio", hits, misses);
+    return cache;
+}
+
+static json_t *gateway_of(const struct kv_facts *facts)
+{
+    const uint64_t *metrics = facts->metrics;
+    json_t *gateway = json_object();
+
+    set_number(gateway, "hits", metrics[METRIC_gateway_hits]);
+    set_number(gateway, "stale", metrics[METRIC_gateway_stale]);
+    set_number(gateway, "collapsed", metrics[METRIC_gateway_collapsed]);
+    set_number(gateway, "fetches", metrics[METRIC_gateway_fetches]);
+    set_number(gateway, "revalidations", metrics[METRIC_gateway_revalidations]);
+    set_number(gateway, "origin_errors", metrics[METRIC_gateway_origin_errors]);
+    set_number(gateway, "purges", metrics[METRIC_gateway_purges]);
+    set_ratio(gateway, "hit_ratio",
+              metrics[METRIC_gateway_hits] + metrics[METRIC_gateway_stale] +
+                  metrics[METRIC_gateway_collapsed],
+              metrics[METRIC_gateway_fetches]);
+    return gateway;
+}
+
+static json_t *mock_of(const struct kv_facts *facts)
+{
+    json_t *mock = json_object();
+
+    set_number(mock, "requests", facts->metrics[METRIC_mock_requests]);
+    set_number(mock, "websockets", facts->metrics[METRIC_mock_websockets]);
+    return mock;
+}
+
+/* Each once, however many of a kind run: what they count is counted together. */
+static void add_roles(const struct server *server, const struct kv_facts *facts, json_t *status)
+{
+    static json_t *(*const tellers[ROLE_COUNT])(const struct kv_facts *) = {
+        [ROLE_CACHE] = cache_of, [ROLE_GATEWAY] = gateway_of, [ROLE_MOCK] = mock_of};
+
+    for (size_t i = 0; i < server->options->role_count; i++) {
+        enum role role = server->options->roles[i].role;
+        if (json_object_get(status, role_row(role)->name) == NULL)
+            json_object_set_new(status, role_row(role)->name, tellers[role](facts));
+    }
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------- */
+
+static int append(const char *bytes, size_t size, void *out)
+{
+    buffer_append(out, bytes_of(bytes, size));
+    return ((struct buffer *)out)->failed ? -1 : 0;
+}
+
+enum err server_append_status(struct server *server, int64_t now_mono_ms, struct buffer *out)
+{
+    json_t *status = json_object();
+    struct kv_facts facts;
+    int result;
+
+    server_read_facts(server, &facts);
+    json_object_set_new(status, "version", json_string(NUTHATCH_VERSION));
+    set_number(status, "uptime_ms", (uint64_t)(now_mono_ms - facts.started_mono_ms));
+    json_object_set_new(status, "loop", json_string(facts.loop_name));
+    json_object_set_new(status, "memory", memory_of(server, &facts));
+    json_object_set_new(status, "connections", connections_of(&facts));
+    json_object_set_new(status, "workers", workers_of(server));
+    add_roles(server, &facts, status);
+    set_number(status, "protocol_errors", facts.metrics[METRIC_protocol_errors]);
+    result = json_dump_callback(status, append, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_decref(status);
+    buffer_append_byte(out, '\n');
+    return result == 0 && !out->failed ? OK : ERR_NO_MEMORY;
+}

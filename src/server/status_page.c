@@ -1,0 +1,272 @@
+#include "server/status_page.h"
+#include "base/compiler.h"
+#include "server/shown_text.h"
+#include <inttypes.h>
+
+#define BOLD  "\033[1m"
+#define CYAN  "\033[36m"
+#define PLAIN "\033[0m"
+
+struct page {
+    struct buffer *out;
+    bool in_colour;
+};
+
+/* ---- values --------------------------------------------------------------------------------------- */
+
+static uint64_t number(const json_t *object, const char *name)
+{
+    json_int_t value = json_integer_value(json_object_get(object, name));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+/* A cell's text. */
+struct cell {
+    char text[96];
+};
+
+/* With commas between thousands. */
+static struct cell count(uint64_t value)
+{
+    char digits[24];
+    struct cell cell;
+    int size = snprintf(digits, sizeof digits, "%" PRIu64, value), to = 0;
+
+    for (int i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0)
+            cell.text[to++] = ',';
+        cell.text[to++] = digits[i];
+    }
+    cell.text[to] = '\0';
+    return cell;
+}
+
+static const char *plural(uint64_t value) { return value == 1 ? "" : "s"; }
+
+static struct cell size(uint64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+    struct cell cell;
+
+    while (value >= 1024 && unit + 1 < COUNT_OF(units)) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(cell.text, sizeof cell.text, "%.1f %s", value, units[unit]);
+    return cell;
+}
+
+/* The two largest units. */
+static struct cell time_span(uint64_t ms)
+{
+    uint64_t s = ms / 1000;
+    struct cell cell;
+
+    if (s < 60)
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 "s", s);
+    else if (s < 3600)
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 "m %" PRIu64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 "h %" PRIu64 "m", s / 3600, s / 60 % 60);
+    else
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+    return cell;
+}
+
+static struct cell ratio(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    struct cell cell = {"-"};
+
+    if (json_is_number(value))
+        snprintf(cell.text, sizeof cell.text, "%.1f %%", json_number_value(value) * 100);
+    return cell;
+}
+
+/* What the other side wrote, without control bytes. */
+static struct cell text(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    struct cell cell = {"-"};
+
+    if (value != NULL)
+        snprintf(cell.text, sizeof cell.text, "%s", shown_text(bytes_of_text(value)).text);
+    return cell;
+}
+
+/* ---- lines ---------------------------------------------------------------------------------------- */
+
+/* The beginning of a line about one thing. */
+static void append_name(struct page *page, const char *name)
+{
+    buffer_append_format(page->out, page->in_colour ? CYAN "%-12s" PLAIN : "%-12s", name);
+}
+
+static void append_head(struct page *page, const json_t *status, const char *api)
+{
+    size_t threads = json_array_size(json_object_get(status, "workers"));
+
+    buffer_append_format(page->out, page->in_colour ? BOLD "nuthatch %s" PLAIN : "nuthatch %s",
+                         text(status, "version").text);
+    buffer_append_format(page->out, " at %s: up %s, %zu thread%s, %s\n\n", api,
+                         time_span(number(status, "uptime_ms")).text, threads, threads == 1 ? "" : "s",
+                         text(status, "loop").text);
+}
+
+static void append_memory(struct page *page, const json_t *memory)
+{
+    append_name(page, "memory");
+    buffer_append_format(page->out, "%s resident", size(number(memory, "resident_bytes")).text);
+    if (json_object_get(memory, "store_bytes") != NULL)
+        buffer_append_format(page->out, "; the store: %s of %s, %s value%s, %s evicted",
+                             size(number(memory, "store_bytes")).text,
+                             size(number(memory, "store_bytes_max")).text,
+                             count(number(memory, "values")).text, plural(number(memory, "values")),
+                             count(number(memory, "evicted")).text);
+    buffer_append_byte(page->out, '\n');
+}
+
+static void append_connections(struct page *page, const json_t *connections)
+{
+    append_name(page, "connections");
+    buffer_append_format(page->out, "%s now, of %s at most; %s accepted, %s refused, %s too slow\n",
+                         count(number(connections, "now")).text, count(number(connections, "max")).text,
+                         count(number(connections, "accepted")).text,
+                         count(number(connections, "refused")).text,
+                         count(number(connections, "too_slow")).text);
+}
+
+static void append_cache(struct page *page, const json_t *cache)
+{
+    append_name(page, "cache");
+    buffer_append_format(page->out, "%s command%s; %s of %s reads found a value\n",
+                         count(number(cache, "commands")).text, plural(number(cache, "commands")),
+                         ratio(cache, "hit_ratio").text,
+                         count(number(cache, "hits") + number(cache, "misses")).text);
+}
+
+static void append_gateway(struct page *page, const json_t *gateway)
+{
+    append_name(page, "gateway");
+    buffer_append_format(
+        page->out,
+        "%s answered without a fetch of their own: %s hits, %s stale, %s waited for another; "
+        "%s fetches, %s failed; %s purges\n",
+        ratio(gateway, "hit_ratio").text, count(number(gateway, "hits")).text,
+        count(number(gateway, "stale")).text, count(number(gateway, "collapsed")).text,
+        count(number(gateway, "fetches")).text, count(number(gateway, "origin_errors")).text,
+        count(number(gateway, "purges")).text);
+}
+
+static void append_mock(struct page *page, const json_t *mock)
+{
+    append_name(page, "mock");
+    buffer_append_format(page->out, "%s request%s\n", count(number(mock, "requests")).text,
+                         plural(number(mock, "requests")));
+}
+
+/* ---- tables --------------------------------------------------------------------------------------- */
+
+enum { COLUMNS_MAX = 10 };
+
+/* A column as wide as what is in it; the first is aligned to the left. */
+struct table {
+    const char *const *names;
+    size_t column_count;
+    int widths[COLUMNS_MAX];
+};
+
+static void begin_table(struct table *table, const char *const *names, size_t column_count)
+{
+    *table = (struct table){.names = names, .column_count = column_count};
+    for (size_t i = 0; i < column_count; i++)
+        table->widths[i] = (int)strlen(names[i]);
+}
+
+static void measure(struct table *table, const struct cell *cells)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        int width = (int)strlen(cells[i].text);
+        if (width > table->widths[i])
+            table->widths[i] = width;
+    }
+}
+
+static void append_cells(struct page *page, const struct table *table, const struct cell *cells)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        buffer_append_format(page->out, "%s%*s", i > 0 ? "  " : "",
+                             i > 0 ? table->widths[i] : -table->widths[i], cells[i].text);
+    buffer_append_byte(page->out, '\n');
+}
+
+static void append_names(struct page *page, const struct table *table)
+{
+    struct cell cells[COLUMNS_MAX];
+
+    for (size_t i = 0; i < table->column_count; i++)
+        snprintf(cells[i].text, sizeof cells[i].text, "%s", table->names[i]);
+    buffer_append(page->out, bytes_of_text(page->in_colour ? "\n" BOLD : "\n"));
+    append_cells(page, table, cells);
+    if (page->in_colour)
+        buffer_append(page->out, bytes_of_text(PLAIN));
+}
+
+/* A table of `rows`, each of which `fill` makes cells of. */
+static void append_table(struct page *page, const json_t *rows, const char *const *names,
+                         size_t column_count,
+                         void (*fill)(const json_t *row, size_t index, struct cell *cells))
+{
+    struct cell cells[COLUMNS_MAX];
+    struct table table;
+    const json_t *row;
+    size_t i;
+
+    if (json_array_size(rows) == 0)
+        return;
+    begin_table(&table, names, column_count);
+    json_array_foreach(rows, i, row)
+    {
+        fill(row, i, cells);
+        measure(&table, cells);
+    }
+    append_names(page, &table);
+    json_array_foreach(rows, i, row)
+    {
+        fill(row, i, cells);
+        append_cells(page, &table, cells);
+    }
+}
+
+static void fill_worker(const json_t *worker, size_t index, struct cell *cells)
+{
+    cells[0] = count(index);
+    cells[1] = count(number(worker, "connections"));
+    cells[2] = count(number(worker, "commands"));
+    cells[3] = count(number(worker, "http_requests"));
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------ */
+
+void status_page_append(struct buffer *out, const json_t *status, const char *api, bool in_colour)
+{
+    static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
+    static const struct {
+        const char *name;
+        void (*append)(struct page *page, const json_t *part);
+    } parts[] = {
+        {"memory", append_memory}, {"connections", append_connections},
+        {"cache", append_cache},   {"gateway", append_gateway},
+        {"mock", append_mock},
+    };
+    struct page page = {out, in_colour};
+
+    append_head(&page, status, api);
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (json_object_get(status, parts[i].name) != NULL)
+            parts[i].append(&page, json_object_get(status, parts[i].name));
+    append_table(&page, json_object_get(status, "workers"), of_worker, COUNT_OF(of_worker), fill_worker);
+}
