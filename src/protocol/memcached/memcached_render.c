@@ -137,7 +137,10 @@ void memcached_render(struct buffer *output, const struct outcome *outcome)
     case OUTCOME_text: render_line(output, BYTES(""), outcome->bytes); return;
     /* Words of RESP's: a memcached connection that were ever told them would still be in step. */
     case OUTCOME_value:
-    case OUTCOME_verbatim: render_line(output, BYTES(""), outcome->bytes); return;
+    case OUTCOME_verbatim:
+    case OUTCOME_formatted:
+    case OUTCOME_number_text:
+    case OUTCOME_big_number: render_line(output, BYTES(""), outcome->bytes); return;
     case OUTCOME_yes: buffer_append_literal(output, "OK\r\n"); return;
     case OUTCOME_no:
     case OUTCOME_nothing:

@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "base/number.h"
 #include "protocol/resp/resp.h"
+#include "protocol/resp/resp_reply.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -66,6 +67,15 @@ static void render_line(struct buffer *output, char type, struct bytes text)
     buffer_commit(output, (size_t)(put_crlf(end) - begin));
 }
 
+/* A type that RESP2 has only strings for. */
+static void render_scalar(struct buffer *output, int version, char type, struct bytes text)
+{
+    if (version == 3)
+        render_line(output, type, text);
+    else
+        render_bulk(output, text);
+}
+
 /* Redis 7: 17 digits, "inf", "-inf", "nan". */
 static void render_number(struct buffer *output, int version, double number)
 {
@@ -74,13 +84,12 @@ static void render_number(struct buffer *output, int version, double number)
                : isnan(number) ? snprintf(text, sizeof text, "nan")
                                : snprintf(text, sizeof text, "%.17g", number);
 
-    if (version == 3)
-        render_line(output, ',', bytes_of(text, (size_t)size));
-    else
-        render_bulk(output, bytes_of(text, (size_t)size));
+    render_scalar(output, version, ',', bytes_of(text, (size_t)size));
 }
 
-static void render_verbatim(struct buffer *output, int version, struct bytes text)
+enum { FORMAT_BYTES = 4 }; /* "txt:" */
+
+static void render_verbatim(struct buffer *output, int version, struct bytes format, struct bytes text)
 {
     char *begin, *end;
 
@@ -88,14 +97,22 @@ static void render_verbatim(struct buffer *output, int version, struct bytes tex
         render_bulk(output, text);
         return;
     }
-    begin = buffer_reserve(output, HEADER_BYTES + 4 + text.size + 2);
+    begin = buffer_reserve(output, HEADER_BYTES + FORMAT_BYTES + text.size + 2);
     if (begin == NULL)
         return;
-    end = put_header(begin, '=', text.size + 4);
-    memcpy(end, "txt:", 4);
+    end = put_header(begin, '=', text.size + FORMAT_BYTES);
+    memcpy(end, format.data, FORMAT_BYTES);
     if (text.size > 0)
-        memcpy(end + 4, text.data, text.size);
-    buffer_commit(output, (size_t)(put_crlf(end + 4 + text.size) - begin));
+        memcpy(end + FORMAT_BYTES, text.data, text.size);
+    buffer_commit(output, (size_t)(put_crlf(end + FORMAT_BYTES + text.size) - begin));
+}
+
+static void render_formatted(struct buffer *output, int version, struct bytes bytes)
+{
+    if (bytes.size < FORMAT_BYTES)
+        render_verbatim(output, version, BYTES("txt:"), bytes);
+    else
+        render_verbatim(output, version, bytes, bytes_after(bytes, FORMAT_BYTES));
 }
 
 static void render_nil(struct buffer *output, int version, struct bytes before_3)
@@ -116,9 +133,12 @@ void resp_render(struct buffer *output, int version, const struct outcome *outco
     case OUTCOME_ok: buffer_append_literal(output, "+OK\r\n"); return;
     case OUTCOME_text:
     case OUTCOME_version: render_line(output, '+', outcome->bytes); return;
-    case OUTCOME_verbatim: render_verbatim(output, version, outcome->bytes); return;
+    case OUTCOME_verbatim: render_verbatim(output, version, BYTES("txt:"), outcome->bytes); return;
+    case OUTCOME_formatted: render_formatted(output, version, outcome->bytes); return;
     case OUTCOME_integer: render_integer(output, outcome->integer); return;
     case OUTCOME_number: render_number(output, version, outcome->number); return;
+    case OUTCOME_number_text: render_scalar(output, version, ',', outcome->bytes); return;
+    case OUTCOME_big_number: render_scalar(output, version, '(', outcome->bytes); return;
     case OUTCOME_yes: buffer_append(output, is_3 ? BYTES("#t\r\n") : BYTES(":1\r\n")); return;
     case OUTCOME_no: buffer_append(output, is_3 ? BYTES("#f\r\n") : BYTES(":0\r\n")); return;
     case OUTCOME_array: render_header(output, '*', outcome->count); return;
@@ -149,4 +169,24 @@ void resp_render(struct buffer *output, int version, const struct outcome *outco
     case OUTCOME_unknown: buffer_append_literal(output, "-ERR unknown command\r\n"); return;
     }
     UNREACHABLE();
+}
+
+void resp_render_command(struct buffer *output, const struct bytes *arguments, size_t argument_count)
+{
+    size_t most_bytes = HEADER_BYTES;
+    char *begin, *end;
+
+    for (size_t i = 0; i < argument_count; i++)
+        most_bytes += HEADER_BYTES + arguments[i].size + 2;
+    begin = buffer_reserve(output, most_bytes);
+    if (UNLIKELY(begin == NULL))
+        return;
+    end = put_header(begin, '*', argument_count);
+    for (size_t i = 0; i < argument_count; i++) {
+        end = put_header(end, '$', arguments[i].size);
+        if (LIKELY(arguments[i].size > 0))
+            memcpy(end, arguments[i].data, arguments[i].size);
+        end = put_crlf(end + arguments[i].size);
+    }
+    buffer_commit(output, (size_t)(end - begin));
 }

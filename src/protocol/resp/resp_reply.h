@@ -26,11 +26,11 @@ enum resp_type {
     RESP_BOOLEAN,    /* # : integer is 0 or 1 */
     RESP_DOUBLE,     /* , : bytes are its text */
     RESP_BIG_NUMBER, /* ( : likewise */
-    RESP_VERBATIM,   /* = : bytes without the three letters and the colon */
+    RESP_VERBATIM,   /* = : bytes without the three letters and the colon, which lie right before them */
     RESP_ARRAY,      /* * */
     RESP_MAP,        /* % : integer counts pairs, so twice as many members follow */
     RESP_SET,        /* ~ */
-    RESP_PUSH,       /* > : only as a whole reply, never inside another */
+    RESP_PUSH, /* > : only as a whole reply, never inside another; its first member has bytes: its kind */
 };
 
 /* One value of a reply. An aggregate's members follow it, each with its own members behind it. */
@@ -53,13 +53,15 @@ struct resp_reply {
  * memory until resp_reply_parser_fini. */
 struct resp_reply_parser; /* embedded: fields below are the parser's */
 struct resp_reply_parser {
-    struct resp_node *nodes; /* `bytes.data` are offsets until the reply is whole */
+    struct resp_node *nodes; /* `integer` of those with bytes is their offset until the reply is whole */
     uint32_t node_count, node_capacity;
-    size_t offset; /* of the input: parsed so far */
+    size_t offset;  /* of the input: parsed so far */
+    size_t scanned; /* of the input: up to here, the line that begins at `offset` does not end */
+    size_t begin;   /* of the input: where the reply begins, behind its attributes */
     uint32_t depth;
     struct resp_level {
         uint64_t left_count; /* members that are still to come */
-        uint32_t node;       /* that they belong to; UINT32_MAX: to an attribute */
+        uint32_t node;       /* that they belong to; what belongs to an attribute has none: resp_reply.c */
     } levels[RESP_DEPTH_MAX];
     char error_text[96]; /* after FATAL: what was wrong */
 };
@@ -85,8 +87,11 @@ static inline bool resp_is_error(const struct resp_node *node, struct bytes code
            (node->bytes.size == code.size || node->bytes.data[code.size] == ' ');
 }
 
-/* Says `node` and what is in it to who is waiting for an answer. */
+/* Says `node` and what is in it to who is waiting for an answer: rendered in RESP3 it is what a server said
+ * in RESP3, but for errors of several lines, which become one; rendered in RESP2 it is what that server
+ * says to RESP2, as far as that is a matter of types and not of the command. */
 void resp_reply_say(const struct resp_node *node, struct reply *reply);
 
-/* Appends a command as a client sends it: an array of bulk strings. */
+/* Appends a command as a client sends it: an array of bulk strings. All of it or, without memory, nothing.
+ */
 void resp_render_command(struct buffer *output, const struct bytes *arguments, size_t argument_count);
