@@ -56,6 +56,7 @@ enum err loop_create(const struct loop_options *options, struct loop **result)
         list_init(&loop->watches[i]);
     timer_init(&loop->pool_timer, pool_timer_fired);
     wheel_init(&loop->wheel, loop->now.mono_ms);
+    resolver_init(&loop->resolver);
     atomic_init(&loop->tasks, NULL);
     atomic_init(&loop->asleep, false);
     atomic_init(&loop->stopping, false);
@@ -67,6 +68,7 @@ void loop_destroy(struct loop *loop)
 {
     int wake_fd = loop->wake_fd;
 
+    resolver_fini(&loop->resolver);
     pool_fini(&loop->pool);
     buffer_fini(&loop->scrap);
     loop->back_end->destroy(loop);

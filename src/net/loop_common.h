@@ -11,6 +11,7 @@
 #include "net/lent.h"
 #include "net/loop.h"
 #include "net/pool.h"
+#include "net/resolve.h"
 #include "net/timers.h"
 
 enum {
@@ -63,6 +64,7 @@ struct loop {
     struct list listeners;
     struct list watches[WATCH_BUCKETS]; /* by number */
     struct wheel wheel;
+    struct resolver resolver;
     int wake_fd;                               /* an eventfd */
     _Alignas(64) _Atomic(struct task *) tasks; /* newest first */
     atomic_bool asleep;                        /* whoever sets it to false must write to wake_fd */
