@@ -19,7 +19,7 @@ struct late {
     /* Where to say the answer, until `end`: nothing else may be said on the session in between. Null if
      * nothing can be said any more; `end` follows all the same. */
     struct reply *(*begin)(struct late *late);
-    /* All has been said; `late` is gone. Not while a command of the session is being run. */
+    /* All has been said; `late` is gone. */
     void (*end)(struct late *late);
     /* Whoever runs the command sets these at once. The session has ended: nobody waits, `late` is gone
      * behind the call. */

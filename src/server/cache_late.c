@@ -63,6 +63,18 @@ static void go_on(struct cache_conn *cache)
     conn_update_deadline(conn);
 }
 
+/* Has the commands that are being run say what they say behind all that is late. */
+static void aim(struct cache_conn *cache)
+{
+    struct buffer *output = stream_output(&cache->conn->stream);
+
+    cache->session.late_count = cache->late.count;
+    cache->present->output = late_answers_output(&cache->late, output);
+    cache->present->beside_bytes =
+        cache->late.count > 0 ? stream_queued_bytes(&cache->conn->stream) + cache->late.bytes : 0;
+    cache->present->may_lend = cache->late.count == 0;
+}
+
 static struct reply *begin(struct late *late)
 {
     struct late_place *place = CONTAINER_OF(late, struct late_place, late);
@@ -92,6 +104,11 @@ static void end(struct late *late)
 
     cache->late_rendering = (struct rendering){0};
     late_answers_end(&cache->late, place, stream_output(&conn->stream));
+    if (cache->present != NULL) { /* it has come while commands are being run: they go on by themselves */
+        aim(cache);
+        cache->present->is_too_large |= is_too_large;
+        return;
+    }
     cache->session.late_count = cache->late.count;
     if (conn->closing)
         return;
@@ -104,19 +121,15 @@ static void end(struct late *late)
 static struct late *take(struct session *session, unsigned flags, uint64_t held_bytes)
 {
     struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
-    struct rendering *present = cache->present;
     struct late_place *place;
 
     place = late_answers_take(&cache->late, flags, held_bytes, session->resp_version);
     if (place == NULL)
         return NULL;
-    session->late_count = cache->late.count;
     place->late.begin = begin;
     place->late.end = end;
     place->context = cache;
-    present->beside_bytes = stream_queued_bytes(&cache->conn->stream) + cache->late.bytes;
-    present->output = &place->behind;
-    present->may_lend = false;
+    aim(cache);
     return &place->late;
 }
 
