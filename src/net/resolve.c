@@ -103,6 +103,7 @@ static struct name *first_without_thread(const struct resolver *resolver)
 {
     for (struct list *node = resolver->names.next; node != &resolver->names; node = node->next) {
         struct name *name = CONTAINER_OF(node, struct name, in_names);
+        /* What was freed is in no list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         if (!name->has_thread)
             return name;
     }

@@ -19,8 +19,9 @@ enum err tls_client_create(const struct tls_client_files *files, struct buffer *
 void tls_client_destroy(struct tls_client *client); /* all its streams must have been closed */
 
 /* Like stream_open (net/loop.h), with TLS: output waits until hands are shaken. `host`: the name, or the
- * address, that the certificate must be for. A server that has not shaken hands within `handshake_ms`, or
- * whose certificate does not fit, is closed with ERR_TLS or ERR_TIMEOUT and a line in the loop's log. */
+ * address, that the certificate must be for (1 to 255 bytes; names are looked for in its subjectAltName). A
+ * server that has not shaken hands within `handshake_ms`, or whose certificate does not fit, is closed with
+ * ERR_TLS or ERR_TIMEOUT and a line in the loop's log. */
 void tls_client_stream_open(struct loop *loop, struct stream *stream, int fd,
                             const struct stream_callbacks *callbacks, struct tls_client *client,
                             const char *host, int64_t handshake_ms);

@@ -78,28 +78,33 @@ static int no_passphrase(char *text, int size, int writing, void *context)
     return -1;
 }
 
-static bool set_rules(SSL_CTX *context)
+bool tls_set_rules(SSL_CTX *context)
 {
-    static const unsigned char session_context[] = "nuthatch";
-
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     /* An idle connection holds none of OpenSSL's buffers. */
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets do without */
-    SSL_CTX_set_num_tickets(context, 1);
-    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
-    SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
            /* Of TLS 1.2; those of 1.3 are OpenSSL's own choice. */
-           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
+}
+
+static bool set_server_rules(SSL_CTX *context)
+{
+    static const unsigned char session_context[] = "nuthatch";
+
+    SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);
+    return tls_set_rules(context) &&
            SSL_CTX_set_session_id_context(context, session_context, sizeof session_context - 1) == 1;
 }
 
 /* ---- files ------------------------------------------------------------------------------------- */
 
-static enum err refuse(struct buffer *why, const char *what, const char *path)
+enum err tls_refuse(struct buffer *why, const char *what, const char *path)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
@@ -110,6 +115,16 @@ static enum err refuse(struct buffer *why, const char *what, const char *path)
     return ERR_TLS;
 }
 
+enum err tls_use_certificate(SSL_CTX *context, const char *certificate, const char *key, struct buffer *why)
+{
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+        return tls_refuse(why, "the certificate", certificate);
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1)
+        return tls_refuse(why, "the key", key);
+    return OK;
+}
+
 static enum err use_authorities(SSL_CTX *context, const struct tls_files *files, struct buffer *why)
 {
     STACK_OF(X509_NAME) * names;
@@ -118,7 +133,7 @@ static enum err use_authorities(SSL_CTX *context, const struct tls_files *files,
         return OK;
     names = SSL_load_client_CA_file(files->authorities);
     if (names == NULL || SSL_CTX_load_verify_file(context, files->authorities) != 1)
-        return refuse(why, "the authorities of", files->authorities);
+        return tls_refuse(why, "the authorities of", files->authorities);
     SSL_CTX_set_client_CA_list(context, names);
     SSL_CTX_set_verify(
         context,
@@ -137,14 +152,11 @@ static enum err read_one(const struct tls_files *files, size_t index, struct buf
     if (context == NULL)
         return ERR_NO_MEMORY;
     ERR_clear_error();
-    if (!set_rules(context))
-        err = refuse(why, "OpenSSL", "here");
-    else if (SSL_CTX_use_certificate_chain_file(context, files->certificates[index]) != 1)
-        err = refuse(why, "the certificate", files->certificates[index]);
-    else if (SSL_CTX_use_PrivateKey_file(context, files->keys[index], SSL_FILETYPE_PEM) != 1 ||
-             SSL_CTX_check_private_key(context) != 1)
-        err = refuse(why, "the key", files->keys[index]);
+    if (!set_server_rules(context))
+        err = tls_refuse(why, "OpenSSL", "here");
     else
+        err = tls_use_certificate(context, files->certificates[index], files->keys[index], why);
+    if (err == OK)
         err = use_authorities(context, files, why);
     ERR_clear_error();
     if (err == OK)

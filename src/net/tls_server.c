@@ -10,47 +10,19 @@ struct tls_server {
     struct tls_contexts *contexts;
 };
 
-/* ---- how OpenSSL reaches a stream -------------------------------------------------------------- */
-
-static long control(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH; /* all else it may ask for is nothing of ours */
-}
-
-static BIO_METHOD *make_method(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
-
-    if (method != NULL && BIO_meth_set_read(method, tls_read) && BIO_meth_set_write(method, tls_write) &&
-        BIO_meth_set_ctrl(method, control))
-        return method;
-    BIO_meth_free(method);
-    return NULL;
-}
-
 SSL *tls_server_connect(struct tls_server *server, struct tls_contexts **contexts)
 {
-    BIO *bio = BIO_new(server->method);
     SSL *ssl;
 
-    if (bio == NULL)
-        return NULL;
     pthread_mutex_lock(&server->lock);
     *contexts = server->contexts;
     tls_contexts_hold(*contexts);
     pthread_mutex_unlock(&server->lock);
-    ssl = SSL_new((*contexts)->list[0]);
-    if (ssl == NULL) {
+    ssl = tls_connect((*contexts)->list[0], server->method);
+    if (ssl == NULL)
         tls_contexts_release(*contexts);
-        BIO_free(bio);
-        return NULL;
-    }
-    BIO_set_init(bio, 1);
-    SSL_set_bio(ssl, bio, bio);
-    SSL_set_accept_state(ssl);
+    else
+        SSL_set_accept_state(ssl);
     return ssl;
 }
 
@@ -65,7 +37,7 @@ enum err tls_server_create(const struct tls_files *files, struct buffer *why, st
         return ERR_NO_MEMORY;
     server->files = *files;
     pthread_mutex_init(&server->lock, NULL);
-    server->method = make_method();
+    server->method = tls_make_method();
     if (server->method != NULL)
         err = tls_contexts_read(files, why, &server->contexts);
     if (err != OK) {

@@ -14,7 +14,7 @@ enum { PLAIN_BYTES = 16 * 1024 /* the most that one record holds */ };
 
 /* ---- OpenSSL's reads and writes ---------------------------------------------------------------- */
 
-int tls_read(BIO *bio, char *bytes, int size)
+static int read_arrived(BIO *bio, char *bytes, int size)
 {
     struct tls *tls = BIO_get_data(bio);
     size_t count = tls->arrived.size < (size_t)size ? tls->arrived.size : (size_t)size;
@@ -29,7 +29,7 @@ int tls_read(BIO *bio, char *bytes, int size)
     return (int)count;
 }
 
-int tls_write(BIO *bio, const char *bytes, int size)
+static int write_sealed(BIO *bio, const char *bytes, int size)
 {
     struct tls *tls = BIO_get_data(bio);
 
@@ -42,38 +42,93 @@ int tls_write(BIO *bio, const char *bytes, int size)
     return tls->sealed->failed ? -1 : size;
 }
 
+static long control(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio;
+    (void)number;
+    (void)pointer;
+    return command == BIO_CTRL_FLUSH; /* all else it may ask for is nothing of ours */
+}
+
+BIO_METHOD *tls_make_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
+
+    if (method != NULL && BIO_meth_set_read(method, read_arrived) &&
+        BIO_meth_set_write(method, write_sealed) && BIO_meth_set_ctrl(method, control))
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+SSL *tls_connect(SSL_CTX *context, const BIO_METHOD *method)
+{
+    BIO *bio = BIO_new(method);
+    SSL *ssl = bio != NULL ? SSL_new(context) : NULL;
+
+    if (ssl == NULL) {
+        BIO_free(bio);
+        return NULL;
+    }
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl, bio, bio);
+    return ssl;
+}
+
 /* ---- beginning and ending ---------------------------------------------------------------------- */
 
 static void handshake_timer_fired(struct timer *timer)
 {
     struct tls *tls = CONTAINER_OF(timer, struct tls, handshake_timer);
+    char peer[ADDRESS_TEXT_BYTES];
 
-    log_write_limited(tls->stream->loop->log, LOG_INFO, LOG_KIND_DEADLINE,
-                      "a client was too slow: its TLS handshake does not end");
+    if (tls->has_begun) {
+        address_of_peer(tls->stream->fd, peer);
+        log_write_limited(tls->stream->loop->log, LOG_WARNING, LOG_KIND_ORIGIN,
+                          "%s was too slow: its TLS handshake does not end", peer);
+    } else {
+        log_write_limited(tls->stream->loop->log, LOG_INFO, LOG_KIND_DEADLINE,
+                          "a client was too slow: its TLS handshake does not end");
+    }
     stream_break(tls->stream, ERR_TIMEOUT);
+}
+
+struct tls *tls_open(struct loop *loop, struct stream *stream, int fd,
+                     const struct stream_callbacks *callbacks, SSL *ssl, int64_t handshake_ms)
+{
+    struct tls *tls = ssl != NULL ? calloc(1, sizeof *tls) : NULL;
+
+    stream_open(loop, stream, fd, callbacks);
+    if (tls == NULL) {
+        SSL_free(ssl);
+        log_write_limited(loop->log, LOG_WARNING, LOG_KIND_MEMORY, "no memory for TLS: connection cut");
+        stream_break(stream, ERR_NO_MEMORY);
+        return NULL;
+    }
+    tls->ssl = ssl;
+    tls->stream = stream;
+    SSL_set_app_data(ssl, tls);
+    BIO_set_data(SSL_get_rbio(ssl), tls);
+    timer_init(&tls->handshake_timer, handshake_timer_fired);
+    timer_set(loop, &tls->handshake_timer, loop->now.mono_ms + handshake_ms);
+    stream->tls = tls;
+    return tls;
 }
 
 void tls_stream_open(struct loop *loop, struct stream *stream, int fd,
                      const struct stream_callbacks *callbacks, struct tls_server *server,
                      enum tls_alpn alpn, int64_t handshake_ms)
 {
-    struct tls *tls = calloc(1, sizeof *tls);
-    struct tls_contexts *contexts;
-    SSL *ssl = tls != NULL ? tls_server_connect(server, &contexts) : NULL;
+    struct tls_contexts *contexts = NULL;
+    SSL *ssl = tls_server_connect(server, &contexts);
+    struct tls *tls = tls_open(loop, stream, fd, callbacks, ssl, handshake_ms);
 
-    stream_open(loop, stream, fd, callbacks);
-    if (ssl == NULL) {
-        free(tls);
-        log_write_limited(loop->log, LOG_WARNING, LOG_KIND_MEMORY, "no memory for TLS: connection cut");
-        stream_break(stream, ERR_NO_MEMORY);
-        return;
+    if (tls != NULL) {
+        tls->contexts = contexts;
+        tls->alpn = alpn;
+    } else if (ssl != NULL) {
+        tls_contexts_release(contexts);
     }
-    *tls = (struct tls){.ssl = ssl, .contexts = contexts, .stream = stream, .alpn = alpn};
-    SSL_set_app_data(ssl, tls);
-    BIO_set_data(SSL_get_rbio(ssl), tls);
-    timer_init(&tls->handshake_timer, handshake_timer_fired);
-    timer_set(loop, &tls->handshake_timer, loop->now.mono_ms + handshake_ms);
-    stream->tls = tls;
 }
 
 bool tls_stream_speaks_http2(const struct stream *stream)
@@ -89,6 +144,8 @@ void tls_close(struct stream *stream)
 {
     struct tls *tls = stream->tls;
 
+    if (tls->has_failed && stream->why == OK) /* what was to be said about it has left */
+        stream->why = ERR_TLS;
     timer_cancel(stream->loop, &tls->handshake_timer);
     stream_give_buffer(stream->loop, &tls->unsealed);
     stream_give_buffer(stream->loop, &tls->sealed);
@@ -98,28 +155,43 @@ void tls_close(struct stream *stream)
     stream->tls = NULL;
 }
 
+static void log_failure(struct stream *stream, bool is_plain)
+{
+    struct tls *tls = stream->tls;
+    unsigned long error = ERR_peek_error();
+    const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
+    long verdict = tls->has_begun ? SSL_get_verify_result(tls->ssl) : X509_V_OK;
+    char peer[ADDRESS_TEXT_BYTES];
+
+    if (is_plain)
+        reason = tls->has_begun ? "it answers in plain text" : "plain text on a TLS port";
+    else if (verdict != X509_V_OK)
+        reason = X509_verify_cert_error_string(verdict);
+    else if (reason == NULL)
+        reason = "TLS failed";
+    address_of_peer(stream->fd, peer);
+    if (tls->has_begun)
+        log_write_limited(stream->loop->log, LOG_WARNING, LOG_KIND_ORIGIN, "no TLS with %s: %s", peer,
+                          reason);
+    else
+        log_write_limited(stream->loop->log, LOG_INFO, LOG_KIND_REFUSED_INPUT, "refused input from %s: %s",
+                          peer, reason);
+}
+
 /* OpenSSL has refused what came, or the peer has refused us; what OpenSSL has to say about it leaves before
  * the stream closes. */
 static void fail(struct stream *stream)
 {
     struct tls *tls = stream->tls;
-    unsigned long error = ERR_peek_error();
-    const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
-    bool is_plain = !tls->is_open && (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER ||
-                                      ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST ||
-                                      ERR_GET_REASON(error) == SSL_R_HTTPS_PROXY_REQUEST);
-    char peer[ADDRESS_TEXT_BYTES];
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    bool is_plain = !tls->is_open && (reason == SSL_R_WRONG_VERSION_NUMBER ||
+                                      reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
 
     if (tls->sealed != NULL && tls->sealed->failed) {
         stream_break(stream, ERR_NO_MEMORY);
         return;
     }
-    address_of_peer(stream->fd, peer);
-    log_write_limited(stream->loop->log, LOG_INFO, LOG_KIND_REFUSED_INPUT, "refused input from %s: %s",
-                      peer,
-                      is_plain         ? "plain text on a TLS port"
-                      : reason != NULL ? reason
-                                       : "TLS failed");
+    log_failure(stream, is_plain);
     tls->has_failed = true;
     if (is_plain)
         stream_break(stream, ERR_TLS); /* whose peer could not read an alert */
@@ -144,6 +216,13 @@ static bool shake_hands(struct stream *stream)
     if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ)
         fail(stream);
     return false;
+}
+
+void tls_say_hello(struct stream *stream)
+{
+    ERR_clear_error();
+    shake_hands(stream);
+    stream_touch(stream);
 }
 
 /* Whether more may follow. */
