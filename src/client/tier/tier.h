@@ -5,7 +5,10 @@
  * the worker that read it. Each near value remembers the connection and its generation, and the epoch of
  * its slot; it is answered only while both are the present ones and the connection is coherent: while all
  * writes up to max_staleness_ms ago are known to have been told. The races that this excludes, and how:
- * docs/notes. */
+ * docs/notes. Flags and note of near values are the tier's, and that a key is missing lies there as a value
+ * too: such a space is read by the functions below alone.
+ *
+ * What has a struct tier is for any thread, what has a struct tier_worker for that worker's. */
 #pragma once
 #include "client/valkey/valkey.h"
 #include "nuthatch.h"
@@ -33,6 +36,7 @@ void tier_worker_stop(struct tier_worker *worker, void (*stopped)(void *owner), 
 void tier_worker_destroy(struct tier_worker *worker);
 
 struct valkey *tier_valkey(struct tier_worker *worker);
+struct tier *tier_of(const struct tier_worker *worker);
 
 /* ---- marks: until when what was read may be given -------------------------------------------------- */
 
@@ -52,9 +56,9 @@ int64_t tier_mark_staleness_ms(const struct tier *tier, struct tier_mark mark, i
 
 enum tier_near { TIER_NEAR_VALUE, TIER_NEAR_NOTHING /* it is known to be missing */, TIER_NOT_NEAR };
 
-/* As nh_peek and nh_borrow: `*value` must be released where there is one. Any thread. */
-enum tier_near tier_peek(struct tier *tier, int64_t now_ms, nh_key key, nh_value *value);
-enum tier_near tier_borrow(struct tier *tier, int64_t now_ms, nh_key key, nh_value *value);
+/* As nh_peek and nh_borrow: `*value` must be released where there is one. Counted: see metrics.def. */
+enum tier_near tier_peek(struct tier_worker *worker, int64_t now_ms, nh_key key, nh_value *value);
+enum tier_near tier_borrow(struct tier_worker *worker, int64_t now_ms, nh_key key, nh_value *value);
 
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
@@ -71,20 +75,28 @@ struct tier_found {
     struct bytes text; /* with an error: the server's words, such as "WRONGTYPE …", or ours */
     bool is_there;
     struct bytes value;
-    int64_t expires_at_ms; /* monotonic, counted from when it was asked; 0: never */
+    int64_t expires_at_ms; /* monotonic, counted from when it was asked; 0: never, or, where the mark is
+                            * zeroed, perhaps not known */
     struct tier_mark mark; /* zeroed: may not be kept */
 };
 
 struct tier_read {
     void (*done)(struct tier_read *read, const struct tier_found *found); /* never from inside tier_read */
-    /* Of TIER_WATCHED, after `done`: what was found does not hold any more, or may not. Once; it is the
-     * caller's again. */
+    /* Of TIER_WATCHED, after `done` with OK: what was found does not hold any more, or may not: the key was
+     * written or has expired, its slot has moved, or the connection was lost or has not been coherent for
+     * longer than the bound. What cannot be watched (it came by ASK) is told so after 100 ms. Once; it is
+     * the caller's again. Never from inside tier_read. How long to wait for it is the caller's to bound. */
     void (*changed)(struct tier_read *read);
-    void *inner;
+    /* The tier's. */
+    struct tier_flight *flight;
+    struct list in_flight;
+    int64_t deadline_ms;
+    struct tier_watch *watch;
 };
 
-/* Reads `key`, as a string. Reads of one key that begin on one worker before an answer has come share it,
- * unless they are FENCED and it was asked before. `head_bytes` of TIER_HEAD. */
+/* Reads `key`, as a string of the server that has it. Reads of one key that begin on one worker before an
+ * answer has come share it, unless they are FENCED, and unless it was asked before tier_forget of the key.
+ * `head_bytes` of TIER_HEAD, at least 1. A deadline of 0: now and call_timeout_ms. */
 void tier_read(struct tier_worker *worker, struct tier_read *read, nh_key key, unsigned flags,
                uint32_t head_bytes, int64_t deadline_ms);
 /* `done` and `changed` will not be called (again): it is the caller's. */
