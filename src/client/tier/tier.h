@@ -71,7 +71,8 @@ enum tier_read_flags {
 
 /* What a read has found; bytes are readable during the call. */
 struct tier_found {
-    enum err err;      /* OK; as of struct valkey_answer; ERR_TYPE: the key holds no string */
+    enum err err;      /* OK; as of struct valkey_answer; ERR_TYPE: the key holds no string; ERR_FORBIDDEN:
+                        * the server does not want to tell, as `text` says */
     struct bytes text; /* with an error: the server's words, such as "WRONGTYPE …", or ours */
     bool is_there;
     struct bytes value;
@@ -114,12 +115,16 @@ void tier_forget_all(struct tier *tier);
 /* ---- engines that keep what they read themselves ---------------------------------------------------- */
 
 struct tier_listener {
-    void (*invalidated)(void *owner, struct bytes key); /* on the thread of the worker that was told */
-    struct list in_tier;
+    /* A key that begins with `prefix` has changed, or may have. On the thread of the worker that was told,
+     * by several of them for one change. What a lost connection or a slot that has moved takes with it is
+     * not told: marks do not hold then. */
+    void (*invalidated)(void *owner, struct bytes key);
     void *owner;
+    struct bytes prefix; /* kept by reference; empty: every key */
+    struct list in_tier; /* the tier's */
 };
-/* Before any worker runs. Keys that begin with `prefix` are told. */
-void tier_listen(struct tier *tier, struct tier_listener *listener, struct bytes prefix);
+/* Before any worker runs. `listener` is the tier's until it is destroyed. */
+void tier_listen(struct tier *tier, struct tier_listener *listener);
 
 /* ---- what is told of it ------------------------------------------------------------------------------ */
 
