@@ -20,6 +20,7 @@ enum log_kind {
     LOG_KIND_DESCRIPTORS,   /* no file descriptor left */
     LOG_KIND_ORIGIN,        /* an origin failed */
     LOG_KIND_MEMORY,        /* no memory left */
+    LOG_KIND_TIER,          /* a server of the shared tier failed */
     LOG_KIND_COUNT
 };
 

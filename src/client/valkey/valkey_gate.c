@@ -1,0 +1,242 @@
+/* valkey_gate.c — calls of a slot that wait, in their order; and those without a slot, in any. */
+#include "base/compiler.h"
+#include "client/valkey/valkey_parts.h"
+#include <stdlib.h>
+
+static struct call *first_of(struct list *list) { return CONTAINER_OF(list->next, struct call, in_place); }
+
+static void gate_timer_fired(struct timer *timer) { gate_kick(CONTAINER_OF(timer, struct gate, timer)); }
+
+static void gate_destroy(struct gate *gate)
+{
+    while (!list_is_empty(&gate->flying))
+        list_remove(gate->flying.next);
+    timer_cancel(gate->valkey->loop, &gate->timer);
+    gate->valkey->gates[gate->slot] = NULL;
+    list_remove(&gate->in_gates);
+    free(gate);
+}
+
+void gates_fini(struct valkey *valkey)
+{
+    for (struct list *node = valkey->gate_list.next, *next; node != &valkey->gate_list; node = next) {
+        next = node->next;
+        gate_destroy(CONTAINER_OF(node, struct gate, in_gates));
+    }
+}
+
+/* A gate for the slot of `call`, behind which all are that are under way. */
+static struct gate *gate_create(const struct call *call)
+{
+    struct valkey *valkey = call->valkey;
+    struct gate *gate = malloc(sizeof *gate);
+
+    if (gate == NULL)
+        return NULL;
+    *gate = (struct gate){.valkey = valkey, .slot = call->slot};
+    list_init(&gate->waiting);
+    list_init(&gate->flying);
+    timer_init(&gate->timer, gate_timer_fired);
+    list_append(&valkey->gate_list, &gate->in_gates);
+    valkey->gates[gate->slot] = gate;
+    if (valkey->under_way[gate->slot] == 0)
+        return gate;
+    for (struct list *node = valkey->calls.next; node != &valkey->calls; node = node->next) {
+        struct call *other = CONTAINER_OF(node, struct call, in_calls);
+        if (other->place == CALL_UNDER_WAY && other->is_counted && other->slot == gate->slot)
+            list_append(&gate->flying, &other->in_place);
+    }
+    return gate;
+}
+
+bool gate_hold(struct call *call)
+{
+    struct valkey *valkey = call->valkey;
+    struct list *waiting = &valkey->loose, *after;
+
+    call_leave_place(call);
+    if (valkey->waiting_count >= valkey->options->in_flight_max) {
+        text_set(&call->text, BYTES("too many calls wait for the tier's servers"));
+        return false;
+    }
+    if (call->target == VALKEY_SLOT) {
+        struct gate *gate = valkey->gates[call->slot];
+        if (gate == NULL)
+            gate = gate_create(call);
+        if (gate == NULL)
+            return false;
+        waiting = &gate->waiting;
+    }
+    for (after = waiting->previous; after != waiting; after = after->previous)
+        if (CONTAINER_OF(after, struct call, in_place)->sequence < call->sequence)
+            break;
+    list_append(after->next, &call->in_place); /* before what is behind `after` */
+    call->place = CALL_WAITING;
+    valkey->waiting_count++;
+    return true;
+}
+
+enum step { STEP_SENT, STEP_STAYS, STEP_ENDED };
+
+/* Sends `call`, which waits, or ends it if that is of no use, or leaves it. */
+static enum step let_go(struct call *call, int64_t *due_ms)
+{
+    struct server *server;
+    struct bytes why;
+    enum err err = ERR_CANCELLED;
+
+    if (call->is_overtaken && call->ask_server == NULL) {
+        call_end(call, ERR_UNREACHABLE, text_bytes(&call->text));
+        return STEP_ENDED;
+    }
+    if (call->not_before_ms > valkey_now_ms(call->valkey)) {
+        if (*due_ms == 0 || call->not_before_ms < *due_ms)
+            *due_ms = call->not_before_ms;
+        return STEP_STAYS;
+    }
+    server = call_server(call);
+    if (server != NULL)
+        err = call_send(call, server);
+    if (err == OK)
+        return STEP_SENT;
+    if (err != ERR_CANCELLED) {
+        call_end(call, err, BYTES("too much is under way at the server"));
+        return STEP_ENDED;
+    }
+    if (call_is_hopeless(call, server, &why)) {
+        call_end(call, ERR_UNREACHABLE, why);
+        return STEP_ENDED;
+    }
+    if (server == NULL)
+        refresh_want(call->valkey);
+    return STEP_STAYS;
+}
+
+void gate_kick(struct gate *gate)
+{
+    bool anew = false; /* one has gone that may come back */
+    int64_t due_ms = 0;
+
+    if (gate->is_kicked || !list_is_empty(&gate->flying))
+        return;
+    gate->is_kicked = true;
+    while (!list_is_empty(&gate->waiting)) {
+        struct call *call = first_of(&gate->waiting);
+        bool is_redirected = call->is_redirected;
+        enum step step = let_go(call, &due_ms);
+        if (step == STEP_STAYS)
+            break;
+        if (step == STEP_SENT) {
+            anew |= is_redirected;
+            list_append(&gate->flying, &call->in_place);
+        }
+    }
+    gate->is_kicked = false;
+    if (due_ms != 0)
+        timer_set(gate->valkey->loop, &gate->timer, due_ms);
+    if (list_is_empty(&gate->waiting) && (!anew || list_is_empty(&gate->flying)))
+        gate_destroy(gate);
+}
+
+void gates_kick_all(struct valkey *valkey)
+{
+    /* Those that come back, or are made meanwhile, are at the end: each is met once. */
+    struct list todo;
+    list_init(&todo);
+    while (!list_is_empty(&valkey->gate_list)) {
+        struct list *node = valkey->gate_list.next;
+        list_remove(node);
+        list_append(&todo, node);
+    }
+    while (!list_is_empty(&todo)) {
+        struct list *node = todo.next;
+        list_remove(node);
+        list_append(&valkey->gate_list, node);
+        gate_kick(CONTAINER_OF(node, struct gate, in_gates));
+    }
+    loose_kick(valkey);
+}
+
+void loose_kick(struct valkey *valkey)
+{
+    struct list todo;
+    int64_t due_ms = 0;
+
+    list_init(&todo);
+    while (!list_is_empty(&valkey->loose)) {
+        struct list *node = valkey->loose.next;
+        list_remove(node);
+        list_append(&todo, node);
+    }
+    while (!list_is_empty(&todo)) {
+        struct call *call = first_of(&todo);
+        list_remove(&call->in_place);
+        list_append(&valkey->loose, &call->in_place);
+        (void)let_go(call, &due_ms);
+    }
+    if (due_ms != 0)
+        timer_set(valkey->loop, &valkey->loose_timer, due_ms);
+}
+
+/* ---- who has overtaken whom -------------------------------------------------------------------------- */
+
+/* The next argument of rendered commands, which are arrays of bulk strings. False at the end. `*is_name`:
+ * it begins a command. */
+static bool next_argument(struct bytes *rendered, struct bytes *argument, bool *is_name)
+{
+    size_t size = 0;
+
+    *is_name = false;
+    while (rendered->size > 0 && rendered->data[0] == '*') {
+        const char *end = memchr(rendered->data, '\n', rendered->size);
+        *rendered = bytes_after(*rendered, (size_t)(end + 1 - rendered->data));
+        *is_name = true;
+    }
+    if (rendered->size == 0)
+        return false;
+    *rendered = bytes_after(*rendered, 1); /* $ */
+    for (; rendered->data[0] != '\r'; *rendered = bytes_after(*rendered, 1))
+        size = 10 * size + (size_t)(rendered->data[0] - '0');
+    *argument = bytes_of(rendered->data + 2, size);
+    *rendered = bytes_after(*rendered, 2 + size + 2);
+    return true;
+}
+
+static struct bytes rendered_of(const struct call *call)
+{
+    return bytes_of(call->bytes, call->command_at[call->command_count]);
+}
+
+/* Whether they have an argument in common that is a key of their slot, as far as one can see. */
+static bool share_key(const struct call *a, const struct call *b)
+{
+    struct bytes rest_a = rendered_of(a), one;
+    bool is_name;
+
+    while (next_argument(&rest_a, &one, &is_name)) {
+        struct bytes rest_b = rendered_of(b), other;
+        bool other_is_name;
+        if (is_name)
+            continue;
+        while (next_argument(&rest_b, &other, &other_is_name))
+            if (!other_is_name && bytes_equal(one, other) && valkey_slot(one) == a->slot)
+                return true;
+    }
+    return false;
+}
+
+static void mark_overtaken(struct list *list, const struct call *by)
+{
+    for (struct list *node = list->next; node != list; node = node->next) {
+        struct call *call = CONTAINER_OF(node, struct call, in_place);
+        if (call->sequence < by->sequence && (call->is_redirected || call->place == CALL_UNDER_WAY) &&
+            call->ask_server == NULL && !call->is_overtaken)
+            call->is_overtaken = share_key(call, by);
+    }
+}
+
+void gate_note_run(struct gate *gate, const struct call *call)
+{
+    mark_overtaken(&gate->waiting, call);
+    mark_overtaken(&gate->flying, call);
+}
