@@ -1,0 +1,127 @@
+#include "fleet_scripts.h"
+
+/* The names outlive what they name. */
+#define OUTLIVE                                                                                            \
+    "local function outlive(px)\n"                                                                         \
+    "  if redis.call('PTTL', KEYS[2]) < tonumber(px) then redis.call('PEXPIRE', KEYS[2], px) end\n"        \
+    "end\n"
+
+#define TELL                                                                                               \
+    "local function tell(key)\n"                                                                           \
+    "  local old = redis.call('GET', key)\n"                                                               \
+    "  if old then redis.call('SET', key, old, 'KEEPTTL')\n"                                               \
+    "  else redis.call('SET', key, 'x', 'PX', 1000) redis.call('DEL', key) end\n"                          \
+    "end\n"
+
+const char fleet_script_take[] =
+    OUTLIVE "if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end\n"
+            "redis.call('SADD', KEYS[2], KEYS[1])\n"
+            "outlive(ARGV[2])\n"
+            "return 1\n";
+
+const char fleet_script_renew[] = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+                                  "return redis.call('PEXPIRE', KEYS[1], ARGV[2])\n";
+
+/* However many variants clients think of, a URL has no more than so many keys. */
+const char fleet_script_fill[] =
+    OUTLIVE "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+            "local px = ARGV[2]\n"
+            "if redis.call('SCARD', KEYS[2]) > 400 then\n"
+            "  for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', name) end\n"
+            "  redis.call('DEL', KEYS[2])\n"
+            "end\n"
+            "local old = redis.call('GET', KEYS[3])\n"
+            "if old and string.sub(old, 1, 1) == 'r' then\n" /* its pieces */
+            "  local index, piece = 0, ARGV[5] .. string.sub(old, 2, 17) .. ':'\n"
+            "  while index < 64 and redis.call('DEL', piece .. index) == 1 do\n"
+            "    redis.call('SREM', KEYS[2], piece .. index)\n"
+            "    index = index + 1\n"
+            "  end\n"
+            "end\n"
+            "local function put(key, value)\n"
+            "  redis.call('SET', key, value, 'PX', px)\n"
+            "  redis.call('SADD', KEYS[2], key)\n"
+            "end\n"
+            "for index = 0, tonumber(ARGV[6]) - 1 do\n"
+            "  redis.call('SADD', KEYS[2], ARGV[5] .. string.sub(ARGV[3], 2, 17) .. ':' .. index)\n"
+            "end\n"
+            "put(KEYS[4], ARGV[4])\n"
+            "put(KEYS[3], ARGV[3])\n"
+            "if KEYS[5] then\n"
+            "  local left = redis.call('PTTL', KEYS[5])\n"
+            "  if redis.call('GET', KEYS[5]) ~= ARGV[7] or left < tonumber(px) then\n"
+            "    redis.call('SET', KEYS[5], ARGV[7], 'PX', string.format('%.0f', math.max(left, px)))\n"
+            "    redis.call('SADD', KEYS[2], KEYS[5])\n"
+            "  end\n"
+            "end\n"
+            "outlive(px)\n"
+            "redis.call('DEL', KEYS[1])\n"
+            "return 1\n";
+
+const char fleet_script_release[] =
+    OUTLIVE TELL "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+                 "redis.call('DEL', KEYS[1])\n"
+                 "if ARGV[2] == '' then\n"
+                 "  tell(KEYS[3])\n"
+                 "else\n"
+                 "  redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])\n"
+                 "  redis.call('SADD', KEYS[2], KEYS[3])\n"
+                 "  outlive(ARGV[3])\n"
+                 "end\n"
+                 "return 1\n";
+
+const char fleet_script_purge[] =
+    TELL "for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
+         "  if ARGV[1] == 'h' or string.find(name, '}:l', 1, true) then\n"
+         "    redis.call('DEL', name)\n"
+         "  elseif string.find(name, '}:w', 1, true) then\n"
+         "    local text = redis.call('GET', name)\n"
+         "    if text and string.sub(text, 1, 1) == 'r' then\n"
+         "      redis.call('SET', name, string.sub(text, 1, 17) .. 's', 'KEEPTTL')\n"
+         "    end\n"
+         "  end\n"
+         "end\n"
+         "if ARGV[1] == 'h' then redis.call('DEL', KEYS[1]) end\n"
+         "redis.call('DEL', KEYS[3])\n"
+         "tell(KEYS[2])\n"
+         "return 1\n";
+
+/* The bounds are those of fleet_log.h. */
+const char fleet_script_log[] =
+    "local log, now = redis.call('GET', KEYS[1]), redis.call('TIME')\n"
+    "local us = now[1] * 1000000 + now[2]\n"
+    "local number, forgotten, left, tags, records\n"
+    "if not log or #log < 8224 or string.sub(log, 1, 8) ~= 'nhPurge1' or ARGV[6] == '1' then\n"
+    "  number, forgotten, left, tags, records = us, us, us, string.rep('\\0', 8192), ''\n"
+    "else\n"
+    "  number, forgotten, left = struct.unpack('<I8I8I8', log, 9)\n"
+    "  tags, records = string.sub(log, 33, 8224), string.sub(log, 8225)\n"
+    "  if ARGV[2] == '' then return string.format('%.0f', number) end\n"
+    "end\n"
+    "if ARGV[2] ~= '' then\n"
+    "  number = math.max(number + 1, us)\n"
+    "  records = records .. struct.pack('<I8', number) .. ARGV[1] .. ARGV[2] .. ARGV[3]\n"
+    "    .. struct.pack('<I2I2', tonumber(ARGV[4]), #ARGV[5]) .. ARGV[5]\n"
+    "end\n"
+    "local count, at = 0, 1\n"
+    "while at <= #records do\n"
+    "  at = at + 22 + struct.unpack('<I2', records, at + 20)\n"
+    "  count = count + 1\n"
+    "end\n"
+    "at = 1\n"
+    "while count > 256 or #records - at >= 24576 do\n" /* the oldest leave */
+    "  left = struct.unpack('<I8', records, at)\n"
+    "  local rule = string.sub(records, at + 16, at + 16)\n"
+    "  local place, size = struct.unpack('<I2I2', records, at + 18)\n"
+    "  if rule == 't' then\n"
+    "    tags = string.sub(tags, 1, place * 8) .. struct.pack('<I8', left) .. string.sub(tags, place * 8 + "
+    "9)\n"
+    "  elseif rule == 'p' then\n"
+    "    forgotten = left\n"
+    "  end\n"
+    "  at = at + 22 + size\n"
+    "  count = count - 1\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], 'nhPurge1' .. struct.pack('<I8I8I8', number, forgotten, left) .. tags\n"
+    "  .. string.sub(records, at))\n"
+    "return string.format('%.0f', number)\n";

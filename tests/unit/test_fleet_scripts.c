@@ -1,0 +1,322 @@
+/* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* What the fleet's scripts do, in a Redis or Valkey of the test's own; skipped where there is none. */
+#include "base/buffer.h"
+#include "engine/gateway/fleet/fleet_log.h"
+#include "engine/gateway/fleet/fleet_scripts.h"
+#include "test.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct {
+    pid_t pid;
+    int fd;
+    char folder[64];
+} server;
+
+static void run_server(const char *path)
+{
+    static const char *const programs[] = {"valkey-server", "redis-server"};
+
+    if (freopen("/dev/null", "w", stdout) == NULL)
+        _exit(1);
+    for (size_t i = 0; i < COUNT_OF(programs); i++)
+        execlp(programs[i], programs[i], "--port", "0", "--unixsocket", path, "--save", "", (char *)NULL);
+    _exit(127);
+}
+
+static bool connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    server.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    for (int tries = 0; tries < 2000; tries++) {
+        if (connect(server.fd, (struct sockaddr *)&address, sizeof address) == 0)
+            return true;
+        if (waitpid(server.pid, NULL, WNOHANG) != 0) { /* there is no such program */
+            server.pid = 0;
+            return false;
+        }
+        usleep(10000);
+    }
+    return false;
+}
+
+static int start(void **state)
+{
+    char path[96];
+
+    (void)state;
+    snprintf(server.folder, sizeof server.folder, "/tmp/nuthatch-scripts-XXXXXX");
+    if (mkdtemp(server.folder) == NULL)
+        return 1;
+    snprintf(path, sizeof path, "%s/socket", server.folder);
+    server.pid = fork();
+    if (server.pid == 0)
+        run_server(path);
+    if (!connect_to(path)) {
+        close(server.fd);
+        server.fd = -1;
+    }
+    return 0;
+}
+
+static int stop(void **state)
+{
+    char path[96];
+
+    (void)state;
+    if (server.pid > 0) {
+        kill(server.pid, SIGKILL);
+        waitpid(server.pid, NULL, 0);
+    }
+    if (server.fd >= 0)
+        close(server.fd);
+    snprintf(path, sizeof path, "%s/socket", server.folder);
+    unlink(path);
+    rmdir(server.folder);
+    return 0;
+}
+
+static void append_command(struct buffer *output, const struct bytes *arguments, size_t count)
+{
+    buffer_append_format(output, "*%zu\r\n", count);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_format(output, "$%zu\r\n", arguments[i].size);
+        buffer_append(output, arguments[i]);
+        buffer_append_literal(output, "\r\n");
+    }
+}
+
+/* Asks, and returns the reply in words: "int 1", "text …", "null", "error …". Good until the next call. */
+static struct bytes ask_list(const struct bytes *arguments, size_t count)
+{
+    static struct buffer input, said;
+    struct buffer output = {0};
+    size_t wanted = SIZE_MAX;
+
+    append_command(&output, arguments, count);
+    EXPECT(write(server.fd, output.data, output.size) == (ssize_t)output.size);
+    buffer_fini(&output);
+    buffer_clear(&input);
+    while (input.size < wanted) {
+        char *to = buffer_reserve(&input, 65536), *end;
+        ssize_t got = read(server.fd, to, 65536);
+        EXPECT(got > 0);
+        buffer_commit(&input, (size_t)got);
+        end = memchr(input.data, '\n', input.size);
+        if (end == NULL)
+            continue;
+        wanted = (size_t)(end + 1 - input.data);
+        if (input.data[0] == '$' && input.data[1] != '-')
+            wanted += strtoul(input.data + 1, NULL, 10) + 2;
+    }
+    buffer_clear(&said);
+    if (input.data[0] == '$' && input.data[1] == '-') {
+        buffer_append_literal(&said, "null");
+    } else if (input.data[0] == '$') {
+        size_t size = strtoul(input.data + 1, NULL, 10);
+        buffer_append_literal(&said, "text ");
+        buffer_append(&said, bytes_of(input.data + wanted - size - 2, size));
+    } else {
+        buffer_append(&said, input.data[0] == ':'   ? BYTES("int ")
+                             : input.data[0] == '+' ? BYTES("text ")
+                                                    : BYTES("error "));
+        buffer_append(&said, bytes_of(input.data + 1, wanted - 3));
+    }
+    buffer_append_byte(&said, '\0'); /* for strtoull */
+    return bytes_of(said.data, said.size - 1);
+}
+
+#define ASK(...)                                                                                           \
+    ask_list((const struct bytes[]){__VA_ARGS__}, COUNT_OF(((const struct bytes[]){__VA_ARGS__})))
+#define T(text)                  bytes_of_text(text)
+#define EVAL(script, count, ...) ASK(BYTES("EVAL"), T(script), BYTES(count), __VA_ARGS__)
+
+#define EXPECT_SAID(said, wanted) EXPECT_TEXT(said, BYTES(wanted))
+
+static void begin(void)
+{
+    if (server.fd < 0)
+        skip();
+    ASK(T("FLUSHALL"));
+}
+
+static struct bytes take(const char *lease, const char *token)
+{
+    return EVAL(fleet_script_take, "2", T(lease), T("{u}:s"), T(token), T("10000"));
+}
+
+static struct bytes fill(const char *token, const char *witness, const char *pieces)
+{
+    return EVAL(fleet_script_fill, "4", T("{u}:l"), T("{u}:s"), T("{u}:w"), T("{u}:a"), T(token), T("5000"),
+                T(witness), T("answer"), T("{u}:c:"), T(pieces));
+}
+
+static struct bytes purge(const char *how)
+{
+    return EVAL(fleet_script_purge, "3", T("{u}:s"), T("{u}:w"), T("{u}:l"), T(how));
+}
+
+TEST(a_lease_is_one_s_alone_and_its_holder_s_to_keep)
+{
+    begin();
+    EXPECT_SAID(take("{u}:l", "me"), "int 1");
+    EXPECT_SAID(take("{u}:l", "you"), "int 0");
+    EXPECT_SAID(EVAL(fleet_script_renew, "1", T("{u}:l"), T("you"), T("9000")), "int 0");
+    EXPECT_SAID(EVAL(fleet_script_renew, "1", T("{u}:l"), T("me"), T("9000")), "int 1");
+    EXPECT_SAID(fill("you", "r1111111111111111-", "0"), "int 0");
+    EXPECT_SAID(fill("me", "r1111111111111111-", "0"), "int 1");
+    EXPECT_SAID(ASK(T("GET"), T("{u}:w")), "text r1111111111111111-");
+    EXPECT_SAID(ASK(T("GET"), T("{u}:a")), "text answer");
+    EXPECT_SAID(take("{u}:l", "you"), "int 1");
+}
+
+TEST(a_purge_takes_out_all_of_a_url_and_its_leases)
+{
+    begin();
+    take("{u}:l", "me");
+    fill("me", "r1111111111111111-", "0");
+    take("{u}:l", "me");
+    take("{u}:l:V", "me");
+    purge("h");
+    EXPECT_SAID(ASK(T("DBSIZE")), "int 0");
+    EXPECT_SAID(fill("me", "r2222222222222222-", "0"), "int 0");
+    EXPECT_SAID(ASK(T("DBSIZE")), "int 0");
+}
+
+TEST(a_soft_purge_leaves_answers_and_says_that_they_are_stale)
+{
+    begin();
+    take("{u}:l", "me");
+    fill("me", "r1111111111111111-", "0");
+    take("{u}:l", "me");
+    purge("s");
+    EXPECT_SAID(ASK(T("GET"), T("{u}:w")), "text r1111111111111111s");
+    EXPECT_SAID(fill("me", "r2222222222222222-", "0"), "int 0");
+    EXPECT_SAID(ASK(T("GET"), T("{u}:a")), "text answer");
+}
+
+TEST(a_marker_of_variants_lives_as_long_as_the_longest_of_them)
+{
+    begin();
+    take("{u}:l:V", "me");
+    EXPECT_SAID(EVAL(fleet_script_fill, "5", T("{u}:l:V"), T("{u}:s"), T("{u}:w:V"), T("{u}:a:V"),
+                     T("{u}:w"), T("me"), T("5000000"), T("r1111111111111111-"), T("answer"), T("{u}:c:"),
+                     T("0"), T("v3333333333333333-accept\n")),
+                "int 1");
+    take("{u}:l:W", "me");
+    EVAL(fleet_script_fill, "5", T("{u}:l:W"), T("{u}:s"), T("{u}:w:W"), T("{u}:a:W"), T("{u}:w"), T("me"),
+         T("5000"), T("r1111111111111111-"), T("answer"), T("{u}:c:"), T("0"),
+         T("v3333333333333333-accept\n"));
+    EXPECT(atoi(ASK(T("PTTL"), T("{u}:w")).data + 4) > 4000000);
+    EXPECT(atoi(ASK(T("PTTL"), T("{u}:s")).data + 4) > 4000000);
+    purge("h");
+    EXPECT_SAID(ASK(T("DBSIZE")), "int 0");
+}
+
+TEST(the_pieces_of_a_body_go_with_it)
+{
+    begin();
+    take("{u}:l", "me");
+    ASK(T("SET"), T("{u}:c:1111111111111111:0"), T("piece"));
+    ASK(T("SET"), T("{u}:c:1111111111111111:1"), T("piece"));
+    fill("me", "r1111111111111111-", "2");
+    take("{u}:l", "me");
+    ASK(T("SET"), T("{u}:c:2222222222222222:0"), T("piece"));
+    fill("me", "r2222222222222222-", "1");
+    EXPECT_SAID(ASK(T("DBSIZE")), "int 4"); /* names, witness, answer, piece */
+    purge("h");
+    EXPECT_SAID(ASK(T("DBSIZE")), "int 0");
+}
+
+TEST(a_lease_is_given_back_with_a_note_or_without_one)
+{
+    begin();
+    take("{u}:l", "me");
+    EXPECT_SAID(
+        EVAL(fleet_script_release, "3", T("{u}:l"), T("{u}:s"), T("{u}:w"), T("you"), T("n"), T("1000")),
+        "int 0");
+    EXPECT_SAID(
+        EVAL(fleet_script_release, "3", T("{u}:l"), T("{u}:s"), T("{u}:w"), T("me"), T("n"), T("1000")),
+        "int 1");
+    EXPECT_SAID(ASK(T("GET"), T("{u}:w")), "text n");
+    take("{u}:l", "me");
+    EXPECT_SAID(EVAL(fleet_script_release, "3", T("{u}:l"), T("{u}:s"), T("{u}:w"), T("me"), T(""), T("0")),
+                "int 1");
+    EXPECT_SAID(ASK(T("EXISTS"), T("{u}:l")), "int 0");
+}
+
+static uint64_t add(const char *rule, const char *soft, const char *place, const char *text)
+{
+    return strtoull(EVAL(fleet_script_log, "1", FLEET_LOG_KEY, T("12345678"), T(rule), T(soft), T(place),
+                         T(text), T("0"))
+                            .data +
+                        5,
+                    NULL, 10);
+}
+
+TEST(the_log_remembers_of_old_purges_what_it_must)
+{
+    struct fleet_record record;
+    struct fleet_log log;
+    uint64_t first, tag, prefix, number = 0;
+    struct bytes said;
+    size_t count = 0;
+
+    begin();
+    first = add("", "h", "0", "");
+    EXPECT(first > 1000000000000000 && add("", "h", "0", "") == first);
+    tag = add("t", "h", "9", "birds");
+    prefix = add("p", "s", "0", "/a");
+    EXPECT(first < tag && tag < prefix);
+    said = ASK(T("GET"), FLEET_LOG_KEY);
+    EXPECT(fleet_log_read(&log, bytes_after(said, 5)));
+    EXPECT(log.number == prefix && log.forgotten == first && log.left == first);
+    EXPECT(fleet_log_next(&log, &record) && record.rule == FLEET_TAG && record.number == tag);
+    EXPECT_TEXT(record.text, BYTES("birds"));
+    EXPECT(fleet_log_next(&log, &record) && record.rule == FLEET_PREFIX && record.is_soft);
+    for (int i = 0; i < FLEET_LOG_RECORDS_MAX; i++)
+        number = add("u", "h", "0", "http://a/b");
+    said = ASK(T("GET"), FLEET_LOG_KEY);
+    EXPECT(fleet_log_read(&log, bytes_after(said, 5)));
+    EXPECT(log.number == number && log.forgotten == prefix && log.left == prefix);
+    EXPECT(fleet_log_tag_number(&log, 9) == tag && fleet_log_tag_number(&log, 8) == 0);
+    while (fleet_log_next(&log, &record))
+        count++;
+    EXPECT_EQ(count, FLEET_LOG_RECORDS_MAX);
+}
+
+TEST(a_log_that_was_lost_or_broken_forgets_all_before_it)
+{
+    struct fleet_log log;
+    struct bytes said;
+    uint64_t before;
+
+    begin();
+    before = add("t", "h", "9", "birds");
+    ASK(T("SET"), FLEET_LOG_KEY, T("somebody else's"));
+    EXPECT(add("", "h", "0", "") > before);
+    said = ASK(T("GET"), FLEET_LOG_KEY);
+    EXPECT(fleet_log_read(&log, bytes_after(said, 5)) && log.forgotten > before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ROW(a_lease_is_one_s_alone_and_its_holder_s_to_keep),
+        TEST_ROW(a_purge_takes_out_all_of_a_url_and_its_leases),
+        TEST_ROW(a_soft_purge_leaves_answers_and_says_that_they_are_stale),
+        TEST_ROW(a_marker_of_variants_lives_as_long_as_the_longest_of_them),
+        TEST_ROW(the_pieces_of_a_body_go_with_it),
+        TEST_ROW(a_lease_is_given_back_with_a_note_or_without_one),
+        TEST_ROW(the_log_remembers_of_old_purges_what_it_must),
+        TEST_ROW(a_log_that_was_lost_or_broken_forgets_all_before_it),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
