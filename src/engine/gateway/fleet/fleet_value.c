@@ -19,9 +19,19 @@ enum {
 #define WORDS(X)                                                                                           \
     X(number)                                                                                              \
     X(birth)                                                                                               \
-    X(status) X(flags) X(resided_ms) X(keep_ms) X(initial_age_ms) X(lifetime_ms) X(stale_if_error_ms)      \
-        X(stale_while_revalidate_ms) X(body_bytes) X(key_bytes) X(fields_bytes) X(hidden_bytes)            \
-            X(reason_bytes)
+    X(status)                                                                                              \
+    X(flags)                                                                                               \
+    X(resided_ms)                                                                                          \
+    X(keep_ms)                                                                                             \
+    X(initial_age_ms)                                                                                      \
+    X(lifetime_ms)                                                                                         \
+    X(stale_if_error_ms)                                                                                   \
+    X(stale_while_revalidate_ms)                                                                           \
+    X(body_bytes)                                                                                          \
+    X(key_bytes)                                                                                           \
+    X(fields_bytes)                                                                                        \
+    X(hidden_bytes)                                                                                        \
+    X(reason_bytes)
 struct words {
 #define X(name) uint64_t name;
     WORDS(X)
