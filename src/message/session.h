@@ -12,6 +12,7 @@ enum {
 /* What of a connection's answers is left out (CLIENT REPLY). */
 enum session_silence { SILENCE_NONE, SILENCE_NEXT, SILENCE_ALL };
 
+struct late;
 struct reply;
 struct kv_resident;
 struct kv_tracker;
@@ -44,7 +45,12 @@ struct session {
     bool must_wait;
     struct list in_waiting;
     void (*go_on)(struct session *session); /* null: it is never made to wait */
-    struct kv_subscriber *subscriber;       /* the engine's: what it subscribes to; null if to nothing */
+    /* Takes the place of the answer of the command that is being run: see late.h. `flags` as there;
+     * `held_bytes`: what is held for it until it ends. Null without memory. The connection's; null where
+     * answers cannot be late. */
+    struct late *(*take_late)(struct session *session, unsigned flags, uint64_t held_bytes);
+    uint32_t late_count;              /* the connection's: answers that are late */
+    struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
     /* The engine's, null at first. */
     struct kv_transaction *transaction; /* between MULTI and EXEC */
     struct kv_watch *watch;             /* keys that it watches */
@@ -60,7 +66,8 @@ struct session {
     bool is_monitor;
     bool is_never_evicted; /* CLIENT NO-EVICT */
     bool is_unnoticed;     /* CLIENT NO-TOUCH: its reads are no uses of the keys */
-    /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on. */
+    /* Its next command, and what follows, is to be offered again from held_until_ms on, or at go_on, or
+     * when no answer is late any more. */
     bool is_held;
     int64_t held_until_ms;
     int64_t wakes_at_ms; /* DEBUG SLEEP: when it is over; 0: it does not sleep */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { HELD_BYTES_MAX = 64 * 1024 }; /* more than this is left with the kernel while input is held */
+
 static void feed(struct conn *conn, struct bytes bytes);
 
 /* ---- deadlines --------------------------------------------------------------------------------- */
@@ -147,6 +149,8 @@ void conn_hold_input(struct conn *conn)
     stream_pause(&conn->stream);
 }
 
+void conn_hold_input_listening(struct conn *conn) { conn->held = true; }
+
 void conn_release_input(struct conn *conn)
 {
     if (!conn->held)
@@ -210,6 +214,8 @@ static void feed(struct conn *conn, struct bytes bytes)
 
     if (kept || conn->held)
         buffer_append(&conn->input, bytes);
+    if (UNLIKELY(conn->held && conn->input.size > HELD_BYTES_MAX))
+        stream_pause(&conn->stream);
     input = kept || conn->held ? buffer_bytes(&conn->input) : bytes;
     if (conn->closing || conn->held || conn->in_received)
         return;

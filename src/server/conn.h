@@ -64,6 +64,8 @@ void conn_go_on(struct conn *conn);
 
 /* Stops looking at input and lets the client's sending come to rest, until conn_release_input. */
 void conn_hold_input(struct conn *conn);
+/* The same, but goes on listening for the client's end, as long as it sends little. */
+void conn_hold_input_listening(struct conn *conn);
 void conn_release_input(struct conn *conn);
 
 /* Closes once what is queued has left; no more input is looked at. */

@@ -4,46 +4,22 @@
  * of the next look-up is on its way while the present one is answered. */
 #include "engine/kv/kv_admin.h"
 #include "net/listen.h"
-#include "server/conn.h"
+#include "server/cache_conn.h"
 #include "server/detect.h"
 #include "server/server.h"
 #include <stdlib.h>
-
-/* Renders what the engine says on this connection. */
-struct rendering {
-    struct reply reply;
-    struct conn *conn;
-    struct buffer *output;
-    const struct session *session;
-    uint64_t lent_bytes; /* said beside `output`, without a copy */
-    uint64_t bytes_max;  /* of both */
-    bool is_too_large;   /* more was said than one connection may hold */
-};
-
-struct cache_conn {
-    enum wire wire;
-    struct conn *conn;
-    struct session session;
-    struct rendering pushed; /* what is said beside answers */
-    int64_t behind_since_ms; /* when more than a little of it began to wait to be read; 0: none does */
-    struct timer held;       /* until the session's commands are offered again */
-    union {
-        struct resp_parser resp;
-        struct memcached_parser memcached;
-    };
-};
 
 /* Whether there is room for one more outcome: a client that asks for much at once and does not read must
  * not fill our memory. Beyond the limit nothing more is said, and the connection will be cut. */
 static bool has_room(struct rendering *rendering)
 {
-    if (LIKELY(rendering->output->size + rendering->lent_bytes <= rendering->bytes_max))
+    if (LIKELY(rendering->output->size + rendering->beside_bytes <= rendering->bytes_max))
         return true;
     rendering->is_too_large = true;
     return false;
 }
 
-static uint64_t answer_bytes_max(const struct cache_conn *cache)
+uint64_t cache_answer_bytes_max(const struct cache_conn *cache)
 {
     const struct conn_limits *limits = cache->conn->worker->limits;
 
@@ -56,7 +32,7 @@ static void say_resp(struct reply *reply, const struct outcome *outcome)
     if (UNLIKELY(outcome->kind == OUTCOME_error))
         kv_note_error(&rendering->conn->worker->kv, outcome->bytes);
     if (has_room(rendering))
-        resp_render(rendering->output, rendering->session->resp_version, outcome);
+        resp_render(rendering->output, *rendering->resp_version, outcome);
 }
 
 static void say_memcached(struct reply *reply, const struct outcome *outcome)
@@ -69,9 +45,14 @@ static void say_memcached(struct reply *reply, const struct outcome *outcome)
 /* The bytes between what was rendered before and the end of the line. */
 static void send_loan(struct rendering *rendering, struct loan *loan)
 {
-    rendering->lent_bytes += loan->size;
+    rendering->beside_bytes += loan->size;
     stream_lend(&rendering->conn->stream, loan);
     buffer_append_literal(rendering->output, "\r\n");
+}
+
+static bool may_lend(const struct rendering *rendering)
+{
+    return rendering->may_lend && stream_may_lend(&rendering->conn->stream);
 }
 
 static bool lend_resp(struct reply *reply, const struct outcome *outcome, struct loan *loan)
@@ -79,7 +60,7 @@ static bool lend_resp(struct reply *reply, const struct outcome *outcome, struct
     struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
 
     (void)outcome; /* always a value: RESP has no items */
-    if (!stream_may_lend(&rendering->conn->stream) || !has_room(rendering))
+    if (!may_lend(rendering) || !has_room(rendering))
         return false;
     resp_render_value_head(rendering->output, loan->size);
     send_loan(rendering, loan);
@@ -90,7 +71,7 @@ static bool lend_memcached(struct reply *reply, const struct outcome *outcome, s
 {
     struct rendering *rendering = CONTAINER_OF(reply, struct rendering, reply);
 
-    if (!stream_may_lend(&rendering->conn->stream) || !has_room(rendering))
+    if (!may_lend(rendering) || !has_room(rendering))
         return false;
     memcached_render_item_head(rendering->output, &outcome->item, outcome->kind == OUTCOME_item_version,
                                loan->size);
@@ -98,8 +79,8 @@ static bool lend_memcached(struct reply *reply, const struct outcome *outcome, s
     return true;
 }
 
-static const struct reply resp_reply = {say_resp, lend_resp},
-                          memcached_reply = {say_memcached, lend_memcached};
+const struct reply cache_resp_reply = {say_resp, lend_resp},
+                   cache_memcached_reply = {say_memcached, lend_memcached};
 
 static void say_nothing(struct reply *reply, const struct outcome *outcome)
 {
@@ -107,10 +88,9 @@ static void say_nothing(struct reply *reply, const struct outcome *outcome)
     (void)outcome;
 }
 
-static const struct reply quiet_reply = {say_nothing, NULL};
+const struct reply cache_quiet_reply = {say_nothing, NULL};
 
-/* Cuts a connection whose answers its client does not read, or asks for more of at once than is good. */
-static void cut(struct conn *conn)
+void cache_cut(struct conn *conn)
 {
     log_write_limited(conn->worker->log, LOG_WARNING, LOG_KIND_CAP,
                       "a connection was cut: its answers are larger than a connection may buffer");
@@ -125,15 +105,16 @@ static struct reply *push_begin(struct session *session)
 
     if (conn->closing)
         return NULL;
-    if (stream_queued_bytes(&conn->stream) > answer_bytes_max(cache)) {
-        cut(conn);
+    if (stream_queued_bytes(&conn->stream) > cache_answer_bytes_max(cache)) {
+        cache_cut(conn);
         return NULL;
     }
-    cache->pushed = (struct rendering){.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply,
+    cache->pushed = (struct rendering){.reply = *cache_reply(cache),
                                        .conn = conn,
                                        .output = stream_output(&conn->stream),
-                                       .session = session,
-                                       .bytes_max = answer_bytes_max(cache)};
+                                       .resp_version = &session->resp_version,
+                                       .bytes_max = cache_answer_bytes_max(cache),
+                                       .may_lend = true};
     return &cache->pushed.reply;
 }
 
@@ -171,14 +152,14 @@ static void push_end(struct session *session)
     struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
 
     if (cache->pushed.is_too_large)
-        cut(cache->conn);
+        cache_cut(cache->conn);
     else if (UNLIKELY(is_too_far_behind(cache)))
         cut_subscriber(cache->conn);
     else
         conn_update_deadline(cache->conn);
 }
 
-static void go_on(struct session *session)
+void cache_go_on(struct session *session)
 {
     struct cache_conn *cache = CONTAINER_OF(session, struct cache_conn, session);
 
@@ -191,13 +172,12 @@ static void go_on(struct session *session)
 
 static void held_long_enough(struct timer *timer)
 {
-    go_on(&CONTAINER_OF(timer, struct cache_conn, held)->session);
+    cache_go_on(&CONTAINER_OF(timer, struct cache_conn, held)->session);
 }
 
-/* The session is held: its input waits, from the held command on. */
-static void hold(struct conn *conn, struct cache_conn *cache)
+/* The next to be parsed is a command before the one where the parser is. */
+static void go_back(struct cache_conn *cache)
 {
-    /* Where the parser was lies behind it. */
     if (cache->wire == WIRE_RESP) {
         resp_parser_fini(&cache->resp);
         cache->resp = (struct resp_parser){0};
@@ -205,7 +185,13 @@ static void hold(struct conn *conn, struct cache_conn *cache)
         memcached_parser_fini(&cache->memcached);
         cache->memcached = (struct memcached_parser){0};
     }
-    if (conn->worker->draining) { /* it will not come to run */
+}
+
+/* The session is held: its input waits, from the held command on. */
+static void hold(struct conn *conn, struct cache_conn *cache)
+{
+    go_back(cache);
+    if (conn->worker->draining && cache->late.count == 0) { /* it will not come to run */
         conn_close(conn);
         return;
     }
@@ -238,11 +224,12 @@ static struct cache_conn *begin(struct conn *conn, struct bytes input)
     cache->session.resp_version = 2;
     cache->session.push_begin = push_begin;
     cache->session.push_end = push_end;
-    cache->session.go_on = go_on;
+    cache->session.go_on = cache_go_on;
     cache->session.cut = cut_session;
     cache->session.fd = conn->stream.fd;
     cache->session.is_memcached = cache->wire == WIRE_MEMCACHED;
     timer_init(&cache->held, held_long_enough);
+    cache_late_init(cache);
     address_of_peer(conn->stream.fd, cache->session.peer);
     address_of_self(conn->stream.fd, cache->session.local);
     conn->kind_state = cache;
@@ -288,20 +275,26 @@ static size_t run(struct conn *conn, struct cache_conn *cache, size_t count, str
 {
     struct worker *worker = conn->worker;
     struct now now = loop_now(worker->loop);
-    const struct reply *reply = cache->wire == WIRE_RESP ? &resp_reply : &memcached_reply;
+    const struct reply *reply = cache_reply(cache);
     size_t i;
 
     if (count > 1)
         kv_prefetch(&worker->kv, &cache->session, worker->commands, count);
     kv_begin(&worker->kv);
+    cache->present = rendering;
     cache->session.active_ms = now.mono_ms;
     for (i = 0; i < count && !cache->session.closing && !conn->closing && !rendering->is_too_large; i++) {
-        rendering->reply = worker->commands[i].quiet ? quiet_reply : *reply;
+        rendering->reply = worker->commands[i].quiet ? cache_quiet_reply : *reply;
         kv_run(&worker->kv, now, &cache->session, &worker->commands[i], &rendering->reply);
         if (UNLIKELY(cache->session.is_held))
             break;
         cache->session.last_command = (uint16_t)worker->commands[i].id;
+        if (UNLIKELY(cache->late.alone_count > 0)) {
+            i++;
+            break;
+        }
     }
+    cache->present = NULL;
     kv_end(&worker->kv);
     return i;
 }
@@ -319,8 +312,11 @@ static size_t run_input(struct conn *conn, struct bytes input)
         conn->closing = true;
         return input.size;
     }
-    rendering.output = stream_output(&conn->stream);
-    rendering.session = &cache->session;
+    rendering.output = late_answers_output(&cache->late, stream_output(&conn->stream));
+    rendering.may_lend = cache->late.count == 0;
+    if (UNLIKELY(cache->late.count > 0))
+        rendering.beside_bytes = stream_queued_bytes(&conn->stream) + cache->late.bytes;
+    rendering.resp_version = &cache->session.resp_version;
     while (offset < input.size) {
         struct bytes error = {NULL, 0};
         enum parse result = PARSE_DONE;
@@ -329,6 +325,10 @@ static size_t run_input(struct conn *conn, struct bytes input)
 
         if (UNLIKELY(cache->session.must_wait)) {
             conn_hold_input(conn);
+            break;
+        }
+        if (UNLIKELY(cache_late_is_full(cache))) {
+            cache_late_hold(cache);
             break;
         }
         if (stream_queued_bytes(&conn->stream) > worker->limits->output_bytes_max) {
@@ -366,14 +366,14 @@ static size_t run_input(struct conn *conn, struct bytes input)
             if (UNLIKELY(cache->session.is_stranger)) /* it may be none behind this command */
                 break;
         }
-        rendering.bytes_max = answer_bytes_max(cache);
+        rendering.bytes_max = cache_answer_bytes_max(cache);
         run_count = run(conn, cache, count, &rendering);
         if (UNLIKELY(rendering.is_too_large))
-            cut(conn);
+            cache_cut(conn);
         if (UNLIKELY(conn->closing))
             return input.size;
         if (cache->session.closing) {
-            conn_close(conn);
+            cache_close_behind(cache);
             return input.size;
         }
         if (UNLIKELY(cache->session.is_held)) {
@@ -382,8 +382,14 @@ static size_t run_input(struct conn *conn, struct bytes input)
             hold(conn, cache);
             break;
         }
+        if (UNLIKELY(run_count < count)) { /* what runs alone is under way */
+            offset = starts[run_count];    /* NOLINT(clang-analyzer-core.uninitialized.Assign) */
+            go_back(cache);
+            cache_late_hold(cache);
+            break;
+        }
         worker->kv.running = COMMAND_UNKNOWN; /* what is said below, no command has said */
-        rendering.reply = cache->wire == WIRE_RESP ? resp_reply : memcached_reply;
+        rendering.reply = *cache_reply(cache);
         if (result == PARSE_MORE)
             break;
         if (result == PARSE_REFUSED || result == PARSE_FATAL) {
@@ -392,10 +398,12 @@ static size_t run_input(struct conn *conn, struct bytes input)
                 conn_note_refusal(conn, error);
         }
         if (result == PARSE_FATAL) {
-            conn_close(conn);
+            cache_close_behind(cache);
             return input.size;
         }
     }
+    if (UNLIKELY(cache->late.count > 0))
+        return offset; /* then: cache_late.c */
     if (conn->peer_ended && !conn->held)
         conn_close(conn);
     else if (worker->draining && offset == input.size)
@@ -412,7 +420,11 @@ static size_t received(struct conn *conn, struct bytes input)
 
 static void ended(struct conn *conn)
 {
-    if (!conn->held)
+    struct cache_conn *cache = conn->kind_state;
+
+    if (cache != NULL && cache->late.count > 0)
+        cache_late_ended(cache);
+    else if (!conn->held)
         conn_close(conn);
 }
 
@@ -425,6 +437,7 @@ static void closed(struct conn *conn)
     if (cache == NULL)
         return;
     timer_cancel(conn->worker->loop, &cache->held);
+    late_answers_fini(&cache->late);
     kv_session_end(&conn->worker->kv, &cache->session);
     if (cache->wire == WIRE_RESP)
         resp_parser_fini(&cache->resp);
@@ -437,6 +450,8 @@ static void drain(struct conn *conn)
 {
     const struct cache_conn *cache = conn->kind_state;
 
+    if (cache != NULL && cache->late.count > 0)
+        return; /* it closes behind what is late */
     if (conn->input.size == 0 || (cache != NULL && cache->session.is_held))
         conn_close(conn);
 }
@@ -448,8 +463,8 @@ static int64_t due_ms(const struct conn *conn)
 
     if (conn->input.size > 0 && !conn->held)
         return conn->active_ms + limits->body_ms; /* in the midst of a command */
-    if (cache != NULL && cache->session.subscriber != NULL)
-        return INT64_MAX; /* it listens */
+    if (cache != NULL && (cache->session.subscriber != NULL || cache->late.count > 0))
+        return INT64_MAX; /* it listens, or waits for us */
     return conn_cache_idle_due_ms(conn, conn->active_ms);
 }
 

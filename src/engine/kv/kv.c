@@ -131,11 +131,27 @@ void kv_run_subcommand(const struct kv_call *call, const struct kv_subcommand *r
     rows[i].run(call);
 }
 
+/* Of a command that is not in our table. */
+static void foreign_name(const struct kv_call *call, char name[KV_FULL_NAME_BYTES])
+{
+    size_t size = 0;
+
+    for (; size < call->arguments[0].size && size < KV_FULL_NAME_BYTES - 1; size++)
+        name[size] = byte_to_lower(call->arguments[0].data[size]);
+    name[size] = '\0';
+}
+
 void kv_full_name(const struct kv_call *call, char name[KV_FULL_NAME_BYTES])
 {
-    const struct command_row *row = command_row(call->id);
-    int size = snprintf(name, KV_FULL_NAME_BYTES, "%s", row->name);
+    const struct command_row *row;
+    int size;
 
+    if (call->id == COMMAND_UNKNOWN) {
+        foreign_name(call, name);
+        return;
+    }
+    row = command_row(call->id);
+    size = snprintf(name, KV_FULL_NAME_BYTES, "%s", row->name);
     if (!(row->flags & COMMAND_CONTAINER) || call->argument_count < 2)
         return;
     name[size++] = '|';
@@ -252,7 +268,7 @@ static enum kv_pass may_run(const struct kv_call *call)
 }
 
 /* A refused command was the one that CLIENT CACHING was said for, or spoils the transaction it is in. */
-static void note_refused(const struct kv_call *call)
+void kv_note_refused(const struct kv_call *call)
 {
     kv_count(&call->kv->counts.rejected[call->id], 1);
     if (call->session->transaction != NULL)
@@ -263,12 +279,15 @@ static void note_refused(const struct kv_call *call)
 
 static void run(const struct kv_call *call)
 {
-    enum kv_pass pass = may_run(call);
+    enum kv_pass pass;
 
+    if (UNLIKELY(call->kv->elsewhere != NULL) && call->kv->elsewhere->run(call))
+        return;
+    pass = may_run(call);
     if (LIKELY(pass == KV_PASS))
         kv_execute(call);
     else if (pass == KV_REFUSED)
-        note_refused(call);
+        kv_note_refused(call);
 }
 
 /* Lets through what is no answer, such as what has become of a subscription: silence is about answers. */
@@ -297,12 +316,13 @@ static void run_silently(struct kv_call *call, const struct command *command)
     uint8_t silence = call->session->silence;
 
     call->reply = &silent.reply;
+    call->is_silent = true;
     if (call->session->silence == SILENCE_NEXT)
         call->session->silence = SILENCE_NONE;
     /* CLIENT REPLY ON ends the silence and is the first to be answered. */
     if (command->id == COMMAND_client && command->argument_count == 3 &&
         kv_argument_is(call, 1, BYTES("reply")) && kv_argument_is(call, 2, BYTES("on")))
-        call->reply = reply;
+        call->reply = reply, call->is_silent = false;
     run(call);
     call->reply = reply;
     if (UNLIKELY(call->session->is_held))

@@ -1,7 +1,7 @@
 /* kv.h — the cache engine: runs one command against the store and says what came of it.
  *
  * One kv_<id>() per row of tables/commands.def, in a file per family. It never waits: every command is
- * finished when kv_run returns. */
+ * finished when kv_run returns, but for those of keys that are elsewhere (struct kv_elsewhere). */
 #pragma once
 #include "base/buffer.h"
 #include "base/compiler.h"
@@ -27,6 +27,19 @@ struct kv_facts {
     const char *loop_name; /* "io_uring" or "epoll" */
 };
 
+struct kv_call;
+
+/* Where keys are not in this process's store alone but elsewhere: who runs the commands about them. */
+struct kv_elsewhere {
+    /* Deals with the command, if it is elsewhere's: guards, answer and all, at once or later. False: it is
+     * to be run here. */
+    bool (*run)(const struct kv_call *call);
+    /* Whether the session's user may run a command that is not in our table. Says the error if not. */
+    bool (*permits)(const struct kv_call *call);
+    void (*session_ends)(struct kv *kv, struct session *session);      /* RESET, too */
+    void (*add_info)(const struct kv_call *call, struct buffer *text); /* a section of INFO */
+};
+
 /* The engine of one worker; filled in by the server, which owns everything it points at. */
 struct kv {
     nh_store *store;
@@ -39,6 +52,8 @@ struct kv {
     uint64_t kept_bytes_max;            /* for one session between MULTI and EXEC; 0: a default */
     uint64_t memcached_value_bytes_max; /* the largest that memcached's clients may make; 0: any */
     void (*stop)(void *context); /* has the process end in good order; null: it cannot be asked for */
+    const struct kv_elsewhere *elsewhere; /* null: the store here has all there is */
+    void *elsewhere_state;
     /* the engine's own; zero at first */
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */

@@ -151,7 +151,7 @@ static void come_in_by_set(const struct kv_call *call)
 
 static bool is_memcached(const struct kv_call *call)
 {
-    return command_row(call->id)->dialect == DIALECT_memcached;
+    return call->id != COMMAND_UNKNOWN && command_row(call->id)->dialect == DIALECT_memcached;
 }
 
 enum kv_pass kv_guard_authentication(const struct kv_call *call)
@@ -206,6 +206,8 @@ enum kv_pass kv_guard_permissions(const struct kv_call *call)
         return kv_guard_authentication(call);
     if (session->user->is_free)
         return KV_PASS;
+    if (call->id == COMMAND_UNKNOWN) /* which is run elsewhere */
+        return call->kv->elsewhere->permits(call) ? KV_PASS : KV_REFUSED;
     denial = kv_user_ask(session->user, call->id, call->arguments, call->argument_count, &object);
     if (denial == KV_ALLOWED)
         return KV_PASS;

@@ -12,6 +12,7 @@ struct kv_call {
     const struct bytes *arguments; /* argument 0 is the name */
     uint32_t argument_count;       /* as many as the row's arity asks for */
     enum command_id id;
+    bool is_silent; /* `reply` says nothing */
     struct reply *reply;
 };
 
@@ -62,6 +63,9 @@ static inline nh_result kv_peek(const struct kv_call *call, nh_key key, nh_value
                          (UNLIKELY(call->session->is_unnoticed) ? nh_peek_unnoticed : nh_peek)(
                              call->kv->store, call->now.mono_ms, key, value));
 }
+
+/* Accounts for a command that a guard, or something before it, has refused. */
+void kv_note_refused(const struct kv_call *call);
 
 /* Runs a command that exists, has its arguments and has passed the guards. */
 void kv_execute(const struct kv_call *call);

@@ -240,6 +240,15 @@ static void write_cpu(struct kv_info *info)
         cpu_lines(info, "_main_thread", &usage);
 }
 
+static void write_tier(struct kv_info *info)
+{
+    const struct kv_elsewhere *elsewhere = info->call->kv->elsewhere;
+
+    INFO_LINE(info, "tier_enabled:%d", elsewhere != NULL);
+    if (elsewhere != NULL)
+        elsewhere->add_info(info->call, &info->text);
+}
+
 static void write_nothing(struct kv_info *info) { (void)info; }
 
 static void write_cluster(struct kv_info *info) { INFO_LINE(info, "cluster_enabled:%d", 0); }
@@ -248,6 +257,8 @@ static void write_cluster(struct kv_info *info) { INFO_LINE(info, "cluster_enabl
  * both say 0. */
 static void write_keyspace(struct kv_info *info)
 {
+    if (info->call->kv->elsewhere != NULL) /* here is a part of the keys, and which is not told */
+        return;
     for (uint32_t database = 0; database < KV_DATABASES; database++) {
         uint64_t count = nh_count(info->call->kv->store, kv_space_of(info->call->kv, database));
         if (count > 0)
@@ -282,6 +293,7 @@ static const struct section {
     {"errorstats", "Errorstats", kv_info_errorstats, BY_DEFAULT},
     {"latencystats", "Latencystats", kv_info_latencystats, 0},
     {"cluster", "Cluster", write_cluster, BY_DEFAULT},
+    {"tier", "Tier", write_tier, BY_DEFAULT},
     {"nuthatch", "Nuthatch", write_nuthatch, BY_DEFAULT},
     {"keyspace", "Keyspace", write_keyspace, BY_DEFAULT},
 };

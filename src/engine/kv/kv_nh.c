@@ -59,6 +59,8 @@ static bool read_get_options(const struct kv_call *call, struct get_options *opt
                 return false;
             }
             options->fetch.early_percent = (uint32_t)number;
+        } else if (kv_argument_is(call, i, BYTES("fenced"))) {
+            continue; /* what is here is always the newest: this is for keys that are elsewhere */
         } else {
             kv_syntax_error(call);
             return false;

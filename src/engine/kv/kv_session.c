@@ -20,6 +20,8 @@ void kv_session_reset(struct kv *kv, struct session *session)
     kv_tracking_end(kv->hub, session);
     kv_monitor_end(kv, session);
     kv_unsubscribe_from_all(kv, session);
+    if (kv->elsewhere != NULL)
+        kv->elsewhere->session_ends(kv, session);
 }
 
 void kv_session_end(struct kv *kv, struct session *session)
