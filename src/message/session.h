@@ -49,7 +49,9 @@ struct session {
      * `held_bytes`: what is held for it until it ends. Null without memory. The connection's; null where
      * answers cannot be late. */
     struct late *(*take_late)(struct session *session, unsigned flags, uint64_t held_bytes);
-    uint32_t late_count;              /* the connection's: answers that are late */
+    uint32_t late_count;  /* the connection's: answers that are late */
+    uint32_t write_count; /* the engine's: of these, of commands that may write */
+    void *elsewhere;      /* the engine's: a connection by which it watches keys that are elsewhere */
     struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
     /* The engine's, null at first. */
     struct kv_transaction *transaction; /* between MULTI and EXEC */

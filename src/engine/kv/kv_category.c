@@ -145,9 +145,12 @@ bool kv_is_container(struct bytes name)
 
 unsigned kv_permission_of(enum command_id id, const struct bytes *arguments, uint32_t argument_count)
 {
-    const struct command_row *row = command_row(id);
+    const struct command_row *row;
     unsigned subcommand = 0;
 
+    if (id == COMMAND_UNKNOWN)
+        return 0;
+    row = command_row(id);
     if (argument_count > 1 && (row->arity == -2 || row->arity == -1) && row->dialect == DIALECT_resp)
         subcommand = kv_subcommand_find(bytes_of_text(row->name), arguments[1]);
     return subcommand != 0 ? subcommand : id;

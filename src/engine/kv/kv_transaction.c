@@ -123,6 +123,30 @@ void kv_transaction_spoil(struct session *session)
 /* ---- EXEC and DISCARD ---------------------------------------------------------------------------------
  */
 
+/* Its arguments are where they point from now on. Returns its size. */
+static size_t settle(struct kept *kept)
+{
+    for (uint32_t i = 0; i < kept->argument_count; i++)
+        kept->arguments[i].data = (const char *)kept + (uintptr_t)kept->arguments[i].data;
+    return kept->record_bytes;
+}
+
+bool kv_transaction_is_spoiled(const struct session *session) { return session->transaction->is_spoiled; }
+
+void kv_transaction_visit(struct session *session,
+                          void (*each)(void *owner, enum command_id id, const struct bytes *arguments,
+                                       uint32_t argument_count),
+                          void *owner)
+{
+    struct buffer *buffer = &session->transaction->kept;
+
+    for (size_t at = 0; at < buffer->size;) {
+        struct kept *kept = (struct kept *)(void *)(buffer->data + at);
+        at += settle(kept);
+        each(owner, kept->id, kept->arguments, kept->argument_count);
+    }
+}
+
 static void run_members(const struct kv_call *exec, struct kv_transaction *transaction)
 {
     struct kv_call call = *exec;
@@ -132,12 +156,10 @@ static void run_members(const struct kv_call *exec, struct kv_transaction *trans
         struct kept *kept = (struct kept *)(transaction->kept.data + at);
         unsigned guards = (call.session->guards | call.kv->guards) & GUARDS_OF_MEMBERS;
 
-        for (uint32_t i = 0; i < kept->argument_count; i++)
-            kept->arguments[i].data = (const char *)kept + (uintptr_t)kept->arguments[i].data;
+        record_bytes = settle(kept);
         call.id = kept->id;
         call.arguments = kept->arguments;
         call.argument_count = kept->argument_count;
-        record_bytes = kept->record_bytes;
         if (guards == 0 || kv_guards_ask(&call, guards) == KV_PASS)
             kv_execute(&call);
     }

@@ -16,6 +16,15 @@ int kv_transaction_length(const struct session *session);
 /* A command was refused before it could be kept: EXEC will not run the others. */
 void kv_transaction_spoil(struct session *session);
 
+bool kv_transaction_is_spoiled(const struct session *session); /* which is in one */
+
+/* Calls `each` for every command that is kept, in their order; the arguments stay readable until the
+ * transaction ends. Once, and by who runs them elsewhere. */
+void kv_transaction_visit(struct session *session,
+                          void (*each)(void *owner, enum command_id id, const struct bytes *arguments,
+                                       uint32_t argument_count),
+                          void *owner);
+
 /* EXEC came with arguments: the transaction is over, and the error says so. */
 void kv_transaction_refuse(const struct kv_call *call);
 

@@ -1,0 +1,347 @@
+/* kv_tier_pass.c — commands that go to the tier as they came: to which server, with what in mind. */
+#include "engine/kv/tier/kv_tier_link.h"
+#include "engine/kv/tier/kv_tier_state.h"
+#include <stdlib.h>
+
+/* Of a command of ours whose keys the table tells, nothing has to be asked. */
+static bool has_row_with_keys(enum command_id id)
+{
+    return id != COMMAND_UNKNOWN && command_row(id)->first_key != 0;
+}
+
+static const struct server_command *find(const struct kv_tier *tier, const struct bytes *arguments,
+                                         uint32_t argument_count)
+{
+    return tier->commands == NULL ? NULL : server_commands_find(tier->commands, arguments, argument_count);
+}
+
+static bool may_write(enum command_id id, const struct server_command *command)
+{
+    if (id != COMMAND_UNKNOWN && command_row(id)->first_key != 0)
+        return (command_row(id)->flags & COMMAND_WRITE) != 0;
+    if (command == NULL) /* it is not known yet */
+        return true;
+    return (command->flags & SERVER_COMMAND_WRITES) != 0 ||
+           ((command->flags & SERVER_COMMAND_SCRIPT) != 0 && (command->flags & SERVER_COMMAND_READS) == 0);
+}
+
+/* ---- where its keys are ----------------------------------------------------------------------------- */
+
+static bool note_keys(struct kv_tier_request *request, const uint32_t *keys, uint32_t count)
+{
+    request->keys = malloc((count + 1) * sizeof *keys);
+    if (request->keys == NULL)
+        return false;
+    memcpy(request->keys, keys, count * sizeof *keys);
+    request->key_count = count;
+    return true;
+}
+
+uint32_t kv_tier_keys_of(const struct kv_tier *tier, enum command_id id, const struct bytes *arguments,
+                         uint32_t argument_count, uint32_t *keys, size_t capacity, bool *writes)
+{
+    const struct server_command *command = find(tier, arguments, argument_count);
+    uint32_t found = 0;
+    int count;
+
+    *writes = may_write(id, command);
+    if (has_row_with_keys(id)) {
+        const struct command_row *row = command_row(id);
+        int64_t last = row->last_key < 0 ? row->last_key + (int64_t)argument_count : row->last_key;
+        for (int64_t at = row->first_key; at <= last && at < (int64_t)argument_count; at += row->key_step) {
+            if (found < capacity)
+                keys[found] = (uint32_t)at;
+            found++;
+        }
+        return found;
+    }
+    if (command == NULL)
+        return 0;
+    count = server_command_keys(tier->commands, command, arguments, argument_count, keys, capacity);
+    return count < 0 ? 0 : (uint32_t)count;
+}
+
+/* ERR_UNSUPPORTED: the server has to be asked. */
+static enum err find_keys(struct kv_tier_request *request, const struct server_command *command)
+{
+    const struct server_commands *commands = request->tier->commands;
+    int count;
+
+    if (request->has_asked_keys)
+        return OK;
+    if (has_row_with_keys(request->id)) {
+        bool writes;
+        request->keys = malloc((request->argument_count + 1) * sizeof *request->keys);
+        if (request->keys == NULL)
+            return ERR_NO_MEMORY;
+        request->key_count =
+            kv_tier_keys_of(request->tier, request->id, request->arguments, request->argument_count,
+                            request->keys, request->argument_count, &writes);
+        return OK;
+    }
+    count = server_command_keys(commands, command, request->arguments, request->argument_count, NULL, 0);
+    if (count < 0)
+        return ERR_UNSUPPORTED;
+    request->keys = malloc(((size_t)count + 1) * sizeof *request->keys);
+    if (request->keys == NULL)
+        return ERR_NO_MEMORY;
+    request->key_count = (uint32_t)count;
+    (void)server_command_keys(commands, command, request->arguments, request->argument_count, request->keys,
+                              (size_t)count);
+    return OK;
+}
+
+bool kv_tier_find_keys(struct kv_tier_request *request)
+{
+    const struct server_command *command = find(request->tier, request->arguments, request->argument_count);
+
+    if (request->keys != NULL)
+        return true;
+    if (command == NULL && !has_row_with_keys(request->id))
+        return false;
+    return find_keys(request, command) == OK;
+}
+
+/* The keys as the server has named them: indexes of arguments with those bytes. */
+static bool take_named_keys(struct kv_tier_request *request, const struct resp_node *node)
+{
+    const struct resp_node *member = resp_first_member(node);
+    uint32_t *keys = malloc((request->argument_count + 1) * sizeof *keys);
+    uint32_t count = 0;
+    bool is_noted;
+
+    for (int64_t i = 0; keys != NULL && i < node->integer; i++, member = resp_next(member))
+        for (uint32_t at = 1; at < request->argument_count; at++)
+            if (bytes_equal(request->arguments[at], member->bytes)) {
+                if (count < request->argument_count)
+                    keys[count++] = at;
+                break;
+            }
+    is_noted = keys != NULL && note_keys(request, keys, count);
+    free(keys);
+    return is_noted;
+}
+
+static void got_keys(struct valkey_call *call, const struct valkey_answer *answer)
+{
+    struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
+    const struct resp_node *node = answer->err == OK ? answer->replies->nodes : NULL;
+    struct reply *reply;
+
+    request->cancel = NULL;
+    if (node == NULL) {
+        reply = kv_tier_request_reply(request);
+        if (reply != NULL)
+            kv_tier_say_failure(reply, answer->err, false, answer->text);
+        kv_tier_request_end(request);
+        return;
+    }
+    request->has_asked_keys = true;
+    /* An error: the arguments are wrong, or there are no keys. Whichever server is asked will say so. */
+    if ((node->type == RESP_ARRAY || node->type == RESP_SET) && !take_named_keys(request, node)) {
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+        return;
+    }
+    kv_tier_send(request);
+}
+
+static void cancel_call(struct kv_tier_request *request)
+{
+    valkey_give_up(request->tier->valkey, &request->call);
+}
+
+static void ask_keys(struct kv_tier_request *request)
+{
+    struct bytes *arguments = calloc((size_t)request->argument_count + 2, sizeof *arguments);
+    struct valkey_command command = {arguments, request->argument_count + 2};
+
+    if (arguments == NULL) {
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+        return;
+    }
+    arguments[0] = BYTES("COMMAND");
+    arguments[1] = BYTES("GETKEYS");
+    memcpy(arguments + 2, request->arguments, request->argument_count * sizeof *arguments);
+    request->cancel = cancel_call;
+    request->call.done = got_keys;
+    valkey_ask(
+        request->tier->valkey, &request->call,
+        &(struct valkey_order){
+            .commands = &command, .command_count = 1, .target = VALKEY_ANY, .flags = VALKEY_MAY_REPEAT});
+    free(arguments);
+}
+
+/* ---- sending ---------------------------------------------------------------------------------------- */
+
+static void answered(struct valkey_call *call, const struct valkey_answer *answer)
+{
+    kv_tier_request_answer(CONTAINER_OF(call, struct kv_tier_request, call), answer);
+}
+
+static void answered_in_parts(void *owner, const struct valkey_answer *answer)
+{
+    kv_tier_request_answer(owner, answer);
+}
+
+static void cancel_split(struct kv_tier_request *request) { split_give_up(request->split); }
+
+bool kv_tier_is_of_one_slot(const struct kv_tier_request *request)
+{
+    for (uint32_t i = 1; i < request->key_count; i++)
+        if (valkey_slot(request->arguments[request->keys[i]]) !=
+            valkey_slot(request->arguments[request->keys[0]]))
+            return false;
+    return true;
+}
+
+static void send_in_parts(struct kv_tier_request *request, unsigned flags)
+{
+    if (!split_is_possible(request->arguments[0])) {
+        kv_tier_request_fail(request, "CROSSSLOT Keys in request don't hash to the same slot");
+        return;
+    }
+    kv_tier_request_forget(request);
+    request->cancel = cancel_split;
+    if (split_ask(request->tier->valkey, request->arguments, request->argument_count, flags, 0,
+                  answered_in_parts, request, &request->split) != OK) {
+        request->cancel = NULL;
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+    }
+}
+
+static void send_to_slot(struct kv_tier_request *request, unsigned flags)
+{
+    struct valkey_command command = {request->arguments, request->argument_count};
+    struct valkey_order order = {
+        .commands = &command, .command_count = 1, .target = VALKEY_ANY, .flags = flags};
+
+    if (request->key_count > 0) {
+        order.target = VALKEY_SLOT;
+        order.slot = valkey_slot(request->arguments[request->keys[0]]);
+        if (valkey_is_cluster(request->tier->valkey) && !kv_tier_is_of_one_slot(request)) {
+            send_in_parts(request, flags);
+            return;
+        }
+    }
+    kv_tier_request_forget(request);
+    request->cancel = cancel_call;
+    request->call.done = answered;
+    valkey_ask(request->tier->valkey, &request->call, &order);
+}
+
+static unsigned flags_of(const struct kv_tier_request *request, const struct server_command *command)
+{
+    bool reads = has_row_with_keys(request->id)
+                     ? (command_row(request->id)->flags & COMMAND_READONLY) != 0
+                     : command != NULL && (command->flags & SERVER_COMMAND_READS) != 0;
+
+    if (!reads || request->writes)
+        return 0;
+    return VALKEY_MAY_REPEAT | VALKEY_UNTRACKED |
+           (request->is_fenced ? 0u : (unsigned)VALKEY_REPLICA_WILL_DO);
+}
+
+/* What is now known of a command that had to wait for the tier's list. False: it was refused. */
+static bool look_again(struct kv_tier_request *request, const struct server_command *command)
+{
+    const char *refusal;
+    bool writes;
+
+    if (has_row_with_keys(request->id))
+        return true;
+    if (command == NULL && request->tier->commands == NULL) {
+        kv_tier_request_fail(
+            request,
+            "ERR '%.*s' cannot be passed on: the shared tier does not tell what commands it "
+            "has. Permit its user COMMAND (+command)",
+            (int)(request->arguments[0].size < 128 ? request->arguments[0].size : 128),
+            request->arguments[0].data);
+        return false;
+    }
+    refusal = kv_tier_refusal(request->arguments, request->argument_count, command);
+    if (refusal != NULL) {
+        kv_tier_request_fail(request, "ERR %s", refusal);
+        return false;
+    }
+    writes = may_write(request->id, command);
+    request->session->write_count += writes;
+    request->session->write_count -= request->writes;
+    request->writes = writes;
+    return true;
+}
+
+void kv_tier_send(struct kv_tier_request *request)
+{
+    const struct server_command *command = find(request->tier, request->arguments, request->argument_count);
+    enum err err;
+
+    if (!look_again(request, command))
+        return;
+    if (command == NULL && !has_row_with_keys(request->id)) {
+        send_to_slot(request, 0); /* any server says best what is wrong with it */
+        return;
+    }
+    if (command != NULL && (command->flags & SERVER_COMMAND_EVERY_SHARD) &&
+        !has_row_with_keys(request->id)) {
+        kv_tier_send_to_all(request, (enum server_reply_policy)command->reply_policy);
+        return;
+    }
+    err = find_keys(request, command);
+    if (err == ERR_UNSUPPORTED)
+        ask_keys(request);
+    else if (err != OK)
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+    else
+        send_to_slot(request, flags_of(request, command));
+}
+
+/* ---- from the session ------------------------------------------------------------------------------- */
+
+/* XREAD and XREADGROUP may block, and do only if they say so. */
+static bool blocks(const struct kv_call *call, const struct server_command *command)
+{
+    if (command == NULL || (command->flags & SERVER_COMMAND_BLOCKS) == 0)
+        return false;
+    if (!bytes_equal_nocase(call->arguments[0], BYTES("xread")) &&
+        !bytes_equal_nocase(call->arguments[0], BYTES("xreadgroup")))
+        return true;
+    for (uint32_t i = 1; i < call->argument_count && !kv_argument_is(call, i, BYTES("streams")); i++)
+        if (kv_argument_is(call, i, BYTES("block")))
+            return true;
+    return false;
+}
+
+/* Whether the server will have to be asked where the keys are: then nothing of the session may overtake. */
+static bool is_alone(const struct kv_call *call, const struct server_command *command)
+{
+    return command != NULL && !has_row_with_keys(call->id) &&
+           (command->flags & SERVER_COMMAND_EVERY_SHARD) == 0 &&
+           server_command_keys(kv_tier_of(call->kv)->commands, command, call->arguments,
+                               call->argument_count, NULL, 0) < 0;
+}
+
+void kv_tier_pass(const struct kv_call *call)
+{
+    struct kv_tier *tier = kv_tier_of(call->kv);
+    bool is_list_needed = !has_row_with_keys(call->id);
+    const struct server_command *command =
+        is_list_needed ? find(tier, call->arguments, call->argument_count) : NULL;
+    struct kv_tier_request *request;
+    const char *refusal = kv_tier_refusal(call->arguments, call->argument_count, command);
+
+    if (refusal != NULL) {
+        kv_error(call, "ERR %s", refusal);
+        return;
+    }
+    if (blocks(call, command)) {
+        kv_tier_block(call);
+        return;
+    }
+    request = kv_tier_request_create(call, is_alone(call, command) ? LATE_ALONE : 0,
+                                     may_write(call->id, command));
+    if (request == NULL)
+        return;
+    request->is_fenced = kv_tier_must_ask(call);
+    request->go = kv_tier_send;
+    kv_tier_route(request, is_list_needed);
+}

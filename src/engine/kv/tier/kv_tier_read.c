@@ -1,0 +1,441 @@
+/* kv_tier_read.c — reads that may be answered from what is near: GET, MGET, STRLEN, GETRANGE, EXISTS. */
+#include "base/number.h"
+#include "engine/kv/tier/kv_tier_state.h"
+#include <stdlib.h>
+
+enum {
+    NEAR_KEYS_MAX = 128, /* of one MGET; those of more are read all at once, and not kept */
+};
+
+static enum tier_near peek(const struct kv_call *call, uint32_t index, nh_value *value)
+{
+    enum tier_near near =
+        tier_peek(kv_tier_of(call->kv)->worker, call->now.mono_ms, kv_key(call, index), value);
+
+    if (near != TIER_NOT_NEAR)
+        counters_add(call->kv->counters, near == TIER_NEAR_VALUE ? METRIC_get_hits : METRIC_get_misses, 1);
+    return near;
+}
+
+/* ---- one key ---------------------------------------------------------------------------------------- */
+
+static void cancel_read(struct kv_tier_request *request)
+{
+    tier_read_end(request->tier->worker, &request->read);
+}
+
+/* An error in place of what was to be read; false if there is none. */
+static bool say_error(struct reply *reply, const struct tier_found *found)
+{
+    if (found->err == OK)
+        return false;
+    if (found->err == ERR_TYPE || found->err == ERR_FORBIDDEN)
+        reply_error(reply, found->text);
+    else
+        kv_tier_say_failure(reply, found->err, false, found->text);
+    return true;
+}
+
+static void count(struct kv_tier *tier, const struct tier_found *found)
+{
+    if (found->err == OK)
+        counters_add(tier->kv->counters, found->is_there ? METRIC_get_hits : METRIC_get_misses, 1);
+}
+
+static void got(struct tier_read *read, const struct tier_found *found)
+{
+    struct kv_tier_request *request = CONTAINER_OF(read, struct kv_tier_request, read);
+    struct reply *reply = kv_tier_request_reply(request);
+
+    request->cancel = NULL;
+    count(request->tier, found);
+    if (reply != NULL && !say_error(reply, found)) {
+        if (found->is_there)
+            reply_value(reply, found->value);
+        else
+            reply_kind(reply, OUTCOME_nothing);
+    }
+    kv_tier_request_end(request);
+}
+
+static nh_key near_key(const struct kv_tier_request *request, uint32_t index)
+{
+    return (nh_key){request->arguments[index].data, request->arguments[index].size,
+                    kv_space_of(request->tier->kv, 0)};
+}
+
+/* `done` has what was found. */
+static void begin_read(struct kv_tier_request *request,
+                       void (*done)(struct tier_read *read, const struct tier_found *found))
+{
+    request->read = (struct tier_read){.done = done};
+    request->cancel = cancel_read;
+    tier_read(request->tier->worker, &request->read, near_key(request, 1),
+              request->is_fenced ? TIER_FENCED : 0, 0, 0);
+}
+
+static void go_get(struct kv_tier_request *request) { begin_read(request, got); }
+
+static void ask(const struct kv_call *call, bool is_fenced, void (*go)(struct kv_tier_request *request))
+{
+    struct kv_tier_request *request = kv_tier_request_create(call, 0, false);
+
+    if (request == NULL)
+        return;
+    request->is_fenced = is_fenced;
+    request->go = go;
+    kv_tier_route(request, false);
+}
+
+void kv_tier_get(const struct kv_call *call)
+{
+    bool is_fenced = kv_tier_must_ask(call);
+    nh_value value;
+
+    if (LIKELY(!is_fenced))
+        switch (peek(call, 1, &value)) {
+        case TIER_NEAR_VALUE: kv_reply_value(call, &value); return;
+        case TIER_NEAR_NOTHING: reply_kind(call->reply, OUTCOME_nothing); return;
+        case TIER_NOT_NEAR: break;
+        }
+    ask(call, is_fenced, go_get);
+}
+
+/* ---- NH.GET ----------------------------------------------------------------------------------------- */
+
+/* The words of kv_nh.c, with what a tier knows. */
+static void say_nh(struct reply *reply, const struct bytes *value, int64_t ttl_ms)
+{
+    static const struct bytes names[] = {
+        BYTES_INIT("lease"), BYTES_INIT("ttl_ms"),  BYTES_INIT("soft_ttl_ms"),
+        BYTES_INIT("flags"), BYTES_INIT("version"), BYTES_INIT("negative"),
+    };
+
+    reply_aggregate(reply, OUTCOME_map, 8);
+    reply_value(reply, BYTES("state"));
+    reply_value(reply, value != NULL ? BYTES("hit") : BYTES("missing"));
+    reply_value(reply, BYTES("value"));
+    if (value != NULL)
+        reply_value(reply, *value);
+    else
+        reply_kind(reply, OUTCOME_nothing);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        reply_value(reply, names[i]);
+        switch (i) {
+        case 1: reply_integer(reply, ttl_ms); break;
+        case 2: reply_integer(reply, -1); break;
+        case 3: reply_integer(reply, 0); break;
+        case 5: reply_kind(reply, OUTCOME_no); break;
+        default: reply_kind(reply, OUTCOME_nothing); break;
+        }
+    }
+}
+
+static int64_t time_left_ms(int64_t now_ms, int64_t at_ms)
+{
+    if (at_ms == 0)
+        return -1;
+    return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+static void nh_got(struct tier_read *read, const struct tier_found *found)
+{
+    struct kv_tier_request *request = CONTAINER_OF(read, struct kv_tier_request, read);
+    struct reply *reply = kv_tier_request_reply(request);
+    int64_t now_ms = loop_now(request->tier->loop).mono_ms;
+
+    request->cancel = NULL;
+    count(request->tier, found);
+    if (reply != NULL && !say_error(reply, found)) {
+        if (found->is_there)
+            say_nh(reply, &found->value, time_left_ms(now_ms, found->expires_at_ms));
+        else
+            say_nh(reply, NULL, -1);
+    }
+    kv_tier_request_end(request);
+}
+
+static void go_nh_get(struct kv_tier_request *request) { begin_read(request, nh_got); }
+
+void kv_tier_nh_get(const struct kv_call *call)
+{
+    bool is_fenced = kv_tier_must_ask(call);
+    nh_value value;
+
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        if (kv_argument_is(call, i, BYTES("fenced"))) {
+            is_fenced = true;
+        } else if (kv_argument_is(call, i, BYTES("lease")) || kv_argument_is(call, i, BYTES("early"))) {
+            kv_error(call,
+                     "ERR there are no leases with a shared tier: SET a key of your own there with NX "
+                     "and PX");
+            return;
+        } else {
+            kv_syntax_error(call);
+            return;
+        }
+    }
+    if (!is_fenced)
+        switch (peek(call, 1, &value)) {
+        case TIER_NEAR_VALUE: {
+            struct buffer copy = {0};
+            struct bytes bytes = kv_value_bytes(call, &value, &copy);
+            if (copy.failed)
+                kv_refused(call, NH_NO_MEMORY);
+            else
+                say_nh(call->reply, &bytes, time_left_ms(call->now.mono_ms, value.expires_at_ms));
+            nh_release(call->kv->store, &value);
+            buffer_fini(&copy);
+            return;
+        }
+        case TIER_NEAR_NOTHING: say_nh(call->reply, NULL, -1); return;
+        case TIER_NOT_NEAR: break;
+        }
+    ask(call, is_fenced, go_nh_get);
+}
+
+/* ---- parts of one ----------------------------------------------------------------------------------- */
+
+/* Which bytes GETRANGE means, of a value of `bytes`. */
+static struct bytes part(struct bytes value, int64_t first, int64_t last)
+{
+    int64_t bytes = (int64_t)value.size;
+
+    if (first < 0 && last < 0 && first > last)
+        return BYTES("");
+    first = first >= 0 ? first : first + bytes > 0 ? first + bytes : 0;
+    last = last >= 0 ? last : last + bytes > 0 ? last + bytes : 0;
+    if (last >= bytes)
+        last = bytes - 1;
+    return first > last ? BYTES("")
+                        : bytes_first(bytes_after(value, (size_t)first), (size_t)(last - first + 1));
+}
+
+static bool getrange(const struct kv_call *call)
+{
+    int64_t first, last;
+    struct buffer copy = {0};
+    struct bytes bytes;
+    nh_value value;
+
+    if (!int64_parse(call->arguments[2], &first) || !int64_parse(call->arguments[3], &last)) {
+        kv_integer_error(call);
+        return true;
+    }
+    switch (peek(call, 1, &value)) {
+    case TIER_NOT_NEAR: return false;
+    case TIER_NEAR_NOTHING: reply_value(call->reply, BYTES("")); return true;
+    case TIER_NEAR_VALUE: break;
+    }
+    bytes = kv_value_bytes(call, &value, &copy);
+    if (copy.failed)
+        kv_refused(call, NH_NO_MEMORY);
+    else
+        reply_value(call->reply, part(bytes, first, last));
+    nh_release(call->kv->store, &value);
+    buffer_fini(&copy);
+    return true;
+}
+
+static bool get_length(const struct kv_call *call)
+{
+    nh_value value;
+
+    switch (peek(call, 1, &value)) {
+    case TIER_NOT_NEAR: return false;
+    case TIER_NEAR_NOTHING: reply_integer(call->reply, 0); return true;
+    case TIER_NEAR_VALUE: break;
+    }
+    reply_integer(call->reply, (int64_t)value.size);
+    nh_release(call->kv->store, &value);
+    return true;
+}
+
+static bool exists(const struct kv_call *call)
+{
+    int64_t found = 0;
+    nh_value value;
+
+    for (uint32_t i = 1; i < call->argument_count; i++)
+        switch (peek(call, i, &value)) {
+        case TIER_NOT_NEAR: return false;
+        case TIER_NEAR_NOTHING: break;
+        case TIER_NEAR_VALUE:
+            found++;
+            nh_release(call->kv->store, &value);
+            break;
+        }
+    reply_integer(call->reply, found);
+    return true;
+}
+
+bool kv_tier_read_near(const struct kv_call *call)
+{
+    if (kv_tier_must_ask(call))
+        return false;
+    switch (call->id) {
+    case COMMAND_strlen: return get_length(call);
+    case COMMAND_getrange:
+    case COMMAND_substr: return getrange(call);
+    case COMMAND_exists: return exists(call);
+    default: return false;
+    }
+}
+
+/* ---- MGET ------------------------------------------------------------------------------------------- */
+
+/* The keys of one MGET, each read like one of GET. */
+struct gather {
+    struct kv_tier_request *request;
+    uint32_t left_count;
+    bool has_begun;
+    enum err err; /* of the first that failed */
+    struct buffer text;
+    struct gather_key {
+        struct tier_read read;
+        struct gather *gather;
+        bool is_under_way, is_there;
+        size_t offset, size; /* in `values` */
+    } * keys;
+    struct buffer values;
+};
+
+static void gather_free(struct gather *gather)
+{
+    buffer_fini(&gather->values);
+    buffer_fini(&gather->text);
+    free(gather->keys);
+    free(gather);
+}
+
+static void cancel_gather(struct kv_tier_request *request)
+{
+    struct gather *gather = request->part;
+
+    for (uint32_t i = 0; i + 1 < request->argument_count; i++)
+        if (gather->keys[i].is_under_way)
+            tier_read_end(request->tier->worker, &gather->keys[i].read);
+    gather_free(gather);
+}
+
+static void say_gathered(struct gather *gather, struct reply *reply)
+{
+    if (gather->values.failed) {
+        reply_error(reply, BYTES("OOM there is no memory for what was read"));
+        return;
+    }
+    if (gather->err != OK) {
+        kv_tier_say_failure(reply, gather->err, false, buffer_bytes(&gather->text));
+        return;
+    }
+    reply_aggregate(reply, OUTCOME_array, gather->request->argument_count - 1);
+    for (uint32_t i = 0; i + 1 < gather->request->argument_count; i++)
+        if (gather->keys[i].is_there)
+            reply_value(reply,
+                        bytes_of(gather->values.data + gather->keys[i].offset, gather->keys[i].size));
+        else
+            reply_kind(reply, OUTCOME_nothing);
+}
+
+static void end_if_all_are_there(struct gather *gather)
+{
+    struct kv_tier_request *request = gather->request;
+    struct reply *reply;
+
+    if (gather->left_count > 0 || !gather->has_begun)
+        return;
+    request->cancel = NULL;
+    reply = kv_tier_request_reply(request);
+    if (reply != NULL)
+        say_gathered(gather, reply);
+    gather_free(gather);
+    kv_tier_request_end(request);
+}
+
+/* A key that holds something else is none to MGET. */
+static void note(struct gather_key *key, bool is_there, struct bytes value)
+{
+    key->is_there = is_there;
+    if (!is_there)
+        return;
+    key->offset = key->gather->values.size;
+    key->size = value.size;
+    buffer_reserve(&key->gather->values, 1); /* no null pointer for an empty one */
+    buffer_append(&key->gather->values, value);
+}
+
+static void gathered(struct tier_read *read, const struct tier_found *found)
+{
+    struct gather_key *key = CONTAINER_OF(read, struct gather_key, read);
+    struct gather *gather = key->gather;
+
+    key->is_under_way = false;
+    count(gather->request->tier, found);
+    if (found->err != OK && found->err != ERR_TYPE && gather->err == OK) {
+        gather->err = found->err;
+        buffer_append(&gather->text, found->text);
+    }
+    note(key, found->err == OK && found->is_there, found->value);
+    gather->left_count--;
+    end_if_all_are_there(gather);
+}
+
+static bool note_near(struct kv_tier_request *request, struct gather_key *key, uint32_t index)
+{
+    struct kv_tier *tier = request->tier;
+    nh_value value;
+    nh_bytes piece;
+
+    switch (tier_peek(tier->worker, loop_now(tier->loop).mono_ms, near_key(request, index), &value)) {
+    case TIER_NOT_NEAR: return false;
+    case TIER_NEAR_NOTHING: return true;
+    case TIER_NEAR_VALUE: break;
+    }
+    note(key, true, BYTES(""));
+    for (uint64_t at = 0; nh_value_piece(tier->kv->store, &value, at, &piece) == NH_OK; at += piece.size)
+        buffer_append(&key->gather->values, bytes_of(piece.data, piece.size));
+    key->size = (size_t)value.size;
+    nh_release(tier->kv->store, &value);
+    return true;
+}
+
+static void go_mget(struct kv_tier_request *request)
+{
+    uint32_t key_count = request->argument_count - 1;
+    struct gather *gather = calloc(1, sizeof *gather);
+
+    if (gather != NULL)
+        gather->keys = calloc(key_count, sizeof *gather->keys);
+    if (gather == NULL || gather->keys == NULL) {
+        free(gather);
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+        return;
+    }
+    gather->request = request;
+    request->part = gather;
+    request->cancel = cancel_gather;
+    for (uint32_t i = 0; i < key_count; i++) {
+        struct gather_key *key = &gather->keys[i];
+        key->gather = gather;
+        if (!request->is_fenced && note_near(request, key, i + 1))
+            continue;
+        key->is_under_way = true;
+        key->read.done = gathered;
+        gather->left_count++;
+        tier_read(request->tier->worker, &key->read, near_key(request, i + 1),
+                  request->is_fenced ? TIER_FENCED : 0, 0, 0);
+    }
+    gather->has_begun = true;
+    end_if_all_are_there(gather);
+}
+
+void kv_tier_mget(const struct kv_call *call)
+{
+    bool is_fenced = kv_tier_must_ask(call);
+
+    if (call->argument_count - 1 > NEAR_KEYS_MAX) {
+        kv_tier_pass(call);
+        return;
+    }
+    ask(call, is_fenced, go_mget);
+}

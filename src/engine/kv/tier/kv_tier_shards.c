@@ -1,0 +1,383 @@
+/* kv_tier_shards.c — commands that are about the whole tier: every primary is asked, and what they say is
+ * put together as the command's own description demands (reply_policy). */
+#include "base/number.h"
+#include "engine/kv/tier/kv_tier_state.h"
+#include <stdlib.h>
+
+struct all {
+    struct kv_tier_request *request;
+    enum server_reply_policy policy;
+    uint32_t left_count, count;
+    bool has_begun;
+    enum err err; /* of the first that could not be asked */
+    bool may_have_run;
+    struct buffer error; /* the first error that a server said, or why it could not be asked */
+    bool has_success, has_number;
+    int64_t number;
+    struct buffer whole;   /* of the first reply, as it came; of CONCATENATED: members of all */
+    uint64_t member_count; /* of those */
+    struct buffer numbers; /* of replies that are arrays of numbers: int64_t each */
+    struct one {
+        struct valkey_call call;
+        struct all *all;
+        bool is_under_way;
+    } ones[];
+};
+
+static void all_free(struct all *all)
+{
+    buffer_fini(&all->error);
+    buffer_fini(&all->whole);
+    buffer_fini(&all->numbers);
+    free(all);
+}
+
+static void cancel_all(struct kv_tier_request *request)
+{
+    struct all *all = request->part;
+
+    for (uint32_t i = 0; i < all->count; i++)
+        if (all->ones[i].is_under_way)
+            valkey_give_up(request->tier->valkey, &all->ones[i].call);
+    all_free(all);
+}
+
+/* ---- putting together ---------------------------------------------------------------------------------
+ */
+
+static int64_t put_together(enum server_reply_policy policy, int64_t a, int64_t b)
+{
+    switch (policy) {
+    case REPLY_SUM: return __builtin_add_overflow(a, b, &a) ? INT64_MAX : a;
+    case REPLY_MIN: return a < b ? a : b;
+    case REPLY_MAX: return a > b ? a : b;
+    case REPLY_AND: return a != 0 && b != 0;
+    case REPLY_OR: return a != 0 || b != 0;
+    case REPLY_FIRST:
+    case REPLY_ALL_SUCCEEDED:
+    case REPLY_ONE_SUCCEEDED:
+    case REPLY_CONCATENATED:
+    case REPLY_SPECIAL: return a;
+    }
+    UNREACHABLE();
+}
+
+static bool is_aggregate(const struct resp_node *node)
+{
+    return node->type == RESP_ARRAY || node->type == RESP_SET;
+}
+
+static void add_numbers(struct all *all, const struct resp_node *node)
+{
+    const struct resp_node *member = resp_first_member(node);
+    bool is_first = all->numbers.size == 0;
+
+    for (int64_t i = 0; i < node->integer; i++, member = resp_next(member)) {
+        int64_t number = member->integer, *before;
+        if (is_first) {
+            buffer_append(&all->numbers, bytes_of((const char *)&number, sizeof number));
+            continue;
+        }
+        if ((size_t)(i + 1) * sizeof number > all->numbers.size)
+            return;
+        before = (int64_t *)(void *)all->numbers.data + i;
+        *before = put_together(all->policy, *before, number);
+    }
+}
+
+static void add_members(struct all *all, const struct resp_reply *reply)
+{
+    const char *end = memchr(reply->raw.data, '\n', reply->raw.size);
+
+    if (end == NULL)
+        return;
+    all->member_count += (uint64_t)reply->nodes->integer;
+    buffer_append(&all->whole, bytes_after(reply->raw, (size_t)(end + 1 - reply->raw.data)));
+}
+
+static void add(struct all *all, const struct resp_reply *reply)
+{
+    const struct resp_node *node = reply->nodes;
+
+    if (node->type == RESP_ERROR) {
+        if (all->error.size == 0)
+            buffer_append(&all->error, node->bytes);
+        return;
+    }
+    if (all->policy == REPLY_CONCATENATED && is_aggregate(node))
+        add_members(all, reply);
+    else if (node->type == RESP_INTEGER && all->has_number)
+        all->number = put_together(all->policy, all->number, node->integer);
+    else if (node->type == RESP_INTEGER)
+        all->number = node->integer, all->has_number = true;
+    else if ((all->policy == REPLY_AND || all->policy == REPLY_OR) && is_aggregate(node))
+        add_numbers(all, node);
+    else if (!all->has_success)
+        buffer_append(&all->whole, reply->raw);
+    all->has_success = true;
+}
+
+/* Says a reply that is kept as it came. */
+static void say_raw(struct all *all, struct bytes raw, struct reply *reply)
+{
+    static const struct resp_reply_limits limits = {
+        .reply_bytes_max = UINT64_C(1) << 40, .nodes_max = UINT32_MAX, .depth_max = RESP_DEPTH_MAX};
+    struct resp_reply_parser parser = {0};
+    struct resp_reply parsed;
+    struct bytes error;
+    size_t consumed;
+
+    if (resp_reply_parse(&parser, &limits, raw, &parsed, &consumed, &error) == PARSE_DONE)
+        kv_tier_say(all->request, parsed.nodes, reply);
+    else
+        reply_error(reply, BYTES("ERR what the servers of the shared tier said cannot be put together"));
+    resp_reply_parser_fini(&parser);
+}
+
+static void say_members(struct all *all, struct reply *reply)
+{
+    struct buffer raw = {0};
+
+    buffer_append_format(&raw, "*%llu\r\n", (unsigned long long)all->member_count);
+    buffer_append(&raw, buffer_bytes(&all->whole));
+    if (raw.failed)
+        reply_error(reply, BYTES("OOM there is no memory for what was read"));
+    else
+        say_raw(all, buffer_bytes(&raw), reply);
+    buffer_fini(&raw);
+}
+
+static void say_numbers(struct all *all, struct reply *reply)
+{
+    size_t count = all->numbers.size / sizeof(int64_t);
+
+    reply_aggregate(reply, OUTCOME_array, count);
+    for (size_t i = 0; i < count; i++)
+        reply_integer(reply, ((const int64_t *)(const void *)all->numbers.data)[i]);
+}
+
+static void say_together(struct all *all, struct reply *reply)
+{
+    bool one_is_enough = all->policy == REPLY_ONE_SUCCEEDED && all->has_success;
+
+    if (all->whole.failed || all->numbers.failed)
+        reply_error(reply, BYTES("OOM there is no memory for what was read"));
+    else if (all->err != OK && !one_is_enough)
+        kv_tier_say_failure(reply, all->err, all->may_have_run && all->request->writes,
+                            buffer_bytes(&all->error));
+    else if (all->error.size > 0 && !one_is_enough)
+        reply_error(reply, buffer_bytes(&all->error));
+    else if (all->policy == REPLY_CONCATENATED)
+        say_members(all, reply);
+    else if (all->has_number)
+        reply_integer(reply, all->number);
+    else if (all->numbers.size > 0)
+        say_numbers(all, reply);
+    else
+        say_raw(all, buffer_bytes(&all->whole), reply);
+}
+
+static bool empties(enum command_id id) { return id == COMMAND_flushall || id == COMMAND_flushdb; }
+
+static void end_if_all_have_said(struct all *all)
+{
+    struct kv_tier_request *request = all->request;
+    struct reply *reply;
+
+    if (all->left_count > 0 || !all->has_begun)
+        return;
+    if (empties(request->id))
+        tier_forget_all(request->tier->tier);
+    request->cancel = NULL;
+    reply = kv_tier_request_reply(request);
+    if (reply != NULL)
+        say_together(all, reply);
+    all_free(all);
+    kv_tier_request_end(request);
+}
+
+static void one_said(struct valkey_call *call, const struct valkey_answer *answer)
+{
+    struct one *one = CONTAINER_OF(call, struct one, call);
+    struct all *all = one->all;
+
+    one->is_under_way = false;
+    if (answer->err == OK) {
+        add(all, answer->replies);
+    } else {
+        all->may_have_run |= answer->may_have_run;
+        if (all->err == OK) {
+            all->err = answer->err;
+            buffer_clear(&all->error);
+            buffer_append(&all->error, answer->text);
+        }
+    }
+    all->left_count--;
+    end_if_all_have_said(all);
+}
+
+void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_policy policy)
+{
+    struct valkey *valkey = request->tier->valkey;
+    struct valkey_command command = {request->arguments, request->argument_count};
+    size_t count = valkey_primary_count(valkey);
+    struct all *all;
+
+    if (count == 0) {
+        kv_tier_request_fail(
+            request, "CLUSTERDOWN The shared tier cannot answer now (no server of it is known): try "
+                     "again later");
+        return;
+    }
+    all = calloc(1, sizeof *all + count * sizeof *all->ones);
+    if (all == NULL) {
+        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+        return;
+    }
+    if (empties(request->id))
+        tier_forget_all(request->tier->tier);
+    all->request = request;
+    all->policy = policy;
+    all->count = all->left_count = (uint32_t)count;
+    request->part = all;
+    request->cancel = cancel_all;
+    for (uint32_t i = 0; i < count; i++) {
+        struct one *one = &all->ones[i];
+        one->all = all;
+        one->is_under_way = true;
+        one->call.done = one_said;
+        valkey_ask(valkey, &one->call,
+                   &(struct valkey_order){.commands = &command,
+                                          .command_count = 1,
+                                          .target = VALKEY_NODE,
+                                          .node = (uint16_t)i,
+                                          .flags = request->writes ? 0 : VALKEY_MAY_REPEAT});
+    }
+    all->has_begun = true;
+    end_if_all_have_said(all);
+}
+
+/* ---- SCAN and RANDOMKEY: one server after the other
+ * ------------------------------------------------------ */
+
+/* Of a cursor the lower bits are the number of the server, the others that server's own cursor. */
+enum { NODE_BITS = 10 };
+
+static void cancel_call(struct kv_tier_request *request)
+{
+    valkey_give_up(request->tier->valkey, &request->call);
+}
+
+static void ask_node(struct kv_tier_request *request, const struct bytes *arguments, uint16_t node,
+                     void (*done)(struct valkey_call *call, const struct valkey_answer *answer))
+{
+    struct valkey_command command = {arguments, request->argument_count};
+
+    request->cancel = cancel_call;
+    request->call.done = done;
+    valkey_ask(request->tier->valkey, &request->call,
+               &(struct valkey_order){.commands = &command,
+                                      .command_count = 1,
+                                      .target = VALKEY_NODE,
+                                      .node = node,
+                                      .flags = VALKEY_MAY_REPEAT});
+}
+
+static uint64_t node_of(const struct kv_tier_request *request)
+{
+    uint64_t cursor = 0;
+
+    (void)uint64_parse(request->arguments[1], &cursor);
+    return cursor & ((1u << NODE_BITS) - 1);
+}
+
+static void say_scanned(const struct kv_tier_request *request, const struct resp_node *node,
+                        struct reply *reply)
+{
+    const struct resp_node *text = resp_first_member(node);
+    uint64_t cursor = 0, number = node_of(request);
+    char digits[NUMBER_TEXT_BYTES];
+
+    if (node->type != RESP_ARRAY || node->integer != 2 || !uint64_parse(text->bytes, &cursor) ||
+        cursor >> (64 - NODE_BITS) != 0) {
+        if (node->type == RESP_ERROR)
+            resp_reply_say(node, reply);
+        else
+            reply_error(reply, BYTES("ERR the shared tier's cursor is none that can be passed on"));
+        return;
+    }
+    if (cursor != 0)
+        cursor = cursor << NODE_BITS | number;
+    else if (number + 1 < valkey_primary_count(request->tier->valkey))
+        cursor = number + 1; /* the next server, from its beginning */
+    reply_aggregate(reply, OUTCOME_array, 2);
+    reply_value(reply, bytes_of(digits, uint64_format(digits, cursor)));
+    resp_reply_say(resp_next(text), reply);
+}
+
+static void scanned(struct valkey_call *call, const struct valkey_answer *answer)
+{
+    struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
+    struct reply *reply = kv_tier_request_reply(request);
+
+    request->cancel = NULL;
+    if (reply != NULL && answer->err != OK)
+        kv_tier_say_failure(reply, answer->err, false, answer->text);
+    else if (reply != NULL)
+        say_scanned(request, answer->replies->nodes, reply);
+    kv_tier_request_end(request);
+}
+
+void kv_tier_send_scan(struct kv_tier_request *request)
+{
+    struct bytes cursor_text = request->arguments[1];
+    char digits[NUMBER_TEXT_BYTES];
+    uint64_t cursor, node;
+
+    if (!uint64_parse(cursor_text, &cursor)) {
+        kv_tier_request_fail(request, "ERR invalid cursor");
+        return;
+    }
+    node = node_of(request);
+    if (node >= valkey_primary_count(request->tier->valkey)) {
+        if (node > 0)
+            kv_tier_request_fail(request, "ERR invalid cursor: the shared tier has fewer servers than when "
+                                          "the iteration began; begin anew");
+        else
+            kv_tier_request_fail(request,
+                                 "CLUSTERDOWN The shared tier cannot answer now (no server of it is "
+                                 "known): try again later");
+        return;
+    }
+    request->arguments[1] = bytes_of(digits, uint64_format(digits, cursor >> NODE_BITS));
+    ask_node(request, request->arguments, (uint16_t)node, scanned);
+    request->arguments[1] = cursor_text;
+}
+
+static void random_key_said(struct valkey_call *call, const struct valkey_answer *answer)
+{
+    struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
+
+    if (answer->err == OK && answer->replies->nodes->type == RESP_NULL &&
+        ++request->node_count < valkey_primary_count(request->tier->valkey)) {
+        kv_tier_send_random_key(request); /* that one is empty */
+        return;
+    }
+    kv_tier_request_answer(request, answer);
+}
+
+void kv_tier_send_random_key(struct kv_tier_request *request)
+{
+    size_t count = valkey_primary_count(request->tier->valkey);
+    uint64_t begin = (uint64_t)loop_now(request->tier->loop).mono_ms;
+
+    if (count == 0) {
+        kv_tier_request_fail(request, "CLUSTERDOWN The shared tier cannot answer now (no server of it is "
+                                      "known): try again later");
+        return;
+    }
+    if (request->node_count == 0)
+        request->first_node = (uint16_t)(begin % count);
+    ask_node(request, request->arguments, (uint16_t)((request->first_node + request->node_count) % count),
+             random_key_said);
+}

@@ -1,0 +1,165 @@
+/* kv_tier_state.h — what the files of this folder share. */
+#pragma once
+#include "client/valkey/server_commands.h"
+#include "client/valkey/split.h"
+#include "engine/kv/kv_guard.h"
+#include "engine/kv/tier/kv_tier.h"
+#include "message/late.h"
+#include "net/loop.h"
+
+/* One worker's. */
+struct kv_tier {
+    struct kv *kv;
+    struct tier_worker *worker;
+    struct tier *tier;
+    struct valkey *valkey;
+    struct loop *loop;
+    struct server_commands *commands; /* null until the tier has said what it has */
+    struct valkey_call commands_call;
+    bool commands_are_asked, commands_are_refused;
+    int64_t commands_asked_ms, commands_failed_ms;
+    struct list waiting;   /* requests, until it is known where they belong */
+    struct list own_links; /* connections that serve one session at a time: kv_tier_link.c */
+    size_t link_count;     /* of them */
+    struct timer look;
+};
+
+static inline struct kv_tier *kv_tier_of(const struct kv *kv) { return kv->elsewhere_state; }
+
+/* One command on its way to the tier and back. It is freed when its answer has been said, or when nobody
+ * waits for that any more. */
+struct kv_tier_request {
+    struct kv_tier *tier;
+    struct session *session;
+    struct late *late;
+    /* The next step, once it is known what commands the tier has. */
+    void (*go)(struct kv_tier_request *request);
+    /* Gives up what is under way; null: nothing is. */
+    void (*cancel)(struct kv_tier_request *request);
+    struct list in_waiting; /* alone while it does not wait */
+    union {
+        struct valkey_call call;
+        struct tier_read read;
+        struct split_call *split;
+        void *part; /* of another file's */
+    };
+    enum command_id id; /* COMMAND_UNKNOWN: none of ours */
+    bool writes;
+    bool is_fenced;      /* a read: no answer to an earlier one will do */
+    bool has_asked_keys; /* the tier was asked where the keys are */
+    uint8_t attempt_count;
+    uint16_t first_node, node_count; /* of those that RANDOMKEY has asked */
+    uint8_t resp_version;
+    uint32_t key_count;
+    uint32_t *keys; /* indexes of arguments; its own */
+    uint32_t argument_count;
+    struct bytes arguments[]; /* with their bytes behind them */
+};
+
+/* ---- kv_tier_request.c ------------------------------------------------------------------------------ */
+
+/* Takes the place of the call's answer; `late_flags` as of late.h. The session has one command more under
+ * way that may write, if `writes`. Null: an error was said. */
+struct kv_tier_request *kv_tier_request_create(const struct kv_call *call, unsigned late_flags,
+                                               bool writes);
+
+/* Where to say the answer; null: nowhere. kv_tier_request_end follows in any case. */
+static inline struct reply *kv_tier_request_reply(struct kv_tier_request *request)
+{
+    return request->late->begin(request->late);
+}
+/* It has been answered, and is gone. */
+void kv_tier_request_end(struct kv_tier_request *request);
+
+/* Answers with an error, and is gone. */
+void kv_tier_request_fail(struct kv_tier_request *request, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Answers with what became of a call: what the server has said in the session's version, or an error. */
+void kv_tier_request_answer(struct kv_tier_request *request, const struct valkey_answer *answer);
+
+/* What is said of a call that came to nothing. */
+void kv_tier_say_failure(struct reply *reply, enum err err, bool may_have_run, struct bytes text);
+
+/* Drops what is near of the keys that the request writes. */
+void kv_tier_request_forget(const struct kv_tier_request *request);
+
+/* Whether a read must pass by what is near: the session's own writes are under way before it. */
+static inline bool kv_tier_must_ask(const struct kv_call *call)
+{
+    return call->session->write_count > 0 || call->session->elsewhere != NULL /* it watches */ ||
+           !list_is_empty(&kv_tier_of(call->kv)->waiting);
+}
+
+/* ---- kv_tier_commands.c ----------------------------------------------------------------------------- */
+
+/* Calls request->go, at once or when the tier has said what commands it has; in the order of the calls.
+ * `is_needed`: the request cannot go without. */
+void kv_tier_route(struct kv_tier_request *request, bool is_needed);
+
+/* For what cannot wait in the middle: KV_PASS if it is known what commands the tier has, or that it does
+ * not tell; KV_KEPT: the command is offered again when it is; KV_REFUSED: it cannot be asked, an error was
+ * said.
+ */
+enum kv_pass kv_tier_await_commands(const struct kv_call *call);
+
+/* ---- kv_tier_pass.c --------------------------------------------------------------------------------- */
+
+/* Passes a command on that has passed the guards. */
+void kv_tier_pass(const struct kv_call *call);
+/* Sends a request to where its keys are. */
+void kv_tier_send(struct kv_tier_request *request);
+/* As many indexes of keys as fit, and how many there are; 0 also if it cannot be told. */
+uint32_t kv_tier_keys_of(const struct kv_tier *tier, enum command_id id, const struct bytes *arguments,
+                         uint32_t argument_count, uint32_t *keys, size_t capacity, bool *writes);
+/* Finds its keys without asking. False: that is not possible. */
+bool kv_tier_find_keys(struct kv_tier_request *request);
+bool kv_tier_is_of_one_slot(const struct kv_tier_request *request);
+
+/* ---- kv_tier_read.c: reads that may be answered from what is near ------------------------------------ */
+
+void kv_tier_get(const struct kv_call *call);
+void kv_tier_mget(const struct kv_call *call);
+/* STRLEN, GETRANGE, SUBSTR, EXISTS: false if it has to be passed on. */
+bool kv_tier_read_near(const struct kv_call *call);
+/* NH.GET key [FENCED]. */
+void kv_tier_nh_get(const struct kv_call *call);
+
+/* ---- kv_tier_shards.c: commands that every server has to be asked --------------------------------------
+ */
+
+/* Sends a request to every primary, and puts their replies together as `policy` says. */
+void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_policy policy);
+/* SCAN: the cursor names the server, too. */
+void kv_tier_send_scan(struct kv_tier_request *request);
+void kv_tier_send_random_key(struct kv_tier_request *request);
+
+/* ---- kv_tier_transaction.c ------------------------------------------------------------------------------
+ */
+
+/* EXEC of a transaction that is to be run. */
+void kv_tier_exec(const struct kv_call *call);
+void kv_tier_watch(const struct kv_call *call);
+/* The session watches nothing any more. */
+void kv_tier_unwatch(struct session *session);
+
+/* ---- kv_tier_shape.c ----------------------------------------------------------------------------------
+ */
+
+/* Says what a server has said to our connection as it would have said it to one of the session's version.
+ */
+void kv_tier_say(const struct kv_tier_request *request, const struct resp_node *node, struct reply *reply);
+/* The same of the answer to the command called `name`. */
+void kv_tier_say_as(uint8_t resp_version, struct bytes name, const struct resp_node *node,
+                    struct reply *reply);
+
+/* ---- kv_tier_refuse.c: what cannot be passed on
+ * ---------------------------------------------------------- */
+
+/* Why a command cannot be passed on; null if it can. `command`: as the tier has it, or null. */
+const char *kv_tier_refusal(const struct bytes *arguments, uint32_t argument_count,
+                            const struct server_command *command);
+
+/* ---- kv_tier_permit.c
+ * ------------------------------------------------------------------------------------ */
+
+bool kv_tier_permits(const struct kv_call *call);
