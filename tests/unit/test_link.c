@@ -187,6 +187,32 @@ ON_BOTH(a_port_where_nobody_listens_is_told_so)
     finish(&f);
 }
 
+static bool permits_none(void *owner, const struct sockaddr *address)
+{
+    (void)owner;
+    return address->sa_family != AF_INET;
+}
+
+ON_BOTH(an_address_that_is_not_permitted_is_not_connected_to)
+{
+    struct fixture f;
+
+    fixture_init(&f, kind);
+    f.address.permits = permits_none;
+    on_loop(f.world, open_it, &f);
+    expect_note(&f, "ending\nclosed: not permitted: not permitted\n");
+    finish(&f);
+}
+
+ON_BOTH(a_link_knows_the_address_at_its_other_end)
+{
+    struct fixture f;
+
+    begin_open(&f, kind);
+    EXPECT_TEXT(bytes_of_text(link_peer(f.link)), BYTES("127.0.0.1"));
+    finish(&f);
+}
+
 ON_BOTH(a_link_may_be_closed_at_every_stage)
 {
     for (int stage = 0; stage < 3; stage++) {
@@ -549,7 +575,8 @@ ON_BOTH(a_reply_beyond_its_bound_is_cut_off)
 
 RUN_TESTS(ROWS(a_server_is_greeted_as_far_as_it_understands),
           ROWS(connecting_and_greeting_have_one_deadline), ROWS(a_port_where_nobody_listens_is_told_so),
-          ROWS(a_link_may_be_closed_at_every_stage),
+          ROWS(an_address_that_is_not_permitted_is_not_connected_to),
+          ROWS(a_link_knows_the_address_at_its_other_end), ROWS(a_link_may_be_closed_at_every_stage),
           ROWS(replies_and_pushes_are_told_in_the_order_of_the_wire),
           ROWS(the_replies_of_a_forgotten_request_are_nobodys),
           ROWS(a_preface_is_sent_with_its_command_or_neither_is),

@@ -410,6 +410,34 @@ ON_BOTH(a_server_that_does_not_come_is_tried_ever_more_rarely_and_then_left_alon
     finish(&s);
 }
 
+ON_BOTH(losses_count_as_a_row_only_if_they_follow_each_other)
+{
+    struct source_fixture s;
+
+    begin_open(&s, kind, 3);
+    for (uint32_t i = 2; i < 8; i++) { /* more than the breaker takes */
+        char note[32];
+
+        pass_ms(&s.f, 1100);
+        server_closes(&s.f);
+        expect_note(&s.f, "flushed lost, now 0\n");
+        EXPECT(!source_is_left_alone(s.source));
+        pass_ms(&s.f, 120); /* more than the first back-off, and no later one */
+        sprintf(note, "opened %u\n", i);
+        serve3(&s, note);
+    }
+    server_closes(&s.f); /* it comes and goes */
+    expect_note(&s.f, "flushed lost, now 0\n");
+    pass_ms(&s.f, 220);
+    serve3(&s, "opened 8\n");
+    server_closes(&s.f);
+    expect_note(&s.f, "flushed lost, now 0\n");
+    let_hear(&s);
+    EXPECT(source_is_left_alone(s.source));
+    s.data_fd = -1;
+    finish(&s);
+}
+
 ON_BOTH(a_refused_password_is_a_failure_with_the_servers_words)
 {
     struct source_fixture s;
@@ -658,6 +686,7 @@ RUN_TESTS(ROWS(invalidations_are_told_between_replies_as_they_lie_on_the_wire),
           ROWS(in_resp2_either_connection_takes_the_other_with_it),
           ROWS(no_generation_comes_twice_whoever_uses_the_index),
           ROWS(a_server_that_does_not_come_is_tried_ever_more_rarely_and_then_left_alone),
+          ROWS(losses_count_as_a_row_only_if_they_follow_each_other),
           ROWS(a_refused_password_is_a_failure_with_the_servers_words),
           ROWS(a_source_is_closed_at_every_stage_without_a_word),
           ROWS(a_canary_proves_the_moment_at_which_it_was_sent),

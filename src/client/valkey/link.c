@@ -3,10 +3,10 @@
 #include "client/valkey/greeting.h"
 #include "net/connect.h"
 #include "net/listen.h"
+#include "net/tls_client.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /*            connected        greeted
  * connecting ────────► greeting ────► open      `ending` is entered from each of them, once: nothing that
@@ -443,12 +443,9 @@ static void connected(void *owner, enum err err, int fd)
 {
     static const struct stream_callbacks stream_callbacks = {received, ended, drained, closed};
     struct link *link = owner;
+    int64_t left_ms = link->timer.due_ms - loop_now(link->loop).mono_ms;
 
     link->connector = NULL;
-    if (err == OK && link->options->tls != NULL) { /* until net/tls_client.c is there */
-        close(fd);
-        err = ERR_UNSUPPORTED;
-    }
     if (err != OK) {
         end_for(link, err);
         return;
@@ -456,7 +453,11 @@ static void connected(void *owner, enum err err, int fd)
     link->state = GREETING;
     note_peer(link, fd);
     keep_alive(fd);
-    stream_open(link->loop, &link->stream, fd, &stream_callbacks);
+    if (link->options->tls != NULL)
+        tls_client_stream_open(link->loop, &link->stream, fd, &stream_callbacks, link->options->tls,
+                               link->address.host, left_ms > 0 ? left_ms : 1);
+    else
+        stream_open(link->loop, &link->stream, fd, &stream_callbacks);
     link->has_stream = true;
     greet(link);
 }

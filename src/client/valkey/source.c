@@ -167,6 +167,8 @@ static void connection_over(struct source *source)
         free_source(source);
         return;
     }
+    if (source->has_been_open && now_ms(source) - source->opened_ms >= source->options->backoff_max_ms)
+        source->failure_count = 0; /* it was good for a while, though no canary may have said so */
     if (!source->comes_back_at_once) {
         source->failure_count++;
         wait_ms = backoff_ms(source);
