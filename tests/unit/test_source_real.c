@@ -2,8 +2,10 @@
  *
  * Tracked connections to a real Redis or Valkey server, which the test starts; skipped where there is none.
  */
+#include "certificates.h"
 #include "client/valkey/source.h"
 #include "link_world.h"
+#include "net/tls_client.h"
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -47,21 +49,39 @@ static void connect_client(struct real *r)
     setsockopt(r->f.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 }
 
-static void start_server(struct real *r, const char *program)
-{
-    char port[8];
+struct secrets {
+    struct tls_client *client;
+    char *certificate, *key;
+    const char *authority;
+};
 
+/* Its port is plain; with `secrets` it has another one beside, which the address is then of. */
+static void start_server(struct real *r, const char *program, const struct secrets *secrets)
+{
+    char port[8], tls_port[8] = "0";
+    uint16_t tls_number = 0;
+
+    if (secrets != NULL) {
+        int fd = server_open(&tls_number);
+        sprintf(tls_port, "%u", tls_number);
+        close(fd);
+    }
     close(r->f.listen_fd); /* its port is free now */
     sprintf(port, "%u", r->f.address.port);
     r->pid = fork();
     if (r->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execl(program, program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-              "--logfile", "/dev/null", (char *)NULL);
+              "--logfile", "/dev/null", "--tls-port", tls_port, "--tls-cert-file",
+              secrets != NULL ? secrets->certificate : "", "--tls-key-file",
+              secrets != NULL ? secrets->key : "", "--tls-ca-cert-file",
+              secrets != NULL ? secrets->authority : "", "--tls-auth-clients", "no", (char *)NULL);
         _exit(127);
     }
     EXPECT(r->pid > 0);
     connect_client(r);
+    if (secrets != NULL)
+        r->f.address.port = tls_number;
     r->f.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* for fixture_fini */
 }
 
@@ -181,7 +201,8 @@ static void wait_coherent(struct real *r, int64_t wanted_ms)
     }
 }
 
-static bool begin(struct real *r, enum loop_kind kind, enum valkey_resp resp, const char *password)
+static bool begin(struct real *r, enum loop_kind kind, enum valkey_resp resp, const char *password,
+                  const struct secrets *secrets)
 {
     const char *program = server_program();
 
@@ -189,13 +210,15 @@ static bool begin(struct real *r, enum loop_kind kind, enum valkey_resp resp, co
     if (program == NULL)
         return false;
     fixture_init_with(&r->f, kind, false);
-    start_server(r, program);
+    start_server(r, program, secrets);
     if (password != NULL) {
         other_says(r, "ACL SETUSER ann on >pass allkeys allchannels +@all", "+OK");
         other_says(r, "CONFIG SET requirepass other", "+OK");
         r->f.options.user = "ann";
         r->f.options.password = password;
     }
+    if (secrets != NULL)
+        r->f.options.tls = secrets->client;
     r->f.options.resp = resp;
     r->f.options.client_name = "hatch";
     r->f.options.canary_interval_ms = 20;
@@ -218,7 +241,7 @@ static void tell_all(enum loop_kind kind, enum valkey_resp resp)
 {
     struct real r;
 
-    if (!begin(&r, kind, resp, NULL))
+    if (!begin(&r, kind, resp, NULL, NULL))
         skip();
     expect_note(&r.f, "opened 1\n");
     other_says(&r, "SET k v1", "+OK");
@@ -258,17 +281,55 @@ ON_BOTH(a_real_server_knows_its_users)
     for (int resp = VALKEY_RESP_AUTO; resp <= VALKEY_RESP_3; resp++) {
         struct real r;
 
-        if (!begin(&r, kind, (enum valkey_resp)resp, "pass"))
+        if (!begin(&r, kind, (enum valkey_resp)resp, "pass", NULL))
             skip();
         expect_note(&r.f, "opened 1\n");
         wait_coherent(&r, 1);
         finish(&r);
-        if (!begin(&r, kind, (enum valkey_resp)resp, "wrong"))
+        if (!begin(&r, kind, (enum valkey_resp)resp, "wrong", NULL))
             skip();
         expect_beginning(&r.f, "failed: not permitted: WRONGPASS invalid username-password pair");
         finish(&r);
     }
 }
 
+/* The same server with TLS: its certificate must be of the name, and of an authority that is believed. */
+ON_BOTH(a_real_server_is_spoken_to_over_tls)
+{
+    struct certificates ours, others;
+    struct secrets secrets = {0};
+    struct buffer why = {0};
+    const char *other_authority;
+
+    if (server_program() == NULL)
+        skip();
+    certificates_init(&ours, "an authority", &secrets.authority);
+    certificates_init(&others, "another one", &other_authority);
+    certificates_add(&ours, "server", "IP:127.0.0.1", 3600, &secrets.certificate, &secrets.key);
+    for (int resp = VALKEY_RESP_2; resp <= VALKEY_RESP_3; resp++)
+        for (int is_believed = 0; is_believed < 2; is_believed++) {
+            struct tls_client_files files = {.authorities =
+                                                 is_believed ? secrets.authority : other_authority};
+            struct real r;
+
+            EXPECT_EQ(tls_client_create(&files, &why, &secrets.client), OK);
+            if (!begin(&r, kind, (enum valkey_resp)resp, NULL, &secrets))
+                skip();
+            if (is_believed) {
+                expect_note(&r.f, "opened 1\n");
+                ask_for(&r, "SET k v", false);
+                expect_note(&r.f, "a: OK\n");
+                wait_coherent(&r, clock_read(&clock_system).mono_ms);
+            } else {
+                expect_beginning(&r.f, "failed: TLS failed: TLS failed\n");
+            }
+            finish(&r);
+            tls_client_destroy(secrets.client);
+        }
+    certificates_fini(&ours);
+    certificates_fini(&others);
+    buffer_fini(&why);
+}
+
 RUN_TESTS(ROWS(a_real_server_tells_what_changes_in_resp3), ROWS(a_real_server_tells_what_changes_in_resp2),
-          ROWS(a_real_server_knows_its_users))
+          ROWS(a_real_server_knows_its_users), ROWS(a_real_server_is_spoken_to_over_tls))
