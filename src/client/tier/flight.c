@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TTL_MISSING = -2, TTL_NEVER = -1 }; /* as PTTL says */
+enum { TTL_MISSING = -2 }; /* as PTTL says */
 
 struct tier_flight {
     struct hash_node in_table;
@@ -192,19 +192,30 @@ static bool may_keep(const struct tier_flight *flight, const struct tier_found *
     return false;
 }
 
-/* What is missing is near for max_staleness_ms at most: a slot that moves takes its missing keys along
+/* What is missing holds for max_staleness_ms at most: a slot that moves takes its missing keys along
  * without a word (race G), and so the bound holds all the same. */
-static int64_t near_until_ms(const struct tier_flight *flight, const struct tier_found *found)
+static int64_t null_ttl_ms(const struct tier_options *options)
 {
-    const struct tier_options *options = &flight->worker->tier->options;
-    int64_t ttl_ms = options->near_ttl_max_ms;
+    return options->null_ttl_ms < options->max_staleness_ms ? options->null_ttl_ms
+                                                            : options->max_staleness_ms;
+}
+
+/* Counted from the moment of asking: when it was answered nobody knows. 0: never. */
+static int64_t expires_at_ms(const struct tier_flight *flight, const struct tier_found *found,
+                             const struct valkey_answer *answer)
+{
+    int64_t since_ms = flight->ttl_is_known ? flight->ttl_sent_ms : answer->sent_ms;
 
     if (!found->is_there)
-        ttl_ms = options->null_ttl_ms < options->max_staleness_ms ? options->null_ttl_ms
-                                                                  : options->max_staleness_ms;
-    else if (flight->ttl_ms != TTL_NEVER && flight->ttl_ms < ttl_ms)
-        ttl_ms = flight->ttl_ms;
-    return flight->ttl_sent_ms + ttl_ms;
+        return since_ms + null_ttl_ms(&flight->worker->tier->options);
+    return flight->ttl_is_known && flight->ttl_ms >= 0 ? since_ms + flight->ttl_ms : 0;
+}
+
+static int64_t near_until_ms(const struct tier_flight *flight, const struct tier_found *found)
+{
+    int64_t until_ms = flight->ttl_sent_ms + flight->worker->tier->options.near_ttl_max_ms;
+
+    return found->expires_at_ms != 0 && found->expires_at_ms < until_ms ? found->expires_at_ms : until_ms;
 }
 
 static void keep(struct tier_flight *flight, const struct tier_found *found)
@@ -231,8 +242,7 @@ static void mark_and_keep(struct tier_flight *flight, const struct valkey_answer
 
     if (found->err != OK)
         return;
-    if (flight->ttl_is_known && flight->ttl_ms >= 0)
-        found->expires_at_ms = flight->ttl_sent_ms + flight->ttl_ms;
+    found->expires_at_ms = expires_at_ms(flight, found, answer);
     own_writes_lock(tier->own_writes, flight->hash);
     if (!may_keep(flight, found, answer, &why_not)) {
         if (flight->is_kept) /* what is near is not newer */

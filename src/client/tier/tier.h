@@ -77,16 +77,18 @@ struct tier_found {
     bool is_there;
     struct bytes value;
     int64_t expires_at_ms; /* monotonic, counted from when it was asked; 0: never, or, where the mark is
-                            * zeroed, perhaps not known */
+                            * zeroed, perhaps not known. Of what is not there: it may not be taken for that
+                            * any longer (null_ttl_ms, max_staleness_ms at most) */
     struct tier_mark mark; /* zeroed: may not be kept */
 };
 
 struct tier_read {
     void (*done)(struct tier_read *read, const struct tier_found *found); /* never from inside tier_read */
     /* Of TIER_WATCHED, after `done` with OK: what was found does not hold any more, or may not: the key was
-     * written or has expired, its slot has moved, or the connection was lost or has not been coherent for
-     * longer than the bound. What cannot be watched (it came by ASK) is told so after 100 ms. Once; it is
-     * the caller's again. Never from inside tier_read. How long to wait for it is the caller's to bound. */
+     * written or what was found has expired, its slot has moved, or the connection was lost or has not been
+     * coherent for longer than the bound. What cannot be watched (it came by ASK) is told so after 100 ms.
+     * Once; it is the caller's again. Never from inside tier_read. How long to wait for it is the caller's
+     * to bound. */
     void (*changed)(struct tier_read *read);
     /* The tier's. */
     struct tier_flight *flight;
