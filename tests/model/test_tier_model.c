@@ -85,6 +85,14 @@ static struct connection *connection_of(struct valkey *valkey, int node)
     return &valkey->worker->model->servers.connections[valkey->worker->number][node];
 }
 
+bool source_is_open(const struct source *source) { return source->generation != 0; }
+bool source_is_left_alone(const struct source *source) { return source->generation == UINT32_MAX; }
+size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *facts, size_t capacity)
+{
+    (void)valkey, (void)facts, (void)capacity;
+    return 0;
+}
+
 bool source_has_receiver(const struct source *source) { return source->index % MODEL_NODES == 1; }
 
 static void open_connection(struct valkey *valkey, int node)

@@ -42,6 +42,22 @@ struct valkey {
 uint32_t source_index(const struct source *source) { return source->index; }
 uint32_t source_generation(const struct source *source) { return source->generation; }
 bool source_has_receiver(const struct source *source) { return source->has_receiver; }
+bool source_is_open(const struct source *source) { return source->generation != 0; }
+bool source_is_left_alone(const struct source *source) { return source->index % SOURCES_OF_ONE == 3; }
+
+static const struct link_address addresses[SOURCES_OF_ONE] = {
+    {.host = "10.0.0.1", .port = 6379}, {.host = "::1", .port = 7000}, {.host = "c"}, {.host = "d"}};
+
+size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *facts, size_t capacity)
+{
+    for (size_t i = 0; i < SOURCES_OF_ONE && i < capacity; i++)
+        facts[i] = (struct valkey_server_facts){.address = &addresses[i],
+                                                .source = i != 2 ? &valkey->sources[i] : NULL,
+                                                .is_primary = i < 2,
+                                                .slot_count = i < 2 ? 8192 : 0,
+                                                .in_flight = (uint32_t)i};
+    return SOURCES_OF_ONE;
+}
 
 enum err valkey_create(const struct valkey_options *options, struct loop *loop, struct counters *counters,
                        struct source_state *states, uint32_t first_state, uint32_t end_state,
@@ -118,6 +134,7 @@ struct tier_world {
     struct clock clock;
     nh_store *store;
     struct valkey_options server;
+    struct log *log; /* null: none */
     struct tier *tier;
     unsigned worker_count;
     struct loop *loops[WORKERS_MAX];
@@ -198,6 +215,7 @@ static inline struct tier_options tier_world_options(struct tier_world *world)
         .max_staleness_ms = 1000,
         .near_ttl_max_ms = 60000,
         .null_ttl_ms = 500,
+        .log = world->log,
     };
 }
 

@@ -20,6 +20,7 @@ struct tier_flight {
     bool in_the_air, ttl_is_out, ttl_has_come, ttl_is_known;
     bool is_poisoned;
     int64_t deadline_ms;
+    uint64_t asked_us; /* round_trips_clock_us */
     /* As they were when it was asked. */
     uint32_t slot_epoch, own_writes;
     /* What PTTL has told, and who. */
@@ -69,6 +70,7 @@ static void ask(struct tier_flight *flight)
     flight->own_writes = own_writes_count(worker->tier->own_writes, flight->hash);
     flight->is_poisoned = flight->ttl_has_come = flight->ttl_is_known = false;
     flight->in_the_air = true;
+    flight->asked_us = round_trips_clock_us();
     count(worker, METRIC_tier_reads);
     if (flight->is_tracked) {
         flight->ttl_is_out = true;
@@ -363,6 +365,8 @@ static void on_value(struct valkey_call *call, const struct valkey_answer *answe
     struct list readers;
 
     flight->in_the_air = false;
+    if (answer->err == OK && answer->source != NULL)
+        facts_note_round_trip(worker, answer->source, round_trips_clock_us() - flight->asked_us);
     if (flight->ttl_is_out) { /* the two went different ways */
         drop_calls(flight);
         flight->ttl_is_known = false;

@@ -5,8 +5,8 @@ _Static_assert((VALKEY_SOURCES_MAX & (VALKEY_SOURCES_MAX - 1)) == 0, "an index i
 _Static_assert((uint64_t)VALKEY_SOURCES_MAX << GENERATION_BITS <= (uint64_t)1 << 31,
                "a mark's source leaves a bit to what is near");
 
-/* (2): eight times more often than it must be, so that nothing hangs on how a source counts. */
-enum { FLUSHES_OF_AN_EPOCH = 1 << (GENERATION_BITS - 3) };
+/* (2): eight times more often than it must be, as a generation is not heard of at once. */
+enum { GENERATIONS_OF_AN_EPOCH = 1 << (GENERATION_BITS - 3) };
 
 struct marks *marks_create(int64_t max_staleness_ms, uint32_t first_epoch)
 {
@@ -48,8 +48,12 @@ void marks_move_all(struct marks *marks)
         marks_move_slot(marks, (uint16_t)slot);
 }
 
-void marks_note_flush(struct marks *marks, uint32_t index)
+void marks_note_generation(struct marks *marks, uint32_t index)
 {
-    if (index < VALKEY_SOURCES_MAX && ++marks->flush_counts[index] % FLUSHES_OF_AN_EPOCH == 0)
-        marks_move_all(marks);
+    uint32_t generation = marks->sources[index].last_generation;
+
+    if (generation - marks->epoch_generations[index] < GENERATIONS_OF_AN_EPOCH)
+        return;
+    marks->epoch_generations[index] = generation;
+    marks_move_all(marks);
 }

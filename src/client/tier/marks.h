@@ -22,7 +22,7 @@ struct slot_state {
 struct marks {
     struct source_state sources[VALKEY_SOURCES_MAX];
     struct slot_state slots[VALKEY_SLOT_COUNT];
-    uint32_t flush_counts[VALKEY_SOURCES_MAX]; /* each its worker's */
+    uint32_t epoch_generations[VALKEY_SOURCES_MAX]; /* (2): when all epochs moved on; each its worker's */
     int64_t max_staleness_ms;
 };
 
@@ -53,8 +53,9 @@ struct tier_mark mark_make(uint32_t index, uint32_t generation, uint32_t slot_ep
 /* Nothing of the slot, of all slots, holds any more. */
 void marks_move_slot(struct marks *marks, uint16_t slot);
 void marks_move_all(struct marks *marks);
-/* The source has begun another generation; see (2). On its worker's thread. */
-void marks_note_flush(struct marks *marks, uint32_t index);
+/* The source may have begun another generation; see (2). On its worker's thread, now and then, and whenever
+ * it is told of one. */
+void marks_note_generation(struct marks *marks, uint32_t index);
 
 /* How old the newest write is that a source may not have told of; INT64_MAX if it is in another generation
  * or nothing is known. The moment is read before the generation, which a new connection sets before. */

@@ -51,14 +51,22 @@ enum err tier_worker_create(struct tier *tier, unsigned number, struct loop *loo
     made->counters = counters;
     flights_init(&made->flights);
     watches_init(&made->watches);
+    err = facts_init(made, number * share, share);
+    if (err != OK)
+        goto free_worker;
     err = valkey_create(tier->options.server, loop, counters, tier->marks->sources, number * share,
                         (number + 1) * share, &tier_told, made, &made->valkey);
-    if (err != OK) {
-        free(made);
-        return err;
-    }
+    if (err != OK)
+        goto fini_facts;
     *worker = made;
     return OK;
+
+fini_facts:
+    facts_stop(made);
+    facts_fini(made);
+free_worker:
+    free(made);
+    return err;
 }
 
 /* Every call has ended, and so has every flight. */
@@ -66,6 +74,7 @@ static void on_stopped(void *owner)
 {
     struct tier_worker *worker = owner;
 
+    facts_stop(worker);
     flights_stop(worker);
     watches_tell_all(worker);
     worker->stopped(worker->stopped_owner);
@@ -83,6 +92,7 @@ void tier_worker_destroy(struct tier_worker *worker)
     if (worker == NULL)
         return;
     valkey_destroy(worker->valkey);
+    facts_fini(worker);
     free(worker);
 }
 

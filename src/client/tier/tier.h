@@ -136,7 +136,8 @@ struct tier_node_facts {
     uint32_t slot_count;
     int64_t coherence_age_ms; /* INT64_MAX: nothing is known */
     uint32_t in_flight;
-    uint64_t round_trips; /* measured; their times below, in µs, as upper bounds of log buckets */
+    uint64_t round_trips; /* reads that were measured; the times of the newest below, in µs, as upper bounds
+                           * of buckets that are a quarter wide at most */
     uint32_t p50_us, p99_us, max_us;
 };
 /* Fills in at most `capacity` of this worker's servers and returns how many there are. On the worker's

@@ -1,5 +1,6 @@
 /* tier_inner.h — what the files of this folder share. */
 #pragma once
+#include "client/tier/facts.h"
 #include "client/tier/flight.h"
 #include "client/tier/hot_writers.h"
 #include "client/tier/near.h"
@@ -23,6 +24,7 @@ struct tier_worker {
     struct flights flights;
     struct watches watches;
     struct hot_writers hot;
+    struct facts facts;
     void (*stopped)(void *owner);
     void *stopped_owner;
 };

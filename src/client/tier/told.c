@@ -36,7 +36,7 @@ static void on_flushed(void *owner, struct source *source, enum source_flush why
     struct tier_worker *worker = owner;
 
     counters_add(worker->counters, flush_metric(why), 1);
-    marks_note_flush(worker->tier->marks, source_index(source));
+    marks_note_generation(worker->tier->marks, source_index(source));
     watches_look(worker);
 }
 
@@ -54,7 +54,7 @@ static void on_came(void *owner)
     struct tier_worker *worker = owner;
 
     if (worker->number == 0)
-        log_write(worker->tier->options.log, LOG_INFO, "the tier can be reached");
+        log_write(worker->tier->options.log, LOG_INFO, "tier: there is a server that can be used");
 }
 
 static void on_went(void *owner)
@@ -63,7 +63,7 @@ static void on_went(void *owner)
 
     if (worker->number == 0)
         log_write(worker->tier->options.log, LOG_WARNING,
-                  "the tier cannot be reached: nothing near is given until it is back");
+                  "tier: there is no server that can be used: nothing near is given until there is");
 }
 
 const struct valkey_callbacks tier_told = {on_invalidated, on_flushed, on_slot_moved, on_came, on_went};
