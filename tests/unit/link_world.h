@@ -15,6 +15,7 @@ struct asked {
     struct link_request request;
     struct fixture *fixture;
     char letter;
+    uint32_t reply_count, failure_count;
 };
 
 struct fixture {
@@ -148,6 +149,7 @@ static inline void on_replied(struct link_request *request, const struct resp_re
     struct asked *asked = CONTAINER_OF(request, struct asked, request);
     struct buffer *note = &asked->fixture->note;
 
+    asked->reply_count++;
     buffer_append_format(note, "%c: ", asked->letter);
     note_node(note, reply->nodes);
     if (request->left_count > 0)
@@ -161,6 +163,7 @@ static inline void on_failed(struct link_request *request, enum err why, bool wa
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, request);
 
+    asked->failure_count++;
     buffer_append_format(&asked->fixture->note, "%c failed: %s%s\n", asked->letter, err_text(why),
                          was_sent ? ", was sent" : "");
 }

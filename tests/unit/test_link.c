@@ -1,6 +1,7 @@
 /* links: nuthatch-valkey nuthatch-net
  *
  * One connection to a server that the test plays, over both back ends. */
+#include "base/random_source.h"
 #include "link_world.h"
 
 static const struct link_callbacks link_callbacks = {on_opened, on_pushed, on_ending, on_closed};
@@ -573,6 +574,76 @@ ON_BOTH(a_reply_beyond_its_bound_is_cut_off)
     finish(&f);
 }
 
+enum { ROUNDS = 40, ASKED = 8, SAID_MAX = 24 };
+
+static void ask_many(struct world *world, void *argument)
+{
+    struct fixture *f = argument;
+
+    (void)world;
+    for (uint32_t i = 0; i < ASKED; i++)
+        EXPECT_EQ(link_send(f->link, &f->asked[i].request, BYTES("*1\r\n$4\r\nPING\r\n"), 1 + i % 3), OK);
+    link_forget(f->link, &f->asked[3].request);
+}
+
+/* What is right, what is nearly right and what is not, in any order and cut anywhere. */
+ON_BOTH(whatever_a_server_says_every_request_ends_once)
+{
+    static const char *const words[] = {
+        "+OK\r\n",
+        "$1\r\nv\r\n",
+        ":1\r\n",
+        "*2\r\n:1\r\n$-1\r\n",
+        ">2\r\n+invalidate\r\n_\r\n",
+        "-ERR no\r\n",
+        "%1\r\n+a\r\n:1\r\n",
+        "_\r\n",
+        "$0\r\n\r\n",
+        "|1\r\n+a\r\n+b\r\n+OK\r\n",
+        "*2\r\n+x\r\n>1\r\n",
+        "$5\r\nv\r\n",
+        "?\r\n",
+        "*-2\r\n",
+    };
+    enum { RIGHT = 10 };
+    uint64_t seed = 20261130;
+
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct random_source dice = random_source_of(seed, 1, round);
+        uint32_t said = 1 + (uint32_t)random_below(&dice, SAID_MAX);
+        bool only_right = random_below(&dice, 2) == 0;
+        struct buffer text = {0};
+        struct fixture f;
+
+        begin_open(&f, kind);
+        on_loop(f.world, ask_many, &f);
+        for (int i = 0; i < ASKED; i++)
+            SERVER_HEARS(&f, "PING");
+        for (uint32_t i = 0; i < said; i++)
+            buffer_append(&text,
+                          bytes_of_text(words[random_below(&dice, only_right ? RIGHT : COUNT_OF(words))]));
+        for (size_t at = 0; at < text.size;) {
+            size_t size = 1 + random_below(&dice, text.size - at);
+            if (send(f.fd, text.data + at, size, MSG_NOSIGNAL) < 0)
+                break; /* it has heard enough */
+            at += size;
+        }
+        server_closes(&f);
+        wait_until_gone(&f);
+        for (uint32_t i = 0; i < ASKED; i++) {
+            const struct asked *asked = &f.asked[i];
+            bool is_whole = asked->reply_count == 1 + i % 3;
+
+            if (i == 3 ? asked->reply_count + asked->failure_count != 0
+                       : asked->failure_count != (is_whole ? 0 : 1) || asked->reply_count > 1 + i % 3)
+                fail_msg("round %u: %c had %u replies, failed %u times", (unsigned)round, asked->letter,
+                         asked->reply_count, asked->failure_count);
+        }
+        buffer_fini(&text);
+        finish(&f);
+    }
+}
+
 RUN_TESTS(ROWS(a_server_is_greeted_as_far_as_it_understands),
           ROWS(connecting_and_greeting_have_one_deadline), ROWS(a_port_where_nobody_listens_is_told_so),
           ROWS(an_address_that_is_not_permitted_is_not_connected_to),
@@ -585,4 +656,4 @@ RUN_TESTS(ROWS(a_server_is_greeted_as_far_as_it_understands),
           ROWS(silence_is_what_requests_have_waited_without_hearing_anything),
           ROWS(confirmations_are_replies_and_messages_are_pushes),
           ROWS(a_hostile_server_is_closed_and_nothing_wrong_is_told), ROWS(half_a_reply_is_none),
-          ROWS(a_reply_beyond_its_bound_is_cut_off))
+          ROWS(a_reply_beyond_its_bound_is_cut_off), ROWS(whatever_a_server_says_every_request_ends_once))
