@@ -58,9 +58,11 @@ static inline FILE *open_pem(struct certificates *certificates, const char *name
                              const char **path)
 {
     char *text = certificates->paths[certificates->path_count++];
+    char folder[sizeof certificates->folder]; /* a copy: gcc takes parts of one struct for overlapping */
     FILE *file;
 
-    snprintf(text, sizeof certificates->paths[0], "%s/%s%s", certificates->folder, name, suffix);
+    memcpy(folder, certificates->folder, sizeof folder);
+    snprintf(text, sizeof certificates->paths[0], "%s/%s%s", folder, name, suffix);
     file = fopen(text, "w");
     EXPECT(file != NULL);
     *path = text;
