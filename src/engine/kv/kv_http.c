@@ -377,6 +377,8 @@ static void begin(void *engine, struct exchange *x)
     key = (nh_key){name.data, name.size, kv_space_of(http->kv, database)};
     if (refusal.status != 0)
         refuse(x, refusal);
+    else if (http->kv->elsewhere != NULL)
+        refuse_with(x, 501, "the keys are in a shared tier, which is not to be had over HTTP: use RESP");
     else if (x->request->method == HTTP_METHOD_GET || x->request->method == HTTP_METHOD_HEAD)
         read_value(http, x, key);
     else if (x->request->method == HTTP_METHOD_PUT)

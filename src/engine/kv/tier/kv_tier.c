@@ -234,14 +234,30 @@ static bool run_session_command(const struct kv_call *call)
     return false;
 }
 
+/* What memcached's clients mean by their commands has no form in the tier: what they would find here is
+ * what is near of it, which is not theirs to change. */
+static bool run_memcached(const struct kv_call *call)
+{
+    if (call->id == COMMAND_UNKNOWN ||
+        (command_row(call->id)->first_key == 0 && call->id != COMMAND_memcached_flush_all))
+        return false;
+    reply_say(call->reply,
+              &(struct outcome){.kind = OUTCOME_server_error,
+                                .bytes = BYTES("the keys are in a shared tier, which is not to "
+                                               "be had by this protocol: use RESP")});
+    return true;
+}
+
 static bool run(const struct kv_call *call)
 {
     enum whose whose;
     enum kv_pass pass;
     const char *refusal;
 
-    if (call->session->is_memcached || call->argument_count == 0)
+    if (call->argument_count == 0)
         return false;
+    if (call->session->is_memcached)
+        return run_memcached(call);
     whose = whose_is(call->id);
     if (whose == SESSION && run_session_command(call))
         return true;
