@@ -14,7 +14,7 @@ enum { WAIT_MS_MIN = 10, WAIT_MS_MAX = 250, RECONNECT_INTERVAL_MS = 1000 };
 
 #define ASKING_COMMAND "*1\r\n$6\r\nASKING\r\n"
 
-void text_set(struct text *text, struct bytes bytes)
+void valkey_text_set(struct text *text, struct bytes bytes)
 {
     text->size = bytes.size < sizeof text->data ? bytes.size : sizeof text->data;
     if (text->size > 0)
@@ -273,7 +273,7 @@ static void finish(struct call *call, enum err err, struct bytes text, const str
     uint16_t slot = call->slot;
     struct text kept; /* `text` may be the call's */
 
-    text_set(&kept, text);
+    valkey_text_set(&kept, text);
     call_leave_place(call);
     forget_ask(call);
     if (gate != NULL && err == OK)
@@ -294,7 +294,7 @@ void call_end_later(struct call *call, enum err err, struct bytes text)
 {
     struct valkey *valkey = call->valkey;
 
-    text_set(&call->text, text);
+    valkey_text_set(&call->text, text);
     call->err = err;
     call_leave_place(call);
     forget_ask(call);
@@ -414,7 +414,7 @@ static bool follow(struct call *call, const struct redirection *redirection)
     server = server_at(valkey, &redirection->address);
     if (server == NULL) {
         call->err = ERR_UNREACHABLE;
-        text_set(&call->text, BYTES("the tier has more servers than this node connects to"));
+        valkey_text_set(&call->text, BYTES("the tier has more servers than this node connects to"));
         return false;
     }
     if (redirection->kind == REDIRECTION_ASK) {
@@ -428,7 +428,7 @@ static bool follow(struct call *call, const struct redirection *redirection)
     servers_move_slot(valkey, redirection->slot, server);
     if (server->is_refused) {
         call->err = ERR_UNREACHABLE;
-        text_set(&call->text, text_bytes(&server->why));
+        valkey_text_set(&call->text, text_bytes(&server->why));
         return false;
     }
     return true;
@@ -517,7 +517,7 @@ static void replied(struct link_request *request, const struct resp_reply *reply
     if (redirection.kind != REDIRECTION_NONE) {
         if (call->again_count == 0) {
             call->redirection = redirection;
-            text_set(&call->text, reply->nodes->bytes);
+            valkey_text_set(&call->text, reply->nodes->bytes);
         }
         call->again[call->again_count++] = (uint8_t)command;
         count_redirection(call->valkey, redirection.kind);
@@ -548,7 +548,7 @@ static void failed(struct link_request *request, enum err why, bool was_sent)
                  BYTES("the connection was lost before its reply came"));
         return;
     }
-    text_set(&call->text, BYTES("the connection was lost before its reply came"));
+    valkey_text_set(&call->text, BYTES("the connection was lost before its reply came"));
     /* What has been answered stays; the rest, redirected or not heard of, is asked anew. */
     if (call->is_transaction || call->replies == NULL) {
         for (uint32_t i = 0; i < call->command_count; i++) {

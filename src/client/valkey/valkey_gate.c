@@ -56,7 +56,7 @@ bool gate_hold(struct call *call)
 
     call_leave_place(call);
     if (valkey->waiting_count >= valkey->options->in_flight_max) {
-        text_set(&call->text, BYTES("too many calls wait for the tier's servers"));
+        valkey_text_set(&call->text, BYTES("too many calls wait for the tier's servers"));
         return false;
     }
     if (call->target == VALKEY_SLOT) {

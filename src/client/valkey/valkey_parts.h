@@ -25,7 +25,7 @@ struct text {
     char data[VALKEY_TEXT_BYTES_MAX];
     size_t size;
 };
-void text_set(struct text *text, struct bytes bytes); /* what does not fit is left out */
+void valkey_text_set(struct text *text, struct bytes bytes); /* what does not fit is left out */
 static inline struct bytes text_bytes(const struct text *text) { return bytes_of(text->data, text->size); }
 
 struct server {

@@ -246,7 +246,7 @@ static void source_failed(void *owner, struct source *source, enum err why, stru
     (void)source;
     if (why == ERR_FORBIDDEN && server->address.permits != NULL)
         refuse(server);
-    text_set(&reason, text);
+    valkey_text_set(&reason, text);
     size = snprintf(server->why.data, sizeof server->why.data, "%s port %u: %s%s%.*s", server->address.host,
                     server->address.port, err_text(why), reason.size > 0 ? ": " : "", (int)reason.size,
                     reason.data);
@@ -282,7 +282,7 @@ void server_want(struct server *server, bool is_primary)
                         &valkey->states[index], index, &source_callbacks, server, &server->source);
     if (err != OK) {
         server->source = NULL;
-        text_set(&server->why, bytes_of_text(err_text(err)));
+        valkey_text_set(&server->why, bytes_of_text(err_text(err)));
     }
 }
 
