@@ -13,7 +13,9 @@
 #include <sched.h>
 #include <stdlib.h>
 
-enum { HTTP_SPACE = 256 }; /* the store's space of gateway entries; 0 to 15 are the cache's databases */
+/* The store's spaces: 0 to 15 are the cache's databases, from these on are gateways' entries, and what is
+ * near of the tier for them. */
+enum { HTTP_SPACE = 256, NEAR_SPACE = 512 };
 
 /* ---- making ------------------------------------------------------------------------------------ */
 
@@ -124,6 +126,7 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
     struct gateway_options options = {
         .store = server->store,
         .space = HTTP_SPACE + (uint32_t)index,
+        .near_space = NEAR_SPACE + (uint32_t)index,
         .purge_token =
             bytes_of_text(server->options->admin_token != NULL ? server->options->admin_token : ""),
         .log = server->log,

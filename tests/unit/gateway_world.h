@@ -16,6 +16,7 @@ enum {
     WORKERS = 2,
     PATIENCE_MS = 180000,
     OBJECT_BYTES_MAX = 100000,
+    SIZEABLE_BYTES = 600000, /* where objects may be larger */
     STREAM_BYTES = 32 * 1024 * 1024,
     COALESCE_TIMEOUT_MS = 10000
 };
@@ -125,6 +126,11 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
         if (send_text(fd, text, strlen(text)))
             send_zeroes(stub, fd, STREAM_BYTES);
         return;
+    } else if (strcmp(path, "/sizeable") == 0) {
+        ANSWER("200 OK", "Cache-Control: max-age=60\r\nContent-Length: 600000\r\n", "");
+        if (send_text(fd, text, strlen(text)))
+            send_zeroes(stub, fd, SIZEABLE_BYTES);
+        return;
     } else if (strcmp(path, "/large") == 0 || strcmp(path, "/large-unsaid") == 0) {
         if (strcmp(path, "/large") == 0)
             ANSWER("200 OK", "Cache-Control: max-age=60\r\nContent-Length: 300000\r\n", "");
@@ -232,8 +238,11 @@ static inline void stub_stop(struct stub *stub)
 
 /* ---- the world ----------------------------------------------------------------------------------- */
 
+/* A worker's part of a tier, made by a test that has one. */
+typedef struct tier_worker *make_tier_worker(struct tier *tier, struct loop *loop, nh_store *store);
+
 struct world {
-    struct stub stub;
+    struct stub stub; /* not used if it has another's origin */
     nh_store *store;
     struct gateway *gateway;
     _Atomic int64_t forward_ms; /* how far the clock was put forward */
@@ -262,16 +271,22 @@ static inline void *run_loop(void *argument)
     return NULL;
 }
 
-/* `more_origins` follow the stub, each after a new line. */
-static inline struct world *world_create_with(int64_t stale_if_error_ms, const char *more_origins)
+/* `more_origins` follow the stub, which may be another world's, each after a new line. */
+static inline struct world *world_create_full(int64_t stale_if_error_ms, const char *more_origins,
+                                              const struct world *other, struct tier *tier,
+                                              make_tier_worker *make)
 {
     struct world *world = calloc(1, sizeof *world);
     char url[128];
 
-    stub_start(&world->stub);
+    if (other == NULL)
+        stub_start(&world->stub);
+    else
+        world->stub.fd = -1;
     world->clock = (struct clock){world_now, world};
     EXPECT_EQ(nh_create(NULL, &world->store), NH_OK);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/%s", world->stub.port, more_origins);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/%s", (other != NULL ? other : world)->stub.port,
+             more_origins);
     EXPECT_EQ(
         gateway_create(
             &(struct gateway_options){
@@ -282,12 +297,14 @@ static inline struct world *world_create_with(int64_t stale_if_error_ms, const c
                                                                          .out_ms = 500,
                                                                          .origin_connections_max = 64}},
                          .upstream_count = 1,
-                         .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                         .policy = {.object_bytes_max = tier != NULL ? 1000000 : OBJECT_BYTES_MAX,
                                     .first_byte_timeout_ms = 60000000,
                                     .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
                                     .stale_if_error_ms = stale_if_error_ms}},
                 .store = world->store,
-                .space = 3},
+                .tier = tier,
+                .space = 3,
+                .near_space = 9},
             &world->gateway),
         OK);
     for (size_t i = 0; i < WORKERS; i++) {
@@ -298,9 +315,16 @@ static inline struct world *world_create_with(int64_t stale_if_error_ms, const c
             OK);
         EXPECT_EQ(gateway_worker_create(world->gateway, runner->loop, &runner->counters, &runner->worker),
                   OK);
+        if (tier != NULL)
+            EXPECT_EQ(gateway_worker_use_tier(runner->worker, make(tier, runner->loop, world->store)), OK);
         pthread_create(&runner->thread, NULL, run_loop, runner);
     }
     return world;
+}
+
+static inline struct world *world_create_with(int64_t stale_if_error_ms, const char *more_origins)
+{
+    return world_create_full(stale_if_error_ms, more_origins, NULL, NULL, NULL);
 }
 
 static inline struct world *world_create(void) { return world_create_with(60000, ""); }

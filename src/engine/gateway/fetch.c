@@ -69,6 +69,7 @@ static bool is_wanted(const struct fetch *fetch)
 
 void fetch_finish(struct fetch *fetch, enum fetch_progress progress, enum err error)
 {
+    fetch_lease_give_back(fetch, false);
     fetch->call = NULL;
     if (fetch->worker != NULL)
         timer_cancel(fetch->worker->loop, &fetch->handover);
@@ -124,7 +125,7 @@ void fetches_cancel(struct gateway_worker *worker, bool all)
         struct fetch *fetch = CONTAINER_OF(node, struct fetch, in_worker);
         node = node->next;
         if (!all) {
-            if (fetch->call != NULL)
+            if (fetch_is_under_way(fetch))
                 fetch_drop_if_unwanted(fetch);
             continue;
         }
@@ -133,7 +134,7 @@ void fetches_cancel(struct gateway_worker *worker, bool all)
         fetch->worker = NULL;
         if (fetch->is_posted) { /* its task will never run */
             fetch->is_posted = false;
-            if (fetch->call == NULL) {
+            if (!fetch_is_under_way(fetch)) {
                 list_remove(&fetch->in_worker);
                 fetch_unlock_and_release(fetch);
                 continue;
@@ -167,7 +168,7 @@ void fetch_attend(struct task *task)
     fetch_lock(fetch);
     fetch->is_posted = false;
     fetch_unlock(fetch);
-    if (fetch->call == NULL)
+    if (!fetch_is_under_way(fetch))
         list_remove(&fetch->in_worker);
     else if (fetch_drop_if_unwanted(fetch))
         resume_if_near(fetch);

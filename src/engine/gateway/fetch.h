@@ -79,6 +79,8 @@ struct fetch_order {
     bool replaces_entry; /* there is an entry that may stand in for a failure, which must not take its place
                           */
     bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
+    bool takes_lease;    /* of all nodes of the fleet one is to fetch it */
+    uint64_t fleet_number;   /* what the fleet was seen to have; 0: nothing */
     bool with_preconditions; /* the client's conditions go to the origin */
     struct bytes
         range; /* the one condition of a part that others may join who ask for the same; or empty */

@@ -70,10 +70,9 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     return fetch;
 }
 
-static enum err fetch_start(struct fetch *fetch, const struct fetch_order *order)
+enum err fetch_start(struct fetch *fetch, const struct http_request *request)
 {
     struct gateway_worker *worker = fetch->worker;
-    const struct http_request *request = order->request;
     struct buffer target = {0};
     struct http_fields fields = {calloc(fetch->upstream.fields.count + 3, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
@@ -185,7 +184,10 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
         fetch_finish(fetch, FETCH_AGAIN, OK);
         return ERR_CHANGED;
     }
-    err = fetch_start(fetch, order);
+    err = order->takes_lease && order->is_shared && fetch->method == HTTP_METHOD_GET &&
+                  fetch->range.size == 0 && fetch_lease_take(fetch, order->request, order->fleet_number)
+              ? OK
+              : fetch_start(fetch, order->request);
     if (err != OK) {
         if (reader != NULL)
             fetch_leave(reader);

@@ -46,6 +46,7 @@ static void store_freshened(struct fetch *fetch, const nh_value *entry,
     fresh.hidden = buffer_bytes(&rendered.hidden);
     fresh.reason = stored->reason;
     fresh.body_number = stored->body_number;
+    fresh.shared = stored->shared;
     if (may_store(&facts, &fetch->traits, policy) && !response_fields_failed(&rendered) &&
         fetch_begin_value(fetch, &value, &fresh, stored->body_bytes)) {
         for (uint64_t offset = 0; offset < stored->body_bytes;) {

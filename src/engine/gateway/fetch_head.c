@@ -82,6 +82,9 @@ static void publish(struct fetch *fetch)
     if (is_kept && !fetch->may_be_shared && fetch->takes_notes &&
         may_share(&fetch->head.facts, &fetch->traits, &fetch->route->policy))
         fetch_drop_note(fetch); /* it said that nobody should wait: now it pays to */
+    if (!is_kept)
+        fetch_lease_give_back(fetch, !fetch->head.is_shared && !fetch->head.is_outdated &&
+                                         fetch->head.facts.status < 500 && fetch->head.facts.status != 304);
     fetch_lock(fetch);
     if (!is_kept)
         fetch_stop_keeping(fetch);

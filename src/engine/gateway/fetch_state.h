@@ -15,6 +15,7 @@
 #pragma once
 #include "engine/gateway/routing/upstream_call.h"
 #include "fetch.h"
+#include "fetch_lease.h"
 #include "purge_watch.h"
 
 enum { FAILING_MS = 1000 }; /* for how long it is noted that the origin fails */
@@ -72,7 +73,14 @@ struct fetch {
     bool asks_for_part; /* a Range went along */
     bool has_if_range;  /* and If-Range: a part then comes without the fields that the client has */
     void (*upload_wanted)(struct reader *reader, size_t room);
+    struct lease *lease; /* of the fleet's: fetch_lease.h. While it is being taken there is no call */
 };
+
+/* Whether anything is still to come. */
+static inline bool fetch_is_under_way(const struct fetch *fetch)
+{
+    return fetch->call != NULL || fetch->lease != NULL;
+}
 
 static inline void fetch_lock(struct fetch *fetch) { pthread_mutex_lock(&fetch->shard->lock); }
 static inline void fetch_unlock(struct fetch *fetch) { pthread_mutex_unlock(&fetch->shard->lock); }
@@ -104,6 +112,11 @@ void fetch_attend(struct task *task);
 void fetch_hand_over(struct timer *timer);
 
 extern const struct origin_callbacks fetch_callbacks;
+
+/* ---- fetch_begin.c ------------------------------------------------------------------------------- */
+
+/* Sends it. Errors as of origin_start. */
+enum err fetch_start(struct fetch *fetch, const struct http_request *request);
 
 /* ---- fetch_table.c: who may join ----------------------------------------------------------------- */
 

@@ -136,22 +136,26 @@ static void store_response(struct fetch *fetch)
         stored_response_of(&head->facts, head->received, buffer_bytes(&head->fields.kept));
     int64_t now_mono_ms = loop_now(fetch->worker->loop).mono_ms;
     int64_t keep_ms = stored_keep_ms(&response, &fetch->route->policy);
+    bool is_put;
 
     if (is_outdated(fetch))
         return;
     response.hidden = buffer_bytes(&head->fields.hidden);
     response.reason = fetch_reason(head);
+    response.shared = fetch_lease_share(fetch);
     response.body_number =
         head->body_number != 0 ? head->body_number : atomic_fetch_add(&fetch->gateway->generation, 1) + 1;
     if (!fetch_begin_value(fetch, &value, &response, fetch->body_bytes))
         return;
     fetch_copy_body(fetch, &value);
     drop_parts(fetch);
-    if (fetch_put(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms) &&
-        fetch->method == HTTP_METHOD_GET)
+    is_put = fetch_put(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms);
+    buffer_fini(&value);
+    if (is_put && fetch->method == HTTP_METHOD_GET)
         search_alias_put(fetch->gateway, now_mono_ms, buffer_bytes(&fetch->key),
                          buffer_bytes(&head->fields.kept), fetch->search_count, keep_ms);
-    buffer_fini(&value);
+    if (is_put && response.shared.number != 0)
+        fetch_lease_publish(fetch, &response, keep_ms);
 }
 
 /* ---- parts --------------------------------------------------------------------------------------- */

@@ -21,12 +21,17 @@ uint32_t fence_count(struct fetch_shard *shard, uint64_t hash)
     return count;
 }
 
+bool shard_is_fenced(struct fetch_shard *shard, uint64_t hash, uint32_t before)
+{
+    const struct fence *fence = fence_of(shard, hash);
+    uint32_t count = fence->count - before;
+
+    return count > 1 || (count == 1 && fence->last_hash == (uint32_t)(hash >> 32));
+}
+
 bool fetch_is_fenced(const struct fetch *fetch)
 {
-    const struct fence *fence = fence_of(fetch->shard, fetch->hash);
-    uint32_t count = fence->count - fetch->fence_count;
-
-    return count > 1 || (count == 1 && fence->last_hash == (uint32_t)(fetch->hash >> 32));
+    return shard_is_fenced(fetch->shard, fetch->hash, fetch->fence_count);
 }
 
 uint32_t shard_poison(struct fetch_shard *shard, uint64_t hash)

@@ -10,5 +10,9 @@ struct fetch_shard *shard_of(struct gateway *gateway, uint64_t hash);
  * has it knows of this, and of nothing later. Under `store_lock`. */
 uint32_t shard_poison(struct fetch_shard *shard, uint64_t hash);
 
+/* Whether the URL was invalidated since its fence had the count `before`, or may have been: many share a
+ * fence, which knows the last only. Under `store_lock`. */
+bool shard_is_fenced(struct fetch_shard *shard, uint64_t hash, uint32_t before);
+
 /* What a fetch has to know before its request leaves. Takes `store_lock`. */
 uint32_t fence_count(struct fetch_shard *shard, uint64_t hash);

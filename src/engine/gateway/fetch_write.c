@@ -1,5 +1,6 @@
 /* fetch_write.c — what a request that is not safe has changed: taken out before its client hears of it. */
 #include "fetch_state.h"
+#include "fleet.h"
 #include "invalidate.h"
 #include "write_scope.h"
 
@@ -11,6 +12,7 @@ static void drop_group(void *context, struct bytes tag)
     struct fetch *fetch = context;
 
     nh_purge_tag(fetch->gateway->store, (nh_bytes){tag.data, tag.size}, NH_PURGE_DROP);
+    fleet_tell_rule(fetch->gateway, FLEET_TAG, tag, false);
 }
 
 void fetch_invalidate_target(struct fetch *fetch)

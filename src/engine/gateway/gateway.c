@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "coded_exchange.h"
+#include "fleet.h"
 #include "passage.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -25,11 +26,22 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .access_log = options->access_log,
         .access_format = options->access_format,
     };
+    if (options->tier != NULL) {
+        made->fleet = calloc(1, sizeof *made->fleet);
+        if (made->fleet == NULL) {
+            free(made);
+            return ERR_NO_MEMORY;
+        }
+        fleet_init(made->fleet, options->tier, options->near_space);
+    }
     purge_rules_init(&made->purge_rules);
     with_log.log = options->log;
     err = plan_create(&with_log, NULL, &made->plan);
     if (err != OK) {
         purge_rules_fini(&made->purge_rules);
+        if (made->fleet != NULL)
+            fleet_fini(made->fleet);
+        free(made->fleet);
         free(made);
         return err;
     }
@@ -55,6 +67,9 @@ void gateway_destroy(struct gateway *gateway)
     pthread_mutex_destroy(&gateway->plan_lock);
     plan_release(gateway->plan);
     purge_rules_fini(&gateway->purge_rules);
+    if (gateway->fleet != NULL)
+        fleet_fini(gateway->fleet);
+    free(gateway->fleet);
     free(gateway);
 }
 
@@ -86,7 +101,12 @@ void gateway_worker_stop(struct gateway_worker *worker)
 bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
     return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
-           list_is_empty(&worker->tunnels);
+           list_is_empty(&worker->tunnels) && fleet_is_idle(worker);
+}
+
+enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier)
+{
+    return worker->gateway->fleet == NULL ? OK : fleet_join(worker, tier);
 }
 
 void gateway_worker_destroy(struct gateway_worker *worker)
@@ -100,6 +120,7 @@ void gateway_worker_destroy(struct gateway_worker *worker)
     }
     coded_exchanges_destroy(worker);
     fetches_cancel(worker, true);
+    fleet_part(worker);
     worker_part(worker);
     edited_request_fini(&worker->edited);
     free(worker);

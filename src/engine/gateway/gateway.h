@@ -14,13 +14,17 @@
 #include "net/loop.h"
 #include "nuthatch.h"
 
-struct gateway;        /* shared by the workers */
+struct gateway; /* shared by the workers */
+struct tier;    /* client/tier/tier.h */
+struct tier_worker;
 struct gateway_worker; /* one worker's part: its loop, its connections to the origin */
 
 struct gateway_options {
     struct plan_spec plan;        /* with at least one upstream */
     nh_store *store;              /* shared with the other roles */
     uint32_t space;               /* the space its entries live in */
+    struct tier *tier;            /* that it shares with other nodes; null: none. Outlives it */
+    uint32_t near_space;          /* with a tier: the space for what is near of it, and nothing else */
     struct bytes purge_token;     /* that PURGE must bear; not copied. Empty: nobody may */
     struct line_sink *access_log; /* or null; the caller's */
     enum access_format access_format;
@@ -36,6 +40,10 @@ void gateway_destroy(struct gateway *gateway);
 /* The part of the worker that runs `loop`; called before the loop runs or on its thread. */
 enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struct counters *counters,
                                struct gateway_worker **worker);
+
+/* With a tier: the worker's part of it, before its loop runs or on its thread. It outlives the worker.
+ * ERR_NO_MEMORY. */
+enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier);
 
 /* Carries out purges by prefix, about `budget_count` entries of them; by one of its workers, now and then.
  */

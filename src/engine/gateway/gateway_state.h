@@ -53,6 +53,7 @@ struct gateway {
     struct purge_sweep sweep;
     struct line_sink *access_log; /* or null */
     enum access_format access_format;
+    struct fleet *fleet; /* null: there is no shared tier; see fleet.h */
     struct fetch_shard shards[FETCH_SHARDS];
 };
 
@@ -72,6 +73,7 @@ struct gateway_worker {
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
     uint64_t seen_count;          /* requests that the access log might have */
+    struct fleet_worker *fleet;   /* its part, or null */
     bool is_stopping;
     bool checks_health; /* of origins: it alone does */
 };

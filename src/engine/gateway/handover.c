@@ -4,10 +4,11 @@
  * Stored moments are on a clock of the gateway's own: the monotonic one of its first life, which the time
  * of day carries over the gap between two lives. Without the record nothing would say how old an entry is,
  * and all are dropped. */
+#include "fleet.h"
 #include "gateway_state.h"
 #include "purge.h"
 
-enum { LAYOUT = 5 }; /* of the entries, and of this record */
+enum { LAYOUT = 6 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;
@@ -15,6 +16,7 @@ struct handover {
     int64_t stored_clock_ms; /* the same moment on */
     int64_t wall_ms;         /* both clocks */
     uint64_t birth;          /* of what would be stored next */
+    uint64_t fleet_number;   /* of the last purge of the fleet that was done */
 };
 
 /* No request has this key: a primary one begins with the origin's URL. */
@@ -29,6 +31,8 @@ void gateway_hand_over(struct gateway *gateway, struct now now)
 
     gateway_sweep_all(gateway, now.mono_ms); /* the rules end here: they are carried out before */
     handover.birth = purge_rules_birth(&gateway->purge_rules);
+    if (gateway->fleet != NULL)
+        handover.fleet_number = fleet_birth(gateway->fleet);
     nh_put(gateway->store, now.mono_ms, handover_key(gateway), (nh_bytes){&handover, sizeof handover}, NULL,
            NULL);
 }
@@ -57,5 +61,7 @@ void gateway_take_over(struct gateway *gateway, struct now now)
     gateway->seed = handover.seed;
     gateway->stored_clock_offset_ms = offset_ms;
     purge_rules_start(&gateway->purge_rules, handover.birth);
+    if (gateway->fleet != NULL)
+        atomic_store(&gateway->fleet->number, handover.fleet_number);
     nh_delete(gateway->store, now.mono_ms, handover_key(gateway));
 }

@@ -1,6 +1,7 @@
 #include "invalidate.h"
 #include "base/hash.h"
 #include "fetch_table.h"
+#include "fleet.h"
 #include "generation_key.h"
 #include "purge.h"
 #include "search_alias.h"
@@ -33,13 +34,30 @@ static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const s
     return count;
 }
 
-uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+/* Where something is stored for another URL that would be given for this one, both go. */
+static uint32_t invalidate_both(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                                bool tells_fleet)
 {
     struct cache_key other;
 
-    if (search_alias_take_out(gateway, now_mono_ms, key, &other))
+    if (search_alias_take_out(gateway, now_mono_ms, key, &other)) {
         invalidate(gateway, now_mono_ms, &other);
+        if (tells_fleet)
+            fleet_tell_url(gateway, &other, false);
+    }
+    if (tells_fleet)
+        fleet_tell_url(gateway, key, false);
     return invalidate(gateway, now_mono_ms, key);
+}
+
+uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    return invalidate_both(gateway, now_mono_ms, key, true);
+}
+
+uint32_t gateway_invalidate_here(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    return invalidate_both(gateway, now_mono_ms, key, false);
 }
 
 static void make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
@@ -59,11 +77,27 @@ static void make_stale(struct gateway *gateway, int64_t now_mono_ms, const struc
     pthread_mutex_unlock(&shard->store_lock);
 }
 
-void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+static void make_both_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,
+                            bool tells_fleet)
 {
     struct cache_key other;
 
-    if (search_alias_take_out(gateway, now_mono_ms, key, &other))
+    if (search_alias_take_out(gateway, now_mono_ms, key, &other)) {
         make_stale(gateway, now_mono_ms, &other);
+        if (tells_fleet)
+            fleet_tell_url(gateway, &other, true);
+    }
+    if (tells_fleet)
+        fleet_tell_url(gateway, key, true);
     make_stale(gateway, now_mono_ms, key);
+}
+
+void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    make_both_stale(gateway, now_mono_ms, key, true);
+}
+
+void gateway_make_stale_here(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key)
+{
+    make_both_stale(gateway, now_mono_ms, key, false);
 }

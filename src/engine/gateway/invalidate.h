@@ -13,3 +13,7 @@ uint32_t gateway_invalidate(struct gateway *gateway, int64_t now_mono_ms, const 
 
 /* Makes everything stored under the primary key stale, and has no fetch stored that began before. */
 void gateway_make_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
+
+/* The same at this node alone: the fleet knows. */
+uint32_t gateway_invalidate_here(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);
+void gateway_make_stale_here(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key);

@@ -40,6 +40,7 @@ void passage_retire(struct passage *passage)
 {
     found_release(passage->worker->gateway, &passage->found);
     fetch_leave(&passage->reader);
+    question_leave(&passage->asker);
     passage->state = STATE_done;
     if (!reader_is_quiet(&passage->reader))
         return;
@@ -76,6 +77,7 @@ enum state passage_refuse(struct passage *passage, int status, const char *text)
 enum state passage_look_again(struct passage *passage)
 {
     fetch_leave(&passage->reader);
+    passage->fleet_stage = FLEET_UNASKED;
     if (++passage->rounds >= ROUNDS_MAX)
         passage->is_alone = true;
     return STATE_lookup;
@@ -109,6 +111,8 @@ enum state passage_on_serve(struct passage *passage)
         passage->has_responded = true;
         if (passage->status.reason == FORWARD_STALE || passage->status.detail != NULL)
             counters_add(passage->worker->counters, METRIC_gateway_stale, 1);
+        else if (passage->has_brought)
+            passage->status.detail = "tier";
         outgoing_init(&passage->outgoing, &(struct http_ranges){0}, response->body_bytes);
         passage->skips_body =
             !respond_stored(passage->worker->gateway, passage->route, x, passage_now(passage),

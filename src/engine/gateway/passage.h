@@ -15,17 +15,21 @@
  *       ▼                                                    │
  *      relay ─── whole, or cut off ──────────────────────────┘
  *
+ * With a shared tier, lookup goes by way of ask, back to lookup: what is found here may not hold any more,
+ * and what is not may be there.
+ *
  * A step returns the next state; returning its own means parked, and passage_run is called again when the
  * fetch has news or the client has room. */
 #pragma once
 #include "body_key.h"
 #include "fetch.h"
+#include "fleet_question.h"
 #include "found.h"
 #include "respond.h"
 
 enum { ROUNDS_MAX = 3 }; /* so often a passage waits for others */
 
-#define STATES(X) X(collect) X(lookup) X(wait) X(relay) X(serve) X(refuse) X(done)
+#define STATES(X) X(collect) X(lookup) X(ask) X(wait) X(relay) X(serve) X(refuse) X(done)
 #define X(name)   STATE_##name,
 enum state { STATES(X) };
 #undef X
@@ -62,6 +66,12 @@ struct passage {
     bool skips_body;
     bool is_cut;
     bool is_running, runs_again;
+    /* With a shared tier. */
+    struct asker asker;
+    struct fleet_reply fleet_reply; /* once asked */
+    enum { FLEET_UNASKED, FLEET_ASKED_URL, FLEET_ASKED } fleet_stage;
+    bool is_asking;
+    bool has_brought; /* it was brought from the tier for this passage */
 };
 
 /* One step of each state. */
@@ -95,6 +105,25 @@ enum state passage_refuse(struct passage *passage, int status, const char *text)
 enum state passage_serve_stale(struct passage *passage, const char *detail);
 enum state passage_look_again(struct passage *passage);
 enum state passage_over(struct passage *passage, void (*finish)(struct exchange *x));
+
+/* ---- passage_ask.c ------------------------------------------------------------------------------- */
+
+/* Whether the client wants the tier to be asked, whatever is known of it. */
+bool asks_fenced(const struct gateway_worker *worker, const struct http_request *request);
+
+/* Asks the tier if need be: then `found` has been released, and STATE_ask comes next. `key` is what was
+ * looked up, `use` what could be made of it. */
+bool passage_asks(struct passage *passage, const struct cache_key *key, enum use use);
+
+/* Lets go of what was found under `key` if the fleet has it no more, and says in its flags that it was
+ * purged softly. */
+void passage_believe(struct passage *passage, const struct cache_key *key);
+
+/* What the fleet was seen to have; 0: nothing. */
+uint64_t passage_fleet_number(const struct passage *passage);
+
+/* Whether what is fetched is the fleet's: only one node should. */
+bool passage_may_lease(const struct passage *passage);
 
 /* ---- passage_upload.c ---------------------------------------------------------------------------- */
 

@@ -66,6 +66,8 @@ static void revalidate_in_background(struct passage *passage, const struct cache
                                 .takes_notes = true,
                                 .replaces_entry = true,
                                 .supersedes = true,
+                                .takes_lease = passage_may_lease(passage),
+                                .fleet_number = passage_fleet_number(passage),
                                 .is_body_keyed = passage->facts.is_body_keyed,
                                 .body = buffer_bytes(&passage->body)};
     struct stored_note note;
@@ -140,6 +142,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .takes_notes = is_get && !asks_for_part && !has_credentials,
         .replaces_entry = found_may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
         .supersedes = is_get && use != USE_NONE,
+        .takes_lease = passage_may_lease(passage),
+        .fleet_number = passage_fleet_number(passage),
         .range = range,
         .is_body_keyed = facts->is_body_keyed,
         .body = buffer_bytes(&passage->body),
@@ -184,6 +188,7 @@ static enum use find_elsewhere(struct passage *passage)
     found_release(gateway, &passage->found); /* it may be there, and not for this client */
     found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (found_use(passage->route, &passage->facts, &passage->found, now_mono_ms) == USE_FRESH &&
+        fleet_holds(passage->worker, &passage->found.response, now_mono_ms) &&
         search_alias_holds(passage->found.response.fields, &stored, &wanted) &&
         purge_rules_permit(&gateway->purge_rules, passage->found.response.birth, cache_key_bytes(&wanted)))
         return USE_FRESH;
@@ -217,6 +222,10 @@ enum state passage_on_lookup(struct passage *passage)
     found_find(gateway, now.mono_ms, upstream_request(passage), &key, &passage->found);
     if (!passage->found.is_there && passage->facts.has_range && !passage->facts.has_condition)
         found_find_part(gateway, now, upstream_request(passage), &key, &passage->found);
+    use = found_use(passage->route, &passage->facts, &passage->found, now.mono_ms);
+    if (passage_asks(passage, &key, use))
+        return STATE_ask;
+    passage_believe(passage, &key);
     use = found_use(passage->route, &passage->facts, &passage->found, now.mono_ms);
     if (passage->found.is_part && use != USE_FRESH) { /* what is asked for anew will take their place */
         found_release(gateway, &passage->found);

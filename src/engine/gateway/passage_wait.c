@@ -25,6 +25,7 @@ static bool find_stale(struct passage *passage, enum failure failure)
     if (passage->facts.plan != PLAN_CACHE || !passage_key(passage, KEY_TO_LOOK, &key))
         return false;
     found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
+    passage_believe(passage, &key);
     if (found_may_stand_in(failure, passage->route, &passage->facts, &passage->found, now_mono_ms))
         return true;
     found_release(gateway, &passage->found);

@@ -1,5 +1,6 @@
 #include "purge.h"
 #include "engine/gateway/policy/cache_key.h"
+#include "fleet.h"
 #include "gateway_state.h"
 #include "invalidate.h"
 #include "message/plain_target.h"
@@ -45,6 +46,8 @@ static void take_out(struct gateway *gateway, int64_t now_mono_ms, const struct 
         gateway_make_stale(gateway, now_mono_ms, key);
     else
         gateway_invalidate(gateway, now_mono_ms, key);
+    /* What others keep for themselves, too. */
+    fleet_tell_rule(gateway, FLEET_URL, cache_key_primary(key), is_soft);
 }
 
 enum err gateway_purge_target(struct gateway_worker *worker, int64_t now_mono_ms,
@@ -227,15 +230,29 @@ void gateway_worker_sweep(struct gateway_worker *worker, int64_t now_mono_ms, si
     gateway_sweep(worker->gateway, now_mono_ms, budget_count);
 }
 
+/* ---- at all nodes -------------------------------------------------------------------------------- */
+
+uint64_t gateway_purge_count(struct gateway *gateway)
+{
+    return gateway->fleet != NULL ? fleet_errand_number(gateway->fleet) : 0;
+}
+
+bool gateway_purges_are_told(struct gateway *gateway, uint64_t count)
+{
+    return gateway->fleet == NULL || fleet_errand_is_done(gateway->fleet, count);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------- */
 
 static enum err add_rule(struct gateway_worker *worker, struct bytes prefix, bool is_soft)
 {
     enum err err = purge_rules_add(&worker->gateway->purge_rules, prefix, is_soft);
 
-    if (err == OK)
-        counters_add(worker->counters, METRIC_gateway_purges, 1);
-    return err;
+    if (err != OK)
+        return err;
+    fleet_tell_rule(worker->gateway, FLEET_PREFIX, prefix, is_soft);
+    counters_add(worker->counters, METRIC_gateway_purges, 1);
+    return OK;
 }
 
 enum err gateway_purge(struct gateway_worker *worker, int64_t now_mono_ms, const struct purge_order *order)
@@ -254,6 +271,7 @@ enum err gateway_purge(struct gateway_worker *worker, int64_t now_mono_ms, const
             return ERR_SYNTAX;
         nh_purge_tag(worker->gateway->store, (nh_bytes){order->text.data, order->text.size},
                      order->is_soft ? NH_PURGE_SOFT : NH_PURGE_DROP);
+        fleet_tell_rule(worker->gateway, FLEET_TAG, order->text, order->is_soft);
         counters_add(worker->counters, METRIC_gateway_purges, 1);
         return OK;
     case PURGE_ALL: return add_rule(worker, (struct bytes){NULL, 0}, order->is_soft);

@@ -34,6 +34,12 @@ enum err gateway_purge(struct gateway_worker *worker, int64_t now_mono_ms, const
 enum err gateway_purge_target(struct gateway_worker *worker, int64_t now_mono_ms,
                               const struct http_request *request, bool is_soft);
 
+/* With a shared tier: the number of the last thing that was to be taken out of it too, by purges and
+ * writes, and whether all up to that is done there, so that every node has heard of it once max-staleness
+ * has passed. Without one it always is. Any thread. */
+uint64_t gateway_purge_count(struct gateway *gateway);
+bool gateway_purges_are_told(struct gateway *gateway, uint64_t count);
+
 /* Makes the entry of that very key stale. */
 void entry_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes key);
 

@@ -58,12 +58,17 @@ static struct bytes url_of(struct bytes key)
     return bytes_after(key, (size_t)(start - key.data));
 }
 
-static bool matches(const struct purge_rule *rule, struct bytes key)
+bool purge_prefix_matches(struct bytes prefix, struct bytes key)
 {
-    struct bytes prefix = bytes_of(rule->prefix, rule->size), url = url_of(key);
+    struct bytes url = url_of(key);
     bool is_path = prefix.size > 0 && prefix.data[0] == '/';
 
     return bytes_start_with(is_path ? bytes_after(url, origin_of_url(url).size) : url, prefix);
+}
+
+static bool matches(const struct purge_rule *rule, struct bytes key)
+{
+    return purge_prefix_matches(bytes_of(rule->prefix, rule->size), key);
 }
 
 enum purged purge_rules_ask_list(struct purge_rules *rules, uint64_t birth, struct bytes key)

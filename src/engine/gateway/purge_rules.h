@@ -90,6 +90,9 @@ static inline enum purged purge_rules_ask(struct purge_rules *rules, uint64_t bi
                : purge_rules_ask_list(rules, birth, key);
 }
 
+/* Whether a purge by `prefix` touches what is stored under `key`. */
+bool purge_prefix_matches(struct bytes prefix, struct bytes key);
+
 /* Whether a response that was begun at `birth` may be stored or shared now, or given for the URL of `key`
  * though it is stored for another: false if a rule touches it, or could have done so and is forgotten.
  * Costs two loads if there was no rule since. */

@@ -77,6 +77,17 @@ bool variants_enter(struct gateway *gateway, int64_t now_mono_ms, struct cache_k
     return true;
 }
 
+bool variants_adopt(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary, uint64_t generation,
+                    struct bytes names)
+{
+    struct stored_variants known = known_by(gateway, now_mono_ms, primary, names);
+
+    if (known.generation == generation)
+        return true;
+    return put_marker(gateway, now_mono_ms, primary,
+                      &(struct stored_variants){.generation = generation, .names = names});
+}
+
 bool variants_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary)
 {
     struct stored_variants variants;

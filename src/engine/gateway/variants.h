@@ -18,5 +18,10 @@ enum { VARIANTS_MAX = 32 };
 bool variants_enter(struct gateway *gateway, int64_t now_mono_ms, struct cache_key *key, struct bytes names,
                     const struct http_fields *fields);
 
+/* Has the variants of `primary` told apart by these names, under keys of this generation, as the fleet
+ * does. False if that cannot be. */
+bool variants_adopt(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary, uint64_t generation,
+                    struct bytes names);
+
 /* Has those known so far count as stale. False if `primary` has none. */
 bool variants_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary);

@@ -23,7 +23,7 @@ struct response_head {
     uint32_t modified_at, modified_bytes;
     uint32_t hidden_bytes;
     uint32_t reason_bytes;
-    uint32_t unused;
+    uint32_t shared_bytes; /* those of struct stored_shared, or none */
     uint64_t birth;
 };
 struct variants_head {
@@ -121,10 +121,15 @@ int64_t stored_keep_ms(const struct stored_response *response, const struct rout
     return larger(fresh_ms, 0) + stale_ms;
 }
 
+static size_t shared_bytes(const struct stored_response *response)
+{
+    return response->shared.number != 0 ? sizeof response->shared : 0;
+}
+
 size_t stored_response_bytes(const struct stored_response *response)
 {
     return sizeof(struct response_head) + response->fields.size + response->hidden.size +
-           response->reason.size;
+           response->reason.size + shared_bytes(response);
 }
 
 void stored_response_encode(struct buffer *value, uint64_t seed, const struct stored_response *response)
@@ -143,6 +148,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .fields_bytes = (uint32_t)response->fields.size,
         .hidden_bytes = (uint32_t)response->hidden.size,
         .reason_bytes = (uint32_t)response->reason.size,
+        .shared_bytes = (uint32_t)shared_bytes(response),
         .birth = response->birth,
     };
 
@@ -158,6 +164,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
     buffer_append(value, response->fields);
     buffer_append(value, response->hidden);
     buffer_append(value, response->reason);
+    buffer_append(value, bytes_of(&response->shared, shared_bytes(response)));
     seal(value, start, seed);
 }
 
@@ -176,8 +183,10 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
     if (value.size < sizeof head)
         return false;
     memcpy(&head, value.data, sizeof head);
-    head_bytes = sizeof head + (uint64_t)head.fields_bytes + head.hidden_bytes + head.reason_bytes;
+    head_bytes = sizeof head + (uint64_t)head.fields_bytes + head.hidden_bytes + head.reason_bytes +
+                 head.shared_bytes;
     if (head.magic != MAGIC_RESPONSE || head_bytes > value.size ||
+        (head.shared_bytes != 0 && head.shared_bytes != sizeof response->shared) ||
         !is_within(head.etag_at, head.etag_bytes, head.fields_bytes) ||
         !is_within(head.modified_at, head.modified_bytes, head.fields_bytes) ||
         !is_sealed(bytes_first(value, head_bytes), seed))
@@ -203,6 +212,8 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .body_number = head.body_number,
         .birth = head.birth,
     };
+    if (head.shared_bytes != 0)
+        memcpy(&response->shared, value.data + head_bytes - head.shared_bytes, sizeof response->shared);
     return true;
 }
 

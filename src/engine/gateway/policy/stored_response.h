@@ -1,7 +1,8 @@
 /* stored_response.h — what the gateway keeps in the store, as bytes. Pure.
  *
  *   response   head | fields, rendered as "Name: value CRLF" lines | hidden fields, likewise | reason |
- * body variants   the marker under a primary key whose response varies: a generation and the names of Vary.
+ *              what it is on the shared tier, if it is there | body
+ *   variants   the marker under a primary key whose response varies: a generation and the names of Vary.
  *              Variants' keys hold the generation, so that forgetting the marker forgets them all.
  *   note       under a marker key, for seconds: "not shareable" or "the origin fails"
  *
@@ -22,6 +23,12 @@ enum stored_flags {
     STORED_PURGED = 64,            /* softly: stale whatever its age; said by who looks it up, never kept */
 };
 
+/* What an answer is to the fleet: it is given only while the tier's witness names its number. */
+struct stored_shared {
+    uint64_t number; /* 0: it is this node's alone */
+    uint64_t url, variant[2];
+};
+
 struct stored_response {
     int status;
     unsigned flags; /* enum stored_flags */
@@ -36,6 +43,7 @@ struct stored_response {
     uint64_t body_bytes;               /* all of it */
     uint64_t body_number;              /* no other body of this gateway's has it */
     uint64_t birth;                    /* among purges: see purge_rules.h */
+    struct stored_shared shared;
 };
 
 /* Fills in all but hidden fields, reason and body from `facts` and `fields_rendered`, which stays the

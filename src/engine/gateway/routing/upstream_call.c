@@ -234,7 +234,7 @@ enum err upstream_call_start(struct upstream_call *call, struct upstream_worker 
 
 void upstream_call_cancel(struct upstream_call *call)
 {
-    if (*call->current == NULL)
+    if (call->current == NULL || *call->current == NULL) /* it may never have been started */
         return;
     origin_cancel(*call->current);
     *call->current = NULL;

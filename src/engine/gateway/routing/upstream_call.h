@@ -47,5 +47,5 @@ enum err upstream_call_start(struct upstream_call *call, struct upstream_worker 
                              const struct origin_callbacks *callbacks, void *owner,
                              struct origin_call **current);
 
-/* Gives it up, at any time before `done`: as origin_cancel. Fine if it has ended. */
+/* Gives it up, at any time before `done`: as origin_cancel. Fine if it has ended, or is zeroed. */
 void upstream_call_cancel(struct upstream_call *call);

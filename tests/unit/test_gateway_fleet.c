@@ -1,0 +1,311 @@
+/* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* Two gateways that share a tier: one fetch for both, purges that both hear of, and what each does alone.
+ */
+#include "engine/gateway/fleet.h"
+#include "engine/gateway/purge.h"
+#include "fake_tier.h"
+#include "gateway_world.h"
+
+/* Two nodes of one origin. */
+struct two {
+    struct fake_server *server;
+    struct world *one, *other;
+};
+
+static struct two two_create(void)
+{
+    struct two two = {.server = fake_server_create()};
+
+    two.one = world_create_full(60000, "", NULL, fake_tier_create(two.server), fake_tier_worker);
+    two.other = world_create_full(60000, "", two.one, fake_tier_create(two.server), fake_tier_worker);
+    return two;
+}
+
+static void two_destroy(struct two *two)
+{
+    stub_set(&two->one->stub, false, false);
+    world_destroy(two->other);
+    world_destroy(two->one);
+    fake_server_destroy(two->server);
+}
+
+static int requests(const struct two *two) { return two->one->stub.request_count; }
+
+struct purging {
+    struct runner *runner;
+    struct purge_order order;
+};
+static void do_purge(void *argument)
+{
+    struct purging *purging = argument;
+    EXPECT_EQ(
+        gateway_purge(purging->runner->worker, loop_now(purging->runner->loop).mono_ms, &purging->order),
+        OK);
+}
+static bool is_settled(void *argument)
+{
+    struct gateway *gateway = argument;
+    return gateway_purges_are_told(gateway, gateway_purge_count(gateway));
+}
+static bool have_heard(void *argument)
+{
+    struct two *two = argument;
+    const struct fleet *one = two->one->gateway->fleet, *other = two->other->gateway->fleet;
+    uint64_t last = one->acknowledged > other->acknowledged ? one->acknowledged : other->acknowledged;
+    /* Who was never asked has not read the log yet. */
+    return (one->number == 0 || one->number >= last) && (other->number == 0 || other->number >= last);
+}
+static void purge_at(struct two *two, struct world *world, enum purge_kind kind, const char *text,
+                     bool is_soft)
+{
+    struct purging purging = {&world->runners[0], {kind, is_soft, bytes_of_text(text)}};
+    on_worker(&world->runners[0], do_purge, &purging);
+    if (two->server->is_away)
+        return;
+    wait_until_true(is_settled, world->gateway);
+    wait_until_true(have_heard, two);
+}
+
+TEST(what_one_node_has_fetched_the_other_need_not)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "fwd=uri-miss");
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit; ttl=60; detail=tier");
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit; ttl=60\r\n");
+    EXPECT_EQ(requests(&two), 1);
+    two_destroy(&two);
+}
+
+TEST(an_answer_is_as_old_at_the_other_node)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL);
+    two.one->forward_ms += 30000;
+    two.other->forward_ms += 30000;
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "Age: 30\r\n");
+    two.one->forward_ms += 31000;
+    two.other->forward_ms += 31000;
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "fwd=stale");
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", "; hit; ttl=60; detail=tier");
+    EXPECT_EQ(requests(&two), 2);
+    two_destroy(&two);
+}
+
+TEST(variants_are_shared_too)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de1", NULL);
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de1", "; hit");
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: fr", 200, "fr2", NULL);
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: fr", 200, "fr2", "; hit");
+    purge_at(&two, two.one, PURGE_URL, "/vary", false);
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de3", NULL);
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de3", "; hit");
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: fr", 200, "fr4", NULL);
+    two_destroy(&two);
+}
+
+TEST(a_crowd_at_both_nodes_is_one_request)
+{
+    enum { EACH = 100 };
+    struct two two = two_create();
+    struct client *clients[2 * EACH];
+
+    stub_set(&two.one->stub, true, false);
+    for (int i = 0; i < 2 * EACH; i++) {
+        clients[i] = client_create(i % 2 ? two.one : two.other, (size_t)i / 2 % 2, "GET", "/count", "");
+        client_start(clients[i]);
+    }
+    wait_for_requests(two.one, 1);
+    sleep_ms(50);
+    stub_set(&two.one->stub, false, false);
+    for (int i = 0; i < 2 * EACH; i++) {
+        wait_until_true(has_ended, clients[i]);
+        EXPECT_TEXT(buffer_bytes(&clients[i]->body), BYTES("1"));
+        client_destroy(clients[i]);
+    }
+    EXPECT_EQ(requests(&two), 1);
+    two_destroy(&two);
+}
+
+TEST(what_is_not_for_all_holds_up_nobody_at_any_node)
+{
+    struct two two = two_create();
+    struct client *early, *late;
+
+    stub_set(&two.one->stub, true, false);
+    early = client_create(two.one, 0, "GET", "/private", "");
+    client_start(early);
+    wait_for_requests(two.one, 1);
+    late = client_create(two.other, 0, "GET", "/private", "");
+    client_start(late);
+    sleep_ms(20);
+    stub_set(&two.one->stub, false, false);
+    wait_until_true(has_ended, early);
+    wait_until_true(has_ended, late);
+    EXPECT_TEXT(buffer_bytes(&late->body), BYTES("2"));
+    client_destroy(early);
+    client_destroy(late);
+    two_destroy(&two);
+}
+
+TEST(a_purge_at_one_node_is_a_purge_at_all)
+{
+    static const struct {
+        enum purge_kind kind;
+        const char *text;
+    } kinds[] = {{PURGE_URL, "/count"}, {PURGE_PREFIX, "/co"}, {PURGE_ALL, ""}};
+
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct two two = two_create();
+        expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+        expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+        purge_at(&two, two.other, kinds[i].kind, kinds[i].text, false);
+        expect_answer(two.one, "GET", "/count", "", 200, "2", "fwd=uri-miss");
+        expect_answer(two.other, "GET", "/count", "", 200, "2", "; hit; ttl=60; detail=tier");
+        two_destroy(&two);
+    }
+}
+
+TEST(what_was_purged_before_a_node_came_is_not_brought_to_it)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    purge_at(&two, two.one, PURGE_PREFIX, "/c", false);
+    expect_answer(two.other, "GET", "/count", "", 200, "2", NULL);
+    two_destroy(&two);
+}
+
+TEST(a_soft_purge_makes_stale_at_all_nodes)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL);
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "; hit");
+    purge_at(&two, two.one, PURGE_URL, "/fresh", true);
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "fwd=stale");
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", "; hit; ttl=60; detail=tier");
+    EXPECT_EQ(requests(&two), 2);
+    two_destroy(&two);
+}
+
+TEST(a_write_by_one_node_is_seen_by_the_other)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+    expect_answer(two.one, "POST", "/count", "", 201, "0", NULL);
+    wait_until_true(is_settled, two.one->gateway);
+    expect_answer(two.other, "GET", "/count", "", 200, "3", NULL);
+    two_destroy(&two);
+}
+
+TEST(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody)
+{
+    struct two two = two_create();
+    struct client *early, *late;
+
+    stub_set(&two.one->stub, true, false);
+    early = client_create(two.one, 0, "GET", "/count", "");
+    client_start(early);
+    wait_for_requests(two.one, 1);
+    purge_at(&two, two.other, PURGE_URL, "/count", false);
+    late = client_create(two.one, 1, "GET", "/count", "");
+    client_start(late);
+    wait_for_requests(two.one, 2);
+    stub_set(&two.one->stub, false, false);
+    wait_until_true(has_ended, early);
+    wait_until_true(has_ended, late);
+    EXPECT_TEXT(buffer_bytes(&late->body), BYTES("2"));
+    client_destroy(early);
+    client_destroy(late);
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "; hit");
+    expect_answer(two.other, "GET", "/count", "", 200, "2", "; hit");
+    two_destroy(&two);
+}
+
+TEST(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+    fake_server_set_away(two.server, true);
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", "fwd=uri-miss");
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", "; hit");
+    purge_at(&two, two.one, PURGE_URL, "/count", false);
+    expect_answer(two.one, "GET", "/count", "", 200, "3", "fwd=uri-miss");
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit"); /* it cannot know */
+    fake_server_set_away(two.server, false);
+    wait_until_true(is_settled, two.one->gateway);
+    two.other->forward_ms += 2000; /* it is tried again */
+    expect_answer(two.other, "GET", "/count", "", 200, "4", NULL);
+    two_destroy(&two);
+}
+
+TEST(who_asks_fenced_is_answered_by_the_tier)
+{
+    struct two two = two_create();
+    int before;
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    before = two.server->read_count;
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    EXPECT_EQ(two.server->read_count, before);
+    expect_answer(two.one, "GET", "/count", "Nuthatch-Fenced: 1", 200, "1", "; hit");
+    EXPECT_EQ(two.server->read_count, before + 1);
+    two_destroy(&two);
+}
+
+TEST(a_hostile_tier_is_no_answer)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    pthread_mutex_lock(&two.server->lock);
+    for (struct list *node = two.server->keys.next; node != &two.server->keys; node = node->next) {
+        struct fake_key *key = CONTAINER_OF(node, struct fake_key, in_tier);
+        if (memmem(key->key.data, key->key.size, "}:a", 3) != NULL)
+            key->value.data[40] ^= 1;
+    }
+    pthread_mutex_unlock(&two.server->lock);
+    expect_answer(two.other, "GET", "/count", "", 200, "2", NULL);
+    two_destroy(&two);
+}
+
+TEST(what_is_large_comes_in_pieces)
+{
+    struct two two = two_create();
+    struct client *client;
+
+    client = ask(two.one, "GET", "/sizeable", "");
+    EXPECT_EQ(client->received_bytes, SIZEABLE_BYTES);
+    client_destroy(client);
+    client = ask(two.other, "GET", "/sizeable", "");
+    EXPECT(head_has(client, "detail=tier") && client->received_bytes == SIZEABLE_BYTES);
+    client_destroy(client);
+    EXPECT_EQ(requests(&two), 1);
+    two_destroy(&two);
+}
+
+RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
+          TEST_ROW(an_answer_is_as_old_at_the_other_node), TEST_ROW(variants_are_shared_too),
+          TEST_ROW(a_crowd_at_both_nodes_is_one_request),
+          TEST_ROW(what_is_not_for_all_holds_up_nobody_at_any_node),
+          TEST_ROW(a_purge_at_one_node_is_a_purge_at_all),
+          TEST_ROW(what_was_purged_before_a_node_came_is_not_brought_to_it),
+          TEST_ROW(a_soft_purge_makes_stale_at_all_nodes),
+          TEST_ROW(a_write_by_one_node_is_seen_by_the_other),
+          TEST_ROW(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody),
+          TEST_ROW(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later),
+          TEST_ROW(who_asks_fenced_is_answered_by_the_tier), TEST_ROW(a_hostile_tier_is_no_answer),
+          TEST_ROW(what_is_large_comes_in_pieces))
