@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""chaos — several nuthatch nodes in front of a Redis cluster, clients, and faults for some time; then what clients saw is
+"""chaos — nuthatch nodes in front of a Redis cluster, clients, and faults for some time; then what clients saw is
 judged (history.py).
 
     chaos.py [SECONDS] [SEED]       60 seconds, a seed of its own
-    --nodes N                       nuthatch nodes, 2 if not said; 0: clients ask the cluster itself, which tests the test
+    --nodes N                       nuthatch nodes, 2 if not said; 0: clients ask the cluster itself, to test the test
     --resp 2|3                      how they speak to the cluster; by turns if not said
     --max-staleness MS              400 if not said
     --only KIND                     this fault over and over (may be repeated)
@@ -23,6 +23,7 @@ from faults import Faults
 from harness import Nuthatch
 from history import History, check
 from redis_cluster import RedisCluster, until
+from resp_client import Connection
 from workload import CLIENT_TIMEOUT_S, KEYS, Failed, Load, NodeClient
 
 # A server reads its clock once a turn of its loop, and a busy machine may let it wait in the middle of one.
@@ -34,7 +35,8 @@ FAULTS_BEFORE_A_REST = 6
 class Node(Nuthatch):
     def __init__(self, number, cluster, resp, max_staleness_ms):
         super().__init__("cache", "--tier", cluster.url, "--tier-resp", str(resp), "--max-staleness",
-                         f"{max_staleness_ms}ms", "--tier-timeout", f"{TIER_TIMEOUT_S}s", "--threads", "2", "--memory", "64M")
+                         f"{max_staleness_ms}ms", "--tier-timeout", f"{TIER_TIMEOUT_S}s", "--threads", "2",
+                         "--memory", "64M")
         self.name = f"node{number}"
 
     def freeze(self):
@@ -59,18 +61,17 @@ def is_well(node):
         client.close()
 
 
-def reads_of(cluster):
-    """How many GETs and MGETs the cluster has been asked, by any client."""
-    count = 0
-    for node in cluster.running:
-        for name, text in node.info("commandstats").items():
-            if name in ("cmdstat_get", "cmdstat_mget"):
-                count += int(text.split(",")[0].split("=")[1])
-    return count
+def near_reads(node):
+    """How many reads it has answered from what is near."""
+    with Connection(node.port) as client:
+        lines = client.call("INFO", "nuthatch").decode().split("\r\n")
+    told = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(told["tier_near_hits"]) + int(told["tier_near_nothing"])
 
 
 class Run:
-    """`verdict`, `near_share` (of reads, those that the cluster was not asked) and `problems` once it has been run."""
+    """`verdict`, `near_share` (of reads, those that were answered from what is near), `failed_share` (of what clients
+    tried) and `problems` once it has been run."""
 
     def __init__(self, seconds, seed, resp=3, node_count=2, max_staleness_ms=400, only=(), say=print):
         self.seconds, self.seed, self.resp, self.node_count = seconds, seed, resp, node_count
@@ -110,7 +111,10 @@ class Run:
         finally:
             self.history.extend(load.stop())
         count, failed_count = load.counts
-        self.tell(f"{count} steps of clients, {failed_count} of them failed")
+        self.failed_share = failed_count / max(1, count)
+        near_count = sum(near_reads(node) for node in nodes)
+        self.near_share = near_count / max(1, len(self.history.reads))
+        self.tell(f"{count} steps of clients, {failed_count} of them failed; {near_count} reads were answered near")
         for text, times in load.failures[:8]:
             self.say(f"          {times} × {text}")
         self.verdict = check(self.history, self.max_staleness_ms / 1000, SLACK_S)

@@ -13,10 +13,11 @@ was acknowledged. From that follows what is a violation, never by guessing:
     two holders      of one lease at the same time
 
 A write of unknown outcome (its reply was an error, or never came) may have happened at any moment after its invocation,
-until all connections that it may have waited in were seen to be drained (`settle`), or not at all. One that was acknowledged by a primary shortly before it failed may vanish: replication of a Redis
-cluster is asynchronous, that is the cluster's documented weakness and no fault of who stands before it. Such writes
-are not `sure`: they make their own value possible, and no other's impossible. For the same reason what was read while a
-deposed primary wakes up and still believes in itself is not judged by age (`excuse_reads`)."""
+until all connections that it may have waited in were seen to be drained (`settle`), or not at all. One that was
+acknowledged by a primary shortly before it failed may vanish: replication of a Redis cluster is asynchronous, that is
+the cluster's documented weakness and no fault of who stands before it. Such writes are not `sure`: they make their own
+value possible, and no other's impossible. For the same reason what was read while a deposed primary wakes up and still
+believes in itself is not judged by age (`excuse_reads`)."""
 import bisect
 import math
 from dataclasses import dataclass, field
@@ -213,7 +214,8 @@ def check_own_writes(history, registers):
             last[event.who, event.key] = event
             continue
         own = last.get((event.who, event.key))
-        if own and event.value != own.value and not touches(history.excuses, event.key, own.invoked, event.returned) and \
+        if own and event.value != own.value and \
+                not touches(history.excuses, event.key, own.invoked, event.returned) and \
                 registers[event.key].surely_before(event.value, [own]):
             yield Violation("own write unseen", f"of {own.value!r}, acknowledged at {own.acknowledged:.3f}: "
                                                 f"{describe(event)}")

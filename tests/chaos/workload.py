@@ -14,6 +14,7 @@ from resp_client import Closed, Connection, ReplyError
 
 # How long a client waits for a reply before it gives up; longer than nuthatch waits for the cluster.
 CLIENT_TIMEOUT_S = 4
+WRITERS_SLOWER = 5  # than readers, or nothing would be near for long
 TAG_COUNT, KEYS_OF_TAG, LONE_KEYS = 4, 4, 24
 KEYS = [f"{{tag{tag}}}{n}" for tag in range(TAG_COUNT) for n in range(KEYS_OF_TAG)] + \
        [f"key{n}" for n in range(LONE_KEYS)]
@@ -144,11 +145,18 @@ class Reader(Worker):
         invoked = time.monotonic()
         reply = self.client.do(name, *keys, *(["FENCED"] if name == "NH.GET" else []))
         returned = time.monotonic()
+        if name == "NH.GET":  # a map
+            reply = None if reply is None else (reply if isinstance(reply, dict) else members(reply))[b"value"]
         for key, value in zip(keys, reply if name == "MGET" else [reply]):
             if isinstance(value, ReplyError):
                 raise Failed(str(value))
             value = MISSING if value is None else value.decode()
             self.history.reads.append(Read(key, value, invoked, returned, self.name, fenced))
+
+
+def members(flat):
+    """A map as RESP2 says it."""
+    return dict(zip(flat[::2], flat[1::2]))
 
 
 class Writer(Worker):
@@ -207,7 +215,7 @@ class Load:
         self.stopping = threading.Event()
         self.workers = []
         for number in range(2):
-            self.add(Writer, f"direct writer {number}", ClusterClient(cluster), seed, pause_s)
+            self.add(Writer, f"direct writer {number}", ClusterClient(cluster), seed, pause_s * WRITERS_SLOWER)
         if not nodes:
             for number in range(3):
                 self.add(DirectReader, f"direct reader {number}", ClusterClient(cluster), seed, pause_s)
@@ -215,7 +223,7 @@ class Load:
         for name, port in nodes:
             for resp in (2, 3):
                 self.add(Reader, f"{name} reader {resp}", NodeClient(port, resp), seed, pause_s)
-            self.add(Writer, f"{name} writer", NodeClient(port), seed, pause_s)
+            self.add(Writer, f"{name} writer", NodeClient(port), seed, pause_s * WRITERS_SLOWER)
             self.add(Contender, f"{name} contender", NodeClient(port), seed, pause_s * 4)
 
     def add(self, kind, name, client, seed, pause_s):

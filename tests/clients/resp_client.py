@@ -6,7 +6,8 @@ what a connection was told in which order) is there to be looked at.
         c.ask("INCR", "k")                 # an error is returned as a ReplyError
         c.send("GET", "k"); c.receive()    # apart
 
-Bulk strings are bytes, simple strings are str, integers int, both nulls None, maps dict, sets and arrays lists."""
+Bulk strings are bytes, simple strings and errors are str (bytes that are no UTF-8 are escaped), integers int, both
+nulls None, maps dict, sets and arrays lists."""
 import socket
 import ssl
 import time
@@ -46,6 +47,10 @@ def render(arguments):
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
+def text_of(line):
+    return line.decode(errors="backslashreplace")
+
+
 def parse(data, at=0):
     """Returns the reply that begins at `at` and where it ends; raises More."""
     end = data.find(b"\r\n", at)
@@ -53,9 +58,9 @@ def parse(data, at=0):
         raise More
     kind, line, at = data[at:at + 1], data[at + 1:end], end + 2
     if kind == b"+":
-        return line.decode(), at
+        return text_of(line), at
     if kind == b"-":
-        return ReplyError(line.decode()), at
+        return ReplyError(text_of(line)), at
     if kind in b":(":
         return int(line), at
     if kind == b"_":
@@ -73,7 +78,7 @@ def parse(data, at=0):
         word = bytes(data[at:at + size])
         if data[at + size:at + size + 2] != b"\r\n":
             raise ProtocolError(f"a string of {size} bytes does not end where it should")
-        return (ReplyError(word.decode()) if kind == b"!" else word[4:] if kind == b"=" else word), at + size + 2
+        return (ReplyError(text_of(word)) if kind == b"!" else word[4:] if kind == b"=" else word), at + size + 2
     if kind in b"*~>%|":
         count = int(line)
         if count < 0:
