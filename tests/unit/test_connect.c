@@ -7,6 +7,7 @@
 #include "net/resolve.h"
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <sys/syscall.h>
 
 /* ---- names -------------------------------------------------------------------------------------- */
 
@@ -66,6 +67,20 @@ void freeaddrinfo(struct addrinfo *info)
         free(info);
         info = next;
     }
+}
+
+/* ---- a port that the system chooses for us ------------------------------------------------------- */
+
+static atomic_int own_port; /* who connects to it is given it as its own; 0: none is */
+
+/* The system's own, after that: so a socket may be connected to itself. */
+int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+    if (own_port != 0 && address->sa_family == AF_INET && ntohs(in->sin_port) == own_port)
+        EXPECT_EQ(bind(fd, address, size), 0);
+    return (int)syscall(SYS_connect, fd, address, size);
 }
 
 /* ---- orders ------------------------------------------------------------------------------------- */
@@ -198,6 +213,22 @@ ON_BOTH(what_refuses_and_what_has_no_name_is_told)
         EXPECT_EQ(orders[i].fd, -1);
     }
     close(fd);
+    world_destroy(world);
+}
+
+ON_BOTH(a_connection_to_oneself_is_a_refusal)
+{
+    struct world *world = world_create(kind);
+    struct order order = {.order = {.host = "127.0.0.1", .timeout_ms = PATIENCE_MS}};
+    struct sockaddr_in quiet;
+
+    close(bound_socket(INADDR_LOOPBACK, &quiet));
+    own_port = order.order.port = ntohs(quiet.sin_port);
+    on_loop(world, begin, &order);
+    wait_until_done(&order, 1);
+    own_port = 0;
+    EXPECT_EQ(order.err, ERR_REFUSED);
+    EXPECT_EQ(order.fd, -1);
     world_destroy(world);
 }
 
@@ -415,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROWS(an_address_and_a_name_are_connected_to),
         ROWS(what_refuses_and_what_has_no_name_is_told),
+        ROWS(a_connection_to_oneself_is_a_refusal),
         ROWS(only_what_is_permitted_is_connected_to),
         ROWS(who_does_not_answer_in_time_is_given_up),
         ROWS(each_address_of_a_name_has_its_share_of_the_time),
