@@ -482,7 +482,7 @@ static void conclude(struct call *call, const struct resp_reply *last)
     } else {
         call->may_have_run |= call->again_count < call->command_count;
     }
-    if (call->is_overtaken && redirection.kind != REDIRECTION_ASK)
+    if (call->is_overtaken)
         call_end(call, ERR_UNREACHABLE, text_bytes(&call->text));
     else if (follow(call, &redirection))
         ask_again(call);

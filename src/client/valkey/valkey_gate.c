@@ -25,15 +25,14 @@ void gates_fini(struct valkey *valkey)
     }
 }
 
-/* A gate for the slot of `call`, behind which all are that are under way. */
-static struct gate *gate_create(const struct call *call)
+/* A gate for `slot`, before which all are that are under way. */
+static struct gate *gate_create(struct valkey *valkey, uint16_t slot)
 {
-    struct valkey *valkey = call->valkey;
     struct gate *gate = malloc(sizeof *gate);
 
     if (gate == NULL)
         return NULL;
-    *gate = (struct gate){.valkey = valkey, .slot = call->slot};
+    *gate = (struct gate){.valkey = valkey, .slot = slot};
     list_init(&gate->waiting);
     list_init(&gate->flying);
     timer_init(&gate->timer, gate_timer_fired);
@@ -49,6 +48,13 @@ static struct gate *gate_create(const struct call *call)
     return gate;
 }
 
+void gate_guard(struct valkey *valkey, uint16_t slot)
+{
+    /* Without memory for it, order is what may be lost. */
+    if (valkey->under_way[slot] > 0 && valkey->gates[slot] == NULL)
+        (void)gate_create(valkey, slot);
+}
+
 bool gate_hold(struct call *call)
 {
     struct valkey *valkey = call->valkey;
@@ -62,7 +68,7 @@ bool gate_hold(struct call *call)
     if (call->target == VALKEY_SLOT) {
         struct gate *gate = valkey->gates[call->slot];
         if (gate == NULL)
-            gate = gate_create(call);
+            gate = gate_create(valkey, call->slot);
         if (gate == NULL)
             return false;
         waiting = &gate->waiting;
@@ -85,7 +91,7 @@ static enum step let_go(struct call *call, int64_t *due_ms)
     struct bytes why;
     enum err err = ERR_CANCELLED;
 
-    if (call->is_overtaken && call->ask_server == NULL) {
+    if (call->is_overtaken) {
         call_end(call, ERR_UNREACHABLE, text_bytes(&call->text));
         return STEP_ENDED;
     }
@@ -202,19 +208,17 @@ static bool next_argument(struct bytes *rendered, struct bytes *argument, bool *
     return true;
 }
 
-static struct bytes rendered_of(const struct call *call)
+/* Whether one of `a`'s commands, its `command`th, and `b` have an argument in common that is a key of their
+ * slot, as far as one can see. */
+static bool shares_key(const struct call *a, uint32_t command, const struct call *b)
 {
-    return bytes_of(call->bytes, call->command_at[call->command_count]);
-}
-
-/* Whether they have an argument in common that is a key of their slot, as far as one can see. */
-static bool share_key(const struct call *a, const struct call *b)
-{
-    struct bytes rest_a = rendered_of(a), one;
+    struct bytes rest_a =
+        bytes_of(a->bytes + a->command_at[command], a->command_at[command + 1] - a->command_at[command]);
+    struct bytes one;
     bool is_name;
 
     while (next_argument(&rest_a, &one, &is_name)) {
-        struct bytes rest_b = rendered_of(b), other;
+        struct bytes rest_b = bytes_of(b->bytes, b->command_at[b->command_count]), other;
         bool other_is_name;
         if (is_name)
             continue;
@@ -225,13 +229,26 @@ static bool share_key(const struct call *a, const struct call *b)
     return false;
 }
 
+/* Whether something of `a` that has not run yet shares a key with `b`. */
+static bool is_overtaken_by(const struct call *a, const struct call *b)
+{
+    for (uint32_t i = 0; i < a->again_count; i++)
+        if (shares_key(a, a->again[i], b))
+            return true;
+    if (a->place == CALL_UNDER_WAY)
+        for (uint32_t i = a->heard_count; i < a->asked_count; i++)
+            if (shares_key(a, a->asked[i], b))
+                return true;
+    return false;
+}
+
 static void mark_overtaken(struct list *list, const struct call *by)
 {
     for (struct list *node = list->next; node != list; node = node->next) {
         struct call *call = CONTAINER_OF(node, struct call, in_place);
         if (call->sequence < by->sequence && (call->is_redirected || call->place == CALL_UNDER_WAY) &&
-            call->ask_server == NULL && !call->is_overtaken)
-            call->is_overtaken = share_key(call, by);
+            !call->is_overtaken)
+            call->is_overtaken = is_overtaken_by(call, by);
     }
 }
 

@@ -196,6 +196,9 @@ void call_leave_place(struct call *call);
 /* Has `call` wait: in its slot's gate, which is made if need be, or among the loose ones. False: no memory
  * for a gate, or too many wait; the call is nowhere then. */
 bool gate_hold(struct call *call);
+/* `slot` has another server now: what is asked from here on waits until all that is under way has come
+ * back, as that may have to be asked at the new one, too. */
+void gate_guard(struct valkey *valkey, uint16_t slot);
 /* A call of the slot has left `flying` or something else has changed: lets go who can. */
 void gate_kick(struct gate *gate);
 void gates_kick_all(struct valkey *valkey);

@@ -299,6 +299,7 @@ static void slot_changed(void *context, uint16_t slot, uint16_t owner_before)
         server->slot_count++;
         server->used_ms = valkey_now_ms(valkey);
     }
+    gate_guard(valkey, slot);
     if (owner_before == MAP_NOBODY)
         return;
     valkey->servers[owner_before]->slot_count--;
