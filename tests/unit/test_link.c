@@ -329,6 +329,10 @@ ON_BOTH(a_preface_is_sent_with_its_command_or_neither_is)
     SERVER_HEARS(&f, "GET k");
     server_says(&f, "+3\r\n");
     expect_note(&f, "b: 3\n");
+    f.options.queued_bytes_max = 0; /* the preface alone is more than may wait */
+    on_loop(f.world, send_prefaced, &f);
+    EXPECT_EQ(f.err, OK);
+    SERVER_HEARS(&f, "ONE", "TWO");
     finish(&f);
 }
 

@@ -158,17 +158,21 @@ static enum err may_send(const struct link *link, size_t request_count)
     return OK;
 }
 
+static void ask(struct link *link, struct link_request *request, struct bytes bytes, uint32_t reply_count)
+{
+    request->subscribes = false;
+    expect(link, request, reply_count);
+    say(link, bytes);
+}
+
 enum err link_send(struct link *link, struct link_request *request, struct bytes bytes,
                    uint32_t reply_count)
 {
     enum err err = may_send(link, 1);
 
-    if (err != OK)
-        return err;
-    request->subscribes = false;
-    expect(link, request, reply_count);
-    say(link, bytes);
-    return OK;
+    if (err == OK)
+        ask(link, request, bytes, reply_count);
+    return err;
 }
 
 enum err link_send_prefaced(struct link *link, struct link_request *request, struct bytes preface,
@@ -182,9 +186,9 @@ enum err link_send_prefaced(struct link *link, struct link_request *request, str
     own = calloc(1, sizeof *own);
     if (own == NULL)
         return ERR_NO_MEMORY;
-    expect(link, own, preface_reply_count);
-    say(link, preface);
-    return link_send(link, request, bytes, reply_count);
+    ask(link, own, preface, preface_reply_count);
+    ask(link, request, bytes, reply_count); /* asking whether it may would find the preface waiting */
+    return OK;
 }
 
 enum err link_subscribe(struct link *link, struct link_request *request, struct bytes bytes,
