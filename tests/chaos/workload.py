@@ -154,6 +154,15 @@ class Reader(Worker):
             self.history.reads.append(Read(key, value, invoked, returned, self.name, fenced))
 
 
+class Watcher(Reader):
+    """Reads one key all the time: who reads many soon waits for one that is not near, and sees nothing meanwhile."""
+
+    def step(self):
+        if self.count == 1 or self.random.random() < 0.002:
+            self.watched = self.key()
+        self.read([self.watched], "GET")
+
+
 def members(flat):
     """A map as RESP2 says it."""
     return dict(zip(flat[::2], flat[1::2]))
@@ -223,6 +232,8 @@ class Load:
         for name, port in nodes:
             for resp in (2, 3):
                 self.add(Reader, f"{name} reader {resp}", NodeClient(port, resp), seed, pause_s)
+            for number in range(4):
+                self.add(Watcher, f"{name} watcher {number}", NodeClient(port), seed, pause_s)
             self.add(Writer, f"{name} writer", NodeClient(port), seed, pause_s * WRITERS_SLOWER)
             self.add(Contender, f"{name} contender", NodeClient(port), seed, pause_s * 4)
 
