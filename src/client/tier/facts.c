@@ -119,16 +119,52 @@ static void tell(struct tier_worker *worker, const struct valkey_server_facts *s
     node->max_us = facts->trips.max_us;
 }
 
+/* Appends the range to the text; false, with an ellipsis, if there is no room. */
+static bool append_range(char *slots, size_t capacity, const struct valkey_slot_range *range)
+{
+    static const char ellipsis[] = ",…";
+    char text[16];
+    size_t before = strlen(slots), size;
+
+    if (range->first == range->last)
+        snprintf(text, sizeof text, "%s%u", before > 0 ? "," : "", range->first);
+    else
+        snprintf(text, sizeof text, "%s%u-%u", before > 0 ? "," : "", range->first, range->last);
+    size = strlen(text);
+    if (before + size + sizeof ellipsis > capacity) {
+        memcpy(slots + before, ellipsis, sizeof ellipsis);
+        return false;
+    }
+    memcpy(slots + before, text, size + 1);
+    return true;
+}
+
+static void name_slots(struct tier_node_facts *node, uint16_t server,
+                       const struct valkey_slot_range *ranges, size_t range_count)
+{
+    for (size_t i = 0; i < range_count; i++)
+        if (ranges[i].server == server && !append_range(node->slots, sizeof node->slots, &ranges[i]))
+            return;
+}
+
 size_t tier_worker_facts(struct tier_worker *worker, struct tier_node_facts *facts, size_t capacity)
 {
     size_t count = valkey_servers(worker->valkey, NULL, 0);
     struct valkey_server_facts *servers = calloc(count > 0 ? count : 1, sizeof *servers);
+    size_t range_count = valkey_slot_ranges(worker->valkey, NULL, 0);
+    struct valkey_slot_range *ranges = calloc(range_count > 0 ? range_count : 1, sizeof *ranges);
 
-    if (servers == NULL)
-        return 0;
-    count = valkey_servers(worker->valkey, servers, count);
-    for (size_t i = 0; i < count && i < capacity; i++)
-        tell(worker, &servers[i], &facts[i]);
+    if (servers != NULL && ranges != NULL) {
+        count = valkey_servers(worker->valkey, servers, count);
+        range_count = valkey_slot_ranges(worker->valkey, ranges, range_count);
+        for (size_t i = 0; i < count && i < capacity; i++) {
+            tell(worker, &servers[i], &facts[i]);
+            name_slots(&facts[i], servers[i].number, ranges, range_count);
+        }
+    } else {
+        count = 0;
+    }
     free(servers);
+    free(ranges);
     return count;
 }

@@ -134,6 +134,7 @@ struct tier_node_facts {
     char address[VALKEY_HOST_BYTES_MAX + 8];
     bool is_primary, is_open, is_left_alone;
     uint32_t slot_count;
+    char slots[64]; /* "0-5460", "0-99,200-299"; ends in "…" if there are more ranges than fit */
     int64_t coherence_age_ms; /* INT64_MAX: nothing is known */
     uint32_t in_flight;
     uint64_t round_trips; /* reads that were measured; the times of the newest below, in µs, as upper bounds

@@ -260,9 +260,28 @@ size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *f
         if (count < capacity)
             facts[count] = (struct valkey_server_facts){.address = &server->address,
                                                         .source = server->source,
+                                                        .number = server->number,
                                                         .is_primary = server->slot_count > 0,
                                                         .slot_count = server->slot_count,
                                                         .in_flight = server->call_count};
+        count++;
+    }
+    return count;
+}
+
+size_t valkey_slot_ranges(const struct valkey *valkey, struct valkey_slot_range *ranges, size_t capacity)
+{
+    const uint16_t *owner = valkey->map.owner;
+    size_t count = 0;
+
+    for (uint32_t first = 0, next; first < VALKEY_SLOT_COUNT; first = next) {
+        for (next = first + 1; next < VALKEY_SLOT_COUNT && owner[next] == owner[first]; next++)
+            ;
+        if (owner[first] == MAP_NOBODY)
+            continue;
+        if (count < capacity)
+            ranges[count] = (struct valkey_slot_range){
+                .first = (uint16_t)first, .last = (uint16_t)(next - 1), .server = owner[first]};
         count++;
     }
     return count;

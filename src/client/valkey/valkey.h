@@ -120,9 +120,17 @@ struct source *valkey_source_of(const struct valkey *valkey, uint16_t slot);
 struct valkey_server_facts {
     const struct link_address *address;
     const struct source *source; /* null: it is not connected to */
+    uint16_t number; /* among those of this client */
     bool is_primary;
     uint32_t slot_count;
     uint32_t in_flight; /* calls */
 };
 /* Fills in at most `capacity` and returns how many there are; readable until the loop's turn ends. */
 size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *facts, size_t capacity);
+
+/* Slots that one server has, `first` to `last`. */
+struct valkey_slot_range {
+    uint16_t first, last, server; /* by its number */
+};
+/* Fills in at most `capacity` ranges, by their slots, and returns how many there are. */
+size_t valkey_slot_ranges(const struct valkey *valkey, struct valkey_slot_range *ranges, size_t capacity);
