@@ -38,31 +38,41 @@ static const char *placeholder_text(const struct option_row *row)
     return text.data;
 }
 
+static const char table_head[] =
+    "| option | value | default | range | what it does |\n|---|---|---|---|---|\n";
+
+static void print_option_row(const struct option_row *row)
+{
+    printf("| `%s` | ", row->name);
+    if (row->type != OPTION_TYPE_flag)
+        printf("`");
+    print_cell(placeholder_text(row));
+    printf(row->type != OPTION_TYPE_flag ? "` | " : " | ");
+    if (option_has_default(row))
+        printf("`%s`", value_text(row, row->fallback));
+    printf(" | ");
+    if (option_has_range(row)) {
+        printf("`%s` to ", value_text(row, row->low));
+        printf("`%s`", value_text(row, row->high));
+    }
+    printf(" | ");
+    print_cell(row->help);
+    printf(" |\n");
+}
+
 /* `verb` is the one command whose options of no role they are, or VERB_HELP. */
 static void print_option_rows(unsigned roles, enum option_scope scope, enum verb verb)
 {
-    printf("| option | value | default | range | what it does |\n|---|---|---|---|---|\n");
+    printf("%s", table_head);
     for (size_t i = 0; i < option_row_count(); i++) {
         const struct option_row *row = option_row(i);
         bool is_of_one = row->roles == 0 && !option_is_of_server(row);
+        if (option_is_of_tier(row))
+            continue;
         if (row->roles != roles || row->scope != scope ||
             (is_of_one ? (row->verbs & 1u << verb) == 0 : verb != VERB_HELP))
             continue;
-        printf("| `%s` | ", row->name);
-        if (row->type != OPTION_TYPE_flag)
-            printf("`");
-        print_cell(placeholder_text(row));
-        printf(row->type != OPTION_TYPE_flag ? "` | " : " | ");
-        if (option_has_default(row))
-            printf("`%s`", value_text(row, row->fallback));
-        printf(" | ");
-        if (option_has_range(row)) {
-            printf("`%s` to ", value_text(row, row->low));
-            printf("`%s`", value_text(row, row->high));
-        }
-        printf(" | ");
-        print_cell(row->help);
-        printf(" |\n");
+        print_option_row(row);
     }
 }
 
@@ -77,6 +87,27 @@ static void print_gateway_policies(bool is_first)
     print_option_rows(ROLES_GATEWAY, OPTION_OF_UPSTREAM, VERB_HELP);
     printf("\nAnd these in one of its [`routes`](gateway.md#several-apis-behind-one-gateway):\n\n");
     print_option_rows(ROLES_GATEWAY, OPTION_OF_ROUTE, VERB_HELP);
+}
+
+/* Their names are those of the command line; in a file most are shorter. */
+static void print_tier_options(void)
+{
+    printf(
+        "\n## Of the shared tier\n\n"
+        "Flags of the commands that run a cache or a gateway. In the file they stand under `tier:` without "
+        "`tier-`\n"
+        "before their names, and `--tier` itself is `servers`; or `tier:` is followed by that alone "
+        "([more than one\n"
+        "machine](tier.md)).\n\n"
+        "```yaml\n"
+        "tier:\n"
+        "  servers: valkey://10.0.0.1:6379,10.0.0.2:6379\n"
+        "  max-staleness: 500ms\n"
+        "```\n\n%s",
+        table_head);
+    for (size_t i = 0; i < option_row_count(); i++)
+        if (option_is_of_tier(option_row(i)))
+            print_option_row(option_row(i));
 }
 
 static void print_options(void)
@@ -104,6 +135,7 @@ static void print_options(void)
            "## Of the server\n\n",
            generated);
     print_option_rows(0, OPTION_OF_SERVER, VERB_HELP);
+    print_tier_options();
     printf("\n## Of every role\n\n");
     print_option_rows(ROLES_EVERY, OPTION_OF_ROLE, VERB_HELP);
     printf("\n| role | listens at, unless told otherwise | schemes |\n|---|---|---|\n");
@@ -306,7 +338,8 @@ static void print_man(void)
         bool has_heading = false;
         for (size_t i = 0; i < option_row_count(); i++) {
             const struct option_row *row = option_row(i);
-            if (option_is_of_server(row) || (row->verbs & 1u << verb) == 0 || option_is_operand(row))
+            if (option_is_of_server(row) || option_is_of_tier(row) || (row->verbs & 1u << verb) == 0 ||
+                option_is_operand(row))
                 continue;
             if (!has_heading)
                 printf(".SH OPTIONS OF %s\n", verb_row((enum verb)verb)->name);
@@ -314,6 +347,10 @@ static void print_man(void)
             print_option_roff(row);
         }
     }
+    printf(".SH OPTIONS OF THE SHARED TIER\n");
+    for (size_t i = 0; i < option_row_count(); i++)
+        if (option_is_of_tier(option_row(i)))
+            print_option_roff(option_row(i));
     printf(
         ".SH VALUES\n"
         "Sizes are bytes, or take k, M, G or T (powers of 1024). Times take ms, s, m, h or d.\n"

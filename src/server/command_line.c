@@ -3,6 +3,7 @@
 #include "server/nearest.h"
 #include "server/option_read.h"
 #include "server/options.h"
+#include "server/tier_url.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,14 @@ static enum err take_delay(struct command_line *line, const struct option_row *r
     return err;
 }
 
+/* So that a secret is not seen for as long as the process runs. The bytes are argv's, and may be written.
+ */
+static void wipe_argument(struct bytes secret)
+{
+    if (secret.size > 0)
+        memset((char *)(uintptr_t)secret.data, '*', secret.size);
+}
+
 static enum err take_flag(struct command_line *line, const char *argument)
 {
     const char *equals = strchr(argument, '=');
@@ -195,9 +204,10 @@ static enum err take_flag(struct command_line *line, const char *argument)
     if (is_delay) /* json-server's name for latency, and its number is of milliseconds */
         return take_delay(line, row, value);
     err = take_value(line, row, written, value);
-    /* So that it is not seen for as long as the process runs. The bytes are argv's, and may be written. */
     if (row->type == OPTION_TYPE_secret)
-        memset((char *)(uintptr_t)value.data, '*', value.size);
+        wipe_argument(value);
+    else if (row->type == OPTION_TYPE_tier)
+        wipe_argument(tier_url_password(value));
     return err;
 }
 

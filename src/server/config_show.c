@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "base/number.h"
 #include "engine/kv/kv_notify_flags.h"
+#include "server/tier_url.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -139,6 +140,29 @@ static json_t *show_text(const struct option_row *row, const void *field)
     return words != NULL ? text_of(is_secret(row) ? redacted : words) : NULL;
 }
 
+/* The URL without its password. */
+static json_t *show_tier(const struct option_row *row, const void *field)
+{
+    const char *url = *(char *const *)field;
+    struct bytes password;
+    struct buffer out = {0};
+    json_t *string = NULL;
+
+    (void)row;
+    if (url == NULL)
+        return NULL;
+    password = tier_url_password(bytes_of_text(url));
+    if (password.size == 0)
+        return text_of(url);
+    buffer_append(&out, bytes_of(url, (size_t)(password.data - url)));
+    buffer_append(&out, bytes_of_text(redacted));
+    buffer_append(&out, bytes_of_text(password.data + password.size));
+    if (!out.failed)
+        string = text(buffer_bytes(&out));
+    buffer_fini(&out);
+    return string;
+}
+
 static json_t *show_texts(const struct option_row *row, const void *field)
 {
     const struct text_list *list = field;
@@ -187,6 +211,20 @@ static void add_options(json_t *object, enum option_scope scope, unsigned roles,
             json_object_set_new(object, row->name,
                                 showers[row->type](row, (const char *)base + row->offset));
     }
+}
+
+/* The block `tier:`; null if there is no tier. */
+static json_t *tier_of(const struct options *options)
+{
+    json_t *object = options->tier_url != NULL ? json_object() : NULL;
+
+    for (size_t i = 0; i < option_row_count() && object != NULL; i++) {
+        const struct option_row *row = option_row(i);
+        if (option_is_of_tier(row))
+            json_object_set_new(object, row->key,
+                                showers[row->type](row, (const char *)options + row->offset));
+    }
+    return object;
 }
 
 /* ---- routes -------------------------------------------------------------------------------------- */
@@ -383,6 +421,7 @@ static json_t *config_of(const struct config_shown *shown)
     json_t *object = json_object();
 
     add_options(object, OPTION_OF_SERVER, 0, options);
+    json_object_set_new(object, "tier", tier_of(options));
     for (size_t i = 0; i < options->role_count; i++) {
         const struct role_options *role = &options->roles[i];
         const char *name = role_row(role->role)->name;

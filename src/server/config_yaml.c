@@ -155,6 +155,12 @@ static bool is_of_policy(const struct option_row *row)
     return row->scope == OPTION_OF_UPSTREAM || row->scope == OPTION_OF_ROUTE;
 }
 
+/* Under `tier:` an option may have a shorter name than on the command line. */
+static const char *name_of(const struct option_row *row)
+{
+    return row->key != NULL && row->type != OPTION_TYPE_tier ? row->key : row->name;
+}
+
 /* Sets the option from `text`, which is where the reader is. */
 static void set_from(struct config_reader *reader, const struct option_row *row, void *base,
                      struct bytes text)
@@ -163,14 +169,14 @@ static void set_from(struct config_reader *reader, const struct option_row *row,
     enum err err = OK;
 
     if (memchr(text.data, '\0', text.size) != NULL) {
-        CONFIG_REPORT(reader, config_here(reader), "%s: a byte of 0 cannot be part of it", row->name);
+        CONFIG_REPORT(reader, config_here(reader), "%s: a byte of 0 cannot be part of it", name_of(row));
         return;
     }
     if (config_is_empty(reader)) {
         struct buffer placeholder = {0};
         option_append_placeholder(&placeholder, row);
-        CONFIG_REPORT(reader, config_here(reader), "%s has no value; write %s: %.*s", row->name, row->name,
-                      BYTES_PRINTF(buffer_bytes(&placeholder)));
+        CONFIG_REPORT(reader, config_here(reader), "%s has no value; write %s: %.*s", name_of(row),
+                      name_of(row), BYTES_PRINTF(buffer_bytes(&placeholder)));
         buffer_fini(&placeholder);
         return;
     }
@@ -185,7 +191,8 @@ static void set_from(struct config_reader *reader, const struct option_row *row,
     if (err == ERR_NO_MEMORY)
         reader->no_memory = true;
     else if (err != OK)
-        CONFIG_REPORT(reader, config_here(reader), "%s: %.*s", row->name, BYTES_PRINTF(buffer_bytes(&why)));
+        CONFIG_REPORT(reader, config_here(reader), "%s: %.*s", name_of(row),
+                      BYTES_PRINTF(buffer_bytes(&why)));
     buffer_fini(&why);
     buffer_fini(&full);
 }
@@ -240,7 +247,7 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
         return;
     }
     if (!option_is_list(row) || !config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        CONFIG_REPORT(reader, config_here(reader), "%s is one value%s", row->name,
+        CONFIG_REPORT(reader, config_here(reader), "%s is one value%s", name_of(row),
                       row->type == OPTION_TYPE_list ? " or a list, not a mapping"
                                                     : ", not a list or a mapping");
         config_skip(reader);
@@ -254,7 +261,7 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
             config_advance(reader);
         } else {
             CONFIG_REPORT(reader, config_here(reader), "%s is a list of plain values, nothing deeper",
-                          row->name);
+                          name_of(row));
             config_skip(reader);
         }
     }
@@ -277,8 +284,13 @@ static void report_unknown_key(struct config_reader *reader, struct bytes name, 
         config_consider_gateway_keys(&nearest);
     for (int i = 0; i < ROLE_COUNT && !of_role; i++)
         nearest_consider(&nearest, role_row((enum role)i)->name);
+    if (!of_role)
+        nearest_consider(&nearest, "tier");
 
-    if (of_role && option_find_key(0, name) != NULL)
+    if (config_tier_key_of(name) != NULL)
+        CONFIG_REPORT(reader, config_here(reader), "%s belongs under tier, as %s", shown.text,
+                      config_tier_key_of(name));
+    else if (of_role && option_find_key(0, name) != NULL)
         CONFIG_REPORT(reader, config_here(reader), "%s belongs at the top of the file, not under %s",
                       shown.text, role_row(role)->name);
     else if (option_find_key(ROLES_EVERY, name) != NULL) {
@@ -414,13 +426,11 @@ static bool find_role(struct bytes name, enum role *role)
     return false;
 }
 
-static void read_server_option(struct config_reader *reader, const struct option_row *row)
+void config_read_server_option(struct config_reader *reader, const struct option_row *row)
 {
     struct options *options = reader->options;
     struct place *set_at = &options->set_at[row - option_row(0)];
 
-    if (!config_advance(reader))
-        return;
     if (set_at->line < 0) { /* the command line wins, but the file must be right all the same */
         struct options ignored;
         options_init(&ignored);
@@ -435,6 +445,7 @@ static void read_server_option(struct config_reader *reader, const struct option
 static void read_top(struct config_reader *reader)
 {
     bool seen[OPTION_COUNT_MAX] = {0};
+    bool has_tier = false;
     unsigned roles_seen = 0;
 
     for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_MAPPING_END_EVENT);) {
@@ -445,11 +456,19 @@ static void read_top(struct config_reader *reader)
             continue;
         row = option_find_key(0, name);
         if (row != NULL && !is_repeated(seen, row)) {
-            read_server_option(reader, row);
+            if (config_advance(reader))
+                config_read_server_option(reader, row);
             continue;
         }
-        if (row != NULL)
-            CONFIG_REPORT(reader, config_here(reader), "%s is there twice; keep one", row->name);
+        if (bytes_equal(name, BYTES("tier")) && !has_tier) {
+            has_tier = true;
+            if (config_advance(reader))
+                config_read_tier(reader);
+            continue;
+        }
+        if (row != NULL || bytes_equal(name, BYTES("tier")))
+            CONFIG_REPORT(reader, config_here(reader), "%s is there twice; keep one",
+                          row != NULL ? row->name : "tier");
         else if (!find_role(name, &role))
             report_unknown_key(reader, name, false, ROLE_COUNT);
         else if ((roles_seen & 1u << role) != 0)

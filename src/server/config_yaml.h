@@ -55,6 +55,17 @@ void config_read_value(struct config_reader *reader, const struct option_row *ro
 /* Appends where a file called `path` is: beside the file that names it. */
 enum err config_beside_file(const struct config_reader *reader, struct bytes path, struct buffer *full);
 
+/* The same of one of the server, unless the command line has said it. */
+void config_read_server_option(struct config_reader *reader, const struct option_row *row);
+
+/* ---- config_tier.c ------------------------------------------------------------------------------- */
+
+/* Reads what stands behind `tier:`. */
+void config_read_tier(struct config_reader *reader);
+
+/* The key under `tier:` of the option that is called `name`, or null. */
+const char *config_tier_key_of(struct bytes name);
+
 /* ---- config_gateway.c ---------------------------------------------------------------------------- */
 
 /* Reads what a key of a gateway other than an option's says; false, with nothing read, if it is none. */

@@ -109,6 +109,31 @@ static void append_status(void *context, const char *status, const char *help)
     append_row(context, bytes_of_text(status), bytes_of_text(help), STATUS_COLUMNS);
 }
 
+/* The parts that options are shown in, in their order. */
+enum part { PART_OWN, PART_TIER, PART_SERVER, PART_COUNT };
+
+static enum part part_of(const struct option_row *row)
+{
+    return option_is_of_tier(row) ? PART_TIER : option_is_of_server(row) ? PART_SERVER : PART_OWN;
+}
+
+static void append_part(struct page *page, enum verb verb, enum part part)
+{
+    static const char *const headings[PART_COUNT] = {"Options", "Options of the shared tier",
+                                                     "Options of every command"};
+    bool has_heading = false;
+
+    for (size_t i = 0; i < option_row_count(); i++) {
+        const struct option_row *row = option_row(i);
+        if ((row->verbs & 1u << verb) == 0 || part_of(row) != part || option_is_operand(row))
+            continue;
+        if (!has_heading)
+            append_heading(page, headings[part]);
+        has_heading = true;
+        append_option(page, row);
+    }
+}
+
 static void append_verb_help(struct page *page, enum verb verb)
 {
     const struct verb_row *row = verb_row(verb);
@@ -117,20 +142,9 @@ static void append_verb_help(struct page *page, enum verb verb)
     buffer_append_format(page->out, "nuthatch %s%s%s [options]\n  %s\n", row->name,
                          row->operand != NULL ? " " : "", row->operand != NULL ? row->operand : "",
                          row->summary);
-    for (int of_server = 0; of_server <= 1; of_server++) {
-        bool has_heading = false;
-        for (size_t i = 0; i < option_row_count(); i++) {
-            const struct option_row *option = option_row(i);
-            bool is_of_server = option_is_of_server(option);
-            if ((option->verbs & 1u << verb) == 0 || is_of_server != (of_server == 1) ||
-                option_is_operand(option))
-                continue;
-            if (!has_heading)
-                append_heading(page, of_server ? "Options of every command" : "Options");
-            has_heading = true;
-            append_option(page, option);
-        }
-        if (!of_server && is_role)
+    for (int i = 0; i < PART_COUNT; i++) {
+        append_part(page, verb, (enum part)i);
+        if (i == PART_OWN && is_role)
             append_listen_note(page, (enum role)verb);
     }
     if (verb == VERB_SERVE || verb == VERB_CHECK)

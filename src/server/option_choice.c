@@ -16,7 +16,8 @@ static const struct {
 static_assert(sizeof(enum loop_kind) == sizeof(int) && sizeof(enum log_level) == sizeof(int) &&
                   sizeof(enum tls_client_auth) == sizeof(int) && sizeof(enum answer) == sizeof(int) &&
                   sizeof(enum route_host) == sizeof(int) && sizeof(enum openapi_checks) == sizeof(int) &&
-                  sizeof(enum access_format) == sizeof(int) && sizeof(enum compat) == sizeof(int),
+                  sizeof(enum access_format) == sizeof(int) && sizeof(enum valkey_resp) == sizeof(int) &&
+                  sizeof(enum compat) == sizeof(int),
               "choices are written as int");
 
 void option_choice_append(struct buffer *out, enum option_type type, int64_t value)

@@ -28,6 +28,8 @@ enum err option_read_texts(const struct option_text *from, void *field);
 enum err option_read_secret(const struct option_text *from, void *field);
 enum err option_read_listen(const struct option_text *from, void *field);
 enum err option_read_items(const struct option_text *from, void *field);
+enum err option_read_tier(const struct option_text *from, void *field);
+enum err option_read_ranges(const struct option_text *from, void *field);
 
 bool option_text_is_visible(struct bytes text); /* ASCII that is no space, one byte at least */
 

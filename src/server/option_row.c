@@ -7,6 +7,7 @@
 enum {
     ASKING_VERBS = 1 << VERB_PURGE | 1 << VERB_STATUS,
     SERVER_VERBS = ((1 << VERB_COUNT) - 1) & ~ASKING_VERBS,
+    TIER_VERBS = 1 << VERB_CACHE | 1 << VERB_GATEWAY | 1 << VERB_SERVE | 1 << VERB_CHECK,
 };
 
 /* A role is also the verb that runs it alone, so that ROLES_… are bits of option_row.verbs. */
@@ -21,6 +22,18 @@ static const struct option_row rows[] = {
      .type = OPTION_TYPE_##type_,                                                                          \
      .scope = OPTION_OF_SERVER,                                                                            \
      .verbs = SERVER_VERBS,                                                                                \
+     .roles = 0,                                                                                           \
+     .offset = offsetof(struct options, field),                                                            \
+     .fallback = fallback_,                                                                                \
+     .low = low_,                                                                                          \
+     .high = high_},
+#define TIER_OPTION(type_, name_, key_, field, fallback_, low_, high_, help_)                              \
+    {.name = name_,                                                                                        \
+     .key = key_,                                                                                          \
+     .help = help_,                                                                                        \
+     .type = OPTION_TYPE_##type_,                                                                          \
+     .scope = OPTION_OF_SERVER,                                                                            \
+     .verbs = TIER_VERBS,                                                                                  \
      .roles = 0,                                                                                           \
      .offset = offsetof(struct options, field),                                                            \
      .fallback = fallback_,                                                                                \
@@ -54,6 +67,7 @@ static const struct option_row rows[] = {
 #define STATUS_OPTION(...) COMMAND_OPTION(1 << VERB_STATUS, __VA_ARGS__)
 #include "tables/options.def"
 #undef SERVER_OPTION
+#undef TIER_OPTION
 #undef ROLE_OPTION
 #undef DEMO_OPTION
 #undef PURGE_OPTION
@@ -90,6 +104,8 @@ bool option_is_of_server(const struct option_row *row)
     return row->scope == OPTION_OF_SERVER && row->verbs == SERVER_VERBS;
 }
 
+bool option_is_of_tier(const struct option_row *row) { return row->key != NULL; }
+
 bool option_is_operand(const struct option_row *row)
 {
     return (row->scope == OPTION_OF_ROLE || row->scope == OPTION_OF_UPSTREAM) &&
@@ -111,6 +127,14 @@ const struct option_row *option_find_scoped(enum option_scope scope, struct byte
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (rows[i].scope == scope && bytes_equal(bytes_of_text(rows[i].name), name))
+            return &rows[i];
+    return NULL;
+}
+
+const struct option_row *option_find_tier_key(struct bytes key)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].key != NULL && bytes_equal(bytes_of_text(rows[i].key), key))
             return &rows[i];
     return NULL;
 }

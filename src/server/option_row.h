@@ -23,6 +23,7 @@ enum option_scope {
 
 struct option_row {
     const char *name; /* "idle-timeout" */
+    const char *key;  /* under `tier:` in the file; null: not an option of the tier */
     const char *help;
     enum option_type type;
     enum option_scope scope;
@@ -38,6 +39,9 @@ bool option_is_operand(const struct option_row *row);
 /* Whether it is the server's: a key at the top of the file, and a flag of every command that runs one. */
 bool option_is_of_server(const struct option_row *row);
 
+/* Whether it is of the shared tier: a key under `tier:` in the file. */
+bool option_is_of_tier(const struct option_row *row);
+
 size_t option_row_count(void);
 const struct option_row *option_row(size_t index);
 
@@ -47,6 +51,9 @@ const struct option_row *option_find_key(unsigned roles, struct bytes name);
 
 /* The row called `name` that is a key of an upstream or a route of a gateway, or null. */
 const struct option_row *option_find_scoped(enum option_scope scope, struct bytes name);
+
+/* The row that is called `key` under `tier:`, or null. */
+const struct option_row *option_find_tier_key(struct bytes key);
 
 /* Where the option is in `base`: a struct options, or a struct role_options. */
 void *option_field(const struct option_row *row, void *base);

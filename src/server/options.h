@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "client/valkey/valkey_options.h"
 #include "engine/gateway/access_line.h"
 #include "engine/gateway/routing/plan.h"
 #include "engine/mock/collections/compat.h"
@@ -34,6 +35,7 @@ enum answer { ANSWER_NO, ANSWER_YES };
 #define OPTION_FIELD_checks(field)   enum openapi_checks field;
 #define OPTION_FIELD_format(field)   enum access_format field;
 #define OPTION_FIELD_compat(field)   enum compat field;
+#define OPTION_FIELD_resp(field)     enum valkey_resp field;
 #define OPTION_FIELD_level(field)    enum log_level field;
 #define OPTION_FIELD_events(field)   uint32_t field; /* bits of engine/kv/kv_notify_flags.h */
 #define OPTION_FIELD_flag(field)     bool field;
@@ -45,6 +47,8 @@ enum answer { ANSWER_NO, ANSWER_YES };
 #define OPTION_FIELD_text(field)     char *field;
 #define OPTION_FIELD_texts(field)    struct text_list field;
 #define OPTION_FIELD_secret(field)   char *field;
+#define OPTION_FIELD_tier(field)     char *field;
+#define OPTION_FIELD_ranges(field)   struct text_list field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 
 /* An upstream as the file has it, and a route; what they do not say themselves is filled in from their role
@@ -89,16 +93,18 @@ struct options {
     struct text_list purge_urls; /* of purge */
     struct role_options *roles;
     size_t role_count;
-#define SERVER_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
-#define DEMO_OPTION(type, name, field, fallback, low, high, help)   OPTION_FIELD_##type(field)
-#define PURGE_OPTION(type, name, field, fallback, low, high, help)  OPTION_FIELD_##type(field)
-#define ADMIN_OPTION(type, name, field, fallback, low, high, help)  OPTION_FIELD_##type(field)
-#define STATUS_OPTION(type, name, field, fallback, low, high, help) OPTION_FIELD_##type(field)
+#define SERVER_OPTION(type, name, field, fallback, low, high, help)    OPTION_FIELD_##type(field)
+#define DEMO_OPTION(type, name, field, fallback, low, high, help)      OPTION_FIELD_##type(field)
+#define PURGE_OPTION(type, name, field, fallback, low, high, help)     OPTION_FIELD_##type(field)
+#define ADMIN_OPTION(type, name, field, fallback, low, high, help)     OPTION_FIELD_##type(field)
+#define STATUS_OPTION(type, name, field, fallback, low, high, help)    OPTION_FIELD_##type(field)
+#define TIER_OPTION(type, name, key, field, fallback, low, high, help) OPTION_FIELD_##type(field)
 #include "tables/options.def"
 #undef STATUS_OPTION
 #undef ADMIN_OPTION
 #undef PURGE_OPTION
 #undef SERVER_OPTION
+#undef TIER_OPTION
 #undef DEMO_OPTION
     struct place set_at[OPTION_COUNT_MAX]; /* of server-wide options, by row */
 };

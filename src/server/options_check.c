@@ -3,6 +3,7 @@
 #include "engine/gateway/policy/cors.h"
 #include "server/option_units.h"
 #include "server/options.h"
+#include "server/tier_url.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -159,6 +160,73 @@ static bool check_tls(const struct options *options, struct buffer *message)
         return false;
     }
     return true;
+}
+
+/* ---- the shared tier --------------------------------------------------------------------------- */
+
+static bool report_tier(const struct options *options, size_t offset, struct buffer *message,
+                        const char *what)
+{
+    options_report(options, place_of(options, offset), message, "%s", what);
+    return false;
+}
+#define REPORT_TIER(field, what) report_tier(options, offsetof(struct options, field), message, what)
+
+static bool has_user_of_tier(const struct options *options)
+{
+    for (size_t i = 0; i < options->role_count; i++)
+        if (options->roles[i].role != ROLE_MOCK)
+            return true;
+    return options->role_count == 0;
+}
+
+/* Without a tier nothing about it may be said. */
+static bool check_no_tier(const struct options *options, struct buffer *message)
+{
+    for (size_t i = 0; i < option_row_count(); i++) {
+        const struct option_row *row = option_row(i);
+        if (!option_is_of_tier(row) || options->set_at[i].line == 0)
+            continue;
+        options_report(options, options->set_at[i], message,
+                       "%s is about the shared tier, and there is none; name its hosts with tier",
+                       row->name);
+        return false;
+    }
+    return true;
+}
+
+static bool check_tier(const struct options *options, struct buffer *message)
+{
+    struct buffer why = {0};
+    struct tier_url url;
+    bool is_good = true;
+
+    if (options->tier_url == NULL)
+        return check_no_tier(options, message);
+    if (tier_url_parse(bytes_of_text(options->tier_url), &url, &why) != OK) { /* no memory */
+        buffer_fini(&why);
+        return false;
+    }
+    if (!has_user_of_tier(options))
+        is_good = REPORT_TIER(tier_url, "tier is for caches and gateways, and there is none; leave it out");
+    if (url.user != NULL && options->tier_user != NULL)
+        is_good = REPORT_TIER(tier_user, "tier names a user too; leave out the one or the other");
+    if (url.password != NULL && options->tier_password_path != NULL)
+        is_good = REPORT_TIER(tier_password_path,
+                              "tier has a password in it too; leave out the one or the other");
+    if (!url.has_tls && (options->tier_authorities_path != NULL || options->tier_certificate_path != NULL ||
+                         options->tier_key_path != NULL))
+        is_good = REPORT_TIER(tier_url, "tier-ca, tier-cert and tier-key are for TLS; write valkeys:// or "
+                                        "rediss:// before the hosts of tier");
+    if ((options->tier_certificate_path == NULL) != (options->tier_key_path == NULL))
+        is_good = REPORT_TIER(tier_certificate_path, "tier-cert and tier-key go together; name both files");
+    if (options->tier_null_ttl_ms > options->tier_staleness_ms_max)
+        is_good =
+            REPORT_TIER(tier_null_ttl_ms,
+                        "null-ttl is more than max-staleness, which could not be kept then; lower the "
+                        "one or raise the other");
+    tier_url_fini(&url);
+    return is_good;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------------- */
@@ -344,5 +412,6 @@ enum err options_complete(struct options *options, struct buffer *message)
     is_good &= check_addresses(options, message);
     is_good &= check_tokens(options, message);
     is_good &= check_tls(options, message);
+    is_good &= check_tier(options, message);
     return is_good ? OK : ERR_SYNTAX;
 }

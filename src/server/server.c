@@ -120,6 +120,20 @@ static enum err create_store(struct server *server, struct buffer *message)
     return result == NH_NO_MEMORY ? ERR_NO_MEMORY : ERR_RANGE;
 }
 
+static enum err create_tier(struct server *server, struct buffer *message)
+{
+    struct tier_options options;
+    enum err err = tier_plan_create(server->options, server->log, message, &server->tier_plan);
+
+    if (err != OK || server->tier_plan == NULL)
+        return err;
+    options = tier_plan_options(server->tier_plan, server->options);
+    options.store = server->store;
+    options.worker_count = (unsigned)server->worker_count;
+    err = tier_create(&options, &server->tier);
+    return err == OK ? tier_board_create((unsigned)server->worker_count, &server->tier_board) : err;
+}
+
 static enum err create_gateway(struct server *server, size_t index, struct buffer *message)
 {
     const struct role_options *role = &server->options->roles[index];
@@ -222,6 +236,8 @@ enum err server_create(const struct options *options, struct log *log, const str
     }
     if (err == OK && keeps_something(options))
         err = create_store(server, message);
+    if (err == OK)
+        err = create_tier(server, message);
     if (err == OK)
         server_set_settings(server);
     if (err == OK)
@@ -367,6 +383,10 @@ void server_destroy(struct server *server)
             mock_destroy(server->roles[i].mock);
         recorder_destroy(server->roles[i].recorder);
     }
+    if (server->tier != NULL)
+        tier_destroy(server->tier);
+    tier_plan_destroy(server->tier_plan);
+    tier_board_destroy(server->tier_board);
     server_remove_socket_files(server); /* of a start that failed; else they are gone */
     server_close_ports(server);
     if (server->tls != NULL)

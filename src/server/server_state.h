@@ -4,6 +4,8 @@
 #include "net/listen.h"
 #include "server/config_show.h"
 #include "server/server.h"
+#include "server/tier_board.h"
+#include "server/tier_plan.h"
 #include "server/worker.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,6 +36,9 @@ struct server {
     nh_store *store;
     struct tls_server *tls;       /* null if no port has TLS */
     struct line_sink *access_log; /* or null */
+    struct tier_plan *tier_plan;  /* null without a shared tier, */
+    struct tier *tier;            /* and so are these */
+    struct tier_board *tier_board;
     struct kv_hub *hub;
     struct shared_role *roles;
     struct shared_port *ports;

@@ -1,5 +1,8 @@
+#include "server/prometheus.h"
 #include "server/server_state.h"
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void set_number(json_t *object, const char *name, uint64_t value)
 {
@@ -116,6 +119,80 @@ static void add_roles(const struct server *server, const struct kv_facts *facts,
     }
 }
 
+/* ---- the shared tier ------------------------------------------------------------------------------ */
+
+static const char tier_prefix[] = "tier_";
+
+static const char *state_of(const struct tier_board_node *node)
+{
+    return node->open_count == node->thread_count ? "open"
+           : node->left_alone_count > 0           ? "left alone"
+           : node->open_count > 0                 ? "open in part"
+                                                  : "connecting";
+}
+
+static json_t *tier_server(const struct tier_board_node *node)
+{
+    const struct tier_node_facts *facts = &node->facts;
+    json_t *object = json_object();
+
+    json_object_set_new(object, "address", json_string(facts->address));
+    json_object_set_new(object, "role", json_string(facts->is_primary ? "primary" : "replica"));
+    json_object_set_new(object, "state", json_string(state_of(node)));
+    set_number(object, "threads_open", node->open_count);
+    json_object_set_new(object, "slots", json_string(facts->slots));
+    set_number(object, "slot_count", facts->slot_count);
+    json_object_set_new(object, "coherence_age_ms",
+                        facts->coherence_age_ms != INT64_MAX ? json_integer(facts->coherence_age_ms)
+                                                             : json_null());
+    set_number(object, "in_flight", facts->in_flight);
+    set_number(object, "round_trips", facts->round_trips);
+    set_number(object, "p50_us", facts->p50_us);
+    set_number(object, "p99_us", facts->p99_us);
+    set_number(object, "max_us", facts->max_us);
+    return object;
+}
+
+/* What workers count of it, by the names of tables/metrics.def without their beginning. */
+static json_t *tier_counts(const struct kv_facts *facts)
+{
+    json_t *counts = json_object();
+
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const char *name = metric_name((enum metric)i);
+        if (strncmp(name, tier_prefix, sizeof tier_prefix - 1) == 0)
+            set_number(counts, name + sizeof tier_prefix - 1, facts->metrics[i]);
+    }
+    return counts;
+}
+
+static void add_tier(const struct server *server, const struct kv_facts *facts, int64_t now_mono_ms,
+                     json_t *status)
+{
+    const uint64_t *metrics = facts->metrics;
+    struct tier_board_node *nodes;
+    size_t node_count;
+    json_t *tier, *list;
+
+    if (server->tier == NULL)
+        return;
+    nodes = calloc(TIER_BOARD_NODES_MAX, sizeof *nodes);
+    if (nodes == NULL)
+        return;
+    node_count = tier_board_read(server->tier_board, now_mono_ms, nodes, TIER_BOARD_NODES_MAX);
+    tier = json_object();
+    list = json_array();
+    for (size_t i = 0; i < node_count; i++)
+        json_array_append_new(list, tier_server(&nodes[i]));
+    free(nodes);
+    set_number(tier, "max_staleness_ms", (uint64_t)server->options->tier_staleness_ms_max);
+    set_ratio(tier, "near_hit_ratio", metrics[METRIC_tier_near_hits] + metrics[METRIC_tier_near_nothing],
+              metrics[METRIC_tier_near_misses] + metrics[METRIC_tier_near_doubted]);
+    json_object_set_new(tier, "servers", list);
+    json_object_set_new(tier, "counts", tier_counts(facts));
+    json_object_set_new(status, "tier", tier);
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
 static int append(const char *bytes, size_t size, void *out)
@@ -138,9 +215,24 @@ enum err server_append_status(struct server *server, int64_t now_mono_ms, struct
     json_object_set_new(status, "connections", connections_of(&facts));
     json_object_set_new(status, "workers", workers_of(server));
     add_roles(server, &facts, status);
+    add_tier(server, &facts, now_mono_ms, status);
     set_number(status, "protocol_errors", facts.metrics[METRIC_protocol_errors]);
     result = json_dump_callback(status, append, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     json_decref(status);
     buffer_append_byte(out, '\n');
     return result == 0 && !out->failed ? OK : ERR_NO_MEMORY;
+}
+
+void server_append_tier_metrics(struct server *server, int64_t now_mono_ms, struct buffer *out)
+{
+    struct tier_board_node *nodes;
+
+    if (server->tier == NULL)
+        return;
+    nodes = calloc(TIER_BOARD_NODES_MAX, sizeof *nodes);
+    out->failed |= nodes == NULL;
+    if (nodes != NULL)
+        prometheus_append_tier(
+            out, nodes, tier_board_read(server->tier_board, now_mono_ms, nodes, TIER_BOARD_NODES_MAX));
+    free(nodes);
 }

@@ -70,6 +70,10 @@ static enum err create_engines(struct server *server, struct worker *worker)
 {
     enum err err = OK;
 
+    if (server->tier != NULL) /* before the engines, which ask it */
+        err = tier_worker_create(server->tier, (unsigned)(worker - server->workers), worker->loop,
+                                 &worker->counters, &worker->tier);
+    worker->board = server->tier_board;
     for (size_t i = 0; i < worker->role_count && err == OK; i++) {
         if (server->roles[i].gateway != NULL)
             err = gateway_worker_create(server->roles[i].gateway, worker->loop, &worker->counters,
@@ -180,6 +184,8 @@ static void destroy_worker(struct worker *worker)
         if (worker->recorders != NULL)
             recorder_worker_destroy(worker->recorders[i]);
     }
+    if (worker->tier != NULL)
+        tier_worker_destroy(worker->tier);
     if (worker->loop != NULL)
         loop_destroy(worker->loop);
     if (worker->server != NULL) /* its making had begun */

@@ -168,6 +168,48 @@ static void append_mock(struct page *page, const json_t *mock)
                          plural(number(mock, "requests")));
 }
 
+/* The counts that `names` names, each with its words, a space between them. */
+static void append_counts(struct page *page, const json_t *counts, const char *title, const char *prefix,
+                          const char *names)
+{
+    const char *between = "";
+
+    append_name(page, title);
+    for (const char *name = names, *end; *name != '\0'; name = *end == ' ' ? end + 1 : end) {
+        char key[64];
+
+        end = name + strcspn(name, " ");
+        snprintf(key, sizeof key, "%s%.*s", prefix, (int)(end - name), name);
+        buffer_append_format(page->out, "%s%s %.*s", between, count(number(counts, key)).text,
+                             (int)(end - name), name);
+        between = ", ";
+    }
+    buffer_append_byte(page->out, '\n');
+}
+
+static void append_tier(struct page *page, const json_t *tier)
+{
+    const json_t *counts = json_object_get(tier, "counts"), *servers = json_object_get(tier, "servers");
+    uint64_t hits = number(counts, "near_hits") + number(counts, "near_nothing");
+    uint64_t misses = number(counts, "near_misses") + number(counts, "near_doubted");
+    const json_t *server;
+    size_t open_count = 0, i;
+
+    json_array_foreach(servers, i, server) open_count += strcmp(text(server, "state").text, "open") == 0;
+    append_name(page, "tier");
+    buffer_append_format(
+        page->out, "%zu of %zu servers open; what is near is given for %s ms at most after a change\n",
+        open_count, json_array_size(servers), count(number(tier, "max_staleness_ms")).text);
+    append_name(page, "near");
+    buffer_append_format(page->out, "%s of %s reads; kept %s\n", ratio(tier, "near_hit_ratio").text,
+                         count(hits + misses).text, count(number(counts, "kept")).text);
+    append_counts(page, counts, "not kept", "unkept_", "poisoned own_write moved asked hot short no_room");
+    append_counts(page, counts, "told", "invalidations_", "useful useless");
+    append_counts(page, counts, "flushed", "flushes_", "asked lost role");
+    append_counts(page, counts, "redirected", "", "moved ask tryagain clusterdown loading demoted");
+    append_counts(page, counts, "calls", "", "calls lost timeouts unreachable refused");
+}
+
 /* ---- tables --------------------------------------------------------------------------------------- */
 
 enum { COLUMNS_MAX = 10 };
@@ -186,10 +228,20 @@ static void begin_table(struct table *table, const char *const *names, size_t co
         table->widths[i] = (int)strlen(names[i]);
 }
 
+/* Of UTF-8, whose continuing bytes take none. */
+static int columns_of(const char *words)
+{
+    int columns = 0;
+
+    for (; *words != '\0'; words++)
+        columns += ((unsigned char)*words & 0xc0) != 0x80;
+    return columns;
+}
+
 static void measure(struct table *table, const struct cell *cells)
 {
     for (size_t i = 0; i < table->column_count; i++) {
-        int width = (int)strlen(cells[i].text);
+        int width = columns_of(cells[i].text);
         if (width > table->widths[i])
             table->widths[i] = width;
     }
@@ -197,9 +249,11 @@ static void measure(struct table *table, const struct cell *cells)
 
 static void append_cells(struct page *page, const struct table *table, const struct cell *cells)
 {
-    for (size_t i = 0; i < table->column_count; i++)
-        buffer_append_format(page->out, "%s%*s", i > 0 ? "  " : "",
-                             i > 0 ? table->widths[i] : -table->widths[i], cells[i].text);
+    for (size_t i = 0; i < table->column_count; i++) {
+        /* printf pads by bytes. */
+        int width = table->widths[i] + (int)strlen(cells[i].text) - columns_of(cells[i].text);
+        buffer_append_format(page->out, "%s%*s", i > 0 ? "  " : "", i > 0 ? width : -width, cells[i].text);
+    }
     buffer_append_byte(page->out, '\n');
 }
 
@@ -249,18 +303,52 @@ static void fill_worker(const json_t *worker, size_t index, struct cell *cells)
     cells[3] = count(number(worker, "http_requests"));
 }
 
+/* As a person reads it: µs, or ms from one on. */
+static struct cell round_trip(const json_t *object, const char *name)
+{
+    uint64_t us = number(object, name);
+    struct cell cell = {"-"};
+
+    if (number(object, "round_trips") == 0)
+        return cell;
+    if (us < 1000)
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 " µs", us);
+    else
+        snprintf(cell.text, sizeof cell.text, "%.1f ms", (double)us / 1000);
+    return cell;
+}
+
+static void fill_server(const json_t *server, size_t index, struct cell *cells)
+{
+    (void)index;
+    cells[0] = text(server, "address");
+    cells[1] = text(server, "role");
+    cells[2] = text(server, "state");
+    cells[3] = text(server, "slots");
+    cells[4] = (struct cell){"unknown"};
+    if (json_is_integer(json_object_get(server, "coherence_age_ms")))
+        snprintf(cells[4].text, sizeof cells[4].text, "%s ms",
+                 count(number(server, "coherence_age_ms")).text);
+    cells[5] = count(number(server, "in_flight"));
+    cells[6] = round_trip(server, "p50_us");
+    cells[7] = round_trip(server, "p99_us");
+    cells[8] = round_trip(server, "max_us");
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
 void status_page_append(struct buffer *out, const json_t *status, const char *api, bool in_colour)
 {
     static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
+    static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",
+                                            "in flight",          "p50",  "p99",   "max"};
     static const struct {
         const char *name;
         void (*append)(struct page *page, const json_t *part);
     } parts[] = {
         {"memory", append_memory}, {"connections", append_connections},
         {"cache", append_cache},   {"gateway", append_gateway},
-        {"mock", append_mock},
+        {"mock", append_mock},     {"tier", append_tier},
     };
     struct page page = {out, in_colour};
 
@@ -269,4 +357,6 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
         if (json_object_get(status, parts[i].name) != NULL)
             parts[i].append(&page, json_object_get(status, parts[i].name));
     append_table(&page, json_object_get(status, "workers"), of_worker, COUNT_OF(of_worker), fill_worker);
+    append_table(&page, json_object_get(json_object_get(status, "tier"), "servers"), of_server,
+                 COUNT_OF(of_server), fill_server);
 }

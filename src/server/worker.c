@@ -3,6 +3,7 @@
 #include "message/http_date.h"
 #include "server/conn.h"
 #include "server/server.h"
+#include <stdlib.h>
 
 enum { SWEEP_EVERY_MS = 100, SWEEP_ENTRIES = 2000, SWEEP_PURGED_ENTRIES = 5000, DRAIN_LOOK_EVERY_MS = 20 };
 
@@ -15,6 +16,22 @@ const char *worker_date(struct worker *worker)
         worker->date_second = second;
     }
     return worker->date;
+}
+
+/* Says how the connections to the shared tier are, now and then. */
+static void post_tier(struct worker *worker, int64_t now_ms)
+{
+    struct tier_node_facts *facts;
+
+    if (worker->tier == NULL || now_ms < worker->next_post_ms)
+        return;
+    worker->next_post_ms = now_ms + TIER_BOARD_EVERY_MS;
+    facts = calloc(TIER_BOARD_NODES_MAX, sizeof *facts);
+    if (facts == NULL)
+        return;
+    tier_board_post(worker->board, worker->kv.number, now_ms, facts,
+                    tier_worker_facts(worker->tier, facts, TIER_BOARD_NODES_MAX));
+    free(facts);
 }
 
 static void sweep(struct timer *timer)
@@ -30,6 +47,7 @@ static void sweep(struct timer *timer)
                 gateway_worker_sweep(worker->gateways[i], now_ms, SWEEP_PURGED_ENTRIES);
     if (worker->kv.number == 0)
         kv_tick(&worker->kv, loop_now(worker->loop));
+    post_tier(worker, now_ms);
     timer_set(worker->loop, timer, now_ms + SWEEP_EVERY_MS);
 }
 
@@ -66,6 +84,25 @@ static void abort_connections(struct worker *worker)
     }
 }
 
+static void stop_loop(void *owner)
+{
+    struct worker *worker = owner;
+
+    timer_cancel(worker->loop, &worker->sweep);
+    loop_stop(worker->loop);
+}
+
+/* Nobody is left who might ask the shared tier for something: it goes before the loop does. */
+static void end(struct worker *worker)
+{
+    if (worker->tier == NULL) {
+        stop_loop(worker);
+    } else if (!worker->tier_is_stopping) {
+        worker->tier_is_stopping = true;
+        tier_worker_stop(worker->tier, stop_loop, worker);
+    }
+}
+
 /* Looks now and then whether the worker may end. */
 static void look_at_drain(struct timer *timer)
 {
@@ -79,8 +116,7 @@ static void look_at_drain(struct timer *timer)
             if (worker->gateways[i] != NULL)
                 gateway_worker_stop(worker->gateways[i]);
     if (is_idle(worker)) {
-        timer_cancel(worker->loop, &worker->sweep);
-        loop_stop(worker->loop);
+        end(worker);
         return;
     }
     timer_set(worker->loop, timer, now_ms + DRAIN_LOOK_EVERY_MS);

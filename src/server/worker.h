@@ -5,6 +5,7 @@
 #include "base/counters.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "client/tier/tier.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv.h"
 #include "engine/kv/kv_http.h"
@@ -17,6 +18,7 @@
 #include "protocol/resp/resp.h"
 #include "server/admin.h"
 #include "server/intake.h"
+#include "server/tier_board.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -74,10 +76,14 @@ struct worker {
     struct mock_worker **mocks;
     struct recorder_worker **recorders;
     size_t role_count;
+    struct tier_worker *tier; /* null without a shared tier, */
+    struct tier_board *board; /* and so is this: where it says how its connections are */
+    int64_t next_post_ms;
     struct list connections;
     size_t connection_count;
     atomic_int *server_connection_count; /* of all workers, for the cap */
     bool draining;
+    bool tier_is_stopping;
     struct timer sweep, drain_check;
     struct intake intake;
     struct task letters; /* another worker has something for the sessions of this one */

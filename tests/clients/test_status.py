@@ -2,6 +2,7 @@
 import json, os, subprocess, tempfile, unittest
 
 from harness import BINARY, Nuthatch, Origin, PATIENCE_S, fetch, free_port
+from redis_cluster import RedisCluster, until
 import redis
 
 
@@ -69,6 +70,37 @@ class Status(unittest.TestCase):
         self.assertIn("NUTHATCH_ADMIN_TOKEN", complaint)
         self.assertEqual(status(admin=server.admin, NUTHATCH_ADMIN_TOKEN="sesam")[0], 1)
         self.assertEqual(status(admin=server.admin, NUTHATCH_ADMIN_TOKEN="sesame")[0], 0)
+
+    def test_a_shared_tier(self):
+        with RedisCluster() as cluster:
+            server = self.serve("cache", "--tier", cluster.url, "--threads", "2", listen="resp://127.0.0.1:0")
+
+            def whole():
+                said = json.loads(status("--json", admin=server.admin)[1])["tier"]
+                states = [(node["role"], node["state"], node["threads_open"]) for node in said["servers"]]
+                known = all(node["coherence_age_ms"] is not None for node in said["servers"])
+                return said if known and states == [("primary", "open", 2)] * 3 else None
+            tier = until(whole, "three servers that both threads are connected to")
+            self.assertEqual(sorted(node["slots"] for node in tier["servers"]), ["0-5460", "10922-16383", "5461-10921"])
+            self.assertEqual(sum(node["slot_count"] for node in tier["servers"]), 16384)
+            self.assertEqual(tier["max_staleness_ms"], 1000)
+            for node in tier["servers"]:
+                self.assertLess(node["coherence_age_ms"], PATIENCE_S * 1000)
+                self.assertGreater(node["round_trips"], 0)
+                self.assertGreaterEqual(node["max_us"], node["p50_us"])
+            self.assertIn("3 of 3 servers open", status(admin=server.admin)[1])
+            metrics = fetch(int(server.admin.rsplit(":", 1)[1]), "/metrics").body.decode()
+            address = tier["servers"][0]["address"]
+            self.assertIn(f'nuthatch_tier_server_open{{server="{address}",role="primary"}} 2\n', metrics)
+            self.assertRegex(metrics, r'nuthatch_tier_server_coherence_age_seconds\{server="127[^"]*"\} [0-9.]+\n')
+
+    def test_a_tier_that_is_away(self):
+        server = self.serve("cache", "--tier", f"valkey://127.0.0.1:{free_port()}", listen="resp://127.0.0.1:0")
+        code, said, complaint = status("--json", admin=server.admin)
+        self.assertEqual((code, complaint), (0, ""))
+        self.assertEqual(json.loads(said)["tier"]["servers"], [])
+        self.assertIn("0 of 0 servers open", status(admin=server.admin)[1])
+        server.wait_for("tier: nothing learnt")
 
     def test_nobody_there_or_somebody_else(self):
         admin = f"http://127.0.0.1:{free_port()}"
