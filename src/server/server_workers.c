@@ -1,4 +1,5 @@
 #include "engine/gateway/gateway.h"
+#include "engine/kv/tier/kv_tier.h"
 #include "engine/mock/mock.h"
 #include "engine/mock/record/recorder.h"
 #include "server/server_state.h"
@@ -73,6 +74,8 @@ static enum err create_engines(struct server *server, struct worker *worker)
     if (server->tier != NULL) /* before the engines, which ask it */
         err = tier_worker_create(server->tier, (unsigned)(worker - server->workers), worker->loop,
                                  &worker->counters, &worker->tier);
+    if (err == OK && server->tier != NULL)
+        err = kv_tier_begin(&worker->kv, worker->tier, worker->loop);
     worker->board = server->tier_board;
     for (size_t i = 0; i < worker->role_count && err == OK; i++) {
         if (server->roles[i].gateway != NULL)
@@ -184,8 +187,10 @@ static void destroy_worker(struct worker *worker)
         if (worker->recorders != NULL)
             recorder_worker_destroy(worker->recorders[i]);
     }
-    if (worker->tier != NULL)
+    if (worker->tier != NULL) {
+        kv_tier_end(&worker->kv);
         tier_worker_destroy(worker->tier);
+    }
     if (worker->loop != NULL)
         loop_destroy(worker->loop);
     if (worker->server != NULL) /* its making had begun */
