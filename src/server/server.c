@@ -140,6 +140,7 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
     struct gateway_options options = {
         .store = server->store,
         .space = HTTP_SPACE + (uint32_t)index,
+        .tier = server->tier,
         .near_space = NEAR_SPACE + (uint32_t)index,
         .purge_token =
             bytes_of_text(server->options->admin_token != NULL ? server->options->admin_token : ""),

@@ -121,7 +121,7 @@ static void add_roles(const struct server *server, const struct kv_facts *facts,
 
 /* ---- the shared tier ------------------------------------------------------------------------------ */
 
-static const char tier_prefix[] = "tier_";
+static const char tier_prefix[] = "tier_", fleet_prefix[] = "fleet_";
 
 static const char *state_of(const struct tier_board_node *node)
 {
@@ -153,15 +153,15 @@ static json_t *tier_server(const struct tier_board_node *node)
     return object;
 }
 
-/* What workers count of it, by the names of tables/metrics.def without their beginning. */
-static json_t *tier_counts(const struct kv_facts *facts)
+/* What workers count by names that begin so in tables/metrics.def, without that beginning. */
+static json_t *counts_of(const struct kv_facts *facts, const char *prefix)
 {
     json_t *counts = json_object();
 
     for (int i = 0; i < METRIC_COUNT; i++) {
         const char *name = metric_name((enum metric)i);
-        if (strncmp(name, tier_prefix, sizeof tier_prefix - 1) == 0)
-            set_number(counts, name + sizeof tier_prefix - 1, facts->metrics[i]);
+        if (strncmp(name, prefix, strlen(prefix)) == 0)
+            set_number(counts, name + strlen(prefix), facts->metrics[i]);
     }
     return counts;
 }
@@ -189,7 +189,8 @@ static void add_tier(const struct server *server, const struct kv_facts *facts, 
     set_ratio(tier, "near_hit_ratio", metrics[METRIC_tier_near_hits] + metrics[METRIC_tier_near_nothing],
               metrics[METRIC_tier_near_misses] + metrics[METRIC_tier_near_doubted]);
     json_object_set_new(tier, "servers", list);
-    json_object_set_new(tier, "counts", tier_counts(facts));
+    json_object_set_new(tier, "counts", counts_of(facts, tier_prefix));
+    json_object_set_new(tier, "fleet", counts_of(facts, fleet_prefix));
     json_object_set_new(status, "tier", tier);
 }
 

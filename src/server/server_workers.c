@@ -67,6 +67,15 @@ static void stop(void *context)
     kill(getpid(), SIGTERM);
 }
 
+static enum err create_gateway_worker(struct worker *worker, size_t index)
+{
+    struct gateway_worker **made = &worker->gateways[index];
+    enum err err =
+        gateway_worker_create(worker->server->roles[index].gateway, worker->loop, &worker->counters, made);
+
+    return err == OK && worker->tier != NULL ? gateway_worker_use_tier(*made, worker->tier) : err;
+}
+
 static enum err create_engines(struct server *server, struct worker *worker)
 {
     enum err err = OK;
@@ -79,8 +88,7 @@ static enum err create_engines(struct server *server, struct worker *worker)
     worker->board = server->tier_board;
     for (size_t i = 0; i < worker->role_count && err == OK; i++) {
         if (server->roles[i].gateway != NULL)
-            err = gateway_worker_create(server->roles[i].gateway, worker->loop, &worker->counters,
-                                        &worker->gateways[i]);
+            err = create_gateway_worker(worker, i);
         else if (server->roles[i].mock != NULL)
             err = mock_worker_create(server->roles[i].mock, worker->loop, &worker->counters,
                                      &worker->mocks[i]);

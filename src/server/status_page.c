@@ -203,6 +203,8 @@ static void append_tier(struct page *page, const json_t *tier)
     append_name(page, "near");
     buffer_append_format(page->out, "%s of %s reads; kept %s\n", ratio(tier, "near_hit_ratio").text,
                          count(hits + misses).text, count(number(counts, "kept")).text);
+    append_counts(page, json_object_get(tier, "fleet"), "fleet", "",
+                  "hits confirmed leases waits published refused purges_sent purges_heard away");
     append_counts(page, counts, "not kept", "unkept_", "poisoned own_write moved asked hot short no_room");
     append_counts(page, counts, "told", "invalidations_", "useful useless");
     append_counts(page, counts, "flushed", "flushes_", "asked lost role");

@@ -14,6 +14,15 @@ def status(*arguments, admin, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+def answered(client, key):
+    """The tier may still be on its way."""
+    try:
+        client.get(key)
+        return True
+    except redis.RedisError:
+        return False
+
+
 class Status(unittest.TestCase):
     def serve(self, *arguments, **options):
         server = Nuthatch(*arguments, "--memory", "64M", "--admin", "http://127.0.0.1:0", **options)
@@ -74,6 +83,10 @@ class Status(unittest.TestCase):
     def test_a_shared_tier(self):
         with RedisCluster() as cluster:
             server = self.serve("cache", "--tier", cluster.url, "--threads", "2", listen="resp://127.0.0.1:0")
+
+            with redis.Redis(port=server.port) as client:
+                for number in range(100):
+                    until(lambda: answered(client, f"bird:{number}"), "an answer")
 
             def whole():
                 said = json.loads(status("--json", admin=server.admin)[1])["tier"]

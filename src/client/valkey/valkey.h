@@ -120,7 +120,7 @@ struct source *valkey_source_of(const struct valkey *valkey, uint16_t slot);
 struct valkey_server_facts {
     const struct link_address *address;
     const struct source *source; /* null: it is not connected to */
-    uint16_t number; /* among those of this client */
+    uint16_t number;             /* among those of this client */
     bool is_primary;
     uint32_t slot_count;
     uint32_t in_flight; /* calls */
