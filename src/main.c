@@ -1,4 +1,5 @@
 #include "server/demo.h"
+#include "server/demo_cluster.h"
 #include "server/help.h"
 #include "server/options.h"
 #include "server/purge_client.h"
@@ -27,7 +28,9 @@ int main(int argc, char **argv)
         case VERB_CHECK: printf("%s: fine\n", options.file); break;
         case VERB_PURGE: status = purge_run(&options, stdout, stderr); break;
         case VERB_STATUS: status = status_run(&options, stdout, stderr); break;
-        case VERB_DEMO: status = demo_run(&options, stdout); break;
+        case VERB_DEMO:
+            status = options.demo_cluster ? demo_cluster_run(&options, stdout) : demo_run(&options, stdout);
+            break;
         case VERB_HELP: status = help_print(stdout, options.help_verb) ? 0 : 1; break;
         case VERB_VERSION: printf("nuthatch " NUTHATCH_VERSION "\n"); break;
         }
