@@ -174,6 +174,7 @@ class Faults:
             if not isinstance(node.ask(name, self.random.choice(("SYNC", "ASYNC"))), ReplyError):
                 acknowledged = time.monotonic()
             self.history.writes += [Write(key, MISSING, invoked, acknowledged) for key in keys]
+            self.history.doubt_writes(LEASES.__contains__, invoked, time.monotonic())  # their holders do not hear of it
             self.pause(0, 0.2)
 
     def overflow_tracking(self):

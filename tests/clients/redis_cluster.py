@@ -21,29 +21,16 @@ import shutil
 import signal
 import socket
 import tempfile
-import subprocess
 import time
-import unittest
 
 from certificates import Certificates
-from harness import BINARY, PATIENCE_S, Process
+from harness import PATIENCE_S, Process
 from resp_client import Connection, ReplyError
 from tcp_proxy import Proxy
 
 SLOT_COUNT = 16384
 NODE_TIMEOUT_MS = 1500
 ADMIN, ADMIN_PASSWORD = "test-admin", "of the tests"
-
-
-def has_a_tier():
-    try:
-        return b"--tier" in subprocess.run([BINARY, "cache", "--help"], capture_output=True).stdout
-    except OSError:
-        return False
-
-
-# For tests of nuthatch in front of the servers.
-needs_a_tier = unittest.skipUnless(has_a_tier(), "this nuthatch knows no --tier")
 
 
 def program(name):

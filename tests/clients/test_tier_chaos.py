@@ -8,12 +8,10 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
 
 from chaos import Run
-from redis_cluster import needs_a_tier
 
 SECONDS = 12
 
 
-@needs_a_tier
 class Chaos(unittest.TestCase):
     def run_for_a_while(self, resp):
         seed = random.randrange(1 << 31)

@@ -9,7 +9,7 @@ import unittest
 
 from harness import FREED_IS_GONE, Nuthatch, PATIENCE_S
 from hostile_node import Hangup, HostileNode, bulk, push, say, shards
-from redis_cluster import SLOT_COUNT, needs_a_tier, slot_of, until
+from redis_cluster import SLOT_COUNT, slot_of, until
 from resp_client import Connection, ReplyError
 
 TIER_TIMEOUT_S = 0.5
@@ -116,7 +116,6 @@ REFUSALS = {
 }
 
 
-@needs_a_tier
 class Lies(unittest.TestCase):
     """One nuthatch hears all of them, one after the other, and the truth in between."""
     resp = 3
@@ -246,7 +245,6 @@ class LiesInResp2(Lies):
     test_greetings_that_are_none = test_pushes_that_are_none = None  # there are none, and RESP3's are tried first
 
 
-@needs_a_tier
 class Maps(unittest.TestCase):
     """CLUSTER SHARDS and CLUSTER SLOTS that are none."""
 
@@ -306,7 +304,6 @@ class Maps(unittest.TestCase):
                     self.assertLess(one.count(command[0]) + other.count(command[0]), 50)
 
 
-@needs_a_tier
 class LinkLocal(unittest.TestCase):
     """In a network namespace of its own, where the address that clouds keep their secrets at is ours."""
 

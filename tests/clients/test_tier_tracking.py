@@ -5,7 +5,7 @@ import time
 import unittest
 
 from harness import Nuthatch
-from redis_cluster import RedisCluster, RedisServers, key_of, needs_a_tier, slot_of, until
+from redis_cluster import RedisCluster, RedisServers, key_of, slot_of, until
 from resp_client import Connection, ReplyError
 from tcp_proxy import TO_CLIENT, TO_SERVER
 
@@ -336,17 +336,14 @@ class WithCluster(WithServers):
         self.assert_never_stale(event)
 
 
-@needs_a_tier
 class InResp3(WithCluster, unittest.TestCase):
     resp = 3
 
 
-@needs_a_tier
 class InResp2(WithCluster, unittest.TestCase):
     resp = 2
 
 
-@needs_a_tier
 class WithoutACluster(WithServers, unittest.TestCase):
     """One primary, and a replica that may be promoted."""
 
@@ -357,7 +354,6 @@ class WithoutACluster(WithServers, unittest.TestCase):
         return servers
 
 
-@needs_a_tier
 class Secured(unittest.TestCase):
     def test_tls_and_a_user_of_its_own(self):
         rights = "~* &* +@all -@dangerous +client|tracking +info +flushall"
