@@ -329,7 +329,7 @@ static void fill_server(const json_t *server, size_t index, struct cell *cells)
     cells[3] = text(server, "slots");
     cells[4] = (struct cell){"unknown"};
     if (json_is_integer(json_object_get(server, "coherence_age_ms")))
-        snprintf(cells[4].text, sizeof cells[4].text, "%s ms",
+        snprintf(cells[4].text, sizeof cells[4].text, "%.32s ms",
                  count(number(server, "coherence_age_ms")).text);
     cells[5] = count(number(server, "in_flight"));
     cells[6] = round_trip(server, "p50_us");

@@ -131,7 +131,7 @@ void tier_listen(struct tier *tier, struct tier_listener *listener);
 /* ---- what is told of it ------------------------------------------------------------------------------ */
 
 struct tier_node_facts {
-    char address[VALKEY_HOST_BYTES_MAX + 8];
+    char address[VALKEY_HOST_BYTES_MAX + 9];
     bool is_primary, is_open, is_left_alone;
     uint32_t slot_count;
     char slots[64]; /* "0-5460", "0-99,200-299"; ends in "…" if there are more ranges than fit */
