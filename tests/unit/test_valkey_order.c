@@ -192,6 +192,9 @@ static void play(uint64_t seed)
 
 TEST(calls_of_a_key_run_in_order_whatever_redirections_come)
 {
+    /* Those that have shown a fault once. 32: a call that an ASK of long ago had sent aside, and a later
+     * one of its key sent to the slot's server at the same time. */
+    static const uint64_t found[] = {32};
     const char *given = getenv("SEED");
 
     if (given != NULL) {
@@ -200,6 +203,8 @@ TEST(calls_of_a_key_run_in_order_whatever_redirections_come)
     }
     for (uint64_t seed = 1; seed <= SEEDS; seed++)
         play(seed);
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++)
+        play(found[i]);
 }
 
 RUN_TESTS(TEST_ROW(calls_of_a_key_run_in_order_whatever_redirections_come))

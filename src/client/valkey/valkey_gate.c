@@ -118,9 +118,16 @@ static enum step let_go(struct call *call, int64_t *due_ms)
     return STEP_STAYS;
 }
 
+/* The primary that `call` would be sent to: a replica has no part in the order. */
+static const struct server *heads_for(const struct call *call)
+{
+    return call->ask_server != NULL ? call->ask_server : server_of_slot(call->valkey, call->slot);
+}
+
 void gate_kick(struct gate *gate)
 {
-    bool anew = false; /* one has gone that may come back */
+    const struct server *together = NULL; /* whom those that have gone were sent to */
+    bool anew = false;                    /* one has gone that may come back */
     int64_t due_ms = 0;
 
     if (gate->is_kicked || !list_is_empty(&gate->flying))
@@ -128,11 +135,16 @@ void gate_kick(struct gate *gate)
     gate->is_kicked = true;
     while (!list_is_empty(&gate->waiting)) {
         struct call *call = first_of(&gate->waiting);
+        const struct server *to = heads_for(call);
         bool is_redirected = call->is_redirected;
-        enum step step = let_go(call, &due_ms);
+        enum step step;
+        if (together != NULL && to != together)
+            break; /* it goes when they are back */
+        step = let_go(call, &due_ms);
         if (step == STEP_STAYS)
             break;
         if (step == STEP_SENT) {
+            together = to;
             anew |= is_redirected;
             list_append(&gate->flying, &call->in_place);
         }

@@ -53,7 +53,9 @@ struct server {
  *   (1) while a gate is there every new call of the slot waits in it;
  *   (2) nobody leaves it while a call of the slot is under way that is not known to have run: it may come
  *       back, and belongs before them;
- *   (3) `waiting` is in the order in which the calls were asked. */
+ *   (3) `waiting` is in the order in which the calls were asked;
+ *   (4) those that leave it together go to one server: of two, sent to at once, the one that an ASK of long
+ *       ago has named may run its part last. */
 struct gate {
     struct valkey *valkey;
     uint16_t slot;
