@@ -35,7 +35,8 @@ enum valkey_target {
     VALKEY_NODE, /* the primary of number `node`, below valkey_primary_count */
 };
 
-/* One or several commands that run on one server behind each other; a redirection asks all of them anew. */
+/* One or several commands that are sent to one server behind each other. Of these only the ones that were
+ * redirected are asked again, where they were sent to; a block from MULTI to EXEC is asked again whole. */
 struct valkey_order {
     const struct valkey_command *commands;
     uint32_t command_count; /* at most VALKEY_COMMANDS_MAX */
