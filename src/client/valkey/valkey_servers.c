@@ -52,7 +52,7 @@ static void refuse(struct server *server)
     log_write(
         server->valkey->options->log, LOG_WARNING,
         "tier: a server names %s port %u as one of the tier's, which is not in a permitted range: it is "
-        "not connected to. If it should be, allow its range (tier-allow)",
+        "not connected to. If it should be, allow its range (--tier-allow)",
         server->address.host, server->address.port);
 }
 
