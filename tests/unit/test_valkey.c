@@ -145,6 +145,37 @@ TEST(a_slot_that_is_moving_is_asked_with_asking_and_what_is_read_so_is_not_kept)
     world_end();
 }
 
+TEST(a_later_call_of_a_key_waits_for_one_that_was_sent_aside)
+{
+    struct asked aside, between, later;
+    uint16_t slot = valkey_slot(BYTES("{foo}a"));
+    int from, to;
+
+    world_open(3);
+    from = world.owner[slot];
+    to = other_than(from);
+    ask(&aside, "SET {foo}stays here", 0);
+    run_ms(3);
+    world.migrating_to[slot] = (int8_t)to;
+    key_of(BYTES("{foo}a"))->at = to;
+    ask(&aside, "APPEND {foo}a 1", 0);
+    ask(&between, "GET {foo}stays", 0);
+    run_ms(1); /* the first is sent aside, and goes when the second is back */
+    ask(&later, "APPEND {foo}a 2", 0);
+    world.nodes[to].is_frozen = true;
+    key_of(BYTES("{foo}a"))->at = from; /* the slot was moved, came back and begins to move again */
+    run_ms(5);
+    EXPECT(between.is_done);
+    EXPECT(!aside.is_done);
+    EXPECT(!later.is_done);
+    world.nodes[to].is_frozen = false;
+    run_ms(20);
+    EXPECT_EQ(aside.err, OK);
+    EXPECT_EQ(later.err, OK);
+    EXPECT_EQ(memcmp(key_of(BYTES("{foo}a"))->value, "12", 2), 0);
+    world_end();
+}
+
 TEST(some_keys_here_and_some_there_are_waited_for)
 {
     struct asked asked, other;
@@ -636,6 +667,7 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(a_moved_slot_is_asked_at_its_new_server_and_the_owner_told_before),
           TEST_ROW(a_stale_server_does_not_undo_what_a_redirection_has_taught),
           TEST_ROW(a_slot_that_is_moving_is_asked_with_asking_and_what_is_read_so_is_not_kept),
+          TEST_ROW(a_later_call_of_a_key_waits_for_one_that_was_sent_aside),
           TEST_ROW(some_keys_here_and_some_there_are_waited_for),
           TEST_ROW(a_cluster_that_is_down_or_loading_is_waited_for_until_the_deadline),
           TEST_ROW(servers_that_send_us_to_each_other_are_left_after_a_while),
