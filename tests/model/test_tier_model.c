@@ -87,6 +87,14 @@ static struct connection *connection_of(struct valkey *valkey, int node)
 
 bool source_is_open(const struct source *source) { return source->generation != 0; }
 bool source_is_left_alone(const struct source *source) { return source->generation == UINT32_MAX; }
+size_t valkey_slot_ranges(const struct valkey *valkey, struct valkey_slot_range *ranges, size_t capacity)
+{
+    (void)valkey;
+    (void)ranges;
+    (void)capacity;
+    return 0;
+}
+
 size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *facts, size_t capacity)
 {
     (void)valkey, (void)facts, (void)capacity;
