@@ -334,6 +334,118 @@ TEST(a_server_that_sends_us_to_itself_is_connected_to_anew)
     world_end();
 }
 
+static int script_run_count;
+static const char *run_script(struct node *node, const struct bytes *arguments, uint32_t count)
+{
+    (void)node;
+    (void)count;
+    if (!bytes_equal(arguments[0], BYTES("EVAL")))
+        return NULL;
+    script_run_count++;
+    return scripted;
+}
+
+static bool is_only_connected_to_servers(void)
+{
+    for (struct list *at = world.connections.next; at != &world.connections; at = at->next)
+        if (CONTAINER_OF(at, struct connection, in_world)->node == NULL)
+            return false;
+    return true;
+}
+
+TEST(what_a_script_says_is_not_obeyed)
+{
+    static const struct {
+        const char *word;
+        uint16_t slot_apart;
+        const char *place;
+    } rows[] = {{"MOVED", 0, "127.0.0.1:9999"},
+                {"ASK", 0, "127.0.0.1:9999"},
+                {"MOVED", 0, "127.0.0.1:7000"},
+                {"MOVED", 0, "?:1"},
+                {"ASK", 0, "?:1"},
+                {"MOVED", 1, "127.0.0.1:9999"}};
+    static const char *const texts[] = {"TRYAGAIN later", "LOADING it", "CLUSTERDOWN it is", "READONLY",
+                                        "MASTERDOWN so",  "MOVED on",   "ASK 99999 nobody:1"};
+
+    world_open(3);
+    EXPECT(owner_of("foo") != 0);
+    for (int k = 0; k < 3; k++)
+        world.nodes[k].script = run_script;
+    for (size_t i = 0; i < COUNT_OF(rows) + COUNT_OF(texts); i++) {
+        struct asked asked;
+        char text[64];
+        if (i < COUNT_OF(rows))
+            snprintf(text, sizeof text, "%s %u %s", rows[i].word,
+                     valkey_slot(BYTES("foo")) ^ rows[i].slot_apart, rows[i].place);
+        else
+            snprintf(text, sizeof text, "%s", texts[i - COUNT_OF(rows)]);
+        snprintf(scripted, sizeof scripted, "-%s\r\n", text);
+        script_run_count = 0;
+        ask(&asked, "EVAL foo", VALKEY_RUNS_SCRIPT);
+        run_ms(1100);
+        EXPECT_EQ(asked.err, OK);
+        if (strcmp(asked.replies, text) != 0)
+            fail_msg("\"%s\", not \"%s\"", asked.replies, text);
+        EXPECT_EQ(script_run_count, 1);
+        EXPECT_EQ(world.moved_count, 0);
+        EXPECT(is_only_connected_to_servers());
+    }
+    world_end();
+}
+
+TEST(a_script_follows_its_keys_where_the_map_says_the_same)
+{
+    struct asked asked, other;
+    uint16_t slot = valkey_slot(BYTES("{foo}a"));
+    int from, to;
+
+    world_open(3);
+    from = owner_of("{foo}a");
+    to = other_than(from);
+    move_slot("{foo}a", to);
+    ask(&asked, "EVAL {foo}a 1", VALKEY_RUNS_SCRIPT);
+    ask(&other, "APPEND {foo}a 2", 0);
+    run_ms(400);
+    EXPECT_EQ(asked.err, OK);
+    EXPECT_EQ(other.err, OK);
+    EXPECT_EQ(strcmp(asked.replies, "OK"), 0);
+    EXPECT_EQ(key_of(BYTES("{foo}a"))->at, to);
+    EXPECT_EQ(memcmp(key_of(BYTES("{foo}a"))->value, "12", 2), 0); /* in their order */
+    world.migrating_to[slot] = (int8_t)from;
+    key_of(BYTES("{foo}a"))->at = from;
+    ask(&asked, "EVAL {foo}a 3", VALKEY_RUNS_SCRIPT);
+    run_ms(30);
+    EXPECT_EQ(asked.err, OK);
+    EXPECT_EQ(strcmp(asked.replies, "OK"), 0);
+    EXPECT_EQ(counted(METRIC_tier_ask), 1);
+    EXPECT_EQ(memcmp(key_of(BYTES("{foo}a"))->value, "123", 3), 0);
+    world_end();
+}
+
+TEST(where_there_is_no_cluster_nobody_is_followed)
+{
+    static const char *const words[] = {"MOVED", "ASK"};
+
+    world_begin(1);
+    world.nodes[0].is_lone = true;
+    world.nodes[0].script = say_scripted;
+    world_connect();
+    run_ms(30);
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        struct asked asked;
+        snprintf(scripted, sizeof scripted, "-%s %u 127.0.0.1:9999\r\n", words[i],
+                 valkey_slot(BYTES("foo")));
+        ask(&asked, "GET foo", 0);
+        run_ms(10);
+        EXPECT_EQ(asked.err, OK);
+        EXPECT_EQ(strncmp(asked.replies, words[i], strlen(words[i])), 0);
+        EXPECT(is_only_connected_to_servers());
+        EXPECT_EQ(world.moved_count, 0);
+    }
+    world_end();
+}
+
 TEST(an_unknown_endpoint_is_asked_for_of_the_others)
 {
     struct asked asked;
@@ -674,6 +786,9 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(a_server_may_not_send_us_to_just_any_address),
           TEST_ROW(a_redirection_that_makes_no_sense_ends_the_call),
           TEST_ROW(a_server_that_sends_us_to_itself_is_connected_to_anew),
+          TEST_ROW(what_a_script_says_is_not_obeyed),
+          TEST_ROW(a_script_follows_its_keys_where_the_map_says_the_same),
+          TEST_ROW(where_there_is_no_cluster_nobody_is_followed),
           TEST_ROW(an_unknown_endpoint_is_asked_for_of_the_others),
           TEST_ROW(a_lost_call_is_asked_again_only_if_it_may_be),
           TEST_ROW(a_call_whose_deadline_passes_says_whether_it_may_have_run),

@@ -3,7 +3,8 @@
  *
  * Calls go to the server that has their slot, over one tracked connection to each (source.h), all that was
  * asked in a turn of the loop in one write. MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, MASTERDOWN and
- * READONLY are dealt with here, within a budget of redirections and the call's deadline; the order of calls
+ * READONLY are dealt with here, within a budget of redirections and the call's deadline; MOVED and ASK of a
+ * server that is of no cluster are answers like any other. The order of calls
  * of one slot is kept through them. A call whose connection is lost is asked again only if none of it was
  * sent, or if it says that it may be. Everything happens on the loop's thread. */
 #pragma once
@@ -26,6 +27,10 @@ enum valkey_flags {
     VALKEY_MAY_REPEAT = 1,      /* running it twice is as good as once */
     VALKEY_REPLICA_WILL_DO = 2, /* see valkey_options.reads_from_replicas */
     VALKEY_UNTRACKED = 4,       /* it reads, and what it reads is not kept: one command */
+    /* One command that runs a script of somebody's, who chooses the text of its errors. A MOVED among them
+     * is believed once the servers that are known say the same, an ASK if it names one of those, and every
+     * other error is the answer. */
+    VALKEY_RUNS_SCRIPT = 8,
 };
 
 /* Which server is asked. */

@@ -224,6 +224,9 @@ enum err call_send(struct call *call, struct server *server)
     server->call_count++;
     call->is_mixed |= call->source != NULL && call->again_count < call->command_count;
     call->source = server->source;
+    call->is_doubted = false;
+    if (!with_asking)
+        call->asked_number = server->number;
     call->generation = source_generation(server->source);
     call->with_asking = with_asking;
     call->was_asked_aside = with_asking || (call->was_asked_aside && call->is_mixed);
@@ -311,6 +314,10 @@ static void deadline_passed(struct timer *timer)
 {
     struct call *call = CONTAINER_OF(timer, struct call, deadline);
 
+    if (call->place == CALL_WAITING && call->is_doubted) {
+        call_end_as_told(call);
+        return;
+    }
     if (call->place == CALL_UNDER_WAY) {
         source_forget(call->source, &call->request);
         call->may_have_run = true;
@@ -356,6 +363,56 @@ static void count_redirection(struct valkey *valkey, enum redirection_kind kind)
     case REDIRECTION_READONLY: valkey_count(valkey, METRIC_tier_demoted); return;
     }
     UNREACHABLE();
+}
+
+/* Whether an error that has the form of a redirection is the command's answer all the same: always where
+ * there is no cluster, if it names a server; and of a script, whose words are anybody's, unless what it
+ * says can be looked into without believing it. */
+static bool is_answer(const struct call *call, const struct redirection *redirection, struct bytes text)
+{
+    struct valkey *valkey = call->valkey;
+    bool is_moved = redirection->kind == REDIRECTION_MOVED, is_ask = redirection->kind == REDIRECTION_ASK;
+    const struct server *named;
+
+    if (redirection->kind == REDIRECTION_NONE)
+        return true;
+    if (!valkey->is_cluster && (is_moved || is_ask || redirection->kind == REDIRECTION_UNREADABLE))
+        return true;
+    if ((call->flags & VALKEY_RUNS_SCRIPT) == 0)
+        return false;
+    if (redirection->kind == REDIRECTION_UNREADABLE || redirection->kind == REDIRECTION_TRYAGAIN)
+        return true;
+    if (!is_moved && !is_ask) {
+        refresh_want(valkey);
+        return call->server->primary == MAP_NOBODY; /* of a copy: its primary is asked, once */
+    }
+    if (call->target != VALKEY_SLOT || redirection->slot != call->slot || call->command_count > 1 ||
+        text.size > sizeof call->text.data)
+        return true;
+    if (is_moved)
+        return false;
+    named = server_known(valkey, &redirection->address);
+    return call->with_asking || named == NULL || named->is_refused;
+}
+
+bool call_has_moved(const struct call *call)
+{
+    const struct server *server = server_of_slot(call->valkey, call->slot);
+    return server != NULL && server->number != call->asked_number;
+}
+
+bool call_knows_map(const struct call *call)
+{
+    return call->valkey->round_count > call->doubted_round && !call->valkey->is_refreshing;
+}
+
+void call_end_as_told(struct call *call)
+{
+    struct resp_node node = {.type = RESP_ERROR, .span = 1, .bytes = text_bytes(&call->text)};
+    struct resp_reply reply = {.nodes = &node, .node_count = 1};
+
+    call->was_asked_aside = true; /* nothing of it is kept, wherever it was from */
+    finish(call, OK, BYTES(""), &reply);
 }
 
 /* The server says that it is itself whom it sends us to: something between us is not what it was. */
@@ -406,6 +463,11 @@ static bool follow(struct call *call, const struct redirection *redirection)
     }
     if (redirection->kind == REDIRECTION_MOVED)
         refresh_want(valkey);
+    if (redirection->kind == REDIRECTION_MOVED && (call->flags & VALKEY_RUNS_SCRIPT) != 0) {
+        call->is_doubted = call->may_have_run = true;
+        call->doubted_round = valkey->round_count;
+        return true;
+    }
     if (redirection->address.host[0] == '\0') { /* the map may know more than "?" */
         refresh_want(valkey);
         wait_a_while(call);
@@ -482,7 +544,9 @@ static void conclude(struct call *call, const struct resp_reply *last)
     } else {
         call->may_have_run |= call->again_count < call->command_count;
     }
-    if (call->is_overtaken)
+    if (call->is_overtaken && (call->flags & VALKEY_RUNS_SCRIPT) != 0)
+        finish(call, OK, BYTES(""), last);
+    else if (call->is_overtaken)
         call_end(call, ERR_UNREACHABLE, text_bytes(&call->text));
     else if (follow(call, &redirection))
         ask_again(call);
@@ -508,6 +572,8 @@ static void replied(struct link_request *request, const struct resp_reply *reply
     call->heard_count++;
     if (reply->nodes->type == RESP_ERROR)
         redirection = redirection_read(reply->nodes->bytes, call->server->address.host);
+    if (redirection.kind != REDIRECTION_NONE && is_answer(call, &redirection, reply->nodes->bytes))
+        redirection.kind = REDIRECTION_NONE;
     if (redirection.kind == REDIRECTION_UNREADABLE) {
         source_forget(call->source, request);
         call->may_have_run |= call->command_count > 1;

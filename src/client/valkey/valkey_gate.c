@@ -91,6 +91,12 @@ static enum step let_go(struct call *call, int64_t *due_ms)
     struct bytes why;
     enum err err = ERR_CANCELLED;
 
+    if (call->is_doubted && !call->is_overtaken && !call_has_moved(call) && !call_knows_map(call))
+        return STEP_STAYS; /* it is kicked at the end of each round */
+    if (call->is_doubted && (call->is_overtaken || !call_has_moved(call))) {
+        call_end_as_told(call);
+        return STEP_ENDED;
+    }
     if (call->is_overtaken) {
         call_end(call, ERR_UNREACHABLE, text_bytes(&call->text));
         return STEP_ENDED;

@@ -85,8 +85,11 @@ struct call {
     bool is_overtaken;  /* a later one that shares a key with it has run */
     bool is_transaction;
     bool may_have_run;
-    bool was_asked_aside; /* some reply is from a server that was asked by ASK */
-    bool is_mixed;        /* replies are from more than one asking */
+    bool was_asked_aside;   /* some reply is from a server that was asked by ASK */
+    bool is_mixed;          /* replies are from more than one asking */
+    bool is_doubted;        /* a script's MOVED: waits for what the map says to it */
+    uint64_t doubted_round; /* how many rounds had begun then */
+    uint16_t asked_number;  /* of the server that was asked last, other than with ASKING */
     uint32_t redirection_count, wait_count, loss_count;
     struct server *server;     /* asked now, or last */
     struct server *ask_server; /* to be asked next, with ASKING; null: whoever has the slot */
@@ -156,6 +159,7 @@ struct valkey {
     size_t answer_count;
     uint32_t link_count; /* of inquiries, that have not closed */
     bool is_refreshing, refresh_is_wanted;
+    uint64_t round_count;                      /* rounds that have begun */
     bool has_failed_to_learn;                  /* every candidate was tried, and none knew */
     bool asks_sources;                         /* this round: those that are connected to */
     uint32_t candidate_count, first_candidate; /* who were tried in this round, beginning with whom */
@@ -192,6 +196,12 @@ void call_end(struct call *call, enum err err, struct bytes text);
 /* The same in a later turn. */
 void call_end_later(struct call *call, enum err err, struct bytes text);
 void call_leave_place(struct call *call);
+/* Of a call that is doubted: whether the map has given its slot to another server than was asked. */
+bool call_has_moved(const struct call *call);
+/* The same: whether the map has been asked for since, so that there is nothing more to wait for. */
+bool call_knows_map(const struct call *call);
+/* The same: the error is the answer, after all. */
+void call_end_as_told(struct call *call);
 
 /* ---- valkey_gate.c ---------------------------------------------------------------------------------- */
 
@@ -213,6 +223,8 @@ void gates_fini(struct valkey *valkey);
 
 /* The server of that address, which is made if need be; null: no room for another. */
 struct server *server_at(struct valkey *valkey, const struct link_address *address);
+/* The same, or null if there is none. */
+struct server *server_known(const struct valkey *valkey, const struct link_address *address);
 /* Connects to it if it may be, and is not. */
 void server_want(struct server *server, bool is_primary);
 static inline struct server *server_of_slot(const struct valkey *valkey, uint16_t slot)

@@ -282,6 +282,7 @@ static void begin_round(struct timer *timer)
     struct valkey *valkey = CONTAINER_OF(timer, struct valkey, refresh_timer);
 
     valkey->is_refreshing = true;
+    valkey->round_count++;
     valkey->refresh_is_wanted = false;
     valkey->refresh_began_ms = valkey_now_ms(valkey);
     valkey->asks_sources = true;

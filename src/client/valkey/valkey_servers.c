@@ -106,18 +106,25 @@ static int free_number(const struct valkey *valkey)
     return -1;
 }
 
+struct server *server_known(const struct valkey *valkey, const struct link_address *address)
+{
+    for (uint32_t i = 0; i < valkey->server_end; i++) {
+        struct server *server = valkey->servers[i];
+        if (server != NULL && server->address.port == address->port &&
+            strcmp(server->address.host, address->host) == 0)
+            return server;
+    }
+    return NULL;
+}
+
 struct server *server_at(struct valkey *valkey, const struct link_address *address)
 {
-    struct server *server;
+    struct server *server = server_known(valkey, address);
     int number;
 
-    for (uint32_t i = 0; i < valkey->server_end; i++) {
-        server = valkey->servers[i];
-        if (server != NULL && server->address.port == address->port &&
-            strcmp(server->address.host, address->host) == 0) {
-            server->used_ms = valkey_now_ms(valkey);
-            return server;
-        }
+    if (server != NULL) {
+        server->used_ms = valkey_now_ms(valkey);
+        return server;
     }
     number = free_number(valkey);
     if (number < 0) {
@@ -332,7 +339,7 @@ void servers_note(struct valkey *valkey, const struct redirection *redirection)
     if (redirection->kind != REDIRECTION_MOVED)
         return;
     refresh_want(valkey);
-    if (redirection->address.host[0] == '\0')
+    if (redirection->address.host[0] == '\0' || !valkey->is_cluster)
         return;
     server = server_at(valkey, &redirection->address);
     if (server != NULL)

@@ -235,9 +235,14 @@ static unsigned flags_of(const struct kv_tier_request *request, const struct ser
                      ? (command_row(request->id)->flags & COMMAND_READONLY) != 0
                      : command != NULL && (command->flags & SERVER_COMMAND_READS) != 0;
 
+    unsigned runs_script =
+        !has_row_with_keys(request->id) && command != NULL && (command->flags & SERVER_COMMAND_SCRIPT) != 0
+            ? (unsigned)VALKEY_RUNS_SCRIPT
+            : 0u;
+
     if (!reads || request->writes)
-        return 0;
-    return VALKEY_MAY_REPEAT | VALKEY_UNTRACKED |
+        return runs_script;
+    return runs_script | VALKEY_MAY_REPEAT | VALKEY_UNTRACKED |
            (request->is_fenced ? 0u : (unsigned)VALKEY_REPLICA_WILL_DO);
 }
 
@@ -278,7 +283,8 @@ void kv_tier_send(struct kv_tier_request *request)
     if (!look_again(request, command))
         return;
     if (command == NULL && !has_row_with_keys(request->id)) {
-        send_to_slot(request, 0); /* any server says best what is wrong with it */
+        /* Any server says best what is wrong with it; should one know it, nobody knows what it runs. */
+        send_to_slot(request, VALKEY_RUNS_SCRIPT);
         return;
     }
     if (command != NULL && (command->flags & SERVER_COMMAND_EVERY_SHARD) &&
