@@ -196,6 +196,22 @@ TEST(what_a_server_says_instead_of_an_answer_is_told)
     world_end();
 }
 
+static const char *say_verbatim(struct node *node, const struct bytes *arguments, uint32_t count)
+{
+    (void)node;
+    (void)count;
+    return bytes_equal(arguments[0], BYTES("MGET")) ? "*1\r\n=7\r\ntxt:abc\r\n" : NULL;
+}
+
+TEST(what_mget_does_not_say_of_a_key_is_no_value)
+{
+    open_several();
+    for (int i = 0; i < 3; i++)
+        world.nodes[i].script = say_verbatim;
+    expect("MGET a", "-ERR the tier's answer to MGET is none ");
+    world_end();
+}
+
 TEST(more_parts_than_may_be_under_way_follow_each_other)
 {
     enum { KEY_COUNT = 1000 };
@@ -253,5 +269,6 @@ RUN_TESTS(TEST_ROW(replies_are_put_together_in_the_order_of_the_keys),
           TEST_ROW(only_what_can_be_put_together_is_split),
           TEST_ROW(a_part_that_fails_has_errors_in_the_places_of_its_keys),
           TEST_ROW(what_a_server_says_instead_of_an_answer_is_told),
+          TEST_ROW(what_mget_does_not_say_of_a_key_is_no_value),
           TEST_ROW(more_parts_than_may_be_under_way_follow_each_other),
           TEST_ROW(a_thousand_parts_give_one_sum))

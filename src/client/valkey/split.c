@@ -121,15 +121,24 @@ static void fill_with_error(struct split_call *split, const struct part *part, s
             .type = RESP_ERROR, .span = 1, .bytes = bytes_of(kept != NULL ? kept : text.data, text.size)};
 }
 
+/* What MGET may say of a key. */
+static bool is_value(const struct resp_node *node)
+{
+    return node->type == RESP_BULK || node->type == RESP_NULL || node->type == RESP_ERROR;
+}
+
 /* The values of the part's keys, copied. */
 static void take_values(struct split_call *split, const struct part *part, const struct resp_reply *reply)
 {
     const struct resp_node *value = resp_first_member(reply->nodes);
     size_t size = 0, offset = 0;
+    bool is_answer = reply->nodes->type == RESP_ARRAY && reply->nodes->integer == part->count &&
+                     reply->node_count == part->count + 1;
     char *kept;
 
-    if (reply->nodes->type != RESP_ARRAY || reply->nodes->integer != part->count ||
-        reply->node_count != part->count + 1) {
+    for (uint32_t i = 0; is_answer && i < part->count; i++)
+        is_answer = is_value(&value[i]);
+    if (!is_answer) {
         fill_with_error(split, part, BYTES("ERR the tier's answer to MGET is none"));
         return;
     }
