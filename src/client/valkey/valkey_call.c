@@ -342,7 +342,7 @@ static bool keep_reply(struct call *call, uint32_t index, const struct resp_repl
     if (reply->raw.size > 0)
         memcpy(raw, reply->raw.data, reply->raw.size);
     for (uint32_t i = 0; i < reply->node_count; i++)
-        if (nodes[i].bytes.size > 0)
+        if (nodes[i].bytes.data != NULL) /* an empty one, too: what is said of it may look before it */
             nodes[i].bytes.data = raw + (nodes[i].bytes.data - reply->raw.data);
     call->replies[index] =
         (struct resp_reply){.nodes = nodes, .node_count = reply->node_count, .raw = {raw, reply->raw.size}};
