@@ -73,8 +73,12 @@ void valkey_destroy(struct valkey *valkey)
 {
     valkey->is_stopping = true;
     refresh_stop(valkey);
-    while (!list_is_empty(&valkey->calls))
-        call_destroy(CONTAINER_OF(valkey->calls.next, struct call, in_calls));
+    while (!list_is_empty(&valkey->calls)) {
+        struct call *call = CONTAINER_OF(valkey->calls.next, struct call, in_calls);
+        if (call->place == CALL_UNDER_WAY) /* its link ends in a later turn, and would tell it */
+            source_forget(call->source, &call->request);
+        call_destroy(call);
+    }
     gates_fini(valkey);
     servers_fini(valkey);
     timer_cancel(valkey->loop, &valkey->loose_timer);
