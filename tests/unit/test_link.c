@@ -403,11 +403,12 @@ ON_BOTH(after_a_close_from_inside_a_reply_nothing_is_told_but_the_end)
     finish(&f);
 }
 
-static int64_t silence_ms;
+static int64_t silence_ms, no_reply_ms;
 static void ask_silence(struct world *world, void *argument)
 {
     (void)world;
     silence_ms = link_silence_ms(((struct fixture *)argument)->link);
+    no_reply_ms = link_no_reply_ms(((struct fixture *)argument)->link);
 }
 
 static int64_t silence_of(struct fixture *f)
@@ -433,6 +434,10 @@ ON_BOTH(silence_is_what_requests_have_waited_without_hearing_anything)
     expect_note(&f, "a: 0123456789\n");
     pass_ms(&f, 50);
     EXPECT_EQ(silence_of(&f), 50);
+    server_says(&f, ">2\r\n+invalidate\r\n*1\r\n+k\r\n");
+    expect_note(&f, "push: [invalidate [k]]\n");
+    EXPECT_EQ(silence_of(&f), 0);
+    EXPECT_EQ(no_reply_ms, 50); /* a push is no reply */
     finish(&f);
 }
 

@@ -44,6 +44,7 @@ struct link {
     struct list requests;
     size_t in_flight_count;
     int64_t heard_ms;    /* when anything came last */
+    int64_t replied_ms;  /* when a reply, or more of one, came last */
     uint64_t said_bytes; /* appended to the stream so far */
     struct resp_reply_parser parser;
     struct buffer input; /* the beginning of a reply that has not all come */
@@ -228,6 +229,7 @@ void link_forget(struct link *link, struct link_request *request)
 static void reply_to(struct link *link, struct link_request *request, const struct resp_reply *reply,
                      bool is_last)
 {
+    link->replied_ms = link->heard_ms;
     if (is_last)
         request->left_count = 0;
     else
@@ -383,6 +385,8 @@ static void received(struct stream *stream, struct bytes bytes)
     }
     if (link->input.failed)
         end_for(link, ERR_NO_MEMORY);
+    else if (link->input.size > 0 && link->input.data[0] != '>')
+        link->replied_ms = link->heard_ms; /* a long one takes its time */
 }
 
 static void ended(struct stream *stream) { end_for(CONTAINER_OF(stream, struct link, stream), ERR_CLOSED); }
@@ -507,12 +511,14 @@ int link_resp_version(const struct link *link) { return link->greeting.resp_vers
 size_t link_in_flight_count(const struct link *link) { return link->in_flight_count; }
 const char *link_peer(const struct link *link) { return link->peer; }
 
-int64_t link_silence_ms(const struct link *link)
+static int64_t waited_ms(const struct link *link, int64_t since_ms)
 {
     const struct link_request *first = CONTAINER_OF(link->requests.next, struct link_request, in_flight);
 
     if (list_is_empty(&link->requests))
         return 0;
-    return loop_now(link->loop).mono_ms -
-           (first->sent_ms > link->heard_ms ? first->sent_ms : link->heard_ms);
+    return loop_now(link->loop).mono_ms - (first->sent_ms > since_ms ? first->sent_ms : since_ms);
 }
+
+int64_t link_silence_ms(const struct link *link) { return waited_ms(link, link->heard_ms); }
+int64_t link_no_reply_ms(const struct link *link) { return waited_ms(link, link->replied_ms); }

@@ -89,6 +89,8 @@ size_t link_in_flight_count(const struct link *link);
  * sends nothing that blocks takes a peer for lost after a while: nobody else notices one that is cut off.
  */
 int64_t link_silence_ms(const struct link *link);
+/* The same of replies alone: a peer that only pushes is heard, and answers nobody. */
+int64_t link_no_reply_ms(const struct link *link);
 /* The address at the other end, numeric, without its port: for a log and for what is announced without a
  * host. Empty until connected. */
 const char *link_peer(const struct link *link);

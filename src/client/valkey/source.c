@@ -22,6 +22,7 @@
 enum {
     TEXT_BYTES_MAX = 160,
     TICK_MS_MIN = 10,     /* what the loop's timers can tell apart */
+    PUSHES_PATIENCE = 4,  /* how many times as long a peer that only pushes is waited for */
     OWN_REQUESTS_MAX = 2, /* a canary, a change of role */
 };
 
@@ -321,7 +322,11 @@ static void echo_failed(struct link_request *request, enum err why, bool was_sen
 
 static bool is_silent(const struct source *source, const struct end *end)
 {
-    return end->link != NULL && link_silence_ms(end->link) >= source->options->call_timeout_ms;
+    int64_t patience_ms = source->options->call_timeout_ms;
+
+    /* Many pushes may lie before a reply: that takes longer, but not for ever. */
+    return end->link != NULL && (link_silence_ms(end->link) >= patience_ms ||
+                                 link_no_reply_ms(end->link) >= PUSHES_PATIENCE * patience_ms);
 }
 
 static void tick(struct timer *timer)
