@@ -188,7 +188,7 @@ class Slow(unittest.TestCase):
             self.assertLess(time.time() - asked, 1)
             self.assertLess(server.resident_kib() - before, 8192 + count * 1024)
             time.sleep(0.02)
-        server.wait_for("it does not read its answers")
+        server.wait_for("it does not read its answers|it reads its answers too slowly")  # as far as the kernel took some
         while self.open_files(server) > files_before:  # all were cut; what the kernel took may still be on its way
             self.assertLess(time.time() - begun, PATIENCE_S)
             time.sleep(0.05)
