@@ -19,17 +19,20 @@ from progress import Progress
 from report import report
 from servers import CACHED_SERVERS, COALESCE_SERVERS, json_of, start_nginx_return, start_slow_origin
 from stage import ROOT, Absent, Stage, build_tools
+from tier import count_tier_steps, run_tier
 from workloads import MATRIX_VALUES, count_steps, http_groups, http_matrix_groups, kv_groups, matrix_groups, mock_groups
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of 0.8 s: under two minutes, rough")
-    parser.add_argument("--only", choices=("kv", "http", "idle", "mock", "mock-large", "coalesce", "matrix", "http-matrix", "soak"),
+    parser.add_argument("--only", choices=("kv", "http", "idle", "mock", "mock-large", "coalesce", "matrix", "http-matrix",
+                                           "tier", "soak"),
                         help="one part instead of the first three; mock: JSON servers on the same data, eleven minutes; mock-large: a million records, two minutes; coalesce: a thousand clients that want the same thing "
                              "at once, a minute a round; matrix: every operation, size, depth and number of connections of "
                              "the cache, an hour and a half; http-matrix: every size, spread and number of connections of "
-                             "the gateway, 20 minutes; soak: 5,000 connections that come and go, five minutes")
+                             "the gateway, 20 minutes; tier: nuthatch in front of a cluster, five minutes; soak: "
+                             "5,000 connections that come and go, five minutes")
     parser.add_argument("--value-bytes", type=int, nargs="+", choices=MATRIX_VALUES, default=list(MATRIX_VALUES),
                         help="the sizes of values of the matrix (all three)")
     parser.add_argument("--rounds", type=int, help="how many (5)")
@@ -60,7 +63,7 @@ def main():
         makers = {"kv": kv_groups, "http": http_groups, "mock": mock_groups, "matrix": lambda: matrix_groups(arguments.value_bytes),
                   "http-matrix": http_matrix_groups}
         groups = [group for part, make in makers.items() if part in parts for group in make()]
-        steps = {"idle": len(CACHED_SERVERS), "mock-large": len(LARGE_MOCKS), "soak": 1,
+        steps = {"idle": len(CACHED_SERVERS), "mock-large": len(LARGE_MOCKS), "soak": 1, "tier": count_tier_steps(rounds),
                  "coalesce": len(COALESCE_SERVERS) * rounds}
         progress.plan(count_steps(groups, rounds) + sum(steps.get(part, 0) for part in parts))
         if "http" in parts or "idle" in parts:
@@ -75,6 +78,8 @@ def main():
             bench.run_coalesce(COALESCE_SERVERS)
         if "mock-large" in parts:
             run_mock_large(bench)
+        if "tier" in parts:
+            run_tier(bench)
         if "soak" in parts:
             bench.run_soak(arguments.seconds or (20 if arguments.quick else 300))
         progress.say(f"Saved as {report(bench, arguments).relative_to(ROOT)}")

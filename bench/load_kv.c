@@ -2,6 +2,7 @@
  *
  * Each of N connections sends `depth` requests in one write, waits for all their answers and begins again.
  * A request's latency runs from that write to the read that brought its answer. Keys are chosen uniformly;
+ * with --in-turn they are read one after the other, each once before the first comes again;
  * with --fill all of them are set first, so that a GET that finds nothing is an error. With --get-keys a
  * GET asks for several at once (MGET), and with --life a connection makes way for a new one now and then.
  */
@@ -13,11 +14,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { KEY_BYTES = 11, READ_BYTES = 1 << 21 };
+enum { PREFIX_BYTES = 4, KEY_BYTES = 11, READ_BYTES = 1 << 21 };
 
 static int64_t port, connection_count = 50, depth = 1, set_percent, key_count = 100000, value_bytes = 100,
-                     measure_ms = 2000, warm_up_ms = 200, fill, get_keys = 1, life;
-static const char *protocol = "resp", *pids = "";
+                     measure_ms = 2000, warm_up_ms = 200, fill, get_keys = 1, life, in_turn;
+static const char *protocol = "resp", *pids = "", *prefix = "key:";
 
 struct connection {
     int fd;
@@ -42,8 +43,8 @@ static char *put_text(char *to, const char *text) { return put(to, text, strlen(
 
 static char *put_key(char *to, uint32_t number)
 {
-    to[0] = 'k', to[1] = 'e', to[2] = 'y', to[3] = ':';
-    for (int i = KEY_BYTES - 1; i >= 4; i--, number /= 10)
+    put(to, prefix, PREFIX_BYTES);
+    for (int i = KEY_BYTES - 1; i >= PREFIX_BYTES; i--, number /= 10)
         to[i] = (char)('0' + number % 10);
     return to + KEY_BYTES;
 }
@@ -70,7 +71,7 @@ static void make_templates(void)
     } else {
         snprintf(get_before, sizeof get_before, "get");
         snprintf(key_before, sizeof key_before, " ");
-        snprintf(item_before, sizeof item_before, "VALUE key:");
+        snprintf(item_before, sizeof item_before, "VALUE %s", prefix);
         /* The rest of the key, its flags and its size: as long each time. */
         snprintf(item_tail, sizeof item_tail, "0000000 0 %lld\r\n", (long long)value_bytes);
         snprintf(found_after, sizeof found_after, "END\r\n");
@@ -79,11 +80,18 @@ static void make_templates(void)
     }
 }
 
+static uint32_t key_to_get(void)
+{
+    static uint32_t next;
+
+    return in_turn != 0 ? next++ % (uint32_t)key_count : random_below(&random_state, (uint32_t)key_count);
+}
+
 static char *put_get(char *to)
 {
     to = put_text(to, get_before);
     for (int64_t i = 0; i < get_keys; i++)
-        to = put_key(put_text(to, key_before), random_below(&random_state, (uint32_t)key_count));
+        to = put_key(put_text(to, key_before), key_to_get());
     return put_text(to, "\r\n");
 }
 
@@ -244,6 +252,8 @@ int main(int argc, char **argv)
         {"depth", "requests sent at once on each (1)", &depth, NULL},
         {"set-percent", "how many of 100 requests are SETs (0)", &set_percent, NULL},
         {"keys", "how many there are (100000)", &key_count, NULL},
+        {"prefix", "of each key, 4 bytes (key:)", NULL, &prefix},
+        {"in-turn", "1: GETs ask for one key after the other instead of any", &in_turn, NULL},
         {"value-bytes", "of each value (100)", &value_bytes, NULL},
         {"get-keys", "asked for by each GET (1)", &get_keys, NULL},
         {"life", "batches of a connection before it is closed and opened anew, about (0: it stays)", &life,
@@ -262,8 +272,8 @@ int main(int argc, char **argv)
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
     if (port == 0 || (strcmp(protocol, "resp") != 0 && strcmp(protocol, "memcached") != 0) || depth == 0 ||
         connection_count == 0 || get_keys < 1 || get_keys > 1000 || key_count == 0 ||
-        key_count > 10000000 || value_bytes > READ_BYTES / 2)
-        stop("need --port, --protocol resp or memcached, and sensible sizes");
+        key_count > 10000000 || strlen(prefix) != PREFIX_BYTES || value_bytes > READ_BYTES / 2)
+        stop("need --port, --protocol resp or memcached, a --prefix of 4 bytes and sensible sizes");
     value = allocate((size_t)value_bytes + 1);
     memset(value, 'v', (size_t)value_bytes);
     batch = allocate((size_t)depth * (size_t)(value_bytes + 128 + 32 * get_keys));

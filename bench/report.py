@@ -117,9 +117,9 @@ PROGRAMS = {"redis-server": "--version", "valkey-server": "--version", "memcache
             "nginx": "-v", "varnishd": "-V", "haproxy": "-v", "json-server": "--version"}
 
 
-def versions(nuthatch, of_mocks):
-    found = []
-    for program in ["nginx"] if of_mocks else PROGRAMS:
+def versions(nuthatch, part):
+    found, of_mocks = [], part in ("mock", "mock-large")
+    for program in ["nginx"] if of_mocks else ["redis-server", "valkey-server"] if part == "tier" else PROGRAMS:
         try:
             found.append(f"- {program}: {version_of([needed(program), PROGRAMS[program]])}")
         except Absent:
@@ -144,7 +144,7 @@ def report(bench, arguments):
             f"{cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}. Server on CPU {SERVER_CPU}, load on CPU "
             f"{LOAD_CPU}; medians of {bench.rounds} interleaved rounds of {bench.seconds:g} s. Keys and values of the "
             "cache workloads: 100,000 keys of 11 bytes, values of 100 bytes.\n",
-            versions(arguments.nuthatch, arguments.only in ("mock", "mock-large")) + "\n"]
+            versions(arguments.nuthatch, arguments.only) + "\n"]
     if bench.absent:
         text.append("Not measured:\n\n" + "\n".join(f"- {name}: {why}" for name, why in bench.absent.items()) + "\n")
     folder = ROOT / "bench/results"

@@ -20,6 +20,15 @@ def needed(program):
     return path
 
 
+def first_of(*programs):
+    for program in programs:
+        try:
+            return needed(program)
+        except Absent:
+            pass
+    raise Absent(f"{' or '.join(programs)}: not on PATH")
+
+
 def version_of(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
