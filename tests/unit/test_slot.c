@@ -1,5 +1,6 @@
 /* test_slot.c — from keys to slots, held against what a cluster's CLUSTER KEYSLOT says.
  * links: nuthatch-valkey */
+#include "base/random_source.h"
 #include "client/valkey/valkey.h"
 #include "test.h"
 
@@ -23,4 +24,31 @@ TEST(slots_are_as_the_cluster_computes_them)
         EXPECT_EQ(valkey_slot(bytes_of_text(cases[i].key)), cases[i].slot);
 }
 
-RUN_TESTS(TEST_ROW(slots_are_as_the_cluster_computes_them))
+/* CRC16/XMODEM as it is defined, bit by bit. */
+static uint16_t crc16_by_bits(const unsigned char *bytes, size_t count)
+{
+    uint32_t crc = 0;
+
+    for (size_t i = 0; i < 8 * count; i++) {
+        crc ^= (uint32_t)(bytes[i / 8] >> (7 - i % 8) & 1) << 15;
+        crc = (crc << 1 ^ (crc & 0x8000 ? 0x1021 : 0)) & 0xffff;
+    }
+    return (uint16_t)crc;
+}
+
+TEST(keys_of_any_length_and_bytes_have_the_slot_of_their_remainder)
+{
+    struct random_source random = random_source_of(1, 0, 0);
+    unsigned char key[40];
+
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t size = round % sizeof key;
+        for (size_t i = 0; i < size; i++)
+            if ((key[i] = (unsigned char)random_next(&random)) == '{')
+                key[i] = '}';
+        EXPECT_EQ(valkey_slot(bytes_of((char *)key, size)), crc16_by_bits(key, size) % VALKEY_SLOT_COUNT);
+    }
+}
+
+RUN_TESTS(TEST_ROW(slots_are_as_the_cluster_computes_them),
+          TEST_ROW(keys_of_any_length_and_bytes_have_the_slot_of_their_remainder))
