@@ -504,6 +504,50 @@ ON_BOTH(confirmations_are_replies_and_messages_are_pushes)
     }
 }
 
+static void send_subscriptions(struct world *world, void *argument)
+{
+    struct fixture *f = argument;
+    (void)world;
+    f->err = link_send_subscriptions(f->link, &f->asked[f->which].request, f->bytes);
+}
+
+ON_BOTH(behind_a_fence_confirmations_are_pushes_and_what_a_server_says_on_its_own_confuses_nobody)
+{
+    for (int version = 2; version <= 3; version++) {
+        const char kind_of_array = version == 2 ? '*' : '>';
+        const char *pong = version == 2 ? "*2\r\n$4\r\npong\r\n$0\r\n\r\n" : "+PONG\r\n";
+        struct buffer bytes = {0};
+        char text[512];
+        struct fixture f;
+
+        fixture_init(&f, kind);
+        f.options.resp = version == 2 ? VALKEY_RESP_2 : VALKEY_RESP_3;
+        on_loop(f.world, open_it, &f);
+        server_accept(&f);
+        SERVER_HEARS(&f, version == 2 ? "PING" : "HELLO 3");
+        server_says(&f, version == 2 ? "+PONG\r\n" : HELLO_MAP);
+        expect_note(&f, "opened\n");
+        append_command(&bytes, "SUNSUBSCRIBE s");
+        append_command(&bytes, "SSUBSCRIBE t");
+        f.bytes = buffer_bytes(&bytes);
+        on_loop(f.world, send_subscriptions, &f);
+        EXPECT_EQ(f.err, OK);
+        EXPECT_EQ(ask_for(&f, 'b', "PING", 1), OK);
+        SERVER_HEARS(&f, "SUNSUBSCRIBE s", "SSUBSCRIBE t", "PING", "PING");
+        /* The slot has left the server: it says so, and answers the command with an error. */
+        sprintf(text, "%c3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n-MOVED 1 h:1\r\n-MOVED 2 h:1\r\n%s%s",
+                kind_of_array, pong, pong);
+        server_says(&f, text);
+        expect_note(&f, version == 2
+                            ? "push: [sunsubscribe s 0]\na: -MOVED 1 h:1, 1 left\na: -MOVED 2 h:1, 1 left\n"
+                              "a: [pong ]\nb: [pong ]\n"
+                            : "push: [sunsubscribe s 0]\na: -MOVED 1 h:1, 1 left\na: -MOVED 2 h:1, 1 left\n"
+                              "a: PONG\nb: PONG\n");
+        buffer_fini(&bytes);
+        finish(&f);
+    }
+}
+
 /* ---- what no server should do ---------------------------------------------------------------------- */
 
 static const struct {
@@ -664,5 +708,6 @@ RUN_TESTS(ROWS(a_server_is_greeted_as_far_as_it_understands),
           ROWS(after_a_close_from_inside_a_reply_nothing_is_told_but_the_end),
           ROWS(silence_is_what_requests_have_waited_without_hearing_anything),
           ROWS(confirmations_are_replies_and_messages_are_pushes),
+          ROWS(behind_a_fence_confirmations_are_pushes_and_what_a_server_says_on_its_own_confuses_nobody),
           ROWS(a_hostile_server_is_closed_and_nothing_wrong_is_told), ROWS(half_a_reply_is_none),
           ROWS(a_reply_beyond_its_bound_is_cut_off), ROWS(whatever_a_server_says_every_request_ends_once))

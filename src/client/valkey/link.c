@@ -161,7 +161,7 @@ static enum err may_send(const struct link *link, size_t request_count)
 
 static void ask(struct link *link, struct link_request *request, struct bytes bytes, uint32_t reply_count)
 {
-    request->subscribes = false;
+    request->subscribes = request->is_fenced = false;
     expect(link, request, reply_count);
     say(link, bytes);
 }
@@ -204,6 +204,19 @@ enum err link_subscribe(struct link *link, struct link_request *request, struct 
     return OK;
 }
 
+enum err link_send_subscriptions(struct link *link, struct link_request *request, struct bytes bytes)
+{
+    static const struct bytes ping = BYTES_INIT("*1\r\n$4\r\nPING\r\n");
+    enum err err = link_send(link, request, bytes, 1);
+
+    if (err != OK)
+        return err;
+    say(link, ping);
+    request->is_fenced = true;
+    link->is_subscriber = true;
+    return OK;
+}
+
 void link_forget(struct link *link, struct link_request *request)
 {
     struct link_request *own;
@@ -230,6 +243,11 @@ static void reply_to(struct link *link, struct link_request *request, const stru
                      bool is_last)
 {
     link->replied_ms = link->heard_ms;
+    if (request->is_fenced && reply->nodes->type == RESP_ERROR) {
+        if (request->replied != NULL)
+            request->replied(request, reply);
+        return;
+    }
     if (is_last)
         request->left_count = 0;
     else

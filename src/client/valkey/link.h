@@ -25,6 +25,7 @@ struct link_request {
     uint32_t left_count;
     /* the link's own */
     bool subscribes;
+    bool is_fenced;     /* by link_send_subscriptions: an error is not the last reply */
     uint64_t begins_at; /* of all that the link has sent: its first byte */
     struct list in_flight;
 };
@@ -73,6 +74,12 @@ enum err link_send_prefaced(struct link *link, struct link_request *request, str
  * RESP2, what has the form of a message is one: such a link is for subscriptions alone. */
 enum err link_subscribe(struct link *link, struct link_request *request, struct bytes bytes,
                         uint32_t channel_count);
+
+/* As link_send, with any number of commands of the SUBSCRIBE or UNSUBSCRIBE kinds, and a PING of the link's
+ * own behind them. What they bring about is told as pushes, as is what the server does on its own (it says
+ * sunsubscribe when a slot leaves it), in one order; `replied` is told each error, with a left_count of 1,
+ * and last the answer to the PING: whatever has not been told by then will not be. */
+enum err link_send_subscriptions(struct link *link, struct link_request *request, struct bytes bytes);
 
 /* Forgets who sent `request`: its replies will come and are dropped. Nothing if it has had them all. */
 void link_forget(struct link *link, struct link_request *request);
