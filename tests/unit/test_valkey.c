@@ -732,6 +732,29 @@ TEST(any_server_and_each_primary_can_be_asked)
     world_end();
 }
 
+static const char *run_what_was_refused(struct node *node, const struct bytes *arguments, uint32_t count)
+{
+    (void)node;
+    (void)count;
+    return bytes_equal(arguments[0], BYTES("MULTI"))  ? "+OK\r\n"
+           : bytes_equal(arguments[0], BYTES("SET"))  ? "-MOVED 0 127.0.0.1:7000\r\n"
+           : bytes_equal(arguments[0], BYTES("EXEC")) ? "*1\r\n+OK\r\n"
+                                                      : NULL;
+}
+
+TEST(a_transaction_that_a_server_says_it_has_run_has_all_its_replies)
+{
+    struct asked asked;
+
+    world_open(1);
+    world.nodes[0].script = run_what_was_refused;
+    ask(&asked, "MULTI;SET foo 1;EXEC", 0);
+    run_ms(10);
+    EXPECT_EQ(asked.err, OK);
+    EXPECT_TEXT(bytes_of_text(asked.replies), BYTES("OK MOVED 0 127.0.0.1:7000 "));
+    world_end();
+}
+
 TEST(what_is_given_up_is_not_told_and_holds_nobody)
 {
     struct asked given_up[2], after;
@@ -799,4 +822,5 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(replicas_are_read_from_if_that_is_wanted),
           TEST_ROW(each_server_has_a_canary_of_a_slot_of_its_own_also_after_that_has_moved),
           TEST_ROW(any_server_and_each_primary_can_be_asked),
+          TEST_ROW(a_transaction_that_a_server_says_it_has_run_has_all_its_replies),
           TEST_ROW(what_is_given_up_is_not_told_and_holds_nobody), TEST_ROW(stopping_ends_every_call_once))

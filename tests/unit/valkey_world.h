@@ -93,6 +93,8 @@ struct world {
 };
 
 static struct world world; /* one at a time: what stands behind source.h has no other way to it */
+/* Above 0 while the servers are at work: memory that is asked for then is not the client's. */
+static int servers_depth;
 
 /* ---- what servers do --------------------------------------------------------------------------------- */
 
@@ -366,7 +368,9 @@ static inline enum err connection_send(struct connection *connection, struct lin
         count++;
     if (count >= world.options.in_flight_max)
         return ERR_FULL;
+    servers_depth++;
     sent = malloc(sizeof *sent + bytes.size);
+    servers_depth--;
     *sent = (struct sent){
         .request = request, .bytes = (char *)(sent + 1), .size = bytes.size, .reply_count = reply_count};
     memcpy(sent->bytes, bytes.data, bytes.size);
@@ -414,8 +418,10 @@ static inline void tell(struct sent *sent, struct buffer *text, uint32_t left)
     struct bytes error;
     size_t consumed;
 
+    servers_depth++;
     EXPECT_EQ(resp_reply_parse(&parser, &limits, buffer_bytes(text), &reply, &consumed, &error),
               PARSE_DONE);
+    servers_depth--;
     EXPECT_EQ(consumed, text->size);
     if (sent->request != NULL) {
         sent->request->left_count = left;
@@ -439,7 +445,9 @@ static inline bool connection_deliver_one(struct connection *connection)
         struct bytes arguments[8];
         struct buffer text = {0};
         uint32_t count = take_command(&bytes, arguments);
+        servers_depth++;
         run_command(connection, arguments, count, &text);
+        servers_depth--;
         /* `tell` may end the connection, or forget the request */
         list_append(&connection->sent, &sent->in_connection);
         while (connection->sent.next != &sent->in_connection) { /* to the front */
@@ -492,6 +500,8 @@ enum err source_create(const struct valkey_options *options, const struct link_a
     (void)options;
     (void)loop;
     *source = calloc(1, sizeof **source);
+    if (*source == NULL)
+        return ERR_NO_MEMORY;
     (*source)->state = state;
     (*source)->index = index;
     (*source)->callbacks = callbacks;
@@ -572,6 +582,8 @@ enum err link_open(const struct valkey_options *options, const struct link_addre
     (void)options;
     (void)loop;
     *link = calloc(1, sizeof **link);
+    if (*link == NULL)
+        return ERR_NO_MEMORY;
     connection_init(&(*link)->connection, address);
     (*link)->connection.link_callbacks = callbacks;
     (*link)->connection.link_owner = owner;

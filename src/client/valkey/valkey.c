@@ -32,6 +32,7 @@ enum err valkey_create(const struct valkey_options *options, struct loop *loop, 
     list_init(&valkey->calls);
     list_init(&valkey->loose);
     list_init(&valkey->ended);
+    list_init(&valkey->refused);
     list_init(&valkey->gate_list);
     timer_init(&valkey->loose_timer, loose_timer_fired);
     slot_map_init(&valkey->map);
@@ -42,12 +43,18 @@ enum err valkey_create(const struct valkey_options *options, struct loop *loop, 
 
 /* ---- stopping ---------------------------------------------------------------------------------------- */
 
+void valkey_post_end(struct valkey *valkey)
+{
+    if (valkey->end_is_posted)
+        return;
+    valkey->end_is_posted = true;
+    loop_post(valkey->loop, &valkey->end_task);
+}
+
 void valkey_stop_if_done(struct valkey *valkey)
 {
-    if (!valkey->is_stopping || valkey->end_is_posted || valkey->link_count > 0 || valkey->stopped == NULL)
-        return;
-    valkey->end_is_posted = true; /* not from inside who has found that out */
-    loop_post(valkey->loop, &valkey->end_task);
+    if (valkey->is_stopping && valkey->link_count == 0 && valkey->stopped != NULL)
+        valkey_post_end(valkey); /* not from inside who has found that out */
 }
 
 void valkey_stop(struct valkey *valkey, void (*stopped)(void *owner))
@@ -79,6 +86,8 @@ void valkey_destroy(struct valkey *valkey)
             source_forget(call->source, &call->request);
         call_destroy(call);
     }
+    while (!list_is_empty(&valkey->refused))
+        list_remove(valkey->refused.next);
     gates_fini(valkey);
     servers_fini(valkey);
     timer_cancel(valkey->loop, &valkey->loose_timer);
@@ -89,18 +98,36 @@ void valkey_destroy(struct valkey *valkey)
 
 /* ---- calls ------------------------------------------------------------------------------------------- */
 
+static void take_all(struct list *from, struct list *to)
+{
+    list_init(to);
+    while (!list_is_empty(from)) {
+        struct list *node = from->next;
+        list_remove(node);
+        list_append(to, node);
+    }
+}
+
+static void tell_refused(struct list *refused)
+{
+    while (!list_is_empty(refused)) {
+        struct valkey_call *outer = CONTAINER_OF(refused->next, struct valkey_call, in_refused);
+        struct valkey_answer answer = {.err = outer->refusal,
+                                       .text = bytes_of_text(err_text(outer->refusal))};
+        list_remove(&outer->in_refused);
+        outer->refusal = OK;
+        outer->done(outer, &answer);
+    }
+}
+
 static void end_posted(struct task *task)
 {
     struct valkey *valkey = CONTAINER_OF(task, struct valkey, end_task);
-    struct list ended;
+    struct list ended, refused;
 
     valkey->end_is_posted = false;
-    list_init(&ended); /* those that end meanwhile are told in the next turn */
-    while (!list_is_empty(&valkey->ended)) {
-        struct list *node = valkey->ended.next;
-        list_remove(node);
-        list_append(&ended, node);
-    }
+    take_all(&valkey->ended, &ended); /* those that end meanwhile are told in the next turn */
+    take_all(&valkey->refused, &refused);
     while (!list_is_empty(&ended)) {
         struct call *call = CONTAINER_OF(ended.next, struct call, in_place);
         struct valkey_call *outer = call->outer;
@@ -111,6 +138,7 @@ static void end_posted(struct task *task)
         call_destroy(call);
         outer->done(outer, &answer);
     }
+    tell_refused(&refused);
     if (valkey->is_stopping && valkey->link_count == 0 && list_is_empty(&valkey->ended) &&
         !valkey->end_is_posted && valkey->stopped != NULL) {
         void (*stopped)(void *) = valkey->stopped;
@@ -124,25 +152,13 @@ static void loose_timer_fired(struct timer *timer)
     loose_kick(CONTAINER_OF(timer, struct valkey, loose_timer));
 }
 
-/* What cannot be told by a call of the client's, as there is no memory for one, is told all the same. */
+/* Of what there may be no memory for: that is told all the same, and needs none. */
 static void refuse(struct valkey *valkey, struct valkey_call *outer, enum err err)
 {
-    struct call *call = calloc(1, sizeof *call);
-
-    outer->inner = NULL;
-    if (call == NULL) {
-        struct valkey_answer answer = {.err = ERR_NO_MEMORY, .text = BYTES("out of memory")};
-        outer->done(outer, &answer); /* nothing better is left */
-        return;
-    }
-    call->valkey = valkey;
-    call->outer = outer;
-    call->place = CALL_ENDED;
-    list_init(&call->in_place);
-    timer_init(&call->deadline, NULL);
-    list_append(&valkey->calls, &call->in_calls);
-    outer->inner = call;
-    call_end_later(call, err, bytes_of_text(err_text(err)));
+    outer->refusal = err;
+    list_init(&outer->in_refused);
+    list_append(&valkey->refused, &outer->in_refused);
+    valkey_post_end(valkey);
 }
 
 void valkey_ask(struct valkey *valkey, struct valkey_call *outer, const struct valkey_order *order)
@@ -152,6 +168,8 @@ void valkey_ask(struct valkey *valkey, struct valkey_call *outer, const struct v
     struct bytes why = {NULL, 0};
     enum err err = ERR_CANCELLED;
 
+    outer->inner = NULL;
+    outer->refusal = OK;
     valkey_count(valkey, METRIC_tier_calls);
     if (valkey->is_stopping) {
         refuse(valkey, outer, ERR_CANCELLED);
@@ -189,6 +207,9 @@ void valkey_give_up(struct valkey *valkey, struct valkey_call *outer)
     struct call *call = outer->inner;
     struct gate *gate;
 
+    if (outer->refusal != OK)
+        list_remove(&outer->in_refused);
+    outer->refusal = OK;
     if (call == NULL)
         return;
     outer->inner = NULL;

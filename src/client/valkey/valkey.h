@@ -67,6 +67,10 @@ struct valkey_answer {
     struct source *source;
     uint32_t generation;
     int64_t sent_ms; /* when that was asked */
+    /* Who has said the last of the replies; may be null. For who finds that no server gives such a reply to
+     * what was asked, so that one has been left out, or is too many, and what follows belongs to others:
+     * source_reconnect. */
+    struct source *speaker;
 };
 
 /* Embedded by who calls. */
@@ -74,7 +78,10 @@ struct valkey_call {
     /* The call has ended and is the caller's again. In the order of the wire; never from inside
      * valkey_call. */
     void (*done)(struct valkey_call *call, const struct valkey_answer *answer);
-    void *inner; /* the client's */
+    /* the client's */
+    void *inner;
+    enum err refusal; /* of one that could not begin, until it is told so */
+    struct list in_refused;
 };
 
 /* What the client tells its owner; all on the loop's thread. */

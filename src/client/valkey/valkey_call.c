@@ -245,6 +245,7 @@ static void tell(struct call *call, enum err err, struct bytes text, const struc
     struct valkey_call *outer = call->outer;
 
     if (err == OK) {
+        answer.speaker = call->source;
         bool may_be_kept = !call->was_asked_aside && !call->is_mixed && source_is_open(call->source) &&
                            source_is_tracked(call->source) &&
                            source_generation(call->source) == call->generation;
@@ -304,10 +305,7 @@ void call_end_later(struct call *call, enum err err, struct bytes text)
     timer_cancel(valkey->loop, &call->deadline);
     list_append(&valkey->ended, &call->in_place);
     count_end(valkey, err);
-    if (valkey->end_is_posted)
-        return;
-    valkey->end_is_posted = true;
-    loop_post(valkey->loop, &valkey->end_task);
+    valkey_post_end(valkey);
 }
 
 static void deadline_passed(struct timer *timer)
@@ -412,6 +410,7 @@ void call_end_as_told(struct call *call)
     struct resp_reply reply = {.nodes = &node, .node_count = 1};
 
     call->was_asked_aside = true; /* nothing of it is kept, wherever it was from */
+    call->source = NULL;          /* which may be gone by now */
     finish(call, OK, BYTES(""), &reply);
 }
 
@@ -587,8 +586,11 @@ static void replied(struct link_request *request, const struct resp_reply *reply
         }
         call->again[call->again_count++] = (uint8_t)command;
         count_redirection(call->valkey, redirection.kind);
-    } else if (call->replies != NULL && (!is_last || call->again_count > 0) &&
-               !keep_reply(call, command, reply)) {
+    }
+    /* Of a transaction the redirected ones, too: a server that has run it in spite of them may lie. */
+    if ((redirection.kind == REDIRECTION_NONE ? !is_last || call->again_count > 0
+                                              : !is_last && call->is_transaction) &&
+        call->replies != NULL && !keep_reply(call, command, reply)) {
         source_forget(call->source, request);
         call->may_have_run = true;
         call_end(call, ERR_NO_MEMORY, BYTES("no memory for a reply"));

@@ -144,6 +144,7 @@ struct valkey {
     /* calls */
     struct list calls;
     struct list loose, ended;
+    struct list refused; /* of valkey_call.in_refused */
     struct timer loose_timer;
     uint32_t waiting_count;
     uint64_t last_sequence;
@@ -175,6 +176,8 @@ static inline void valkey_count(struct valkey *valkey, enum metric metric)
 {
     counters_add(valkey->counters, metric, 1);
 }
+/* Has those that have ended told so in a later turn. */
+void valkey_post_end(struct valkey *valkey);
 /* Tells the owner that the client has stopped, if it is to and nothing is left. */
 void valkey_stop_if_done(struct valkey *valkey);
 /* `ms` and up to half as much again by chance. */

@@ -290,6 +290,7 @@ void server_want(struct server *server, bool is_primary)
     if (err != OK) {
         server->source = NULL;
         valkey_text_set(&server->why, bytes_of_text(err_text(err)));
+        refresh_want(valkey); /* after which it is tried again */
     }
 }
 
