@@ -102,6 +102,7 @@ size_t valkey_servers(const struct valkey *valkey, struct valkey_server_facts *f
 }
 
 bool source_has_receiver(const struct source *source) { return source->index % MODEL_NODES == 1; }
+void source_reconnect(struct source *source) { fail_msg("what %u has said is no answer", source->index); }
 
 static void open_connection(struct valkey *valkey, int node)
 {

@@ -189,10 +189,12 @@ TEST(what_a_server_says_instead_of_an_answer_is_told)
     for (int i = 0; i < 3; i++)
         world.nodes[i].script = refuse;
     expect("MSET a 1 b 2", "-OOM command not allowed ");
+    EXPECT_EQ(source_to(world.owner[valkey_slot(BYTES("a"))])->reconnect_count, 0);
     expect("MGET a b", "-ERR the tier's answer to MGET is none -ERR the tier's answer to MGET is none ");
     EXPECT_EQ(split(&outcome, "DEL a b"), OK);
     run_ms(10);
     EXPECT_EQ(outcome.err, ERR_SYNTAX);
+    EXPECT_EQ(source_to(world.owner[valkey_slot(BYTES("a"))])->reconnect_count, 2);
     world_end();
 }
 
@@ -209,6 +211,7 @@ TEST(what_mget_does_not_say_of_a_key_is_no_value)
     for (int i = 0; i < 3; i++)
         world.nodes[i].script = say_verbatim;
     expect("MGET a", "-ERR the tier's answer to MGET is none ");
+    EXPECT_EQ(source_to(world.owner[valkey_slot(BYTES("a"))])->reconnect_count, 1);
     world_end();
 }
 

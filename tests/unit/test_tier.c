@@ -142,11 +142,51 @@ TEST(errors_are_told_and_not_kept)
     reply(world, 0, 0, "GET k", number_node(5)); /* a server that is none */
     EXPECT_EQ(reader.found.err, ERR_SYNTAX);
     push(world, 0, 0, "k"); /* there is nothing to watch */
+    EXPECT(!reader.has_changed);
     begin(world, 0, &reader, "k", TIER_WATCHED);
     answer(world, 0, "PTTL k", (struct valkey_answer){.err = ERR_UNREACHABLE});
     answer(world, 0, "GET k", (struct valkey_answer){.err = ERR_UNREACHABLE, .text = BYTES("away")});
     EXPECT_EQ(reader.found.err, ERR_UNREACHABLE);
     EXPECT(!reader.has_changed);
+    tier_world_end(world);
+}
+
+TEST(after_a_reply_that_no_server_gives_nothing_that_comes_behind_it_is_heard)
+{
+    static const struct resp_node no_lifetimes[] = {
+        {.type = RESP_BULK, .bytes = {"v", 1}}, {.type = RESP_INTEGER, .integer = -3}, {.type = RESP_NULL}};
+    static const struct resp_node no_values[] = {{.type = RESP_INTEGER, .integer = 5},
+                                                 {.type = RESP_ARRAY},
+                                                 {.type = RESP_SIMPLE, .bytes = {"OK", 2}}};
+    struct tier_world *world = tier_world_make(1, NULL);
+    struct source *source = source_number(world, 0, 0), *aside = source_number(world, 0, 1);
+    struct reader reader;
+
+    for (size_t i = 0; i < COUNT_OF(no_lifetimes); i++) {
+        begin(world, 0, &reader, "k", 0);
+        reply(world, 0, 0, "PTTL k", no_lifetimes[i]);
+        EXPECT_EQ(source->reconnect_count, i + 1);
+        reply(world, 0, 0, "GET k", text_node("v")); /* asked again, of the next connection */
+        EXPECT_FOUND(reader, "v");
+        EXPECT_NEAR(world, 0, "k", "(not near)");
+    }
+    source->reconnect_count = 0;
+    for (size_t i = 0; i < COUNT_OF(no_values); i++) {
+        begin(world, 0, &reader, "k", 0);
+        reply(world, 0, 0, "PTTL k", number_node(-1));
+        reply(world, 0, 0, "GET k", no_values[i]);
+        EXPECT_EQ(reader.found.err, ERR_SYNTAX);
+        EXPECT_EQ(source->reconnect_count, i + 1);
+    }
+    begin(world, 0, &reader, "k", 0); /* whether it may be kept or not */
+    reply(world, 0, -1, "PTTL k", number_node(-1));
+    reply(world, 0, -1, "GET k", number_node(5));
+    EXPECT_EQ(aside->reconnect_count, 1);
+    source->reconnect_count = 0;
+    begin(world, 0, &reader, "k", 0); /* an error is one that a server gives */
+    reply(world, 0, 0, "PTTL k", error_node("NOPERM no"));
+    reply(world, 0, 0, "GET k", error_node("NOPERM no"));
+    EXPECT_EQ(source->reconnect_count, 0);
     tier_world_end(world);
 }
 
@@ -402,6 +442,7 @@ RUN_TESTS(TEST_ROW(what_was_read_is_near_to_every_worker),
           TEST_ROW(a_fenced_read_asks_whatever_is_near_or_under_way),
           TEST_ROW(a_fenced_read_that_cannot_be_kept_leaves_nothing_older_near),
           TEST_ROW(what_is_not_to_be_kept_is_not_but_has_a_mark), TEST_ROW(errors_are_told_and_not_kept),
+          TEST_ROW(after_a_reply_that_no_server_gives_nothing_that_comes_behind_it_is_heard),
           TEST_ROW(a_head_is_the_first_bytes_and_never_kept),
           TEST_ROW(an_empty_head_is_told_from_none_by_asking_for_the_whole),
           TEST_ROW(a_reader_that_leaves_takes_nothing_from_the_others_and_the_last_ends_the_asking),

@@ -12,8 +12,12 @@
 
 enum { WORKERS_MAX = 2, SOURCES_OF_ONE = 4, TOKEN_MAX = 64, FOREVER_MS = 1 << 30 };
 
+/* Above 0 while what is played here is at work: memory that is asked for then is not the near cache's. */
+static int played_depth;
+
 struct source {
     uint32_t index, generation;
+    unsigned reconnect_count;
     bool has_receiver;
     struct source_state *state;
 };
@@ -42,6 +46,7 @@ struct valkey {
 uint32_t source_index(const struct source *source) { return source->index; }
 uint32_t source_generation(const struct source *source) { return source->generation; }
 bool source_has_receiver(const struct source *source) { return source->has_receiver; }
+void source_reconnect(struct source *source) { source->reconnect_count++; }
 bool source_is_open(const struct source *source) { return source->generation != 0; }
 bool source_is_left_alone(const struct source *source) { return source->index % SOURCES_OF_ONE == 3; }
 
@@ -87,9 +92,13 @@ enum err valkey_create(const struct valkey_options *options, struct loop *loop, 
 
 void valkey_ask(struct valkey *valkey, struct valkey_call *call, const struct valkey_order *order)
 {
-    struct asked *asked = calloc(1, sizeof *asked);
     const struct valkey_command *command = order->commands;
+    struct asked *asked;
     size_t size = 0;
+
+    played_depth++;
+    asked = calloc(1, sizeof *asked);
+    played_depth--;
 
     EXPECT_EQ(order->command_count, 1);
     for (uint32_t i = 0; i < command->argument_count; i++)
@@ -310,17 +319,25 @@ static inline void answer(struct tier_world *world, unsigned worker, const char 
     call->done(call, &answer);
 }
 
+/* The source that has number `number` on a worker, or none. */
+static inline struct source *source_number(struct tier_world *world, unsigned worker, int number)
+{
+    return number >= 0 ? &client_of(world, worker)->sources[number] : NULL;
+}
+
 /* The same, with one node as the reply, through source `number`; -1: it came by ASK. */
 static inline void reply(struct tier_world *world, unsigned worker, int number, const char *words,
                          struct resp_node node)
 {
-    struct source *source = number >= 0 ? &client_of(world, worker)->sources[number] : NULL;
+    struct source *source = source_number(world, worker, number);
     struct resp_reply one = {.nodes = &node, .node_count = 1};
 
     node.span = 1;
     answer(world, worker, words,
-           (struct valkey_answer){
-               .replies = &one, .source = source, .generation = source != NULL ? source->generation : 0});
+           (struct valkey_answer){.replies = &one,
+                                  .source = source,
+                                  .generation = source != NULL ? source->generation : 0,
+                                  .speaker = source_number(world, worker, number < 0 ? 1 : number)});
 }
 
 static inline struct resp_node text_node(const char *text)

@@ -109,7 +109,7 @@ static void note_error(struct split_call *split, enum err err, struct bytes text
 /* An error in the place of each of the part's keys. */
 static void fill_with_error(struct split_call *split, const struct part *part, struct bytes text)
 {
-    char *kept = malloc(text.size);
+    char *kept = malloc(text.size > 0 ? text.size : 1);
 
     if (kept == NULL)
         text = BYTES("OOM no memory for what the tier has said");
@@ -127,8 +127,8 @@ static bool is_value(const struct resp_node *node)
     return node->type == RESP_BULK || node->type == RESP_NULL || node->type == RESP_ERROR;
 }
 
-/* The values of the part's keys, copied. */
-static void take_values(struct split_call *split, const struct part *part, const struct resp_reply *reply)
+/* The values of the part's keys, copied. False if there are none in `reply`. */
+static bool take_values(struct split_call *split, const struct part *part, const struct resp_reply *reply)
 {
     const struct resp_node *value = resp_first_member(reply->nodes);
     size_t size = 0, offset = 0;
@@ -140,14 +140,14 @@ static void take_values(struct split_call *split, const struct part *part, const
         is_answer = is_value(&value[i]);
     if (!is_answer) {
         fill_with_error(split, part, BYTES("ERR the tier's answer to MGET is none"));
-        return;
+        return false;
     }
     for (uint32_t i = 0; i < part->count; i++)
         size += value[i].bytes.size;
     kept = malloc(size > 0 ? size : 1);
     if (kept == NULL) {
         fill_with_error(split, part, BYTES("OOM no memory for what the tier has said"));
-        return;
+        return true;
     }
     split->kept[part - split->parts] = kept;
     for (uint32_t i = 0; i < part->count; i++) {
@@ -158,9 +158,11 @@ static void take_values(struct split_call *split, const struct part *part, const
         place->bytes.data = kept + offset;
         offset += value[i].bytes.size;
     }
+    return true;
 }
 
-static void take(struct split_call *split, const struct part *part, const struct valkey_answer *answer)
+/* False if no server says such a thing. */
+static bool take(struct split_call *split, const struct part *part, const struct valkey_answer *answer)
 {
     const struct resp_node *node = answer->err == OK ? answer->replies[0].nodes : NULL;
 
@@ -170,17 +172,20 @@ static void take(struct split_call *split, const struct part *part, const struct
             fill_with_error(split, part, text);
         note_error(split, answer->err, text);
         split->may_have_run |= answer->err != OK && answer->may_have_run;
-        return;
+        return true;
     }
     if (split->row->kind == KIND_LIST)
-        take_values(split, part, &answer->replies[0]);
-    else if (split->row->kind == KIND_SUM && node->type == RESP_INTEGER && node->integer >= 0 &&
-             node->integer <= part->count)
+        return take_values(split, part, &answer->replies[0]);
+    split->may_have_run = true; /* this part has */
+    if (split->row->kind == KIND_STATUS && node->type == RESP_SIMPLE)
+        return true;
+    if (split->row->kind == KIND_SUM && node->type == RESP_INTEGER && node->integer >= 0 &&
+        node->integer <= part->count) {
         split->sum += node->integer;
-    else if (split->row->kind == KIND_SUM || node->type != RESP_SIMPLE)
-        note_error(split, ERR_SYNTAX, BYTES("what a server of the tier has said is no answer"));
-    if (split->row->kind != KIND_LIST)
-        split->may_have_run = true; /* this part has */
+        return true;
+    }
+    note_error(split, ERR_SYNTAX, BYTES("what a server of the tier has said is no answer"));
+    return false;
 }
 
 /* Tells what came of all parts, and frees the split. */
@@ -222,14 +227,17 @@ static void part_done(struct valkey_call *call, const struct valkey_answer *answ
 {
     struct part *part = CONTAINER_OF(call, struct part, call);
     struct split_call *split = part->split;
+    bool makes_no_sense;
 
     part->is_under_way = false;
-    take(split, part, answer);
+    makes_no_sense = !take(split, part, answer);
     split->ended_count++;
     if (split->ended_count == split->part_count)
         finish(split);
     else
         begin_parts(split);
+    if (makes_no_sense && answer->speaker != NULL)
+        source_reconnect(answer->speaker);
 }
 
 static void begin_part(struct split_call *split, struct part *part)
@@ -293,8 +301,9 @@ static bool make_parts(struct split_call *split)
         split->places[i] = (struct place){valkey_slot(split->arguments[argument]), argument};
     }
     qsort(split->places, split->key_count, sizeof *split->places, by_slot);
-    for (uint32_t i = 0; i < split->key_count; i++)
-        split->part_count += i == 0 || split->places[i].slot != split->places[i - 1].slot;
+    split->part_count = 1;
+    for (uint32_t i = 1; i < split->key_count; i++)
+        split->part_count += split->places[i].slot != split->places[i - 1].slot;
     split->parts = calloc(split->part_count, sizeof *split->parts);
     split->kept = calloc(split->part_count, sizeof *split->kept);
     if (split->row->kind == KIND_LIST)
