@@ -87,6 +87,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
     list_init(&made->passages);
     list_init(&made->coded_exchanges);
     list_init(&made->tunnels);
+    list_init(&made->inquiries);
     worker_join(made, gateway);
     *worker = made;
     return OK;
@@ -101,7 +102,7 @@ void gateway_worker_stop(struct gateway_worker *worker)
 bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
     return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
-           list_is_empty(&worker->tunnels) && fleet_is_idle(worker);
+           list_is_empty(&worker->tunnels) && list_is_empty(&worker->inquiries) && fleet_is_idle(worker);
 }
 
 enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier)
@@ -112,6 +113,7 @@ enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_work
 void gateway_worker_destroy(struct gateway_worker *worker)
 {
     /* The loop has ended: tasks that were on their way to it will not run. */
+    inquiries_destroy(worker);
     for (struct list *node = worker->passages.next, *next; node != &worker->passages; node = next) {
         struct passage *passage = CONTAINER_OF(node, struct passage, in_worker);
         next = node->next;

@@ -4,6 +4,7 @@
 #include "coded_exchange.h"
 #include "engine/gateway/policy/cors.h"
 #include "engine/gateway/policy/key_rule.h"
+#include "inquiry_terms.h"
 #include "lookup_key.h"
 #include "passage.h"
 #include "preflight.h"
@@ -47,7 +48,8 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     struct passage *passage = NULL;
     struct request_facts facts;
 
-    access_log_begin(worker, route, x);
+    if (x->inquiry == NULL)
+        access_log_begin(worker, route, x);
     if (cors_is_on(&route->policy))
         x->policy = &route->policy;
     worker->edited.request_id = (struct bytes){0};
@@ -61,6 +63,10 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     if (is_edited)
         request = &worker->edited.request;
     facts = request_facts_of(request, &route->policy);
+    if (x->inquiry != NULL && x->inquiry->confirmed_within_ms >= 0) {
+        facts.wants_confirmation = true;
+        facts.confirmed_within_ms = x->inquiry->confirmed_within_ms;
+    }
     if (facts.traits.has_cookie && route->policy.key_cookies != NULL)
         facts.traits.has_cookie = key_leaves_cookies(&route->policy, &request->fields);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {

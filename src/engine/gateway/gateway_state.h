@@ -70,6 +70,7 @@ struct gateway_worker {
     struct list passages; /* exchanges, and what is left of them */
     struct list coded_exchanges;
     struct list tunnels;
+    struct list inquiries;        /* of ours; see inquiry.h */
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
     uint64_t seen_count;          /* requests that the access log might have */
@@ -95,6 +96,10 @@ void worker_part(struct gateway_worker *worker);
 
 /* The newest plan, to be released. Any thread. */
 struct route_plan *gateway_hold_plan(struct gateway *gateway);
+
+/* ---- inquiry.c: those that are left when the loop has ended ------------------------------------------ */
+
+void inquiries_destroy(struct gateway_worker *worker);
 
 /* ---- the store ----------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* passage_relay.c — what is fetched goes on to the client as it comes. */
 #include "engine/gateway/policy/freshness.h"
 #include "engine/gateway/policy/validate.h"
+#include "inquiry_terms.h"
 #include "passage.h"
 
 /* Answers with one range of a body that is on its way, if one is asked for. */
@@ -46,6 +47,22 @@ static void respond_whole_or_cut(struct passage *passage, struct bytes rendered,
                      rendered, age_seconds, true, &passage->status);
 }
 
+static void tell_inquiry(const struct passage *passage, const struct fetch_head *head, int64_t now_mono_ms)
+{
+    const struct freshness *freshness = &head->facts.freshness;
+
+    *passage->x->inquiry = (struct inquiry_terms){
+        .urgency = passage->x->inquiry->urgency,
+        .confirmed_within_ms = passage->x->inquiry->confirmed_within_ms,
+        .is_told = true,
+        .is_from_store = head->origin_status == 304,
+        .is_for_all = may_tell_all(&head->facts, &passage->facts.traits, &passage->route->policy),
+        .fresh_ms = freshness->lifetime_ms -
+                    current_age_ms(freshness->initial_age_ms, head->received.mono_ms, now_mono_ms),
+        .body_number = head->body_number,
+    };
+}
+
 /* False, with nothing said to the client, if there is no memory for what the route makes of the fields. */
 static bool respond_fetched(struct passage *passage)
 {
@@ -60,6 +77,8 @@ static bool respond_fetched(struct passage *passage)
     int64_t age_seconds =
         current_age_ms(head->facts.freshness.initial_age_ms, head->received.mono_ms, now.mono_ms) / 1000;
 
+    if (x->inquiry != NULL)
+        tell_inquiry(passage, head, now.mono_ms);
     passage->status.origin_status = head->origin_status;
     passage->status.stored = head->is_stored && passage->reader.is_leader;
     passage->status.has_ttl = head->is_stored;

@@ -1,5 +1,6 @@
 #include "respond_stored.h"
 #include "engine/gateway/policy/validate.h"
+#include "inquiry_terms.h"
 
 /* What of an entry the client asks for. */
 static struct http_ranges ranges_of(const struct exchange *x, struct now now, const struct found *found)
@@ -20,6 +21,17 @@ static int64_t ttl_seconds(const struct stored_response *response, int64_t now_m
     return seconds == 0 && age_ms >= response->lifetime_ms ? -1 : seconds;
 }
 
+static void tell_inquiry(struct inquiry_terms *terms, const struct stored_response *response,
+                         int64_t now_mono_ms, bool stands_in)
+{
+    terms->is_told = terms->is_from_store = terms->is_for_all = true;
+    terms->fresh_ms = response->lifetime_ms - stored_age_ms(response, now_mono_ms);
+    terms->is_stale = stands_in;
+    if ((response->flags & (STORED_PURGED | STORED_NO_CACHE)) && terms->fresh_ms > 0)
+        terms->fresh_ms = 0;
+    terms->body_number = response->body_number;
+}
+
 bool respond_stored(struct gateway *gateway, const struct route *route, struct exchange *x, struct now now,
                     const struct request_facts *facts, const struct found *found,
                     struct cache_status *status, struct outgoing *outgoing)
@@ -33,6 +45,9 @@ bool respond_stored(struct gateway *gateway, const struct route *route, struct e
 
     status->has_ttl = true;
     status->ttl_seconds = ttl_seconds(response, now.mono_ms);
+    if (x->inquiry != NULL)
+        tell_inquiry(x->inquiry, response, now.mono_ms,
+                     found_use(route, facts, found, now.mono_ms) != USE_FRESH);
     status->names_others = (response->flags & STORED_NAMES_CACHES) != 0;
     if (!fields_for_client(route, &fields, &edited)) {
         respond_head(x, 503, (struct bytes){0}, HTTP_BODY_NONE, 0, BYTES("Cache-Control: no-store\r\n"), -1,

@@ -21,6 +21,8 @@ struct request_facts {
     bool has_upgrade;      /* Upgrade: see tunnel.h */
     bool wants_validation; /* no-cache, max-age=0, Pragma */
     bool is_only_if_cached;
+    bool wants_confirmation; /* an inquiry: see inquiry_terms.h */
+    int64_t confirmed_within_ms;
     int64_t max_age_seconds; /* -1: any */
     int64_t min_fresh_seconds;
     int64_t max_stale_seconds;      /* 0: what is stale will not do */

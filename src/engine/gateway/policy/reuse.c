@@ -16,8 +16,13 @@ enum use use_of(const struct route_policy *policy, const struct request_facts *f
 
     if (facts->traits.has_authorization && !(response->flags & STORED_PERMITS_AUTHORIZED))
         return USE_NONE;
+    if (facts->wants_confirmation && !(response->flags & STORED_PURGED) &&
+        now_mono_ms - response->received_mono_ms <= facts->confirmed_within_ms)
+        return USE_FRESH;
     if ((response->flags & (STORED_NO_CACHE | STORED_PURGED)) || age_ms >= response->lifetime_ms)
         return USE_STALE;
+    if (facts->wants_confirmation)
+        return USE_UNWANTED;
     if (facts->wants_validation) /* RFC 8246 §2: it will not change before */
         return policy->honours_immutable != 0 && (response->flags & STORED_IMMUTABLE) ? USE_FRESH
                                                                                       : USE_UNWANTED;
@@ -46,7 +51,7 @@ bool may_serve_while_revalidating(const struct route_policy *policy, const struc
     /* Nobody fetches in the background with a client's credentials: one who has some waits for the answer.
      */
     return !facts->wants_validation && !facts->traits.has_cookie && !facts->traits.has_authorization &&
-           facts->max_age_seconds < 0 && facts->min_fresh_seconds == 0 &&
+           facts->max_age_seconds < 0 && facts->min_fresh_seconds == 0 && !facts->wants_confirmation &&
            !(response->flags & STORED_NO_CACHE) &&
            staleness_ms(response, now_mono_ms) < stored_stale_while_revalidate_ms(response, policy);
 }

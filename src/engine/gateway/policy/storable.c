@@ -101,11 +101,18 @@ static bool is_marked(const struct response_facts *response, const struct reques
     return request->has_authorization && !permits_authorized(directives);
 }
 
-bool may_store(const struct response_facts *response, const struct request_traits *request,
-               const struct route_policy *policy)
+bool may_tell_all(const struct response_facts *response, const struct request_traits *request,
+                  const struct route_policy *policy)
 {
     bool sets_cookie = response->sets_cookie && policy->stores_set_cookie == 0;
 
+    return !is_marked(response, request) &&
+           (!(sets_cookie || request->has_cookie) || is_for_all(&response->directives));
+}
+
+bool may_store(const struct response_facts *response, const struct request_traits *request,
+               const struct route_policy *policy)
+{
     switch (response->status) {
     case 206: /* a part */
     case 304: /* says something of another response */
@@ -113,9 +120,7 @@ bool may_store(const struct response_facts *response, const struct request_trait
     case 416: /* of one Range */ return false;
     }
     /* RFC 9110 §15: what is above 599 is no status that means anything. */
-    if (response->status < 200 || response->status > 599 || is_marked(response, request))
-        return false;
-    if ((sets_cookie || request->has_cookie) && !is_for_all(&response->directives))
+    if (response->status < 200 || response->status > 599 || !may_tell_all(response, request, policy))
         return false;
     if (directives_bind(&response->directives, DIRECTIVE_NO_CACHE) && !response->has_validator)
         return false; /* could never be reused */

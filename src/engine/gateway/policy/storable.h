@@ -43,6 +43,10 @@ bool outdates_others(int status);
 bool may_share(const struct response_facts *response, const struct request_traits *request,
                const struct route_policy *policy);
 
+/* May be told to others than the one who asked, whether or not it can be stored. */
+bool may_tell_all(const struct response_facts *response, const struct request_traits *request,
+                  const struct route_policy *policy);
+
 /* An origin's 5xx: not stored, but given to those who wait already, so that a failing origin is not asked
  * once for each of them. Not if it is marked as somebody's. */
 bool may_share_failure(const struct response_facts *response, const struct request_traits *request);
