@@ -1,0 +1,398 @@
+#include "quota.h"
+#include "base/compiler.h"
+#include "rate_fields.h"
+#include <stdlib.h>
+
+/* One who asks, by the credential that is shown to the upstream. */
+struct quota_identity {
+    uint64_t credential;
+    size_t ticket_count;
+    struct token_bucket buckets[RATE_SPECS_MAX];
+    struct learnt_limits learnt;
+};
+
+void quota_init(struct quota *quota, const struct quota_policy *policy)
+{
+    *quota = (struct quota){.policy = *policy};
+    pthread_mutex_init(&quota->lock, NULL);
+    list_init(&quota->waiting);
+    concurrency_init(&quota->concurrency, policy->concurrency_least, policy->concurrency_most);
+}
+
+void quota_fini(struct quota *quota)
+{
+    for (size_t i = 0; i < QUOTA_SETS; i++)
+        for (size_t j = 0; j < QUOTA_WAYS; j++)
+            free(quota->identities[i][j]);
+    free(quota->others);
+    pthread_mutex_destroy(&quota->lock);
+}
+
+/* ---- who asks ------------------------------------------------------------------------------------ */
+
+static void identity_init(struct quota_identity *identity, const struct quota_policy *policy,
+                          uint64_t credential)
+{
+    *identity = (struct quota_identity){.credential = credential};
+    for (size_t i = 0; i < policy->spec_count; i++)
+        token_bucket_init(&identity->buckets[i], &policy->specs[i], policy->burst);
+}
+
+/* Whether nothing would change if it were forgotten. */
+static bool is_idle(const struct quota *quota, const struct quota_identity *identity, int64_t now_mono_ms)
+{
+    if (identity->ticket_count > 0 || !learnt_limits_are_idle(&identity->learnt, now_mono_ms))
+        return false;
+    for (size_t i = 0; i < quota->policy.spec_count; i++)
+        if (token_bucket_count(&identity->buckets[i], now_mono_ms) < identity->buckets[i].burst)
+            return false;
+    return true;
+}
+
+/* Those that there is no place for share one, so that no crowd of made-up credentials makes room for more.
+ * Null if there is no memory. */
+static struct quota_identity *others_of(struct quota *quota)
+{
+    if (quota->others == NULL) {
+        quota->others = malloc(sizeof *quota->others);
+        if (quota->others != NULL)
+            identity_init(quota->others, &quota->policy, 0);
+    }
+    return quota->others;
+}
+
+static struct quota_identity *identity_of(struct quota *quota, uint64_t credential, int64_t now_mono_ms)
+{
+    struct quota_identity **set = quota->identities[credential % QUOTA_SETS], **place = NULL;
+
+    for (size_t i = 0; i < QUOTA_WAYS; i++) {
+        if (set[i] != NULL && set[i]->credential == credential)
+            return set[i];
+        if (place == NULL && (set[i] == NULL || is_idle(quota, set[i], now_mono_ms)))
+            place = &set[i];
+    }
+    if (place == NULL)
+        return others_of(quota);
+    if (*place == NULL)
+        *place = malloc(sizeof **place);
+    if (*place == NULL)
+        return others_of(quota);
+    identity_init(*place, &quota->policy, credential);
+    return *place;
+}
+
+/* ---- who waits ----------------------------------------------------------------------------------- */
+
+/* There may be room, and more left of the limits of `identity`: the first who waits for either is to ask
+ * again, and if that goes, it is the next one's turn. */
+static void wake_first(struct quota *quota, const struct quota_identity *identity)
+{
+    bool has_room = true, has_more = true;
+
+    for (struct list *node = quota->waiting.next; node != &quota->waiting && (has_room || has_more);
+         node = node->next) {
+        struct quota_ticket *ticket = CONTAINER_OF(node, struct quota_ticket, in_waiting);
+        bool *has = ticket->waits_for_room ? &has_room : &has_more;
+        if (!*has || (!ticket->waits_for_room && ticket->identity != identity))
+            continue;
+        ticket->wake(ticket);
+        *has = false;
+    }
+}
+
+static void stop_waiting(struct quota_ticket *ticket)
+{
+    if (!ticket->is_waiting)
+        return;
+    list_remove(&ticket->in_waiting);
+    ticket->is_waiting = false;
+    ticket->quota->waiting_count--;
+}
+
+static void start_waiting(struct quota_ticket *ticket)
+{
+    if (ticket->is_waiting)
+        return;
+    list_append(&ticket->quota->waiting, &ticket->in_waiting);
+    ticket->is_waiting = true;
+    ticket->quota->waiting_count++;
+}
+
+struct ahead {
+    int64_t for_room;
+    int64_t of_credential;
+};
+
+static struct ahead ahead_of(const struct quota_ticket *ticket)
+{
+    const struct quota *quota = ticket->quota;
+    struct ahead ahead = {0};
+
+    for (const struct list *node = quota->waiting.next; node != &quota->waiting; node = node->next) {
+        const struct quota_ticket *other = CONTAINER_OF((uintptr_t)node, struct quota_ticket, in_waiting);
+        if (other == ticket)
+            break;
+        ahead.for_room += other->waits_for_room;
+        ahead.of_credential += other->identity == ticket->identity;
+    }
+    return ahead;
+}
+
+/* ---- may it go ----------------------------------------------------------------------------------- */
+
+/* Under the lock, as all that follows. When limits let it go: now, or later because of `*verdict`. */
+static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono_ms, int64_t ahead,
+                             enum quota_verdict *verdict)
+{
+    struct quota *quota = ticket->quota;
+    struct quota_identity *identity = ticket->identity;
+    int64_t due_ms = now_mono_ms;
+
+    *verdict = QUOTA_GO;
+    for (size_t i = 0; i < quota->policy.spec_count; i++) {
+        const struct token_bucket *bucket = &identity->buckets[i];
+        int64_t bucket_ms =
+            token_bucket_due_ms(bucket, now_mono_ms, token_bucket_need(bucket, ticket->class) + ahead);
+        if (bucket_ms > due_ms) {
+            due_ms = bucket_ms;
+            *verdict = QUOTA_LIMITED;
+        }
+    }
+    if (quota->policy.learns) {
+        int64_t learnt_ms =
+            learnt_limits_due_ms(&identity->learnt, now_mono_ms, ticket->path, ticket->class, ahead);
+        if (learnt_ms > due_ms) {
+            due_ms = learnt_ms;
+            *verdict = QUOTA_TOLD;
+        }
+    }
+    return due_ms;
+}
+
+static bool is_open(const struct breaker *breaker, int64_t now_mono_ms)
+{
+    return (breaker->state == BREAKER_OPEN && now_mono_ms < breaker->open_until_mono_ms) ||
+           (breaker->state == BREAKER_HALF_OPEN && breaker->is_probing);
+}
+
+static enum quota_verdict look(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t *due_mono_ms)
+{
+    struct quota *quota = ticket->quota;
+    struct concurrency *concurrency = &quota->concurrency;
+    struct ahead ahead = ahead_of(ticket);
+    enum quota_verdict verdict;
+
+    if (is_open(&quota->breaker, now_mono_ms)) {
+        *due_mono_ms = breaker_due_ms(&quota->breaker, now_mono_ms);
+        return QUOTA_OPEN;
+    }
+    *due_mono_ms = limits_due_ms(ticket, now_mono_ms, ahead.of_credential, &verdict);
+    if (verdict != QUOTA_GO)
+        return verdict;
+    if (!concurrency_has_room(
+            concurrency,
+            quota_need(ticket->class, concurrency->most > 0 ? concurrency_limit(concurrency) : 0) +
+                ahead.for_room)) {
+        *due_mono_ms = now_mono_ms + quota->policy.wait_ms;
+        return QUOTA_BUSY;
+    }
+    return QUOTA_GO;
+}
+
+static void go(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota *quota = ticket->quota;
+    bool was_waiting = ticket->is_waiting;
+
+    breaker_ask(&quota->breaker, now_mono_ms, &ticket->is_probe);
+    for (size_t i = 0; i < quota->policy.spec_count; i++)
+        token_bucket_take(&ticket->identity->buckets[i], now_mono_ms);
+    ticket->number = learnt_limits_send(&ticket->identity->learnt, ticket->path);
+    concurrency_enter(&quota->concurrency);
+    ticket->has_gone = true;
+    ticket->is_answered = false;
+    ticket->began_mono_ms = now_mono_ms;
+    stop_waiting(ticket);
+    if (was_waiting)
+        wake_first(quota, ticket->identity); /* there may be enough for the next, too */
+}
+
+/* Ends what a request that went out has under way. */
+static void come_back(struct quota_ticket *ticket)
+{
+    struct quota *quota = ticket->quota;
+
+    if (!ticket->has_gone)
+        return;
+    ticket->has_gone = false;
+    concurrency_leave(&quota->concurrency);
+    if (!ticket->is_answered) {
+        learnt_limits_leave(&ticket->identity->learnt);
+        if (ticket->is_probe)
+            breaker_drop_probe(&quota->breaker);
+    }
+}
+
+static void let_go(struct quota_ticket *ticket)
+{
+    struct quota *quota = ticket->quota;
+
+    come_back(ticket);
+    stop_waiting(ticket);
+    ticket->identity->ticket_count--;
+    ticket->quota = NULL;
+    wake_first(quota, ticket->identity);
+}
+
+enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, int64_t now_mono_ms,
+                             int64_t *due_mono_ms)
+{
+    enum quota_verdict verdict;
+    int64_t deadline_ms;
+
+    pthread_mutex_lock(&quota->lock);
+    if (ticket->quota == NULL) {
+        ticket->identity = identity_of(quota, ticket->credential, now_mono_ms);
+        if (ticket->identity == NULL) {
+            pthread_mutex_unlock(&quota->lock);
+            *due_mono_ms = now_mono_ms;
+            return QUOTA_BUSY;
+        }
+        ticket->identity->ticket_count++;
+        ticket->quota = quota;
+        ticket->asked_mono_ms = now_mono_ms;
+        list_init(&ticket->in_waiting);
+    }
+    verdict = look(ticket, now_mono_ms, due_mono_ms);
+    deadline_ms = ticket->asked_mono_ms + (ticket->is_impatient ? 0 : quota->policy.wait_ms);
+    if (verdict == QUOTA_GO) {
+        go(ticket, now_mono_ms);
+    } else if (ticket->class == QUOTA_INTERACTIVE && now_mono_ms < deadline_ms && verdict != QUOTA_OPEN &&
+               (verdict == QUOTA_BUSY || *due_mono_ms <= deadline_ms) &&
+               (ticket->is_waiting || quota->waiting_count < QUOTA_WAITING_MAX)) {
+        start_waiting(ticket);
+        ticket->waits_for_room = verdict == QUOTA_BUSY;
+        if (*due_mono_ms > deadline_ms)
+            *due_mono_ms = deadline_ms;
+        verdict = QUOTA_WAIT;
+    } else {
+        let_go(ticket);
+    }
+    pthread_mutex_unlock(&quota->lock);
+    return verdict;
+}
+
+bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota *quota = ticket->quota;
+    int64_t due_ms;
+    bool may_go;
+
+    pthread_mutex_lock(&quota->lock);
+    come_back(ticket);
+    may_go = look(ticket, now_mono_ms, &due_ms) == QUOTA_GO;
+    if (may_go)
+        go(ticket, now_mono_ms);
+    pthread_mutex_unlock(&quota->lock);
+    return may_go;
+}
+
+/* ---- what came of it ----------------------------------------------------------------------------- */
+
+/* An answer that any request would have got. */
+static bool is_failure(int status) { return status >= 502 && status <= 504; }
+
+bool quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms, int status,
+                const struct http_fields *fields)
+{
+    struct quota *quota = ticket->quota;
+    struct rate_said said = {.retry_after_ms = -1, .poll_interval_ms = -1};
+    bool is_refused;
+
+    if (quota->policy.learns)
+        rate_fields_read(&said, fields, now_wall_ms);
+    pthread_mutex_lock(&quota->lock);
+    ticket->is_answered = true;
+    is_refused = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path, ticket->number,
+                                    status, &said);
+    breaker_note(&quota->breaker, &quota->policy.breaker, now_mono_ms, ticket->is_probe,
+                 !is_failure(status));
+    if (is_refused || is_failure(status))
+        concurrency_note_failure(&quota->concurrency, now_mono_ms);
+    else
+        concurrency_note(&quota->concurrency, now_mono_ms, now_mono_ms - ticket->began_mono_ms);
+    wake_first(quota, ticket->identity);
+    pthread_mutex_unlock(&quota->lock);
+    return is_refused;
+}
+
+void quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota *quota = ticket->quota;
+
+    pthread_mutex_lock(&quota->lock);
+    if (!ticket->is_answered) {
+        ticket->is_answered = true;
+        learnt_limits_leave(&ticket->identity->learnt);
+        breaker_note(&quota->breaker, &quota->policy.breaker, now_mono_ms, ticket->is_probe, false);
+        concurrency_note_failure(&quota->concurrency, now_mono_ms);
+    }
+    pthread_mutex_unlock(&quota->lock);
+}
+
+void quota_leave(struct quota_ticket *ticket)
+{
+    struct quota *quota = ticket->quota;
+
+    if (quota == NULL)
+        return;
+    pthread_mutex_lock(&quota->lock);
+    let_go(ticket);
+    pthread_mutex_unlock(&quota->lock);
+}
+
+/* ---- for people ---------------------------------------------------------------------------------- */
+
+static void read_identity(const struct quota *quota, const struct quota_identity *identity,
+                          int64_t now_mono_ms, struct quota_facts *facts)
+{
+    facts->credentials++;
+    for (size_t i = 0; i < quota->policy.spec_count; i++) {
+        int64_t tokens = token_bucket_count(&identity->buckets[i], now_mono_ms);
+        if (facts->tokens >= 0 && tokens >= facts->tokens)
+            continue;
+        facts->tokens = tokens;
+        facts->tokens_max = identity->buckets[i].burst;
+    }
+    for (size_t i = 0; i < LEARNT_WINDOWS_MAX; i++) {
+        const struct learnt_window *window = &identity->learnt.windows[i];
+        if (window->name == 0 || window->reset_mono_ms <= now_mono_ms ||
+            (facts->left >= 0 && window->left >= facts->left))
+            continue;
+        facts->left = window->left;
+        facts->limit = window->limit;
+        facts->reset_ms = window->reset_mono_ms - now_mono_ms;
+    }
+    if (identity->learnt.told_until_mono_ms - now_mono_ms > facts->told_ms)
+        facts->told_ms = identity->learnt.told_until_mono_ms - now_mono_ms;
+}
+
+void quota_read(struct quota *quota, int64_t now_mono_ms, struct quota_facts *facts)
+{
+    *facts = (struct quota_facts){.tokens = -1, .left = -1, .concurrency_limit = -1};
+    pthread_mutex_lock(&quota->lock);
+    facts->breaker = quota->breaker.state;
+    if (quota->breaker.state == BREAKER_OPEN && quota->breaker.open_until_mono_ms > now_mono_ms)
+        facts->open_ms = quota->breaker.open_until_mono_ms - now_mono_ms;
+    facts->under_way = quota->concurrency.under_way;
+    facts->waiting = (int64_t)quota->waiting_count;
+    if (quota->policy.concurrency_most > 0)
+        facts->concurrency_limit = concurrency_limit(&quota->concurrency);
+    for (size_t i = 0; i < QUOTA_SETS; i++)
+        for (size_t j = 0; j < QUOTA_WAYS; j++)
+            if (quota->identities[i][j] != NULL)
+                read_identity(quota, quota->identities[i][j], now_mono_ms, facts);
+    if (quota->others != NULL)
+        read_identity(quota, quota->others, now_mono_ms, facts);
+    pthread_mutex_unlock(&quota->lock);
+}

@@ -1,0 +1,113 @@
+/* quota.h — whether a request may go to an upstream now: what the operator permits, what the upstream has
+ * said, how many it seems to bear, and whether it works at all.
+ *
+ *      quota_ask ──► QUOTA_GO ──► quota_heed (its head came) ─┬─► quota_leave
+ *         │ ▲    │               quota_fail (none will)      ─┘
+ *         ▼ │    └──► refused
+ *      QUOTA_WAIT: ask again when it is due, or woken
+ *
+ * Limits are kept for each credential apart, as upstreams do; a credential is known here by a hash of it.
+ * The breaker and the number of requests under way are for all together.
+ *
+ *   (1) Nobody goes while somebody with the same credential who asked earlier, and a client waits for,
+ * still waits, unless there is enough for both. (2) What is learnt only ever makes less of what is
+ * permitted.
+ *
+ * Any thread may call; each call takes a lock for a moment. Clocks are the caller's. */
+#pragma once
+#include "base/list.h"
+#include "breaker.h"
+#include "concurrency.h"
+#include "learnt_limits.h"
+#include "quota_class.h"
+#include "token_bucket.h"
+#include <pthread.h>
+
+enum { QUOTA_SETS = 64, QUOTA_WAYS = 8, QUOTA_WAITING_MAX = 1024 };
+
+struct quota_policy {
+    struct rate_spec specs[RATE_SPECS_MAX];
+    size_t spec_count;
+    int64_t burst;   /* as of token_bucket_init */
+    int64_t wait_ms; /* how long a client may be kept waiting */
+    bool learns;     /* heeds what the upstream says */
+    int64_t concurrency_least, concurrency_most;
+    struct breaker_policy breaker;
+};
+
+struct quota_identity;
+
+struct quota {
+    struct quota_policy policy;
+    pthread_mutex_t lock;
+    /* All that follows under it. */
+    struct breaker breaker;
+    struct concurrency concurrency;
+    struct list waiting; /* tickets, in the order they came */
+    size_t waiting_count;
+    struct quota_identity *identities[QUOTA_SETS][QUOTA_WAYS]; /* by their hashes */
+    struct quota_identity *others; /* of those there is no place for, together; null until there are */
+};
+
+enum quota_verdict {
+    QUOTA_GO,
+    QUOTA_WAIT,
+    QUOTA_LIMITED, /* what the operator permits is used up */
+    QUOTA_TOLD,    /* the upstream has said that there are too many */
+    QUOTA_BUSY,    /* as many are under way as should be */
+    QUOTA_OPEN,    /* the upstream fails */
+};
+
+/* One request. Embedded in its owner; zeroed, but for the first four, before quota_ask. */
+struct quota_ticket {
+    uint64_t credential; /* a hash; 0: none */
+    uint64_t path;       /* a hash of the first part of it: which limits a request comes under may depend on
+                          * that */
+    enum quota_class class;
+    bool is_impatient;                         /* as if wait_ms were 0 */
+    void (*wake)(struct quota_ticket *ticket); /* on any thread, and under the lock: have it asked again */
+    struct quota *quota;                       /* null: nothing is due */
+    struct quota_identity *identity;
+    struct list in_waiting;
+    int64_t asked_mono_ms, began_mono_ms;
+    uint64_t number;
+    bool is_waiting, waits_for_room, has_gone, is_probe, is_answered;
+};
+
+void quota_init(struct quota *quota, const struct quota_policy *policy);
+/* No ticket may be held. */
+void quota_fini(struct quota *quota);
+
+/* Whether it may go. `*due_mono_ms` is, for QUOTA_WAIT, when to ask again at the latest, and for a refusal
+ * when it is worth asking anew. After GO and WAIT quota_leave is due. */
+enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, int64_t now_mono_ms,
+                             int64_t *due_mono_ms);
+
+/* The same of a request that goes out another time: its ticket is taken back first. Does not wait. */
+bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms);
+
+/* The head of the answer is there. True if it says that there were too many requests. */
+bool quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms, int status,
+                const struct http_fields *fields);
+
+/* No answer came, and the upstream is to blame. */
+void quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms);
+
+/* It is over, or given up while it waited. Repeated, and of a ticket that was refused, it does nothing. */
+void quota_leave(struct quota_ticket *ticket);
+
+/* How an upstream stands, for people. What is not limited is -1. */
+struct quota_facts {
+    enum breaker_state breaker;
+    int64_t open_ms; /* for so long it stays open */
+    int64_t under_way, waiting;
+    int64_t concurrency_limit; /* -1: none */
+    int64_t credentials;       /* seen lately */
+    /* Of the credential that has least. */
+    int64_t tokens, tokens_max; /* of the operator's limits */
+    int64_t left, limit;        /* as the upstream has said */
+    int64_t reset_ms;
+    int64_t told_ms; /* for so long nobody may ask */
+};
+
+void quota_read(struct quota *quota, int64_t now_mono_ms, struct quota_facts *facts);
