@@ -1,5 +1,6 @@
 /* fetch_store.c — what a fetch puts into the store: the response, a part of one, notes for later requests.
  */
+#include "entry_watch.h"
 #include "fetch_state.h"
 #include "invalidate.h"
 #include "parts_add.h"
@@ -19,6 +20,8 @@ bool fetch_put(struct fetch *fetch, struct bytes key, const struct buffer *value
         is_put =
             purge_watch_put(&fetch->watch, fetch->gateway, now_mono_ms, key, buffer_bytes(value), ttl_ms);
     pthread_mutex_unlock(&fetch->shard->store_lock);
+    if (is_put && bytes_equal(key, buffer_bytes(&fetch->key))) /* else it is a note, or a part */
+        entry_changed(fetch->gateway, fetch->hash);
     return is_put;
 }
 

@@ -2,6 +2,7 @@
 #include "fleet.h"
 #include "base/hash.h"
 #include "engine/gateway/fleet/fleet_scripts.h"
+#include "entry_watch.h"
 #include "fetch_lease.h"
 #include "fleet_publish.h"
 #include "fleet_question.h"
@@ -114,6 +115,7 @@ static void drop_all(struct gateway *gateway)
 {
     if (purge_rules_add(&gateway->purge_rules, (struct bytes){NULL, 0}, false) != OK)
         nh_clear(gateway->store, gateway->space);
+    entries_changed(gateway);
 }
 
 static void purge_url(struct gateway *gateway, int64_t now_ms, struct bytes text, bool is_soft)
@@ -137,10 +139,12 @@ static void obey(struct gateway *gateway, int64_t now_ms, const struct fleet_rec
     case FLEET_TAG:
         nh_purge_tag(gateway->store, (nh_bytes){record->text.data, record->text.size},
                      record->is_soft ? NH_PURGE_SOFT : NH_PURGE_DROP);
+        entries_changed(gateway);
         return;
     case FLEET_PREFIX:
         if (purge_rules_add(&gateway->purge_rules, record->text, record->is_soft) != OK)
             nh_clear(gateway->store, gateway->space); /* too many wait: more goes than must */
+        entries_changed(gateway);
         return;
     }
 }

@@ -1,6 +1,7 @@
 #include "fleet_take_in.h"
 #include "base/hash.h"
 #include "engine/gateway/policy/validate.h"
+#include "entry_watch.h"
 #include "fetch_table.h"
 #include "purge.h"
 #include <stdlib.h>
@@ -54,6 +55,8 @@ static bool put(struct gateway *gateway, struct bytes key, const struct buffer *
     is_put = !value->failed && !shard_is_fenced(shard, stand->hash, stand->fence_count) &&
              purge_watch_put(&stand->watch, gateway, now_ms, key, buffer_bytes(value), ttl_ms);
     pthread_mutex_unlock(&shard->store_lock);
+    if (is_put)
+        entry_changed(gateway, stand->hash);
     return is_put;
 }
 

@@ -51,6 +51,7 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         pthread_mutex_init(&made->shards[i].store_lock, NULL);
         pthread_mutex_init(&made->shards[i].lock, NULL);
         list_init(&made->shards[i].fetches);
+        list_init(&made->shards[i].watches);
     }
     *gateway = made;
     return OK;
@@ -88,6 +89,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
     list_init(&made->coded_exchanges);
     list_init(&made->tunnels);
     list_init(&made->inquiries);
+    list_init(&made->entry_watches);
     worker_join(made, gateway);
     *worker = made;
     return OK;
@@ -102,7 +104,8 @@ void gateway_worker_stop(struct gateway_worker *worker)
 bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
     return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
-           list_is_empty(&worker->tunnels) && list_is_empty(&worker->inquiries) && fleet_is_idle(worker);
+           list_is_empty(&worker->tunnels) && list_is_empty(&worker->inquiries) &&
+           list_is_empty(&worker->entry_watches) && fleet_is_idle(worker);
 }
 
 enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier)
@@ -114,6 +117,7 @@ void gateway_worker_destroy(struct gateway_worker *worker)
 {
     /* The loop has ended: tasks that were on their way to it will not run. */
     inquiries_destroy(worker);
+    entry_watches_destroy(worker);
     for (struct list *node = worker->passages.next, *next; node != &worker->passages; node = next) {
         struct passage *passage = CONTAINER_OF(node, struct passage, in_worker);
         next = node->next;

@@ -25,6 +25,7 @@ struct fetch_shard {
     _Alignas(64) pthread_mutex_t store_lock;
     pthread_mutex_t lock;
     struct list fetches; /* those that may be joined */
+    struct list watches; /* see entry_watch.h; by (1) */
     /* A fetch keeps its fence's count from before its request left. By (2). */
     struct fence fences[FENCES_PER_SHARD];
     /* Of URLs whose paths share one of this shard's counts: see search_alias.h. Under store_lock. */
@@ -70,7 +71,8 @@ struct gateway_worker {
     struct list passages; /* exchanges, and what is left of them */
     struct list coded_exchanges;
     struct list tunnels;
-    struct list inquiries;        /* of ours; see inquiry.h */
+    struct list inquiries; /* of ours; see inquiry.h */
+    struct list entry_watches;
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */
     uint64_t seen_count;          /* requests that the access log might have */
@@ -100,6 +102,10 @@ struct route_plan *gateway_hold_plan(struct gateway *gateway);
 /* ---- inquiry.c: those that are left when the loop has ended ------------------------------------------ */
 
 void inquiries_destroy(struct gateway_worker *worker);
+
+/* ---- entry_watch.c: likewise ----------------------------------------------------------------------- */
+
+void entry_watches_destroy(struct gateway_worker *worker);
 
 /* ---- the store ----------------------------------------------------------------------------------- */
 

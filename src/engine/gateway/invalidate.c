@@ -1,5 +1,6 @@
 #include "invalidate.h"
 #include "base/hash.h"
+#include "entry_watch.h"
 #include "fetch_table.h"
 #include "fleet.h"
 #include "generation_key.h"
@@ -31,6 +32,7 @@ static uint32_t invalidate(struct gateway *gateway, int64_t now_mono_ms, const s
     nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, cache_key_bytes(&marker)));
     generation_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
+    entry_changed(gateway, hash);
     return count;
 }
 
@@ -75,6 +77,7 @@ static void make_stale(struct gateway *gateway, int64_t now_mono_ms, const struc
         entry_make_stale(gateway, now_mono_ms, cache_key_primary(key));
     generation_keys_forget(gateway, now_mono_ms, key);
     pthread_mutex_unlock(&shard->store_lock);
+    entry_changed(gateway, hash);
 }
 
 static void make_both_stale(struct gateway *gateway, int64_t now_mono_ms, const struct cache_key *key,

@@ -1,5 +1,6 @@
 #include "purge.h"
 #include "engine/gateway/policy/cache_key.h"
+#include "entry_watch.h"
 #include "fleet.h"
 #include "gateway_state.h"
 #include "invalidate.h"
@@ -251,6 +252,7 @@ static enum err add_rule(struct gateway_worker *worker, struct bytes prefix, boo
     if (err != OK)
         return err;
     fleet_tell_rule(worker->gateway, FLEET_PREFIX, prefix, is_soft);
+    entries_changed(worker->gateway);
     counters_add(worker->counters, METRIC_gateway_purges, 1);
     return OK;
 }
@@ -272,6 +274,7 @@ enum err gateway_purge(struct gateway_worker *worker, int64_t now_mono_ms, const
         nh_purge_tag(worker->gateway->store, (nh_bytes){order->text.data, order->text.size},
                      order->is_soft ? NH_PURGE_SOFT : NH_PURGE_DROP);
         fleet_tell_rule(worker->gateway, FLEET_TAG, order->text, order->is_soft);
+        entries_changed(worker->gateway);
         counters_add(worker->counters, METRIC_gateway_purges, 1);
         return OK;
     case PURGE_ALL: return add_rule(worker, (struct bytes){NULL, 0}, order->is_soft);
