@@ -231,8 +231,108 @@ TEST(the_pieces_of_a_body_go_with_it)
     ASK(T("SET"), T("{u}:c:2222222222222222:0"), T("piece"));
     fill("me", "r2222222222222222-", "1");
     EXPECT_SAID(ASK(T("DBSIZE")), "int 4"); /* names, witness, answer, piece */
+    EXPECT(atoi(ASK(T("PTTL"), T("{u}:c:2222222222222222:0")).data + 4) > 4000);
     purge("h");
     EXPECT_SAID(ASK(T("DBSIZE")), "int 0");
+}
+
+TEST(an_answer_of_which_a_piece_has_gone_is_not_put)
+{
+    begin();
+    take("{u}:l", "me");
+    ASK(T("SET"), T("{u}:c:1111111111111111:0"), T("piece"));
+    EXPECT_SAID(fill("me", "r1111111111111111-", "2"), "int 0");
+    EXPECT_SAID(ASK(T("EXISTS"), T("{u}:w"), T("{u}:a"), T("{u}:l")), "int 0");
+}
+
+/* An LRU may choose it first: nobody reads it. */
+TEST(a_purge_needs_no_list_of_names)
+{
+    static const struct {
+        const char *how, *before, *after;
+    } rows[] = {
+        {"h", "r1111111111111111-", "null"},
+        {"s", "r1111111111111111-", "text r1111111111111111s"},
+        {"h", "v1111111111111111-accept\n", "null"},
+        {"s", "v1111111111111111-accept\n", "null"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        begin();
+        take("{u}:l", "me");
+        fill("me", rows[i].before, "0");
+        ASK(T("DEL"), T("{u}:s"));
+        purge(rows[i].how);
+        EXPECT_TEXT(ASK(T("GET"), T("{u}:w")), bytes_of_text(rows[i].after));
+    }
+}
+
+TEST(who_waits_for_a_variant_is_told_that_its_lease_was_purged)
+{
+    begin();
+    take("{u}:l:V", "me");
+    ASK(T("SET"), T("{u}:w"), T("v1111111111111111-accept\n"));
+    ASK(T("WATCH"), T("{u}:w:V"));
+    purge("h");
+    EXPECT_SAID(ASK(T("MULTI")), "text OK");
+    EXPECT_SAID(ASK(T("EXEC")), "error -1"); /* no list: what is watched was written */
+    EXPECT_SAID(ASK(T("EXISTS"), T("{u}:w:V"), T("{u}:w"), T("{u}:l:V")), "int 0");
+}
+
+TEST(keys_of_another_type_are_in_nobodys_way)
+{
+    static const char *const keys[] = {"{u}:l", "{u}:s", "{u}:w", "{u}:a"};
+    struct fleet_log log;
+    struct bytes said;
+
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        begin();
+        ASK(T("LPUSH"), T(keys[i]), T("x"));
+        EXPECT_SAID(take("{u}:l", "me"), "int 1");
+        EXPECT_SAID(fill("me", "r1111111111111111-", "0"), "int 1");
+        EXPECT_SAID(ASK(T("GET"), T("{u}:w")), "text r1111111111111111-");
+        for (size_t j = 0; j < 2; j++) {
+            ASK(T("DEL"), T(keys[i]));
+            ASK(T("LPUSH"), T(keys[i]), T("x"));
+            EXPECT_SAID(purge(j == 0 ? "s" : "h"), "int 1");
+        }
+        EXPECT_SAID(ASK(T("EXISTS"), T("{u}:w")), "int 0");
+    }
+    begin();
+    ASK(T("LPUSH"), FLEET_LOG_KEY, T("x"));
+    EVAL(fleet_script_log, "1", FLEET_LOG_KEY, T("12345678"), T(""), T("h"), T("0"), T(""), T("0"));
+    said = ASK(T("GET"), FLEET_LOG_KEY);
+    EXPECT(fleet_log_read(&log, bytes_after(said, 5)));
+}
+
+TEST(a_url_has_no_more_keys_than_so_many_whatever_is_asked_for)
+{
+    begin();
+    for (int i = 0; i < 1000; i++) {
+        char lease[32], witness[32];
+        snprintf(lease, sizeof lease, "{u}:l:%d", i);
+        snprintf(witness, sizeof witness, "{u}:w:%d", i);
+        EXPECT_SAID(take(lease, "me"), "int 1");
+        if (i % 2 == 0)
+            EVAL(fleet_script_release, "3", T(lease), T("{u}:s"), T(witness), T("me"), T("n"), T("9000"));
+    }
+    EXPECT(atoi(ASK(T("SCARD"), T("{u}:s")).data + 4) <= 401);
+    EXPECT(atoi(ASK(T("DBSIZE")).data + 4) <= 500);
+}
+
+TEST(purges_need_no_memory)
+{
+    begin();
+    take("{u}:l", "me");
+    fill("me", "r1111111111111111-", "0");
+    ASK(T("CONFIG"), T("SET"), T("maxmemory"), T("1"));
+    EXPECT(bytes_start_with(take("{u}:l", "me"), BYTES("error OOM")));
+    EXPECT_SAID(purge("h"), "int 1");
+    EXPECT_SAID(ASK(T("EXISTS"), T("{u}:w")), "int 0");
+    EXPECT(bytes_start_with(
+        EVAL(fleet_script_log, "1", FLEET_LOG_KEY, T("12345678"), T("p"), T("h"), T("0"), T("/a"), T("0")),
+        BYTES("text 1")));
+    ASK(T("CONFIG"), T("SET"), T("maxmemory"), T("0"));
 }
 
 TEST(a_lease_is_given_back_with_a_note_or_without_one)
@@ -314,6 +414,12 @@ int main(void)
         TEST_ROW(a_soft_purge_leaves_answers_and_says_that_they_are_stale),
         TEST_ROW(a_marker_of_variants_lives_as_long_as_the_longest_of_them),
         TEST_ROW(the_pieces_of_a_body_go_with_it),
+        TEST_ROW(an_answer_of_which_a_piece_has_gone_is_not_put),
+        TEST_ROW(a_purge_needs_no_list_of_names),
+        TEST_ROW(who_waits_for_a_variant_is_told_that_its_lease_was_purged),
+        TEST_ROW(keys_of_another_type_are_in_nobodys_way),
+        TEST_ROW(a_url_has_no_more_keys_than_so_many_whatever_is_asked_for),
+        TEST_ROW(purges_need_no_memory),
         TEST_ROW(a_lease_is_given_back_with_a_note_or_without_one),
         TEST_ROW(the_log_remembers_of_old_purges_what_it_must),
         TEST_ROW(a_log_that_was_lost_or_broken_forgets_all_before_it),

@@ -1,93 +1,144 @@
 #include "fleet_scripts.h"
 
+/* What somebody else has put where ours should be goes: else the tier would refuse these scripts for ever.
+ */
+#define MEND                                                                                               \
+    "local function mend(key, kind)\n"                                                                     \
+    "  local found = redis.call('TYPE', key).ok\n"                                                         \
+    "  if found ~= kind and found ~= 'none' then redis.call('DEL', key) end\n"                             \
+    "end\n"
+
 /* The names outlive what they name. */
 #define OUTLIVE                                                                                            \
     "local function outlive(px)\n"                                                                         \
     "  if redis.call('PTTL', KEYS[2]) < tonumber(px) then redis.call('PEXPIRE', KEYS[2], px) end\n"        \
     "end\n"
 
+/* However many variants clients think of, a URL has no more than so many keys. */
+#define BOUND                                                                                              \
+    "local function bound()\n"                                                                             \
+    "  if redis.call('SCARD', KEYS[2]) <= 400 then return end\n"                                           \
+    "  for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do\n"                                        \
+    "    if redis.call('EXISTS', name) == 0 then redis.call('SREM', KEYS[2], name) end\n"                  \
+    "  end\n"                                                                                              \
+    "  if redis.call('SCARD', KEYS[2]) <= 300 then return end\n"                                           \
+    "  for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', name) end\n"            \
+    "  redis.call('DEL', KEYS[2])\n"                                                                       \
+    "end\n"
+
 #define TELL                                                                                               \
     "local function tell(key)\n"                                                                           \
+    "  mend(key, 'string')\n"                                                                              \
     "  local old = redis.call('GET', key)\n"                                                               \
     "  if old then redis.call('SET', key, old, 'KEEPTTL')\n"                                               \
     "  else redis.call('SET', key, 'x', 'PX', 1000) redis.call('DEL', key) end\n"                          \
     "end\n"
 
+/* Purges are carried out even where there is no memory for more. */
+#define WHATEVER_MEMORY "#!lua flags=allow-oom\n"
+
 const char fleet_script_take[] =
-    OUTLIVE "if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end\n"
-            "redis.call('SADD', KEYS[2], KEYS[1])\n"
-            "outlive(ARGV[2])\n"
-            "return 1\n";
+    MEND OUTLIVE BOUND "mend(KEYS[1], 'string')\n"
+                       "mend(KEYS[2], 'set')\n"
+                       "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+                       "bound()\n"
+                       "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+                       "redis.call('SADD', KEYS[2], KEYS[1])\n"
+                       "outlive(ARGV[2])\n"
+                       "return 1\n";
 
 const char fleet_script_renew[] = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
                                   "return redis.call('PEXPIRE', KEYS[1], ARGV[2])\n";
 
-/* However many variants clients think of, a URL has no more than so many keys. */
-const char fleet_script_fill[] =
-    OUTLIVE "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
-            "local px = ARGV[2]\n"
-            "if redis.call('SCARD', KEYS[2]) > 400 then\n"
-            "  for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', name) end\n"
-            "  redis.call('DEL', KEYS[2])\n"
-            "end\n"
-            "local old = redis.call('GET', KEYS[3])\n"
-            "if old and string.sub(old, 1, 1) == 'r' then\n" /* its pieces */
-            "  local index, piece = 0, ARGV[5] .. string.sub(old, 2, 17) .. ':'\n"
-            "  while index < 64 and redis.call('DEL', piece .. index) == 1 do\n"
-            "    redis.call('SREM', KEYS[2], piece .. index)\n"
-            "    index = index + 1\n"
-            "  end\n"
-            "end\n"
-            "local function put(key, value)\n"
-            "  redis.call('SET', key, value, 'PX', px)\n"
-            "  redis.call('SADD', KEYS[2], key)\n"
-            "end\n"
-            "for index = 0, tonumber(ARGV[6]) - 1 do\n"
-            "  redis.call('SADD', KEYS[2], ARGV[5] .. string.sub(ARGV[3], 2, 17) .. ':' .. index)\n"
-            "end\n"
-            "put(KEYS[4], ARGV[4])\n"
-            "put(KEYS[3], ARGV[3])\n"
-            "if KEYS[5] then\n"
-            "  local left = redis.call('PTTL', KEYS[5])\n"
-            "  if redis.call('GET', KEYS[5]) ~= ARGV[7] or left < tonumber(px) then\n"
-            "    redis.call('SET', KEYS[5], ARGV[7], 'PX', string.format('%.0f', math.max(left, px)))\n"
-            "    redis.call('SADD', KEYS[2], KEYS[5])\n"
-            "  end\n"
-            "end\n"
-            "outlive(px)\n"
-            "redis.call('DEL', KEYS[1])\n"
-            "return 1\n";
+const char fleet_script_fill[] = MEND OUTLIVE BOUND TELL
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+    "local px = ARGV[2]\n"
+    "mend(KEYS[2], 'set')\n"
+    "mend(KEYS[3], 'string')\n"
+    "bound()\n"
+    "redis.call('DEL', KEYS[1])\n"
+    "redis.call('SREM', KEYS[2], KEYS[1])\n"
+    "local pieces = ARGV[5] .. string.sub(ARGV[3], 2, 17) .. ':'\n"
+    "for index = 0, tonumber(ARGV[6]) - 1 do\n"
+    "  if redis.call('PEXPIRE', pieces .. index, px) == 0 then tell(KEYS[3]) return 0 end\n" /* it has gone
+                                                                                              */
+    "  redis.call('SADD', KEYS[2], pieces .. index)\n"
+    "end\n"
+    "local old = redis.call('GET', KEYS[3])\n"
+    "if old and string.sub(old, 1, 1) == 'r' then\n" /* its pieces */
+    "  local index, piece = 0, ARGV[5] .. string.sub(old, 2, 17) .. ':'\n"
+    "  while index < 64 and redis.call('DEL', piece .. index) == 1 do\n"
+    "    redis.call('SREM', KEYS[2], piece .. index)\n"
+    "    index = index + 1\n"
+    "  end\n"
+    "end\n"
+    "local function put(key, value)\n"
+    "  redis.call('SET', key, value, 'PX', px)\n"
+    "  redis.call('SADD', KEYS[2], key)\n"
+    "end\n"
+    "put(KEYS[4], ARGV[4])\n"
+    "put(KEYS[3], ARGV[3])\n"
+    "if KEYS[5] then\n"
+    "  mend(KEYS[5], 'string')\n"
+    "  local left = redis.call('PTTL', KEYS[5])\n"
+    "  if redis.call('GET', KEYS[5]) ~= ARGV[7] or left < tonumber(px) then\n"
+    "    redis.call('SET', KEYS[5], ARGV[7], 'PX', string.format('%.0f', math.max(left, px)))\n"
+    "    redis.call('SADD', KEYS[2], KEYS[5])\n"
+    "  end\n"
+    "end\n"
+    "outlive(px)\n"
+    "return 1\n";
 
 const char fleet_script_release[] =
-    OUTLIVE TELL "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
-                 "redis.call('DEL', KEYS[1])\n"
-                 "if ARGV[2] == '' then\n"
-                 "  tell(KEYS[3])\n"
-                 "else\n"
-                 "  redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])\n"
-                 "  redis.call('SADD', KEYS[2], KEYS[3])\n"
-                 "  outlive(ARGV[3])\n"
-                 "end\n"
-                 "return 1\n";
+    MEND OUTLIVE TELL "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+                      "redis.call('DEL', KEYS[1])\n"
+                      "mend(KEYS[2], 'set')\n"
+                      "redis.call('SREM', KEYS[2], KEYS[1])\n"
+                      "if ARGV[2] == '' then\n"
+                      "  tell(KEYS[3])\n"
+                      "else\n"
+                      "  redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])\n"
+                      "  redis.call('SADD', KEYS[2], KEYS[3])\n"
+                      "  outlive(ARGV[3])\n"
+                      "end\n"
+                      "return 1\n";
 
-const char fleet_script_purge[] =
-    TELL "for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
-         "  if ARGV[1] == 'h' or string.find(name, '}:l', 1, true) then\n"
-         "    redis.call('DEL', name)\n"
-         "  elseif string.find(name, '}:w', 1, true) then\n"
-         "    local text = redis.call('GET', name)\n"
-         "    if text and string.sub(text, 1, 1) == 'r' then\n"
-         "      redis.call('SET', name, string.sub(text, 1, 17) .. 's', 'KEEPTTL')\n"
-         "    end\n"
-         "  end\n"
-         "end\n"
-         "if ARGV[1] == 'h' then redis.call('DEL', KEYS[1]) end\n"
-         "redis.call('DEL', KEYS[3])\n"
-         "tell(KEYS[2])\n"
-         "return 1\n";
+/* The tier may have evicted the names, and kept what they name. So the URL's own witness goes whether it is
+ * named or not; without it no variant counts (fleet.h, (3)). */
+const char fleet_script_purge[] = WHATEVER_MEMORY MEND TELL
+    "mend(KEYS[1], 'set')\n"
+    "mend(KEYS[2], 'string')\n"
+    "local function soften(name)\n"
+    "  mend(name, 'string')\n"
+    "  local text = redis.call('GET', name)\n"
+    "  if text and string.sub(text, 1, 1) == 'r' then\n"
+    "    redis.call('SET', name, string.sub(text, 1, 17) .. 's', 'KEEPTTL')\n"
+    "    return true\n"
+    "  end\n"
+    "end\n"
+    "local is_soft, names = ARGV[1] == 's', redis.call('SMEMBERS', KEYS[1])\n"
+    "for _, name in ipairs(names) do\n"
+    "  if string.find(name, '}:l', 1, true) then\n"
+    "    redis.call('DEL', name)\n"
+    "    tell((string.gsub(name, '}:l', '}:w', 1)))\n" /* who waits for what it was to bring */
+    "  elseif not is_soft then\n"
+    "    redis.call('DEL', name)\n"
+    "  elseif string.find(name, '}:w', 1, true) then\n"
+    "    soften(name)\n"
+    "  end\n"
+    "end\n"
+    "redis.call('DEL', KEYS[3])\n"
+    "if not is_soft then\n"
+    "  redis.call('DEL', KEYS[1], KEYS[2])\n"
+    "elseif #names == 0 and not soften(KEYS[2]) then\n" /* variants that are not known */
+    "  redis.call('DEL', KEYS[2])\n"
+    "end\n"
+    "tell(KEYS[2])\n"
+    "return 1\n";
 
 /* The bounds are those of fleet_log.h. */
-const char fleet_script_log[] =
+const char fleet_script_log[] = WHATEVER_MEMORY MEND
+    "mend(KEYS[1], 'string')\n"
     "local log, now = redis.call('GET', KEYS[1]), redis.call('TIME')\n"
     "local us = now[1] * 1000000 + now[2]\n"
     "local number, forgotten, left, tags, records\n"

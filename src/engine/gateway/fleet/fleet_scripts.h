@@ -2,7 +2,7 @@
  * one slot, those that a script makes up itself included. What each is given: KEYS, then ARGV.
  *
  * A key that is missing is not written by DEL, so that who has read that it is missing, and waits, is not
- * told; scripts that have to tell it set the key for a moment. */
+ * told; scripts that have to tell it set the key for a moment. What is of another type than ours goes. */
 #pragma once
 
 /* Takes the lease if nobody has it: 1, or 0.
@@ -13,7 +13,8 @@ extern const char fleet_script_take[];
  *   lease | token, milliseconds */
 extern const char fleet_script_renew[];
 
-/* Puts an answer if the lease is still ours, and ends it: 1, or 0 if a purge or another took the lease.
+/* Puts an answer if the lease is still ours, and ends it: 1, or 0 if a purge or another took the lease, or
+ * a piece, all of which are there before, has gone.
  *   lease, names, witness, answer [, the URL's witness] |
  *   token, milliseconds, text of the witness, answer, what pieces' keys begin with, count of pieces
  *   [, text of the URL's witness] */
