@@ -256,6 +256,8 @@ static inline int64_t fake_purge(struct fake_server *server, struct bytes names,
             buffer_append(&copy, buffer_bytes(&key->key));
             fake_key_free(key);
             fake_tell(server, buffer_bytes(&copy));
+            copy.data[start.size] = 'w';
+            fake_tell(server, buffer_bytes(&copy));
             buffer_fini(&copy);
             next = server->keys.next; /* from the start again */
             continue;
@@ -475,6 +477,40 @@ void tier_read_end(struct tier_worker *worker, struct tier_read *read)
     pthread_mutex_lock(&server->lock);
     fake_give_up(&server->watchers, read);
     fake_give_up(&server->told, read);
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* It is not known any longer that keys which are missing are: who watches one is told. */
+static inline void fake_server_forget_missing(struct fake_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    for (struct list *node = server->watchers.next, *next; node != &server->watchers; node = next) {
+        struct fake_event *event = CONTAINER_OF(node, struct fake_event, in_list);
+        next = node->next;
+        if (fake_find(server, buffer_bytes(&event->key), 0) == NULL)
+            fake_event_post(event);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* Takes out the keys that end so. */
+static inline void fake_server_evict(struct fake_server *server, const char *end)
+{
+    struct bytes tail = bytes_of_text(end);
+
+    pthread_mutex_lock(&server->lock);
+    for (struct list *node = server->keys.next, *next; node != &server->keys; node = next) {
+        struct fake_key *key = CONTAINER_OF(node, struct fake_key, in_tier);
+        struct buffer copy = {0};
+        next = node->next;
+        if (key->key.size < tail.size ||
+            !bytes_equal(bytes_after(buffer_bytes(&key->key), key->key.size - tail.size), tail))
+            continue;
+        buffer_append(&copy, buffer_bytes(&key->key));
+        fake_key_free(key);
+        fake_tell(server, buffer_bytes(&copy));
+        buffer_fini(&copy);
+    }
     pthread_mutex_unlock(&server->lock);
 }
 

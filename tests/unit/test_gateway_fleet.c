@@ -250,6 +250,156 @@ TEST(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later)
     two_destroy(&two);
 }
 
+static void do_nothing(void *argument) { (void)argument; }
+
+/* Lets an hour, or less, pass at both nodes. */
+static void pass_ms(struct two *two, int ms)
+{
+    struct world *worlds[] = {two->one, two->other};
+
+    for (size_t i = 0; i < COUNT_OF(worlds); i++) {
+        worlds[i]->forward_ms += ms;
+        for (size_t j = 0; j < WORKERS; j++) /* their timers are looked at */
+            on_worker(&worlds[i]->runners[j], do_nothing, NULL);
+    }
+}
+
+TEST(a_slow_fetch_that_a_write_elsewhere_has_overtaken_is_kept_by_nobody)
+{
+    struct two two = two_create();
+    struct client *early;
+
+    stub_set(&two.one->stub, true, false);
+    early = client_create(two.one, 0, "GET", "/count", "");
+    client_start(early);
+    wait_for_requests(two.one, 1);
+    expect_answer(two.other, "POST", "/count", "", 201, "0", NULL);
+    wait_until_true(is_settled, two.other->gateway);
+    pass_ms(&two, FLEET_LEASE_MS / 2); /* it is seen that the lease has gone */
+    sleep_ms(20);
+    stub_set(&two.one->stub, false, false);
+    wait_until_true(has_ended, early);
+    EXPECT_TEXT(buffer_bytes(&early->body), BYTES("1"));
+    client_destroy(early);
+    expect_answer(two.one, "GET", "/count", "", 200, "3", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "3", "; hit");
+    two_destroy(&two);
+}
+
+TEST(what_was_fetched_while_the_tier_was_away_counts_no_longer_once_it_is_back)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL); /* it has read the log */
+    fake_server_set_away(two.server, true);
+    expect_answer(two.one, "GET", "/count", "", 200, "2", NULL);
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "; hit");
+    fake_server_set_away(two.server, false);
+    pass_ms(&two, 2 * FLEET_AWAY_MS);
+    expect_answer(two.other, "POST", "/count", "", 201, "0", NULL);
+    wait_until_true(is_settled, two.other->gateway);
+    expect_answer(two.one, "GET", "/count", "", 200, "4", NULL);
+    two_destroy(&two);
+}
+
+struct pair {
+    struct client *early, *late;
+};
+
+/* One client at each node; the first one's request is with the origin, which is silent. */
+static struct pair pair_begin(struct two *two)
+{
+    struct pair pair = {client_create(two->one, 0, "GET", "/count", ""),
+                        client_create(two->other, 0, "GET", "/count", "")};
+
+    stub_set(&two->one->stub, true, false);
+    client_start(pair.early);
+    wait_for_requests(two->one, 1);
+    client_start(pair.late);
+    sleep_ms(20);
+    EXPECT_EQ(requests(two), 1);
+    return pair;
+}
+
+static void pair_end(struct two *two, struct pair *pair, const char *late)
+{
+    stub_set(&two->one->stub, false, false);
+    wait_until_true(has_ended, pair->early);
+    wait_until_true(has_ended, pair->late);
+    EXPECT_TEXT(buffer_bytes(&pair->early->body), BYTES("1"));
+    EXPECT_TEXT(buffer_bytes(&pair->late->body), bytes_of_text(late));
+    client_destroy(pair->early);
+    client_destroy(pair->late);
+}
+
+TEST(who_waits_for_a_slow_origin_asks_it_no_sooner_because_nothing_is_heard)
+{
+    struct two two = two_create();
+    struct pair pair = pair_begin(&two);
+
+    for (int i = 0; i < 5; i++) {
+        fake_server_forget_missing(two.server);
+        sleep_ms(20);
+    }
+    EXPECT_EQ(requests(&two), 1);
+    pair_end(&two, &pair, "1");
+    EXPECT_EQ(requests(&two), 1);
+    two_destroy(&two);
+}
+
+TEST(a_lease_whose_holder_is_gone_is_taken_by_who_waits)
+{
+    struct two two = two_create();
+    struct pair pair = pair_begin(&two);
+
+    fake_server_evict(two.server, "}:l");
+    fake_server_forget_missing(two.server);
+    wait_for_requests(two.one, 2);
+    pair_end(&two, &pair, "2");
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "; hit");
+    two_destroy(&two);
+}
+
+TEST(who_has_waited_for_long_enough_asks_the_origin_once_for_all)
+{
+    enum { MORE = 10 };
+    struct two two = two_create();
+    struct pair pair = pair_begin(&two);
+    struct client *more[MORE];
+
+    for (int i = 0; i < MORE; i++) {
+        more[i] = client_create(two.other, (size_t)i % 2, "GET", "/count", "");
+        client_start(more[i]);
+    }
+    for (int passed_ms = 0; passed_ms < COALESCE_TIMEOUT_MS; passed_ms += 2500) {
+        EXPECT_EQ(requests(&two), 1);
+        pass_ms(&two, 2500); /* the lease is kept meanwhile */
+        sleep_ms(10);
+    }
+    wait_for_requests(two.one, 2);
+    sleep_ms(20);
+    EXPECT_EQ(requests(&two), 2);
+    pair_end(&two, &pair, "2");
+    for (int i = 0; i < MORE; i++) {
+        wait_until_true(has_ended, more[i]);
+        client_destroy(more[i]);
+    }
+    two_destroy(&two);
+}
+
+TEST(without_the_url_s_witness_no_variant_counts)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de1", NULL);
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de1", "; hit");
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de1", "; hit; ttl=60\r\n");
+    fake_server_evict(two.server, "}:w");
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de2", NULL);
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de2", "; hit");
+    two_destroy(&two);
+}
+
 TEST(who_asks_fenced_is_answered_by_the_tier)
 {
     struct two two = two_create();
@@ -307,5 +457,11 @@ RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(a_write_by_one_node_is_seen_by_the_other),
           TEST_ROW(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody),
           TEST_ROW(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later),
+          TEST_ROW(a_slow_fetch_that_a_write_elsewhere_has_overtaken_is_kept_by_nobody),
+          TEST_ROW(what_was_fetched_while_the_tier_was_away_counts_no_longer_once_it_is_back),
+          TEST_ROW(who_waits_for_a_slow_origin_asks_it_no_sooner_because_nothing_is_heard),
+          TEST_ROW(a_lease_whose_holder_is_gone_is_taken_by_who_waits),
+          TEST_ROW(who_has_waited_for_long_enough_asks_the_origin_once_for_all),
+          TEST_ROW(without_the_url_s_witness_no_variant_counts),
           TEST_ROW(who_asks_fenced_is_answered_by_the_tier), TEST_ROW(a_hostile_tier_is_no_answer),
           TEST_ROW(what_is_large_comes_in_pieces))

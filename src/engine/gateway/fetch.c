@@ -177,12 +177,12 @@ void fetch_attend(struct task *task)
 }
 
 /* There is no head yet: those who follow go on without it, see fetch_is_overdue. But one that waits for a
- * place itself would only have others wait behind it. */
+ * place itself, or for another node, would only have others wait behind it. */
 void fetch_hand_over(struct timer *timer)
 {
     struct fetch *fetch = CONTAINER_OF(timer, struct fetch, handover);
 
-    if (fetch->call != NULL && origin_reach(fetch->call) == ORIGIN_WAITING) {
+    if (fetch->call == NULL || origin_reach(fetch->call) == ORIGIN_WAITING) {
         fetch_limit_hold(fetch);
         return;
     }

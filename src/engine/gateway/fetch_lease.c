@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RENEW_MS = FLEET_LEASE_MS / 3, WAIT_MS = FLEET_LEASE_MS + 1000 };
+enum { RENEW_MS = FLEET_LEASE_MS / 3 };
 
 enum lease_state { LEASE_TAKING, LEASE_WAITING, LEASE_HELD, LEASE_LEFT };
 
@@ -25,8 +25,9 @@ struct lease {
     struct tier_read watch;
     bool is_watching;
     bool has_taken, has_looked; /* the tier has said whether it is ours; what is there */
-    bool is_ours, has_changed;
-    struct timer timer; /* to renew; to stop waiting */
+    bool is_ours, is_seen, has_changed;
+    int64_t waits_until_ms; /* if the route limits that; 0: it has not had to wait */
+    struct timer timer;     /* to renew; to stop waiting */
 };
 
 static struct bytes token_of(const struct lease *lease)
@@ -139,6 +140,20 @@ static void send_without(struct lease *lease)
 /* Its readers look again; with that the lease is given back. */
 static void look_again(struct lease *lease) { fetch_finish(lease->fetch, FETCH_AGAIN, OK); }
 
+static void wait(struct lease *lease)
+{
+    struct gateway_worker *worker = lease->fleet->worker;
+    int64_t limit_ms = lease->fetch->route->policy.coalesce_timeout_ms;
+
+    if (lease->waits_until_ms == 0) {
+        lease->waits_until_ms = loop_now(worker->loop).mono_ms + limit_ms;
+        counters_add(worker->counters, METRIC_fleet_waits, 1);
+    }
+    lease->state = LEASE_WAITING;
+    if (limit_ms > 0)
+        timer_set(worker->loop, &lease->timer, lease->waits_until_ms);
+}
+
 /* The tier has said both, in this order on one connection: whose it is, and what is there. */
 static void go_on(struct lease *lease)
 {
@@ -152,9 +167,10 @@ static void go_on(struct lease *lease)
         return;
     }
     if (!lease->is_ours) {
-        lease->state = LEASE_WAITING;
-        counters_add(worker->counters, METRIC_fleet_waits, 1);
-        timer_set(worker->loop, &lease->timer, now_ms + WAIT_MS);
+        if (lease->is_seen)
+            wait(lease);
+        else
+            send_without(lease); /* nobody would tell us of the other's answer */
         return;
     }
     lease->state = LEASE_HELD;
@@ -178,6 +194,8 @@ static void on_taken(void *owner, enum err err, int64_t is_ours)
             release(lease, false);
         lease_free(lease);
     } else if (err != OK) {
+        if (err != ERR_CANCELLED)
+            release(lease, false); /* it may be ours all the same */
         send_without(lease);
     } else {
         go_on(lease);
@@ -205,12 +223,15 @@ static void on_looked(struct tier_read *read, const struct tier_found *found)
     struct lease *lease = CONTAINER_OF(read, struct lease, watch);
 
     lease->has_looked = true;
-    if (found->err == OK)
+    lease->is_seen = found->err == OK;
+    if (lease->is_seen)
         lease->has_changed |= is_new(lease, found);
     else
         stop_watching(lease);
     go_on(lease);
 }
+
+static bool ask(struct lease *lease);
 
 static void on_changed(struct tier_read *read)
 {
@@ -221,7 +242,11 @@ static void on_changed(struct tier_read *read)
     lease->has_changed = true;
     switch (lease->state) {
     case LEASE_TAKING: return; /* seen in go_on */
-    case LEASE_WAITING: look_again(lease); return;
+    case LEASE_WAITING:        /* or nothing has, and it is known no longer: see tier.h */
+        timer_cancel(lease->fleet->worker->loop, &lease->timer);
+        if (!ask(lease))
+            send_without(lease);
+        return;
     case LEASE_HELD:
         fetch_lock(fetch);
         fetch_leave_table(fetch);
@@ -256,35 +281,69 @@ static void renew(struct lease *lease)
                                      COUNT_OF(arguments), now_ms + RENEW_MS, on_renewed, lease);
 }
 
+static bool has_readers(struct fetch *fetch)
+{
+    bool has;
+
+    fetch_lock(fetch);
+    has = !list_is_empty(&fetch->readers);
+    fetch_unlock(fetch);
+    return has;
+}
+
 static void on_timer(struct timer *timer)
 {
     struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
 
     if (lease->state == LEASE_HELD)
         renew(lease);
+    else if (has_readers(lease->fetch))
+        send_without(lease);
     else
-        look_again(lease); /* whoever had it may be gone */
+        look_again(lease);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------- */
+
+/* Asks whose it is, and then what is there. False if there is no memory. */
+static bool ask(struct lease *lease)
+{
+    struct fleet_worker *fleet = lease->fleet;
+    int64_t deadline_ms = loop_now(fleet->worker->loop).mono_ms + FLEET_ASK_MS;
+    struct fleet_key keys[3];
+    char ttl[16];
+    const struct bytes arguments[] = {
+        token_of(lease), bytes_of(ttl, (size_t)snprintf(ttl, sizeof ttl, "%d", FLEET_LEASE_MS))};
+
+    fleet_key_write(&keys[0], &lease->id, FLEET_LEASE);
+    fleet_key_write(&keys[1], &lease->id, FLEET_NAMES);
+    fleet_key_write(&keys[2], &lease->id, FLEET_WITNESS);
+    lease->script = fleet_script_run(fleet, fleet_script_take, keys, 2, arguments, COUNT_OF(arguments),
+                                     deadline_ms, on_taken, lease);
+    if (lease->script == NULL)
+        return false;
+    lease->state = LEASE_TAKING;
+    lease->has_taken = lease->has_looked = lease->is_seen = lease->has_changed = false;
+    lease->watch = (struct tier_read){.done = on_looked, .changed = on_changed};
+    lease->is_watching = true;
+    tier_read(fleet->tier, &lease->watch, fleet_nh_key(fleet, &keys[2]), TIER_FENCED | TIER_WATCHED, 0,
+              deadline_ms);
+    return true;
+}
 
 bool fetch_lease_take(struct fetch *fetch, const struct http_request *request, uint64_t number)
 {
     struct fleet_worker *fleet = fetch->worker->fleet;
     int64_t now_ms = loop_now(fetch->worker->loop).mono_ms;
     struct lease *lease;
-    struct fleet_key keys[3];
+    struct fleet_key key;
     struct fleet_id id;
-    char ttl[16];
-    const struct bytes ttl_text = bytes_of(ttl, (size_t)snprintf(ttl, sizeof ttl, "%d", FLEET_LEASE_MS));
 
     if (fleet == NULL || fetch->key.size == 0 || request->body_bytes != HTTP_BODY_NONE ||
         !fleet_takes(fetch->worker, buffer_bytes(&fetch->key), fetch->primary_size, &id))
         return false;
-    fleet_key_write(&keys[0], &id, FLEET_LEASE);
-    fleet_key_write(&keys[1], &id, FLEET_NAMES);
-    fleet_key_write(&keys[2], &id, FLEET_WITNESS);
-    if (fleet_is_away(fleet, valkey_slot(fleet_key_bytes(&keys[0])), now_ms))
+    fleet_key_write(&key, &id, FLEET_LEASE);
+    if (fleet_is_away(fleet, valkey_slot(fleet_key_bytes(&key)), now_ms))
         return false;
     lease = calloc(1, sizeof *lease);
     if (lease == NULL)
@@ -294,22 +353,14 @@ bool fetch_lease_take(struct fetch *fetch, const struct http_request *request, u
     lease->fleet = fleet;
     lease->id = id;
     lease->number = number;
-    lease->watch = (struct tier_read){.done = on_looked, .changed = on_changed};
     timer_init(&lease->timer, on_timer);
     list_init(&lease->in_worker);
-    if (lease->request != NULL)
-        lease->script = fleet_script_run(fleet, fleet_script_take, keys, 2,
-                                         (const struct bytes[]){token_of(lease), ttl_text}, 2,
-                                         now_ms + FLEET_ASK_MS, on_taken, lease);
-    if (lease->script == NULL) {
+    if (lease->request == NULL || !ask(lease)) {
         free(lease->request);
         free(lease);
         return false;
     }
     list_append(&fleet->leases, &lease->in_worker);
-    lease->is_watching = true;
-    tier_read(fleet->tier, &lease->watch, fleet_nh_key(fleet, &keys[2]), TIER_FENCED | TIER_WATCHED, 0,
-              now_ms + FLEET_ASK_MS);
     lease->fetch = fetch;
     fetch->lease = lease;
     return true;
@@ -321,9 +372,9 @@ struct stored_shared fetch_lease_share(const struct fetch *fetch)
 {
     struct fleet_id id;
 
-    if (fetch->lease == NULL || fetch->lease->state != LEASE_HELD ||
+    if (fetch->traits.has_authorization || fetch->traits.has_cookie ||
         fetch->body_bytes > FLEET_BODY_BYTES_MAX ||
-        !fleet_id_of(&id, buffer_bytes(&fetch->key), fetch->primary_size))
+        !fleet_takes(fetch->worker, buffer_bytes(&fetch->key), fetch->primary_size, &id))
         return (struct stored_shared){0};
     return (struct stored_shared){hash_seed_random() | 1, id.url, {id.variant[0], id.variant[1]}};
 }
@@ -334,18 +385,20 @@ void fetch_lease_publish(struct fetch *fetch, const struct stored_response *resp
     struct buffer body = {0};
     int64_t now_ms = loop_now(fetch->worker->loop).mono_ms;
     struct publication_order order = {
-        .lease = lease->id,
-        .token = token_of(lease),
         .key = buffer_bytes(&fetch->key),
         .primary_size = fetch->primary_size,
         .names = bytes_of(fetch->head.vary.text, fetch->head.vary.size),
         .response = response,
-        .birth = lease->birth,
         .resided_ms = now_ms - fetch->head.received.mono_ms,
         .keep_ms = keep_ms,
     };
     bool is_under_way;
 
+    if (lease == NULL || lease->state != LEASE_HELD)
+        return;
+    order.lease = lease->id;
+    order.token = token_of(lease);
+    order.birth = lease->birth;
     fetch_copy_body(fetch, &body);
     order.body = buffer_bytes(&body);
     is_under_way = !body.failed && publish(lease->fleet, &order);

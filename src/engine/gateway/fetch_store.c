@@ -69,7 +69,8 @@ bool fetch_become_variant(struct fetch *fetch)
     pthread_mutex_lock(&fetch->shard->store_lock);
     is_ok = !fetch_is_fenced(fetch) &&
             variants_enter(fetch->gateway, head->received.mono_ms, &key,
-                           bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields);
+                           bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields,
+                           fetch_lease_share(fetch).number != 0);
     pthread_mutex_unlock(&fetch->shard->store_lock);
     if (!is_ok)
         return false;

@@ -76,37 +76,42 @@ bool fleet_is_ready(const struct fleet_worker *fleet, int64_t now_ms)
            atomic_load(&whole->number) >= atomic_load(&whole->acknowledged);
 }
 
-/* Of what is near of the witness of an entry. */
-static bool names(const nh_value *value, uint64_t number)
+/* Whether the witness of `id`, as far as that is near, says this. */
+static bool witness_says(struct fleet_worker *fleet, const struct fleet_id *id, enum witness_kind kind,
+                         uint64_t number, int64_t now_ms)
 {
     struct witness witness;
-
-    return witness_read(&witness, bytes_of_value(value)) && witness.kind == WITNESS_ANSWER &&
-           witness.number == number && !witness.is_soft;
-}
-
-bool fleet_holds_here(struct fleet_worker *fleet, const struct stored_response *response, int64_t now_ms)
-{
-    const struct stored_shared *shared = &response->shared;
-    struct fleet_id id = {shared->url, {shared->variant[0], shared->variant[1]}};
     struct fleet_key key;
     nh_value value;
     bool holds;
 
-    if (!log_is_known(fleet, now_ms))
-        return fleet_log_is_away(fleet, now_ms);
-    if (shared->number == 0)
-        return true;
-    fleet_key_write(&key, &id, FLEET_WITNESS);
+    fleet_key_write(&key, id, FLEET_WITNESS);
     switch (tier_borrow(fleet->tier, now_ms, fleet_nh_key(fleet, &key), &value)) {
     case TIER_NEAR_VALUE:
-        holds = names(&value, shared->number);
+        holds = witness_read(&witness, bytes_of_value(&value)) && witness.kind == kind &&
+                witness.number == number && !witness.is_soft;
         nh_release(fleet->worker->gateway->store, &value);
         return holds;
     case TIER_NEAR_NOTHING: return false;
     case TIER_NOT_NEAR: return fleet_is_away(fleet, valkey_slot(fleet_key_bytes(&key)), now_ms);
     }
     UNREACHABLE();
+}
+
+bool fleet_holds_here(struct fleet_worker *fleet, const struct cache_key *key,
+                      const struct stored_response *response, int64_t now_ms)
+{
+    const struct stored_shared *shared = &response->shared;
+    struct fleet_id id = {shared->url, {shared->variant[0], shared->variant[1]}};
+    struct fleet_id url = fleet_id_of_url(&id);
+
+    if (!log_is_known(fleet, now_ms))
+        return fleet_log_is_away(fleet, now_ms);
+    return shared->number == 0 ||
+           (witness_says(fleet, &id, WITNESS_ANSWER, shared->number, now_ms) &&
+            (!fleet_id_is_of_variant(&id) ||
+             witness_says(fleet, &url, WITNESS_VARIANTS,
+                          fleet_generation_of(cache_key_bytes(key), key->primary_size), now_ms)));
 }
 
 /* ---- the log ------------------------------------------------------------------------------------- */

@@ -12,7 +12,9 @@
  *   (1) What is at the tier is older than a purge only if the purge's record is in the log, or in
  * `errands`, or the script that takes it out has run. So: ask, with errands and the log done, and only then
  * read. (2) Each worker has a mark of the log of its own, from the connection that it read it by. While the
- * mark holds the worker has heard of every purge that was acknowledged max-staleness ago.
+ * mark holds the worker has heard of every purge that was acknowledged max-staleness ago. (3) A variant is
+ * given only while the URL's witness, too, is near, and names the generation that is in its key: so what
+ * takes the URL's witness out takes all variants along, known by name or not.
  *
  * While the tier cannot be reached a node goes on with its store and its own fetches, as without a tier. */
 #pragma once
@@ -96,12 +98,13 @@ static inline bool fleet_takes(const struct gateway_worker *worker, struct bytes
     return worker->fleet != NULL && fleet_id_of(id, key, primary_size);
 }
 
-/* Whether what was found may be given without a question. The hot path. */
-bool fleet_holds_here(struct fleet_worker *fleet, const struct stored_response *response, int64_t now_ms);
-static inline bool fleet_holds(const struct gateway_worker *worker, const struct stored_response *response,
-                               int64_t now_ms)
+/* Whether what was found under `key` may be given without a question. The hot path. */
+bool fleet_holds_here(struct fleet_worker *fleet, const struct cache_key *key,
+                      const struct stored_response *response, int64_t now_ms);
+static inline bool fleet_holds(const struct gateway_worker *worker, const struct cache_key *key,
+                               const struct stored_response *response, int64_t now_ms)
 {
-    return worker->fleet == NULL || fleet_holds_here(worker->fleet, response, now_ms);
+    return worker->fleet == NULL || fleet_holds_here(worker->fleet, key, response, now_ms);
 }
 
 /* A server did not answer, or did. */

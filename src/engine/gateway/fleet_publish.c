@@ -172,16 +172,6 @@ static bool is_coded(struct bytes fields)
     return false;
 }
 
-/* The generation that a variant's key has behind its URL: see cache_key.h. */
-static uint64_t generation_of(struct bytes key, size_t primary_size)
-{
-    uint64_t generation = 0;
-
-    if (key.size >= primary_size + 1 + sizeof generation)
-        memcpy(&generation, key.data + primary_size + 1, sizeof generation);
-    return generation;
-}
-
 static void write_answer(struct publication *publication, const struct publication_order *order)
 {
     const struct stored_response *response = order->response;
@@ -237,7 +227,7 @@ bool publish(struct fleet_worker *fleet, const struct publication_order *order)
     if (fleet_id_is_of_variant(&publication->id))
         witness_write(&publication->marker,
                       &(struct witness){.kind = WITNESS_VARIANTS,
-                                        .number = generation_of(order->key, order->primary_size),
+                                        .number = fleet_generation_of(order->key, order->primary_size),
                                         .names = order->names});
     write_answer(publication, order);
     if (order->keep_ms <= 0 || publication->token.failed || publication->key.failed ||

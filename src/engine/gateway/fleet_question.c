@@ -227,6 +227,19 @@ static enum fleet_verdict adopt(struct question *question)
     return is_adopted ? FLEET_VARIES : FLEET_NOTHING;
 }
 
+/* What there was of variants has been taken out: what is fetched now begins a generation of its own. */
+static void forsake_variants(struct question *question)
+{
+    struct gateway *gateway = question->fleet->worker->gateway;
+    struct fetch_shard *shard = shard_of(gateway, question->stand.hash);
+
+    if (fleet_id_is_of_variant(&question->id))
+        return;
+    pthread_mutex_lock(&shard->store_lock);
+    variants_forsake(gateway, now_of(question), cache_key_primary(&question->key));
+    pthread_mutex_unlock(&shard->store_lock);
+}
+
 static void on_witness(struct question *question, const struct tier_found *found)
 {
     struct gateway *gateway = question->fleet->worker->gateway;
@@ -234,7 +247,10 @@ static void on_witness(struct question *question, const struct tier_found *found
     if (!found->is_there || !witness_read(&question->witness, found->value))
         question->witness = (struct witness){0};
     switch (question->witness.kind) {
-    case WITNESS_NONE: reply_verdict(question, FLEET_NOTHING); return;
+    case WITNESS_NONE:
+        forsake_variants(question);
+        reply_verdict(question, FLEET_NOTHING);
+        return;
     case WITNESS_NOT_SHAREABLE:
         keep_note(question);
         reply_verdict(question, FLEET_NOT_FOR_ALL);

@@ -26,7 +26,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
         return false;
     found_find(gateway, x->now.mono_ms, request, &key, &found);
     if (found_use(route, facts, &found, x->now.mono_ms) != USE_FRESH ||
-        !fleet_holds(worker, &found.response, x->now.mono_ms) || asks_fenced(worker, x->request) ||
+        !fleet_holds(worker, &key, &found.response, x->now.mono_ms) || asks_fenced(worker, x->request) ||
         found.response.body.size < found.response.body_bytes ||
         found.response.body.size > exchange_room(x)) {
         found_release(gateway, &found);

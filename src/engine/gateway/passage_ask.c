@@ -25,11 +25,11 @@ static void on_told(struct asker *asker, const struct fleet_reply *reply)
     passage_run(passage);
 }
 
-static bool needs_no_answer(const struct passage *passage, enum use use)
+static bool needs_no_answer(const struct passage *passage, const struct cache_key *key, enum use use)
 {
     return use == USE_FRESH && !asks_fenced(passage->worker, passage->x->request) &&
            (passage->found.is_part ||
-            fleet_holds(passage->worker, &passage->found.response, passage_now(passage).mono_ms));
+            fleet_holds(passage->worker, key, &passage->found.response, passage_now(passage).mono_ms));
 }
 
 bool passage_asks(struct passage *passage, const struct cache_key *key, enum use use)
@@ -41,7 +41,7 @@ bool passage_asks(struct passage *passage, const struct cache_key *key, enum use
     if (fleet == NULL || passage->fleet_stage == FLEET_ASKED || passage->facts.is_body_keyed ||
         !fleet_takes(passage->worker, cache_key_bytes(key), key->primary_size, &id))
         return false;
-    if (passage->fleet_stage == FLEET_UNASKED && needs_no_answer(passage, use))
+    if (passage->fleet_stage == FLEET_UNASKED && needs_no_answer(passage, key, use))
         return false;
     if (passage->fleet_stage == FLEET_ASKED_URL && !fleet_id_is_of_variant(&id)) {
         passage->fleet_stage = FLEET_ASKED; /* the marker has gone again */
@@ -64,7 +64,7 @@ bool passage_asks(struct passage *passage, const struct cache_key *key, enum use
 }
 
 /* Whether what was found is what the fleet has, as far as that is known. */
-static bool is_good(struct passage *passage)
+static bool is_good(struct passage *passage, const struct cache_key *key)
 {
     struct stored_response *response = &passage->found.response;
     const struct fleet_reply *reply = &passage->fleet_reply;
@@ -72,7 +72,7 @@ static bool is_good(struct passage *passage)
     if (passage->worker->fleet == NULL || passage->found.is_part)
         return true;
     if (passage->fleet_stage != FLEET_ASKED || response->shared.number == 0)
-        return fleet_holds(passage->worker, response, passage_now(passage).mono_ms);
+        return fleet_holds(passage->worker, key, response, passage_now(passage).mono_ms);
     if (reply->verdict == FLEET_AWAY)
         return true;
     if (reply->verdict != FLEET_HAS || reply->number != response->shared.number)
@@ -87,7 +87,7 @@ void passage_believe(struct passage *passage, const struct cache_key *key)
     struct gateway *gateway = passage->worker->gateway;
     uint64_t number;
 
-    if (!passage->found.is_there || is_good(passage))
+    if (!passage->found.is_there || is_good(passage, key))
         return;
     number = passage->found.response.shared.number;
     found_release(gateway, &passage->found);

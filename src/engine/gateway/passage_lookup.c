@@ -188,7 +188,7 @@ static enum use find_elsewhere(struct passage *passage)
     found_release(gateway, &passage->found); /* it may be there, and not for this client */
     found_find(gateway, now_mono_ms, upstream_request(passage), &key, &passage->found);
     if (found_use(passage->route, &passage->facts, &passage->found, now_mono_ms) == USE_FRESH &&
-        fleet_holds(passage->worker, &passage->found.response, now_mono_ms) &&
+        fleet_holds(passage->worker, &key, &passage->found.response, now_mono_ms) &&
         search_alias_holds(passage->found.response.fields, &stored, &wanted) &&
         purge_rules_permit(&gateway->purge_rules, passage->found.response.birth, cache_key_bytes(&wanted)))
         return USE_FRESH;

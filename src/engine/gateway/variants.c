@@ -62,14 +62,15 @@ static void take_place(struct gateway *gateway, int64_t now_mono_ms, const struc
 }
 
 bool variants_enter(struct gateway *gateway, int64_t now_mono_ms, struct cache_key *key, struct bytes names,
-                    const struct http_fields *fields)
+                    const struct http_fields *fields, bool is_shared)
 {
     struct stored_variants variants = known_by(gateway, now_mono_ms, cache_key_primary(key), names);
 
     if (!cache_key_vary(key, variants.generation, names, fields))
         return false;
-    if (variants.count > 0 && is_stored(gateway, now_mono_ms, key))
+    if (variants.count > 0 && variants.is_shared >= is_shared && is_stored(gateway, now_mono_ms, key))
         return true; /* it has its place */
+    variants.is_shared |= is_shared;
     variants.count++;
     if (!put_marker(gateway, now_mono_ms, cache_key_primary(key), &variants))
         return false;
@@ -84,8 +85,24 @@ bool variants_adopt(struct gateway *gateway, int64_t now_mono_ms, struct bytes p
 
     if (known.generation == generation)
         return true;
-    return put_marker(gateway, now_mono_ms, primary,
-                      &(struct stored_variants){.generation = generation, .names = names});
+    return put_marker(
+        gateway, now_mono_ms, primary,
+        &(struct stored_variants){.generation = generation, .names = names, .is_shared = true});
+}
+
+void variants_forsake(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary)
+{
+    struct stored_variants variants;
+    bool is_shared;
+    nh_value value;
+
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, primary), &value) != NH_OK)
+        return;
+    is_shared =
+        stored_variants_decode(bytes_of_value(&value), gateway->seed, &variants) && variants.is_shared;
+    nh_release(gateway->store, &value);
+    if (is_shared)
+        nh_delete(gateway->store, now_mono_ms, gateway_key(gateway, primary));
 }
 
 bool variants_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes primary)

@@ -32,6 +32,15 @@ bool fleet_id_of(struct fleet_id *id, struct bytes key, size_t primary_size)
     return true;
 }
 
+uint64_t fleet_generation_of(struct bytes key, size_t primary_size)
+{
+    uint64_t generation = 0;
+
+    if (key.size >= primary_size + 1 + sizeof generation)
+        memcpy(&generation, key.data + primary_size + 1, sizeof generation);
+    return generation;
+}
+
 void fleet_key_write(struct fleet_key *key, const struct fleet_id *id, char kind)
 {
     int size;

@@ -49,6 +49,9 @@ static inline struct fleet_id fleet_id_of_url(const struct fleet_id *id)
     return (struct fleet_id){.url = id->url};
 }
 
+/* The generation that a variant's key has behind its URL: see cache_key.h. 0: it has none. */
+uint64_t fleet_generation_of(struct bytes key, size_t primary_size);
+
 /* `kind` is one of the letters above; of NAMES there is one a URL. */
 void fleet_key_write(struct fleet_key *key, const struct fleet_id *id, char kind);
 void fleet_key_write_chunk(struct fleet_key *key, const struct fleet_id *id, uint64_t number,

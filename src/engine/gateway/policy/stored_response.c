@@ -32,6 +32,7 @@ struct variants_head {
     uint64_t generation;
     uint64_t stale_before;
     uint64_t count;
+    uint64_t is_shared;
 };
 struct note_head {
     uint64_t seal;
@@ -224,7 +225,8 @@ void stored_variants_encode(struct buffer *value, uint64_t seed, const struct st
                                  .names_bytes = (uint32_t)variants->names.size,
                                  .generation = variants->generation,
                                  .stale_before = variants->stale_before,
-                                 .count = variants->count};
+                                 .count = variants->count,
+                                 .is_shared = variants->is_shared};
 
     buffer_append(value, bytes_of(&head, sizeof head));
     buffer_append(value, variants->names);
@@ -244,6 +246,7 @@ bool stored_variants_decode(struct bytes value, uint64_t seed, struct stored_var
     variants->generation = head.generation;
     variants->stale_before = head.stale_before;
     variants->count = head.count;
+    variants->is_shared = head.is_shared != 0;
     variants->names = bytes_after(value, sizeof head);
     return true;
 }

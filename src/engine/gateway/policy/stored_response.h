@@ -83,6 +83,7 @@ struct stored_variants {
     uint64_t generation;
     uint64_t stale_before; /* variants of a lower birth were purged softly */
     uint64_t count;        /* how many there have been */
+    bool is_shared;        /* other nodes may have the generation, too */
     struct bytes names;    /* as in struct vary */
 };
 void stored_variants_encode(struct buffer *value, uint64_t seed, const struct stored_variants *variants);
