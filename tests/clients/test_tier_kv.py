@@ -251,12 +251,12 @@ def whole_and_refused(port):
 
 def other_protocols(port):
     with socket.create_connection(("127.0.0.1", port)) as s:
-        s.sendall(b"set k 0 0 1\r\nv\r\nget k\r\nversion\r\nquit\r\n")
+        s.sendall(b"set mc 0 0 1\r\nv\r\nget mc\r\nversion\r\ndelete mc\r\nquit\r\n")
         text = b""
         while piece := s.recv(4096):
             text += piece
         lines = text.split(b"\r\n")
-        check(lines[0].startswith(b"SERVER_ERROR") and lines[1].startswith(b"SERVER_ERROR") and lines[2].startswith(b"VERSION"), text)
+        check(lines[:4] == [b"STORED", b"VALUE mc 0 1", b"v", b"END"] and lines[4].startswith(b"VERSION") and lines[5:] == [b"DELETED", b""], text)
 
 
 def permissions(port):

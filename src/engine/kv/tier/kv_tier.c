@@ -4,6 +4,7 @@
 #include "engine/kv/kv_monitor.h"
 #include "engine/kv/kv_transaction.h"
 #include "engine/kv/tier/kv_tier_link.h"
+#include "engine/kv/tier/kv_tier_memcached.h"
 #include "engine/kv/tier/kv_tier_state.h"
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@ enum whose {
     PASSED,    /* about keys: the tier's */
     WHOLE,     /* about all keys: every server's */
     SESSION,   /* MULTI, WATCH … */
+    MEMCACHED, /* about keys, in memcached's words */
     REFUSED,   /* makes sense in one process only */
 };
 
@@ -68,6 +70,13 @@ static enum whose whose_is(enum command_id id)
     case COMMAND_UNKNOWN: return PASSED;
     default: return command_row(id)->first_key != 0 ? PASSED : OURS;
     }
+}
+
+static enum whose whose_is_of_memcached(enum command_id id)
+{
+    if (id == COMMAND_memcached_flush_all)
+        return MEMCACHED;
+    return id == COMMAND_UNKNOWN || command_row(id)->first_key == 0 ? OURS : MEMCACHED;
 }
 
 /* ---- what is ours but for a part --------------------------------------------------------------------- */
@@ -163,6 +172,8 @@ static void execute(const struct kv_call *call, enum whose whose)
         ask_everywhere(call);
     else if (whose == REFUSED)
         refuse(call);
+    else if (whose == MEMCACHED)
+        kv_tier_memcached(call);
     else
         kv_tier_pass(call);
 }
@@ -234,20 +245,6 @@ static bool run_session_command(const struct kv_call *call)
     return false;
 }
 
-/* What memcached's clients mean by their commands has no form in the tier: what they would find here is
- * what is near of it, which is not theirs to change. */
-static bool run_memcached(const struct kv_call *call)
-{
-    if (call->id == COMMAND_UNKNOWN ||
-        (command_row(call->id)->first_key == 0 && call->id != COMMAND_memcached_flush_all))
-        return false;
-    reply_say(call->reply,
-              &(struct outcome){.kind = OUTCOME_server_error,
-                                .bytes = BYTES("the keys are in a shared tier, which is not to "
-                                               "be had by this protocol: use RESP")});
-    return true;
-}
-
 static bool run(const struct kv_call *call)
 {
     enum whose whose;
@@ -256,9 +253,7 @@ static bool run(const struct kv_call *call)
 
     if (call->argument_count == 0)
         return false;
-    if (call->session->is_memcached)
-        return run_memcached(call);
-    whose = whose_is(call->id);
+    whose = call->session->is_memcached ? whose_is_of_memcached(call->id) : whose_is(call->id);
     if (whose == SESSION && run_session_command(call))
         return true;
     if (call->session->transaction != NULL && whose != SESSION && keep_for_exec(call, whose))

@@ -1,0 +1,30 @@
+/* kv_tier_memcached.h — memcached's commands where the keys are in the shared tier.
+ *
+ * Reads are answered from what is near. All else is one command of the tier's, or a script where that does
+ * not do (kv_tier_scripts.h), at the key's slot. */
+#pragma once
+#include "engine/kv/kv_memcached.h"
+#include "engine/kv/tier/kv_tier_errand.h"
+#include "engine/kv/tier/kv_tier_item.h"
+
+/* Runs a command about keys that has passed the guards. */
+void kv_tier_memcached(const struct kv_call *call);
+
+/* ---- kv_tier_memcached_get.c ------------------------------------------------------------------------- */
+
+/* get, gets, gat, gats. */
+void kv_tier_memcached_get(const struct kv_call *call);
+
+/* ---- what they share --------------------------------------------------------------------------------- */
+
+/* Takes the place of the answer, and calls `go` when the command may be sent. */
+void kv_tier_memcached_begin(const struct kv_call *call, bool writes,
+                             void (*go)(struct kv_tier_request *request));
+
+/* The string that an item is in the tier, in `copy` if it has a head: a buffer that the caller has emptied
+ * and will fini. Without memory `copy->failed`. */
+struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer *copy);
+
+/* Of a value that is too large to be stored: what it was to replace is gone all the same, as it must not be
+ * taken for the new value. */
+void kv_tier_memcached_drop_old(const struct kv_call *call);
