@@ -1,7 +1,7 @@
 /* kv_tier_memcached.c — memcached's commands in front of the tier: storing, changing, deleting. */
-#include "engine/kv/tier/kv_tier_memcached.h"
 #include "base/number.h"
 #include "engine/kv/tier/kv_tier_link.h"
+#include "engine/kv/tier/kv_tier_memcached_meta.h"
 #include "engine/kv/tier/kv_tier_scripts.h"
 
 #define NO_MEMORY "OOM there is no memory to ask the shared tier"
@@ -31,6 +31,13 @@ struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer 
     buffer_append(copy, bytes_of(head, head_bytes));
     buffer_append(copy, item->value);
     return buffer_bytes(copy);
+}
+
+void kv_tier_memcached_add_bytes_max(struct kv_tier_words *words, const struct kv_call *call)
+{
+    uint64_t bytes_max = call->kv->memcached_value_bytes_max;
+
+    kv_tier_add_number(words, bytes_max == 0 || bytes_max > UINT32_MAX ? UINT32_MAX : (int64_t)bytes_max);
 }
 
 static bool is_ok(const struct resp_node *node)
@@ -141,13 +148,12 @@ static void go_extend(struct kv_tier_request *request)
 {
     struct kv_call call = kv_tier_late_call(request, NULL);
     struct kv_tier_words words = {.count = 0};
-    uint64_t bytes_max = call.kv->memcached_value_bytes_max;
 
     kv_tier_add_script(&words, kv_tier_script_extend, call.arguments[1]);
     kv_tier_add_word(&words, call.arguments[5]);
     kv_tier_add_word(&words, call.id == COMMAND_memcached_append ? BYTES("A") : BYTES("P"));
     kv_tier_add_word(&words, BYTES(""));
-    kv_tier_add_number(&words, bytes_max == 0 ? UINT32_MAX : (int64_t)bytes_max);
+    kv_tier_memcached_add_bytes_max(&words, &call);
     kv_tier_send_words(request, &words, call.arguments[1], say_changed);
 }
 
@@ -164,11 +170,13 @@ static void go_drop_old(struct kv_tier_request *request)
     kv_tier_send_words(request, &words, request->arguments[1], say_too_large);
 }
 
-void kv_tier_memcached_drop_old(const struct kv_call *call)
+void kv_tier_memcached_drop_old(const struct kv_call *call, struct bytes key)
 {
+    struct bytes arguments[] = {call->arguments[0], key}; /* the data were never received */
     struct kv_call without_data = *call;
 
-    without_data.argument_count = 2; /* the data were never received */
+    without_data.arguments = arguments;
+    without_data.argument_count = COUNT_OF(arguments);
     kv_tier_memcached_begin(&without_data, true, go_drop_old);
 }
 
@@ -180,7 +188,7 @@ static void store(const struct kv_call *call)
         return;
     if (memcached_is_too_large(storing.item.value)) {
         if (call->id == COMMAND_memcached_set)
-            kv_tier_memcached_drop_old(call);
+            kv_tier_memcached_drop_old(call, call->arguments[1]);
         else
             memcached_refused(call, NH_TOO_LARGE);
         return;
@@ -347,10 +355,11 @@ void kv_tier_memcached(const struct kv_call *call)
     case COMMAND_memcached_incr:
     case COMMAND_memcached_decr: count(call); return;
     case COMMAND_memcached_flush_all: flush(call); return;
-    default:
-        reply_say(call->reply,
-                  &(struct outcome){.kind = OUTCOME_server_error,
-                                    .bytes = BYTES("this command is not possible with a shared tier")});
-        return;
+    case COMMAND_memcached_mg: kv_tier_memcached_mg(call); return;
+    case COMMAND_memcached_ms: kv_tier_memcached_ms(call); return;
+    case COMMAND_memcached_md: kv_tier_memcached_md(call); return;
+    case COMMAND_memcached_ma: kv_tier_memcached_ma(call); return;
+    case COMMAND_memcached_me: kv_tier_memcached_me(call); return;
+    default: UNREACHABLE(); /* kv_tier.c knows none other that is about keys */
     }
 }

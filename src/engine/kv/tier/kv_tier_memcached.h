@@ -10,8 +10,6 @@
 /* Runs a command about keys that has passed the guards. */
 void kv_tier_memcached(const struct kv_call *call);
 
-/* ---- kv_tier_memcached_get.c ------------------------------------------------------------------------- */
-
 /* get, gets, gat, gats. */
 void kv_tier_memcached_get(const struct kv_call *call);
 
@@ -27,4 +25,7 @@ struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer 
 
 /* Of a value that is too large to be stored: what it was to replace is gone all the same, as it must not be
  * taken for the new value. */
-void kv_tier_memcached_drop_old(const struct kv_call *call);
+void kv_tier_memcached_drop_old(const struct kv_call *call, struct bytes key);
+
+/* How long a value may become, as scripts want it. */
+void kv_tier_memcached_add_bytes_max(struct kv_tier_words *words, const struct kv_call *call);
