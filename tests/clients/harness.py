@@ -281,15 +281,13 @@ def raw(port, data, timeout=PATIENCE_S, shutdown=False):
                 s.shutdown(socket.SHUT_WR)
         except OSError:
             pass
-        received = b""
+        pieces = []
         try:
-            while True:
-                piece = s.recv(65536)
-                if not piece:
-                    return received
-                received += piece
+            while not pieces or pieces[-1]:
+                pieces.append(s.recv(1 << 20))
         except ConnectionError:
-            return received
+            pass
+        return b"".join(pieces)
 
 
 class WithAdministrator(unittest.TestCase):

@@ -64,6 +64,7 @@ struct bytes kv_value_bytes(const struct kv_call *call, const nh_value *value, s
 
     if (LIKELY(value->bytes.size == value->size))
         return kv_bytes(value->bytes);
+    buffer_reserve(copy, value->size); /* or what was copied would be copied again as it grows */
     for (uint64_t at = 0; nh_value_piece(call->kv->store, value, at, &piece) == NH_OK; at += piece.size)
         buffer_append(copy, kv_bytes(piece));
     return copy->failed ? (struct bytes){NULL, 0} : buffer_bytes(copy);
