@@ -87,10 +87,10 @@ class RealClients(WithOrigin):
             origin, server = self.serve(self.answer, "--loop", loop)
             url = f"http://127.0.0.1:{server.port}"
             for streams in ("1", "100"):
-                said = run("h2load", "-n", "3000", "-c", "5", "-m", streams, f"{url}/a").stdout
-                self.assertIn(b"3000 succeeded, 0 failed, 0 errored", said)
-            said = run("h2load", "-n", "40", "-c", "2", "-m", "10", f"{url}/large").stdout  # all at once, one window
-            self.assertIn(b"40 succeeded, 0 failed, 0 errored", said)
+                said = run("h2load", "-n", "1000", "-c", "5", "-m", streams, f"{url}/a").stdout
+                self.assertIn(b"1000 succeeded, 0 failed, 0 errored", said)
+            said = run("h2load", "-n", "20", "-c", "2", "-m", "10", f"{url}/large").stdout  # all at once, one window
+            self.assertIn(b"20 succeeded, 0 failed, 0 errored", said)
             self.assertEqual(run("nghttp", f"{url}/a").stdout, b"GET:")
 
     def test_alpn_and_the_option(self):
