@@ -21,7 +21,7 @@ static const struct link_address asked = {.host = "asked.example", .port = 7777}
 static void parse(struct told *told, const char *words)
 {
     static const struct resp_reply_limits limits = {
-        .reply_bytes_max = 1 << 20, .nodes_max = 100000, .depth_max = RESP_DEPTH_MAX};
+        .reply_bytes_max = 4 << 20, .nodes_max = 200000, .depth_max = RESP_DEPTH_MAX};
     struct buffer text = {0};
     struct bytes error;
     size_t consumed;
@@ -154,6 +154,59 @@ TEST(slots_are_read_and_nodes_that_come_again_are_the_same)
     EXPECT_EQ(told.answer.node_of_slot[5], told.answer.node_of_slot[10]);
     EXPECT_EQ(strcmp(owner_in(&told.answer, 6)->address.host, "asked.example"), 0);
     EXPECT_EQ(told.answer.nodes[1].primary, 0);
+    told_fini(&told);
+}
+
+enum { CROWD_NODES = 3000, CROWD_LINES = 15000 };
+
+TEST(an_answer_of_many_ranges_and_nodes_costs_what_it_is_long)
+{
+    struct told told;
+    struct buffer words = {0};
+
+    buffer_append_format(&words, "*%d", CROWD_LINES);
+    for (int i = 0; i < CROWD_LINES; i++)
+        buffer_append_format(&words, " *3 :%d :%d *3 $9 127.0.0.1 :%d $40 %040d", i, i, 1 + i % CROWD_NODES,
+                             i % CROWD_NODES);
+    buffer_append_byte(&words, '\0');
+    parse(&told, words.data);
+    EXPECT_EQ(map_answer_read_slots(&told.answer, told.reply.nodes, &asked), OK);
+    EXPECT_EQ(told.answer.node_count, CROWD_NODES);
+    EXPECT_EQ(owner_in(&told.answer, CROWD_NODES + 7)->address.port, 8);
+    EXPECT(told.answer.look_count < 4 * CROWD_LINES);
+
+    told.answer.look_count = 0;
+    buffer_clear(&words);
+    for (int i = 0; i < CROWD_LINES; i++)
+        buffer_append_format(&words, "%040d a b c 0 0 %d connected\n", i, i + 1);
+    map_answer_read_epochs(&told.answer, buffer_bytes(&words));
+    EXPECT_EQ(told.answer.nodes[0].epoch, 1);
+    EXPECT_EQ(told.answer.nodes[CROWD_NODES - 1].epoch, CROWD_NODES);
+    EXPECT(told.answer.look_count < 4 * CROWD_LINES);
+    buffer_fini(&words);
+    told_fini(&told);
+}
+
+TEST(nodes_that_have_no_name_of_their_own_cost_no_more)
+{
+    struct told told;
+    struct buffer words = {0};
+
+    buffer_append_format(&words, "*2 *4 $5 slots *2 :0 :9 $5 nodes *%d", CROWD_NODES);
+    for (int i = 0; i < CROWD_NODES; i++)
+        buffer_append_literal(&words, " *4 $2 id $1 x $4 port :7001");
+    buffer_append_literal(&words, " *4 $5 slots *0 $5 nodes *0");
+    buffer_append_byte(&words, '\0');
+    parse(&told, words.data);
+    EXPECT_EQ(map_answer_read_shards(&told.answer, told.reply.nodes, &asked, false), OK);
+    EXPECT_EQ(told.answer.node_count, CROWD_NODES);
+    buffer_clear(&words);
+    for (int i = 0; i < CROWD_LINES; i++)
+        buffer_append_literal(&words, "x a b c 0 0 5 connected\n");
+    map_answer_read_epochs(&told.answer, buffer_bytes(&words));
+    EXPECT_EQ(told.answer.nodes[0].epoch, 5);
+    EXPECT(told.answer.look_count < 4 * CROWD_LINES);
+    buffer_fini(&words);
     told_fini(&told);
 }
 
@@ -368,6 +421,8 @@ RUN_TESTS(TEST_ROW(shards_are_read_in_both_protocols),
           TEST_ROW(an_endpoint_may_be_the_host_that_was_asked_or_unknown),
           TEST_ROW(of_two_primaries_of_a_shard_that_which_is_well_has_the_slots),
           TEST_ROW(slots_are_read_and_nodes_that_come_again_are_the_same),
+          TEST_ROW(an_answer_of_many_ranges_and_nodes_costs_what_it_is_long),
+          TEST_ROW(nodes_that_have_no_name_of_their_own_cost_no_more),
           TEST_ROW(config_epochs_come_from_the_list_of_nodes),
           TEST_ROW(a_primary_without_a_cluster_has_every_slot),
           TEST_ROW(what_makes_no_sense_is_refused_and_leaves_nothing),

@@ -1,7 +1,9 @@
 /* map_answer.c — CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER NODES and ROLE. */
 #include "client/valkey/map_answer.h"
 #include "base/number.h"
+#include "client/valkey/map_index.h"
 #include "client/valkey/redirection.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Slots written in all, so that an answer of ranges that lie upon each other ends. */
@@ -12,6 +14,7 @@ struct reading {
     const struct link_address *asked;
     bool with_tls;
     uint32_t slots_written;
+    struct map_index *index; /* of CLUSTER SLOTS, where a node comes with each of its ranges */
 };
 
 static enum err begin(struct reading *reading)
@@ -218,12 +221,21 @@ enum err map_answer_read_shards(struct map_answer *answer, const struct resp_nod
     return end(answer, err);
 }
 
+static bool is_same(const struct map_node *node, const struct map_node *wanted)
+{
+    return node->address.port == wanted->address.port &&
+           strcmp(node->address.host, wanted->address.host) == 0 && strcmp(node->id, wanted->id) == 0;
+}
+
 /* A node of CLUSTER SLOTS: host, port, and since Redis 4 its id; the same one comes with every range. */
 static enum err read_slots_node(struct reading *reading, const struct resp_node *told, uint16_t *number)
 {
     struct map_node node = {.server = MAP_NOBODY};
     const struct resp_node *host = resp_first_member(told), *port;
+    char name[VALKEY_HOST_BYTES_MAX + MAP_ID_BYTES + 16];
+    uint32_t place;
     enum err err;
+    int size;
 
     if (told->type != RESP_ARRAY || told->integer < 2)
         return ERR_SYNTAX;
@@ -235,26 +247,29 @@ static enum err read_slots_node(struct reading *reading, const struct resp_node 
         return err;
     if (told->integer > 2)
         read_id(resp_next(port), &node);
-    for (size_t i = reading->answer->node_count; i > 0; i--) {
-        const struct map_node *other = &reading->answer->nodes[i - 1];
-        if (other->address.port == node.address.port &&
-            strcmp(other->address.host, node.address.host) == 0 && strcmp(other->id, node.id) == 0) {
-            *number = (uint16_t)(i - 1);
-            return OK;
-        }
-    }
-    return add_node(reading->answer, &node, number);
+    size = snprintf(name, sizeof name, "%s %u %s", node.address.host, node.address.port, node.id);
+    *number = map_index_find(reading->index, bytes_of(name, (size_t)size), reading->answer->nodes, &node,
+                             is_same, &place);
+    if (*number != MAP_NOBODY)
+        return OK;
+    err = add_node(reading->answer, &node, number);
+    if (err == OK)
+        map_index_add(reading->index, place, *number);
+    return err;
 }
 
 enum err map_answer_read_slots(struct map_answer *answer, const struct resp_node *reply,
                                const struct link_address *asked)
 {
-    struct reading reading = {.answer = answer, .asked = asked};
+    struct map_index index = {.places = NULL};
+    struct reading reading = {.answer = answer, .asked = asked, .index = &index};
     const struct resp_node *range = resp_first_member(reply), *first, *last, *told;
     enum err err = begin(&reading);
 
     if (err == OK && reply->type != RESP_ARRAY)
         err = ERR_SYNTAX;
+    if (err == OK && !map_index_init(&index))
+        err = ERR_NO_MEMORY;
     for (int64_t i = 0; err == OK && i < reply->integer; i++, range = resp_next(range)) {
         uint16_t owner, number;
         if (range->type != RESP_ARRAY || range->integer < 3) {
@@ -276,6 +291,8 @@ enum err map_answer_read_slots(struct map_answer *answer, const struct resp_node
                 answer->nodes[number].primary = owner;
         }
     }
+    answer->look_count += index.look_count;
+    map_index_fini(&index);
     return end(answer, err);
 }
 
@@ -367,20 +384,50 @@ static struct bytes take_until(struct bytes *text, char separator)
     return taken;
 }
 
+static bool has_same_id(const struct map_node *node, const struct map_node *wanted)
+{
+    return strcmp(node->id, wanted->id) == 0;
+}
+
+/* The answer's nodes by their ids; of two with the same, which no server tells of, the first. */
+static bool index_ids(struct map_index *index, const struct map_answer *answer)
+{
+    uint32_t place;
+
+    if (!map_index_init(index))
+        return false;
+    for (size_t i = 0; i < answer->node_count; i++) {
+        const struct map_node *node = &answer->nodes[i];
+        if (map_index_find(index, bytes_of_text(node->id), answer->nodes, node, has_same_id, &place) ==
+            MAP_NOBODY)
+            map_index_add(index, place, (uint16_t)i);
+    }
+    return true;
+}
+
 void map_answer_read_epochs(struct map_answer *answer, struct bytes text)
 {
     /* id address flags primary ping pong config-epoch link-state slots… */
     enum { EPOCH_WORD = 6 };
+    struct map_index index;
 
+    if (!index_ids(&index, answer))
+        return; /* without them all are alike */
     while (text.size > 0) {
         struct bytes line = take_until(&text, '\n'), id = take_until(&line, ' '), word = {NULL, 0};
+        struct map_node wanted = {.id = ""};
         uint64_t epoch;
+        uint32_t place;
+        uint16_t number;
         for (int i = 1; i <= EPOCH_WORD; i++)
             word = take_until(&line, ' ');
-        if (id.size == 0 || !uint64_parse(word, &epoch))
+        if (id.size == 0 || id.size > MAP_ID_BYTES || !uint64_parse(word, &epoch))
             continue;
-        for (size_t i = 0; i < answer->node_count; i++)
-            if (bytes_equal(bytes_of_text(answer->nodes[i].id), id))
-                answer->nodes[i].epoch = epoch < UINT32_MAX ? (uint32_t)epoch : UINT32_MAX;
+        memcpy(wanted.id, id.data, id.size);
+        number = map_index_find(&index, id, answer->nodes, &wanted, has_same_id, &place);
+        if (number != MAP_NOBODY)
+            answer->nodes[number].epoch = epoch < UINT32_MAX ? (uint32_t)epoch : UINT32_MAX;
     }
+    answer->look_count += index.look_count;
+    map_index_fini(&index);
 }

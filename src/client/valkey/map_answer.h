@@ -27,6 +27,7 @@ struct map_answer {
     struct map_node *nodes;
     size_t node_count, node_capacity;
     uint16_t *node_of_slot; /* VALKEY_SLOT_COUNT numbers, or MAP_NOBODY; null before it is read */
+    uint64_t look_count;    /* how many nodes it took to look at: of the order of the answer's length */
     bool is_cluster;
     bool is_replica; /* of ROLE: who was asked copies node 0, which has to be asked instead */
 };
