@@ -50,5 +50,18 @@ TEST(keys_of_any_length_and_bytes_have_the_slot_of_their_remainder)
     }
 }
 
-RUN_TESTS(TEST_ROW(slots_are_as_the_cluster_computes_them),
+TEST(every_slot_has_letters_and_digits_that_lead_to_it)
+{
+    for (uint32_t slot = 0; slot < VALKEY_SLOT_COUNT; slot++) {
+        char tag[VALKEY_TAG_BYTES];
+        valkey_slot_tag((uint16_t)slot, tag);
+        EXPECT_EQ(valkey_slot(bytes_of(tag, sizeof tag)), slot);
+        for (size_t i = 0; i < sizeof tag; i++)
+            EXPECT((tag[i] >= '0' && tag[i] <= '9') || (tag[i] >= 'A' && tag[i] <= 'Z') ||
+                   (tag[i] >= 'a' && tag[i] <= 'z'));
+    }
+}
+
+RUN_TESTS(TEST_ROW(every_slot_has_letters_and_digits_that_lead_to_it),
+          TEST_ROW(slots_are_as_the_cluster_computes_them),
           TEST_ROW(keys_of_any_length_and_bytes_have_the_slot_of_their_remainder))

@@ -60,3 +60,34 @@ uint16_t valkey_slot(struct bytes key)
         key = bytes_of(tag.data, (size_t)(close - tag.data));
     return crc16(key) % VALKEY_SLOT_COUNT;
 }
+
+/* The remainder that `crc` was before two bytes of zeros. */
+static uint16_t crc_back(uint16_t crc)
+{
+    for (int i = 0; i < 16; i++)
+        crc = crc & 1 ? (uint16_t)((crc ^ 0x1021) >> 1 | 0x8000) : crc >> 1;
+    return crc;
+}
+
+static bool is_letter_or_digit(unsigned char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+void valkey_slot_tag(uint16_t slot, char tag[VALKEY_TAG_BYTES])
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+
+    /* Behind any two bytes there is one pair that gives the remainder wanted: of 2,704 attempts at most,
+     * four remainders for a slot, some give a pair that can be read (all slots are tested). */
+    for (unsigned i = 0; i < 26 * 26 * 4; i++) {
+        uint16_t pair;
+        tag[0] = letters[i % 26];
+        tag[1] = letters[i / 26 % 26];
+        pair = crc16(bytes_of(tag, 2)) ^ crc_back((uint16_t)(slot + i / (26 * 26) * VALKEY_SLOT_COUNT));
+        tag[2] = (char)(pair >> 8);
+        tag[3] = (char)(pair & 0xff);
+        if (is_letter_or_digit((unsigned char)tag[2]) && is_letter_or_digit((unsigned char)tag[3]))
+            return;
+    }
+}

@@ -17,6 +17,9 @@ struct valkey; /* opaque: valkey.c */
 
 /* CRC16 (XMODEM) of the key, or of what is between its first { and the } behind it if that is not empty. */
 uint16_t valkey_slot(struct bytes key);
+/* Letters and digits that have `slot`, and so have keys with them between { and }. */
+enum { VALKEY_TAG_BYTES = 4 };
+void valkey_slot_tag(uint16_t slot, char tag[VALKEY_TAG_BYTES]);
 
 struct valkey_command {
     const struct bytes *arguments;

@@ -1,12 +1,11 @@
 /* valkey_servers.c — the servers of the tier: who has which slots, and who is connected to. */
 #include "base/compiler.h"
-#include "base/number.h"
 #include "client/valkey/valkey_parts.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
-enum { UNUSED_MS_MAX = 10000, CANARY_ATTEMPTS_MAX = 400000 };
+enum { UNUSED_MS_MAX = 10000 };
 
 /* ---- addresses --------------------------------------------------------------------------------------- */
 
@@ -157,27 +156,24 @@ struct server *server_at(struct valkey *valkey, const struct link_address *addre
 
 /* ---- canaries ---------------------------------------------------------------------------------------- */
 
-/* Gives its source a key to read of a slot that it has: nh:canary:{0}, nh:canary:{1}, … */
+/* Gives its source a key to read of a slot that it has. */
 static void choose_canary(struct server *server)
 {
     const struct valkey *valkey = server->valkey;
     uint16_t owner = server->primary != MAP_NOBODY ? server->primary : server->number;
-    char key[sizeof "nh:canary:{}" + NUMBER_TEXT_BYTES];
-    size_t size = 0;
+    char key[] = "nh:canary:{....}";
 
     if (server->source == NULL || (server->has_canary && valkey->map.owner[server->canary_slot] == owner))
         return;
     server->has_canary = false;
-    for (uint32_t i = 0;
-         i < CANARY_ATTEMPTS_MAX && !server->has_canary && valkey->servers[owner]->slot_count > 0; i++) {
-        size = sizeof "nh:canary:{" - 1;
-        memcpy(key, "nh:canary:{", size);
-        size += uint64_format(key + size, i);
-        key[size++] = '}';
-        server->canary_slot = valkey_slot(bytes_of(key, size));
-        server->has_canary = valkey->map.owner[server->canary_slot] == owner;
+    for (uint32_t slot = 0;
+         slot < VALKEY_SLOT_COUNT && !server->has_canary && valkey->servers[owner]->slot_count > 0;
+         slot++) {
+        server->canary_slot = (uint16_t)slot;
+        server->has_canary = valkey->map.owner[slot] == owner;
     }
-    source_set_canary(server->source, bytes_of(key, server->has_canary ? size : 0));
+    valkey_slot_tag(server->canary_slot, strchr(key, '.'));
+    source_set_canary(server->source, bytes_of(key, server->has_canary ? sizeof key - 1 : 0));
 }
 
 static void choose_canaries(struct valkey *valkey)
