@@ -72,6 +72,8 @@ void valkey_stop(struct valkey *valkey, void (*stopped)(void *owner))
         if (call->err == OK)
             call_end_later(call, ERR_CANCELLED, BYTES("this node stops"));
     }
+    if (valkey->beside != NULL)
+        valkey->beside->stop(valkey);
     servers_fini(valkey);
     valkey_stop_if_done(valkey);
 }
@@ -79,6 +81,8 @@ void valkey_stop(struct valkey *valkey, void (*stopped)(void *owner))
 void valkey_destroy(struct valkey *valkey)
 {
     valkey->is_stopping = true;
+    if (valkey->beside != NULL)
+        valkey->beside->destroy(valkey);
     refresh_stop(valkey);
     while (!list_is_empty(&valkey->calls)) {
         struct call *call = CONTAINER_OF(valkey->calls.next, struct call, in_calls);

@@ -121,6 +121,12 @@ struct inquiry {
     struct timer timer;       /* when it has taken too long */
 };
 
+/* What is stopped and destroyed with a client: its subscriptions. */
+struct valkey_beside {
+    void (*stop)(struct valkey *valkey);
+    void (*destroy)(struct valkey *valkey);
+};
+
 struct valkey {
     const struct valkey_options *options;
     struct loop *loop;
@@ -158,7 +164,7 @@ struct valkey {
     struct inquiry inquiries[VALKEY_INQUIRIES_MAX];
     struct map_answer answers[VALKEY_INQUIRIES_MAX];
     size_t answer_count;
-    uint32_t link_count; /* of inquiries, that have not closed */
+    uint32_t link_count; /* of inquiries and subscriptions, that have not closed */
     bool is_refreshing, refresh_is_wanted;
     uint64_t round_count;                      /* rounds that have begun */
     bool has_failed_to_learn;                  /* every candidate was tried, and none knew */
@@ -168,7 +174,9 @@ struct valkey {
     int64_t refresh_began_ms, refresh_interval_ms;
     uint64_t change_count; /* slots that have changed their server */
     struct timer refresh_timer;
-    struct text why; /* nothing could be learnt */
+    struct text why;                     /* nothing could be learnt */
+    struct subscriptions *subscriptions; /* null: nobody has asked for any */
+    const struct valkey_beside *beside;  /* null: nothing */
 };
 
 static inline int64_t valkey_now_ms(const struct valkey *valkey) { return loop_now(valkey->loop).mono_ms; }

@@ -38,6 +38,8 @@ struct kv_elsewhere {
     bool (*permits)(const struct kv_call *call);
     void (*session_ends)(struct kv *kv, struct session *session);      /* RESET, too */
     void (*add_info)(const struct kv_call *call, struct buffer *text); /* a section of INFO */
+    /* The last of this worker's sessions has left a channel or pattern. */
+    void (*topic_ends)(struct kv *kv, enum kv_topic_kind kind, struct bytes name);
 };
 
 /* The engine of one worker; filled in by the server, which owns everything it points at. */

@@ -11,16 +11,21 @@ static int64_t count_told(const struct session *session, enum kv_topic_kind kind
                                               kv_subscription_count(session, KV_TOPIC_PATTERN));
 }
 
-/* What has become of a subscription; without a name, of none. */
+void kv_confirm_subscription(const struct session *session, enum command_id id, enum kv_topic_kind kind,
+                             const struct bytes *name, struct reply *reply)
+{
+    reply_aggregate(reply, OUTCOME_push, 3);
+    reply_value(reply, bytes_of_text(command_row(id)->name));
+    if (name != NULL)
+        reply_value(reply, *name);
+    else
+        reply_kind(reply, OUTCOME_nothing);
+    reply_integer(reply, count_told(session, kind));
+}
+
 static void confirm(const struct kv_call *call, enum kv_topic_kind kind, const struct bytes *name)
 {
-    reply_aggregate(call->reply, OUTCOME_push, 3);
-    reply_value(call->reply, bytes_of_text(command_row(call->id)->name));
-    if (name != NULL)
-        reply_value(call->reply, *name);
-    else
-        reply_kind(call->reply, OUTCOME_nothing);
-    reply_integer(call->reply, count_told(call->session, kind));
+    kv_confirm_subscription(call->session, call->id, kind, name, call->reply);
 }
 
 static void subscribe(const struct kv_call *call, enum kv_topic_kind kind)

@@ -8,9 +8,11 @@
 #include "base/hash_table.h"
 #include "base/list.h"
 #include "engine/kv/kv_pubsub_table.h"
+#include "message/command.h"
 
 struct kv;
 struct kv_call;
+struct reply;
 struct session;
 
 /* What the sessions of one worker subscribe to. Zero at first; it holds nothing once they have ended. */
@@ -25,6 +27,15 @@ struct kv_subscriptions {
  * message is for; ERR_NO_MEMORY. */
 enum err kv_publish_message(struct kv *kv, struct session *publisher, enum kv_topic_kind kind,
                             struct bytes channel, struct bytes text, uint64_t *subscription_count);
+
+/* Tells this worker's subscribers of `name` (of a pattern: that `channel` fits) a message from elsewhere;
+ * inside the gate. */
+void kv_tell_message(struct kv *kv, enum kv_topic_kind kind, struct bytes name, struct bytes channel,
+                     struct bytes text);
+
+/* Says what has become of a subscription; `name` is null if there was none. */
+void kv_confirm_subscription(const struct session *session, enum command_id id, enum kv_topic_kind kind,
+                             const struct bytes *name, struct reply *reply);
 
 /* Whether another worker has more to tell than anybody should add to. */
 bool kv_publishing_is_ahead(const struct kv *kv);

@@ -70,6 +70,21 @@ static void tell(const struct kv *kv, const struct message *message)
     }
 }
 
+void kv_tell_message(struct kv *kv, enum kv_topic_kind kind, struct bytes name, struct bytes channel,
+                     struct bytes text)
+{
+    const struct message message = {
+        .kind = kind == KV_TOPIC_SHARD ? KV_TOPIC_SHARD : KV_TOPIC_CHANNEL,
+        .moment = UINT64_MAX, /* whoever subscribes by now */
+        .channel = channel,
+        .text = text,
+    };
+    const struct kv_topic *topic = kv_topic_find(kv, kind, name);
+
+    if (topic != NULL)
+        tell_topic(&message, topic);
+}
+
 /* ---- waiting -------------------------------------------------------------------------------------- */
 
 bool kv_publishing_is_ahead(const struct kv *kv)

@@ -142,6 +142,7 @@ forget:
 static void end_subscription(struct kv *kv, struct kv_subscription *subscription)
 {
     struct kv_topic *topic = subscription->topic;
+    bool is_last;
 
     kv_pubsub_table_leave(kv->hub->topics, topic->kind, kv_topic_name(topic), kv->number);
     hash_table_remove(&subscription->session->subscriber->kinds[topic->kind].by_name,
@@ -149,6 +150,9 @@ static void end_subscription(struct kv *kv, struct kv_subscription *subscription
     list_remove(&subscription->in_topic);
     list_remove(&subscription->in_order);
     free(subscription);
+    is_last = list_is_empty(&topic->subscriptions);
+    if (is_last && kv->elsewhere != NULL && kv->elsewhere->topic_ends != NULL)
+        kv->elsewhere->topic_ends(kv, topic->kind, kv_topic_name(topic));
     remove_topic_if_unused(kv, topic);
 }
 

@@ -18,7 +18,8 @@ enum whose {
     WHOLE,     /* about all keys: every server's */
     SESSION,   /* MULTI, WATCH … */
     MEMCACHED, /* about keys, in memcached's words */
-    REFUSED,   /* makes sense in one process only */
+    SUBSCRIBES,
+    REFUSED, /* makes sense in one process only */
 };
 
 static enum whose whose_is(enum command_id id)
@@ -47,13 +48,14 @@ static enum whose whose_is(enum command_id id)
     case COMMAND_multi:
     case COMMAND_quit:
     case COMMAND_reset: return SESSION;
-    case COMMAND_select:
-    case COMMAND_client: return OURS;
-    case COMMAND_swapdb:
-    case COMMAND_move:
     case COMMAND_subscribe:
     case COMMAND_psubscribe:
-    case COMMAND_ssubscribe:
+    case COMMAND_ssubscribe: return SUBSCRIBES;
+    case COMMAND_select:
+    case COMMAND_client:
+    case COMMAND_sunsubscribe: return OURS;
+    case COMMAND_swapdb:
+    case COMMAND_move:
     case COMMAND_nh_set:
     case COMMAND_nh_fill:
     case COMMAND_nh_giveup:
@@ -174,6 +176,8 @@ static void execute(const struct kv_call *call, enum whose whose)
         refuse(call);
     else if (whose == MEMCACHED)
         kv_tier_memcached(call);
+    else if (whose == SUBSCRIBES)
+        kv_tier_subscribe(call);
     else
         kv_tier_pass(call);
 }
@@ -183,7 +187,8 @@ static const char *what_is_refused_of_transactions(const struct kv_call *call, e
 {
     const char *refusal;
 
-    if (whose == OURS || whose == WHOLE || whose == REFUSED || call->id == COMMAND_nh_get)
+    if (whose == OURS || whose == WHOLE || whose == REFUSED || whose == SUBSCRIBES ||
+        call->id == COMMAND_nh_get)
         return "it cannot be in a transaction with a shared tier";
     if (whose != PASSED || call->id == COMMAND_publish || call->id == COMMAND_spublish)
         return NULL;
@@ -265,6 +270,9 @@ static bool run(const struct kv_call *call)
     }
     if (whose == OURS || whose == IMMEDIATE || whose == SESSION)
         return false;
+    if (whose == SUBSCRIBES &&
+        kv_tier_hold(call)) /* a message must not come before answers to what was asked */
+        return true;
     pass = may_run(call);
     if (LIKELY(pass == KV_PASS))
         execute(call, whose);
@@ -290,9 +298,16 @@ static void add_info(const struct kv_call *call, struct buffer *text)
                          valkey_is_cluster(tier->valkey) ? "cluster" : "standalone");
     buffer_append_format(text, "tier_primaries:%zu\r\n", valkey_primary_count(tier->valkey));
     buffer_append_format(text, "tier_own_connections:%zu\r\n", tier->link_count);
+    buffer_append_format(text, "tier_subscriptions:%zu\r\n", subscriptions_count(tier->subscriptions));
+    buffer_append_format(text, "tier_subscription_connections:%zu\r\n",
+                         subscriptions_link_count(tier->subscriptions));
 }
 
-static const struct kv_elsewhere elsewhere = {run, kv_tier_permits, session_ends, add_info};
+static const struct kv_elsewhere elsewhere = {.run = run,
+                                              .permits = kv_tier_permits,
+                                              .session_ends = session_ends,
+                                              .add_info = add_info,
+                                              .topic_ends = kv_tier_topic_ends};
 
 static void look(struct timer *timer) { kv_tier_links_look(CONTAINER_OF(timer, struct kv_tier, look)); }
 
@@ -310,6 +325,10 @@ enum err kv_tier_begin(struct kv *kv, struct tier_worker *worker, struct loop *l
     list_init(&tier->waiting);
     list_init(&tier->own_links);
     timer_init(&tier->look, look);
+    if (kv_tier_subscribe_begin(tier) != OK) {
+        free(tier);
+        return ERR_NO_MEMORY;
+    }
     kv->elsewhere = &elsewhere;
     kv->elsewhere_state = tier;
     return OK;

@@ -209,6 +209,18 @@ static void send_in_parts(struct kv_tier_request *request, unsigned flags)
     }
 }
 
+/* Any server tells all what is published. A session's messages go by one and the same, as long as that can
+ * be reached, so that they come in the order in which they were published. */
+static void choose_publisher(const struct kv_tier_request *request, struct valkey_order *order)
+{
+    uint16_t slot = (uint16_t)(request->session->id * 2654435761u % VALKEY_SLOT_COUNT);
+
+    if (!valkey_can_reach(request->tier->valkey, slot))
+        return;
+    order->target = VALKEY_SLOT;
+    order->slot = slot;
+}
+
 static void send_to_slot(struct kv_tier_request *request, unsigned flags)
 {
     struct valkey_command command = {request->arguments, request->argument_count};
@@ -222,6 +234,8 @@ static void send_to_slot(struct kv_tier_request *request, unsigned flags)
             send_in_parts(request, flags);
             return;
         }
+    } else if (request->id == COMMAND_publish) {
+        choose_publisher(request, &order);
     }
     kv_tier_request_forget(request);
     request->cancel = cancel_call;

@@ -2,6 +2,7 @@
 #pragma once
 #include "client/valkey/server_commands.h"
 #include "client/valkey/split.h"
+#include "client/valkey/subscriptions.h"
 #include "engine/kv/kv_guard.h"
 #include "engine/kv/tier/kv_tier.h"
 #include "message/late.h"
@@ -22,6 +23,7 @@ struct kv_tier {
     struct list own_links; /* connections that serve one session at a time: kv_tier_link.c */
     size_t link_count;     /* of them */
     struct timer look;
+    struct subscriptions *subscriptions;
 };
 
 static inline struct kv_tier *kv_tier_of(const struct kv *kv) { return kv->elsewhere_state; }
@@ -141,6 +143,15 @@ void kv_tier_exec(const struct kv_call *call);
 void kv_tier_watch(const struct kv_call *call);
 /* The session watches nothing any more. */
 void kv_tier_unwatch(struct session *session);
+
+/* ---- kv_tier_subscribe.c -----------------------------------------------------------------------------
+ */
+
+enum err kv_tier_subscribe_begin(struct kv_tier *tier);
+/* SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE, that have passed the guards; nothing of the session is late. */
+void kv_tier_subscribe(const struct kv_call *call);
+/* The last of the worker's sessions has left it. */
+void kv_tier_topic_ends(struct kv *kv, enum kv_topic_kind kind, struct bytes name);
 
 /* ---- kv_tier_shape.c ----------------------------------------------------------------------------------
  */
