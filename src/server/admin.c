@@ -1,5 +1,6 @@
 #include "server/admin.h"
 #include "base/compiler.h"
+#include "engine/gateway/purge_wait.h"
 #include "message/http_guard.h"
 #include "server/admin_purge.h"
 #include "server/prometheus.h"
@@ -7,10 +8,18 @@
 #include "server/worker.h"
 #include <stdlib.h>
 
-/* A request whose body is being collected. */
+/* A request whose body is being collected, and then one of whose purges the tier is told. */
 struct purge_request {
     struct admin *admin;
+    struct exchange *x;
     struct buffer body;
+    size_t purged_count;
+    bool is_soft, is_untold;
+    size_t wait_count; /* those that are under way */
+    struct telling {
+        struct purge_request *request;
+        struct purge_wait *wait; /* null: none is under way */
+    } tellings[];                /* one a role */
 };
 
 static void forget(struct exchange *x)
@@ -20,6 +29,9 @@ static void forget(struct exchange *x)
     x->engine_state = NULL;
     if (request == NULL)
         return;
+    for (size_t i = 0; i < request->admin->worker->role_count; i++)
+        if (request->tellings[i].wait != NULL)
+            purge_wait_end(request->tellings[i].wait);
     buffer_fini(&request->body);
     free(request);
 }
@@ -178,21 +190,69 @@ static void refuse_purge(struct exchange *x, enum err err, size_t done, const st
     buffer_fini(&why);
 }
 
-static void carry_out(struct exchange *x, struct worker *worker, const struct admin_purges *purges)
+static void answer_purged(struct purge_request *request)
 {
-    int64_t now_mono_ms = loop_now(worker->loop).mono_ms;
     struct buffer json = {0};
 
+    purge_report(&json, request->purged_count, request->is_soft, !request->is_untold);
+    answer_json(request->x, request->is_untold ? 202 : 200, &json);
+}
+
+static void on_told(void *owner, bool is_told)
+{
+    struct telling *telling = owner;
+    struct purge_request *request = telling->request;
+
+    telling->wait = NULL;
+    request->is_untold |= !is_told;
+    if (--request->wait_count == 0)
+        answer_purged(request);
+}
+
+/* Answers once the tier, if there is one, has what was purged on each gateway since its count was that. */
+static void tell(struct purge_request *request, const uint64_t *since)
+{
+    struct worker *worker = request->admin->worker;
+
+    for (size_t i = 0; i < worker->role_count; i++) {
+        struct telling *telling = &request->tellings[i];
+        bool is_told = true;
+        if (worker->gateways[i] == NULL)
+            continue;
+        telling->request = request;
+        telling->wait = purge_wait_begin(worker->gateways[i], since[i], on_told, telling, &is_told);
+        request->wait_count += telling->wait != NULL;
+        request->is_untold |= telling->wait == NULL && !is_told;
+    }
+    if (request->wait_count == 0)
+        answer_purged(request);
+}
+
+static void carry_out(struct purge_request *request, const struct admin_purges *purges)
+{
+    struct worker *worker = request->admin->worker;
+    int64_t now_mono_ms = loop_now(worker->loop).mono_ms;
+    uint64_t *since = calloc(worker->role_count, sizeof *since);
+
+    if (since == NULL) {
+        refuse(request->x, 503, BYTES("no memory"));
+        return;
+    }
+    for (size_t i = 0; i < worker->role_count; i++)
+        if (worker->gateways[i] != NULL)
+            since[i] = purge_wait_since(worker->gateways[i]);
     for (size_t i = 0; i < purges->count; i++) {
         enum err err = purge(worker, now_mono_ms, &purges->orders[i]);
         if (err != OK) {
-            refuse_purge(x, err, i, &purges->orders[i]);
+            refuse_purge(request->x, err, i, &purges->orders[i]);
+            free(since);
             return;
         }
     }
-    buffer_append_format(&json, "{\"purged\":%zu,\"soft\":%s}\n", purges->count,
-                         purges->orders[0].is_soft ? "true" : "false");
-    answer_json(x, 200, &json);
+    request->purged_count = purges->count;
+    request->is_soft = purges->orders[0].is_soft;
+    tell(request, since);
+    free(since);
 }
 
 static void end_purge_request(struct exchange *x)
@@ -202,7 +262,7 @@ static void end_purge_request(struct exchange *x)
     struct buffer why = {0};
 
     if (admin_purges_read(&purges, buffer_bytes(&request->body), &why))
-        carry_out(x, request->admin->worker, &purges);
+        carry_out(request, &purges);
     else
         refuse(x, 400, buffer_bytes(&why));
     admin_purges_fini(&purges);
@@ -217,12 +277,13 @@ static void begin_purge(struct admin *admin, struct exchange *x)
         refuse(x, 404, BYTES("this process has no gateway, and so nothing to purge"));
         return;
     }
-    request = calloc(1, sizeof *request);
+    request = calloc(1, sizeof *request + admin->worker->role_count * sizeof *request->tellings);
     if (request == NULL) {
         refuse(x, 503, BYTES("no memory"));
         return;
     }
     request->admin = admin;
+    request->x = x;
     x->engine_state = request;
     if (x->request->body_bytes == HTTP_BODY_NONE)
         end_purge_request(x);

@@ -8,12 +8,14 @@
 
 /* Of the texts of one request, as JSON. One that alone is longer has a request of its own. */
 enum { TEXTS_BYTES_MAX = ADMIN_PURGE_BODY_BYTES_MAX * 3 / 4 };
+enum { PURGE_UNTOLD = 4 }; /* the exit status */
 enum { PAUSE_MS_MIN = 50, PAUSE_MS_MAX = 1000 };
 
 struct purger {
     struct admin_client admin;
     const struct options *options;
     size_t purged_count;
+    bool is_untold; /* the tier does not have all of them yet */
 };
 
 /* What came of a request. */
@@ -32,7 +34,9 @@ static struct outcome judge(struct purger *purger, long http_status, bool is_las
 
     outcome.is_busy = http_status == 503;
     outcome.done_count = done_count > 0 ? (size_t)done_count : 0;
-    if (http_status == 200 && json_is_integer(purged))
+    if (http_status == 202)
+        purger->is_untold = true;
+    if ((http_status == 200 || http_status == 202) && json_is_integer(purged))
         purger->purged_count += (size_t)json_integer_value(purged);
     else if (outcome.is_busy && !is_last)
         outcome.status = ADMIN_REFUSED;
@@ -145,6 +149,12 @@ int purge_run(const struct options *options, FILE *out, FILE *errors)
         status = ask_for_everything(&purger);
     if (status == 0 || purger.purged_count > 0)
         fprintf(out, options->purge_softly ? "made stale: %zu\n" : "purged: %zu\n", purger.purged_count);
+    if (status == 0 && purger.is_untold) {
+        fprintf(errors,
+                "nuthatch: the shared tier could not be reached: other nodes will hear of it once it can "
+                "be, unless this one stops before\n");
+        status = PURGE_UNTOLD;
+    }
     admin_client_fini(&purger.admin);
     return status;
 }

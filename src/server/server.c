@@ -142,6 +142,7 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
         .space = HTTP_SPACE + (uint32_t)index,
         .tier = server->tier,
         .near_space = NEAR_SPACE + (uint32_t)index,
+        .tier_timeout_ms = server->options->tier_timeout_ms,
         .purge_token =
             bytes_of_text(server->options->admin_token != NULL ? server->options->admin_token : ""),
         .log = server->log,

@@ -1,8 +1,8 @@
 """Two gateways that share a cluster: one fetch for both, purges that both hear of, and a tier that does not answer."""
-import threading, time, unittest
+import os, subprocess, threading, time, unittest
 
-from harness import Nuthatch, Origin, fetch
-from redis_cluster import RedisCluster
+from harness import BINARY, Nuthatch, Origin, fetch
+from redis_cluster import RedisCluster, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -21,10 +21,12 @@ class GatewaysOnATier(unittest.TestCase):
         self.nodes = []
         for _ in range(2):
             node = Nuthatch("gateway", f"http://127.0.0.1:{self.origin.port}", "--tier", self.cluster.url, "--threads", "2",
-                            "--purge-method", "yes", "--admin-token", TOKEN, listen="http://127.0.0.1:0")
+                            "--purge-method", "yes", "--admin-token", TOKEN, "--admin", "http://127.0.0.1:0",
+                            listen="http://127.0.0.1:0")
             self.addCleanup(node.stop)
             self.nodes.append(node)
             node.wait_for("tier: there is a server that can be used")
+            node.admin = node.wait_for(r"admin ready on (\S+)\n")[0]
 
     def answer(self, request):
         with self.lock:
@@ -55,10 +57,34 @@ class GatewaysOnATier(unittest.TestCase):
         self.assertIn("detail=tier", status)
         self.assertEqual(self.ask(1, "/birds", Nuthatch_Fenced="1")[0], b"1")
         purged = fetch(self.nodes[0].port, "/birds", "PURGE", Authorization=f"Bearer {TOKEN}")
-        self.assertEqual(purged.status, 200)
+        self.assertEqual((purged.status, purged.body), (200, b'{"purged":1,"soft":false}\n'))
         time.sleep(1.2)  # the bound
         self.assertEqual(self.ask(1, "/birds")[0], b"2")
         self.assertEqual(self.ask(0, "/birds")[0], b"2")
+
+    def purge_command(self, node, *words):
+        """`nuthatch purge` at that node: its exit status, and what it says."""
+        environment = {**os.environ, "NUTHATCH_ADMIN_TOKEN": TOKEN}
+        done = subprocess.run([BINARY, "purge", *words, "--admin", self.nodes[node].admin],
+                              env=environment, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_a_purge_is_answered_once_the_tier_has_it_or_says_that_it_has_not(self):
+        self.assertEqual(self.purge_command(0, "/a", "/b"), (0, "purged: 2\n"))
+        for node in self.cluster.nodes:
+            node.freeze()
+        try:
+            purged = fetch(self.nodes[0].port, "/birds", "PURGE", Authorization=f"Bearer {TOKEN}")
+            self.assertEqual((purged.status, purged.body), (202, b'{"purged":1,"soft":false,"told":false}\n'))
+            status, said = self.purge_command(1, "--tag", "birds", "--soft")
+            self.assertEqual(status, 4, said)
+            self.assertIn("made stale: 1", said)
+            self.assertIn("tier", said)
+        finally:
+            for node in self.cluster.nodes:
+                node.thaw()
+        self.cluster.wait_until_ok()
+        until(lambda: self.purge_command(0, "--all")[0] == 0, "a purge that the tier has")
 
     def test_a_tier_that_does_not_answer_holds_up_nobody_for_long(self):
         self.assertEqual(self.ask(0, "/first")[0], b"1")

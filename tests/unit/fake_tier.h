@@ -5,6 +5,7 @@
 #pragma once
 #include "base/buffer.h"
 #include "base/compiler.h"
+#include "base/hash.h"
 #include "client/tier/tier.h"
 #include "engine/gateway/fleet/fleet_log.h"
 #include "engine/gateway/fleet/fleet_scripts.h"
@@ -36,6 +37,8 @@ struct fake_server {
     uint64_t log_number;
     _Atomic uint32_t generation;
     _Atomic bool is_away;
+    _Atomic bool is_full;              /* it can be read, and refuses scripts */
+    _Atomic bool is_silent_about_urls; /* whose purges are not answered, while all else is */
     _Atomic int script_counts[6], read_count;
 };
 
@@ -53,7 +56,7 @@ struct fake_event {
     struct list in_list;
     struct tier_read *read; /* null once it was given up */
     struct valkey_call *call;
-    bool is_change;
+    bool is_change, is_refused;
     struct buffer key, value;
     struct tier_found found;
     enum err err;
@@ -147,6 +150,8 @@ static inline void fake_event_run(struct task *task)
         event->read->done(event->read, &event->found);
     } else if (event->call != NULL) {
         struct resp_node node = {.type = RESP_INTEGER, .span = 1, .integer = event->number};
+        if (event->is_refused)
+            node = (struct resp_node){.type = RESP_ERROR, .span = 1, .bytes = BYTES("OOM no memory")};
         struct resp_reply reply = {&node, 1, {NULL, 0}};
         event->call->done(event->call, &(struct valkey_answer){.err = event->err, .replies = &reply});
     }
@@ -370,7 +375,23 @@ static inline int64_t fake_run(struct fake_server *server, const struct bytes *a
 
 /* ---- tier.h and valkey.h -------------------------------------------------------------------------- */
 
-uint16_t valkey_slot(struct bytes key) { return (uint16_t)(key.size * 131 % VALKEY_SLOT_COUNT); }
+/* By what is in braces. */
+uint16_t valkey_slot(struct bytes key)
+{
+    const char *open = key.size > 0 ? memchr(key.data, '{', key.size) : NULL;
+    const char *close = open != NULL ? memchr(open, '}', (size_t)(key.data + key.size - open)) : NULL;
+
+    if (close != NULL)
+        key = bytes_of(open, (size_t)(close - open));
+    return (uint16_t)(hash_bytes(key, 1) % VALKEY_SLOT_COUNT);
+}
+
+/* That of a server which does not answer, while others do. */
+static inline bool fake_is_silent(const struct fake_server *server, const struct valkey_command *command)
+{
+    return server->is_silent_about_urls && command->argument_count > 1 &&
+           bytes_equal(command->arguments[1], bytes_of_text(fleet_script_purge));
+}
 
 struct valkey *tier_valkey(struct tier_worker *worker) { return (struct valkey *)worker; }
 
@@ -383,9 +404,10 @@ void valkey_ask(struct valkey *valkey, struct valkey_call *call, const struct va
     event->call = call;
     call->inner = event;
     pthread_mutex_lock(&server->lock);
-    if (server->is_away)
+    event->is_refused = server->is_full;
+    if (server->is_away || fake_is_silent(server, &order->commands[0]))
         event->err = ERR_UNREACHABLE;
-    else
+    else if (!server->is_full)
         event->number = fake_run(server, order->commands[0].arguments, order->commands[0].argument_count,
                                  loop_now(worker->loop).mono_ms);
     fake_event_post(event);

@@ -18,7 +18,8 @@ enum {
     OBJECT_BYTES_MAX = 100000,
     SIZEABLE_BYTES = 600000, /* where objects may be larger */
     STREAM_BYTES = 32 * 1024 * 1024,
-    COALESCE_TIMEOUT_MS = 10000
+    COALESCE_TIMEOUT_MS = 10000,
+    TIER_TIMEOUT_MS = 1000
 };
 
 static inline void sleep_ms(int ms) { usleep((useconds_t)ms * 1000); }
@@ -304,7 +305,8 @@ static inline struct world *world_create_full(int64_t stale_if_error_ms, const c
                 .store = world->store,
                 .tier = tier,
                 .space = 3,
-                .near_space = 9},
+                .near_space = 9,
+                .tier_timeout_ms = TIER_TIMEOUT_MS},
             &world->gateway),
         OK);
     for (size_t i = 0; i < WORKERS; i++) {

@@ -3,6 +3,7 @@
  */
 #include "engine/gateway/fleet.h"
 #include "engine/gateway/purge.h"
+#include "engine/gateway/purge_wait.h"
 #include "fake_tier.h"
 #include "gateway_world.h"
 
@@ -45,7 +46,12 @@ static void do_purge(void *argument)
 static bool is_settled(void *argument)
 {
     struct gateway *gateway = argument;
-    return gateway_purges_are_told(gateway, gateway_purge_count(gateway));
+    return fleet_errand_count(gateway->fleet) == 0;
+}
+static bool has_one_errand(void *argument)
+{
+    struct gateway *gateway = argument;
+    return fleet_errand_count(gateway->fleet) == 1;
 }
 static bool have_heard(void *argument)
 {
@@ -400,6 +406,146 @@ TEST(without_the_url_s_witness_no_variant_counts)
     two_destroy(&two);
 }
 
+TEST(a_purge_that_cannot_be_told_holds_up_no_other)
+{
+    struct two two = two_create();
+    struct purging first = {&two.one->runners[0], {PURGE_URL, false, BYTES("/count")}};
+    struct purging second = {&two.one->runners[0], {PURGE_PREFIX, false, BYTES("/fre")}};
+    struct purging *both[] = {&first, &second};
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL);
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "; hit");
+    two.server->is_silent_about_urls = true;
+    for (size_t i = 0; i < COUNT_OF(both); i++)
+        on_worker(both[i]->runner, do_purge, both[i]);
+    wait_until_true(has_one_errand, two.one->gateway);
+    wait_until_true(have_heard, &two);
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "fwd=uri-miss");
+    two.server->is_silent_about_urls = false;
+    two_destroy(&two);
+}
+
+TEST(purges_that_are_too_many_to_remember_are_one_of_everything)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+    fake_server_set_away(two.server, true);
+    for (int i = 0; i < 3 * FLEET_ERRANDS_MAX; i++)
+        fleet_tell_rule(two.one->gateway, FLEET_TAG, BYTES("birds"), false);
+    EXPECT(fleet_errand_count(two.one->gateway->fleet) <= FLEET_ERRANDS_MAX + 1);
+    fake_server_set_away(two.server, false);
+    pass_ms(&two, 2 * FLEET_AWAY_MS);
+    wait_until_true(is_settled, two.one->gateway);
+    wait_until_true(have_heard, &two);
+    expect_answer(two.other, "GET", "/count", "", 200, "2", NULL);
+    two_destroy(&two);
+}
+
+TEST(purges_that_were_not_told_before_the_end_are_owed_by_the_next_life)
+{
+    struct two two = two_create();
+    struct now now = clock_read(&clock_system);
+    char origin[] = "http://127.0.0.1:1/";
+    const struct gateway_options options = {
+        .plan = {.upstreams = &(
+                     struct upstream_spec){.policy = {.origin_urls = origin, .origin_connections_max = 1}},
+                 .upstream_count = 1},
+        .store = two.one->store,
+        .tier = two.one->gateway->fleet->tier,
+        .space = 3,
+        .near_space = FAKE_NEAR_SPACE};
+    struct gateway *next;
+
+    fake_server_set_away(two.server, true);
+    purge_at(&two, two.one, PURGE_URL, "/count", false);
+    gateway_hand_over(two.one->gateway, now);
+    EXPECT_EQ(gateway_create(&options, &next), OK);
+    gateway_take_over(next, now);
+    EXPECT_EQ(fleet_errand_count(next->fleet), 1);
+    EXPECT(!fleet_errands_wait(next->fleet, 1, 1) && fleet_errands_wait(next->fleet, 0, 1));
+    gateway_destroy(next);
+    fake_server_set_away(two.server, false);
+    pass_ms(&two, 2 * FLEET_AWAY_MS);
+    wait_until_true(is_settled, two.one->gateway);
+    two_destroy(&two);
+}
+
+TEST(while_the_tier_takes_nothing_each_goes_on_by_itself)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL); /* it has read the log */
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "; hit");
+    two.server->is_full = true;
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "fwd=uri-miss");
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "; hit");
+    expect_answer(two.one, "GET", "/count", "", 200, "2", "; hit");
+    fake_server_evict(two.server, "}:w"); /* what was there is believed to have been purged */
+    expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "fwd=uri-miss");
+    two.server->is_full = false;
+    pass_ms(&two, FLEET_REFUSED_MS + 1000);
+    expect_answer(two.one, "GET", "/count", "", 200, "4", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "4", "; hit");
+    two_destroy(&two);
+}
+
+struct waiting {
+    struct world *world;
+    struct purge_wait *wait;
+    _Atomic bool is_over;
+    bool is_told;
+};
+
+static void on_purge_told(void *owner, bool is_told)
+{
+    struct waiting *waiting = owner;
+
+    waiting->is_told = is_told;
+    waiting->is_over = true;
+}
+
+static void purge_and_wait(void *argument)
+{
+    struct waiting *waiting = argument;
+    struct gateway_worker *worker = waiting->world->runners[0].worker;
+    const struct purge_order order = {PURGE_URL, false, BYTES("/count")};
+    uint64_t since = purge_wait_since(worker);
+
+    EXPECT_EQ(gateway_purge(worker, loop_now(worker->loop).mono_ms, &order), OK);
+    waiting->wait = purge_wait_begin(worker, since, on_purge_told, waiting, &waiting->is_told);
+    waiting->is_over = waiting->wait == NULL;
+}
+
+static void end_wait(void *argument) { purge_wait_end(((struct waiting *)argument)->wait); }
+
+static bool is_wait_over(void *argument) { return ((struct waiting *)argument)->is_over; }
+
+TEST(who_purges_is_told_when_the_tier_has_it_or_that_it_could_not_be_reached)
+{
+    struct two two = two_create();
+    struct waiting waiting = {.world = two.one};
+
+    on_worker(&two.one->runners[0], purge_and_wait, &waiting);
+    EXPECT(waiting.wait != NULL);
+    wait_until_true(is_wait_over, &waiting);
+    EXPECT(waiting.is_told);
+    fake_server_set_away(two.server, true);
+    on_worker(&two.one->runners[0], purge_and_wait, &waiting);
+    EXPECT(!waiting.is_over && !waiting.is_told);
+    pass_ms(&two, TIER_TIMEOUT_MS);
+    wait_until_true(is_wait_over, &waiting);
+    EXPECT(!waiting.is_told);
+    on_worker(&two.one->runners[0], purge_and_wait, &waiting); /* its client goes away */
+    on_worker(&two.one->runners[0], end_wait, &waiting);
+    fake_server_set_away(two.server, false);
+    pass_ms(&two, 2 * FLEET_AWAY_MS);
+    wait_until_true(is_settled, two.one->gateway);
+    EXPECT(!waiting.is_over);
+    two_destroy(&two);
+}
+
 TEST(who_asks_fenced_is_answered_by_the_tier)
 {
     struct two two = two_create();
@@ -463,5 +609,10 @@ RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(a_lease_whose_holder_is_gone_is_taken_by_who_waits),
           TEST_ROW(who_has_waited_for_long_enough_asks_the_origin_once_for_all),
           TEST_ROW(without_the_url_s_witness_no_variant_counts),
+          TEST_ROW(a_purge_that_cannot_be_told_holds_up_no_other),
+          TEST_ROW(purges_that_are_too_many_to_remember_are_one_of_everything),
+          TEST_ROW(purges_that_were_not_told_before_the_end_are_owed_by_the_next_life),
+          TEST_ROW(while_the_tier_takes_nothing_each_goes_on_by_itself),
+          TEST_ROW(who_purges_is_told_when_the_tier_has_it_or_that_it_could_not_be_reached),
           TEST_ROW(who_asks_fenced_is_answered_by_the_tier), TEST_ROW(a_hostile_tier_is_no_answer),
           TEST_ROW(what_is_large_comes_in_pieces))

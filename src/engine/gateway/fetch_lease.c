@@ -371,12 +371,15 @@ bool fetch_lease_take(struct fetch *fetch, const struct http_request *request, u
 struct stored_shared fetch_lease_share(const struct fetch *fetch)
 {
     struct fleet_id id;
+    uint64_t number;
 
     if (fetch->traits.has_authorization || fetch->traits.has_cookie ||
         fetch->body_bytes > FLEET_BODY_BYTES_MAX ||
         !fleet_takes(fetch->worker, buffer_bytes(&fetch->key), fetch->primary_size, &id))
         return (struct stored_shared){0};
-    return (struct stored_shared){hash_seed_random() | 1, id.url, {id.variant[0], id.variant[1]}};
+    number = hash_seed_random() | 2;
+    number = fetch->lease != NULL && fetch->lease->state == LEASE_HELD ? number | 1 : number & ~UINT64_C(1);
+    return (struct stored_shared){number, id.url, {id.variant[0], id.variant[1]}};
 }
 
 void fetch_lease_publish(struct fetch *fetch, const struct stored_response *response, int64_t keep_ms)

@@ -24,8 +24,9 @@ struct lease;
 bool fetch_lease_take(struct fetch *fetch, const struct http_request *request, uint64_t number);
 
 /* What a response that is about to be stored will be to the fleet; all 0: nothing, it is this node's alone
- * by its nature. Without the lease it has a number that the tier does not know: so it counts while the tier
- * is away, and no longer, as nobody would tell this node of a write by way of another. */
+ * by its nature. With the lease its number is odd. Without it it is even, and nobody else's: so it counts
+ * while the tier is away or takes nothing, and no longer, as this node would not hear of a write by way of
+ * another. */
 struct stored_shared fetch_lease_share(const struct fetch *fetch);
 
 /* The response has been stored here: if the lease is held, it is put on the tier, and the lease ends with

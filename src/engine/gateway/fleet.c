@@ -7,6 +7,7 @@
 #include "fleet_publish.h"
 #include "fleet_question.h"
 #include "invalidate.h"
+#include "purge_wait.h"
 #include "purge_watch.h"
 #include <stdlib.h>
 
@@ -16,10 +17,18 @@ void fleet_init(struct fleet *fleet, struct tier *tier, uint32_t space)
     fleet->node = hash_seed_random();
     pthread_mutex_init(&fleet->lock, NULL);
     list_init(&fleet->errands);
+    list_init(&fleet->purge_waits);
 }
 
-void fleet_fini(struct fleet *fleet)
+void fleet_fini(struct fleet *fleet, struct log *log)
 {
+    size_t count = fleet_errand_count(fleet);
+
+    if (count > 0)
+        log_write(log, LOG_WARNING,
+                  "the tier could not be told of %zu purges of the gateway's: other nodes may "
+                  "go on with what they took out",
+                  count);
     fleet_errands_destroy(fleet);
     buffer_fini(&fleet->log);
     pthread_mutex_destroy(&fleet->lock);
@@ -27,12 +36,9 @@ void fleet_fini(struct fleet *fleet)
 
 /* ---- what cannot be reached ---------------------------------------------------------------------- */
 
-/* Neighbouring slots are mostly one server's. */
-static size_t place_of(uint16_t slot) { return (size_t)slot * FLEET_AWAY_PLACES / VALKEY_SLOT_COUNT; }
-
 void fleet_note_away(struct fleet_worker *fleet, uint16_t slot, int64_t now_ms)
 {
-    int64_t *until_ms = &fleet->away_until_ms[place_of(slot)];
+    int64_t *until_ms = &fleet->away_until_ms[fleet_place_of(slot)];
 
     if (*until_ms <= now_ms)
         counters_add(fleet->worker->counters, METRIC_fleet_away, 1);
@@ -41,12 +47,33 @@ void fleet_note_away(struct fleet_worker *fleet, uint16_t slot, int64_t now_ms)
 
 void fleet_note_back(struct fleet_worker *fleet, uint16_t slot)
 {
-    fleet->away_until_ms[place_of(slot)] = 0;
+    fleet->away_until_ms[fleet_place_of(slot)] = 0;
 }
 
 bool fleet_is_away(const struct fleet_worker *fleet, uint16_t slot, int64_t now_ms)
 {
-    return now_ms < fleet->away_until_ms[place_of(slot)];
+    return now_ms < fleet->away_until_ms[fleet_place_of(slot)];
+}
+
+void fleet_note_refused(struct fleet_worker *fleet, uint16_t slot, int64_t now_ms, struct bytes why)
+{
+    log_write_limited(fleet->worker->gateway->log, LOG_WARNING, LOG_KIND_ORIGIN,
+                      "the tier takes nothing from the gateway, which goes on without it: %.*s",
+                      (int)(why.size < 200 ? why.size : 200), why.data);
+    fleet_note_back(fleet, slot);
+    fleet->refused_until_ms[fleet_place_of(slot)] = now_ms + FLEET_REFUSED_MS;
+}
+
+bool fleet_counts_alone(const struct fleet_worker *fleet, const struct stored_shared *shared,
+                        int64_t now_ms)
+{
+    struct fleet_id id = {.url = shared->url};
+    struct fleet_key key;
+
+    if (shared->number % 2 != 0) /* it was there once: so somebody has taken it out */
+        return false;
+    fleet_key_write(&key, &id, FLEET_WITNESS);
+    return now_ms < fleet->refused_until_ms[fleet_place_of(valkey_slot(fleet_key_bytes(&key)))];
 }
 
 bool fleet_log_is_away(const struct fleet_worker *fleet, int64_t now_ms)
@@ -362,6 +389,7 @@ void fleet_part(struct gateway_worker *worker)
     if (fleet == NULL)
         return;
     fleet_errands_fini(fleet);
+    purge_waits_destroy(fleet);
     questions_destroy(fleet);
     leases_destroy(fleet);
     publications_destroy(fleet);

@@ -29,6 +29,7 @@ enum {
     FLEET_ASK_MS = 500,    /* until a question is given up, and its asker goes on as without a tier */
     FLEET_WRITE_MS = 3000, /* likewise of what is put there */
     FLEET_AWAY_MS = 1000,  /* after which it is tried again */
+    FLEET_REFUSED_MS = 10000,
     FLEET_LEASE_MS = 10000,
     FLEET_NOTE_MS = 5000, /* how long it is known that an answer is not for all */
     FLEET_AWAY_PLACES = 64,
@@ -50,10 +51,11 @@ struct fleet {
     struct buffer log;               /* as it was read last: for answers that are older than its purges */
     struct list errands;             /* fleet_errands.c: what is to be done on the tier, oldest first */
     size_t errand_count;
-    uint64_t errand_number;      /* of the last one */
-    uint64_t errand_done_number; /* all up to it are done */
-    bool has_given_up;           /* there were too many: all is to be dropped */
+    uint64_t errand_number; /* of the last one */
+    uint64_t owed_number;   /* everything is to be dropped, as was asked for last by this one; or 0 */
+    bool owed_is_under_way;
     struct fleet_worker *sender; /* who does them */
+    struct list purge_waits;     /* purge_wait.c */
 };
 
 /* One worker's. */
@@ -70,19 +72,22 @@ struct fleet_worker {
     struct timer log_timer;
     struct list questions;
     struct list leases, publications;
-    struct list calls;                        /* scripts under way */
-    int64_t away_until_ms[FLEET_AWAY_PLACES]; /* by slot: its server did not answer */
+    struct list calls;                           /* scripts under way */
+    int64_t away_until_ms[FLEET_AWAY_PLACES];    /* by slot: its server did not answer */
+    int64_t refused_until_ms[FLEET_AWAY_PLACES]; /* likewise: it answers, but takes nothing */
     /* Of the sender. */
     struct task errand_task;
     bool errand_is_posted; /* under the fleet's lock */
     struct timer errand_timer;
-    struct fleet_script *errand_script;
+    struct fleet_script *owed_script;
+    uint64_t owed_number; /* up to which it is carried out */
+    int64_t owed_retry_at_ms;
 };
 
 /* ---- fleet.c ------------------------------------------------------------------------------------- */
 
 void fleet_init(struct fleet *fleet, struct tier *tier, uint32_t space);
-void fleet_fini(struct fleet *fleet);
+void fleet_fini(struct fleet *fleet, struct log *log);
 
 /* The part of `worker`, whose `fleet` it becomes. ERR_NO_MEMORY. */
 enum err fleet_join(struct gateway_worker *worker, struct tier_worker *tier);
@@ -107,10 +112,22 @@ static inline bool fleet_holds(const struct gateway_worker *worker, const struct
     return worker->fleet == NULL || fleet_holds_here(worker->fleet, key, response, now_ms);
 }
 
+/* Neighbouring slots are mostly one server's. */
+static inline size_t fleet_place_of(uint16_t slot)
+{
+    return (size_t)slot * FLEET_AWAY_PLACES / VALKEY_SLOT_COUNT;
+}
+
 /* A server did not answer, or did. */
 void fleet_note_away(struct fleet_worker *fleet, uint16_t slot, int64_t now_ms);
 void fleet_note_back(struct fleet_worker *fleet, uint16_t slot);
 bool fleet_is_away(const struct fleet_worker *fleet, uint16_t slot, int64_t now_ms);
+
+/* A server can be read, but takes nothing: it has no memory, or we have no permission. What was fetched
+ * here meanwhile cannot be put there, and counts all the same. */
+void fleet_note_refused(struct fleet_worker *fleet, uint16_t slot, int64_t now_ms, struct bytes why);
+bool fleet_counts_alone(const struct fleet_worker *fleet, const struct stored_shared *shared,
+                        int64_t now_ms);
 
 /* Whether all purges that are known have been done here, so that the tier may be read: see (1) and (2). */
 bool fleet_is_ready(const struct fleet_worker *fleet, int64_t now_ms);
@@ -142,7 +159,8 @@ struct fleet_script;
 typedef void fleet_script_done(void *owner, enum err err, int64_t result);
 
 /* Runs one of fleet_scripts.h. `done`, which may be null, is called later, once; with `owner` gone first
- * call fleet_script_forget. Null if there is no memory: then it is not called. */
+ * call fleet_script_forget. ERR_REFUSED: the server said an error. Null if there is no memory: then it is
+ * not called. */
 struct fleet_script *fleet_script_run(struct fleet_worker *fleet, const char *script,
                                       const struct fleet_key *keys, size_t key_count,
                                       const struct bytes *arguments, size_t argument_count,
@@ -164,9 +182,14 @@ void fleet_tell_rule(struct gateway *gateway, enum fleet_rule rule, struct bytes
 /* Whether something is to be done on the tier to the URL. Any thread. */
 bool fleet_has_errand(struct fleet *fleet, uint64_t url);
 
-/* The number of what was asked for last, and whether all up to such a number is done. Any thread. */
+/* The number of what was asked for last. Any thread. */
 uint64_t fleet_errand_number(struct fleet *fleet);
-bool fleet_errand_is_done(struct fleet *fleet, uint64_t number);
+/* Whether something behind `since` and up to `until` is still to be done. Under the lock. */
+bool fleet_errands_wait(struct fleet *fleet, uint64_t since, uint64_t until);
+size_t fleet_errand_count(struct fleet *fleet); /* of what is still to be done */
+
+/* What was to be done is not known any more: an earlier life ended before it was. Any thread. */
+void fleet_owe_everything(struct fleet *fleet);
 
 void fleet_errands_init(struct fleet_worker *fleet);
 void fleet_errands_fini(struct fleet_worker *fleet);

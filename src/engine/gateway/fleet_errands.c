@@ -1,31 +1,36 @@
 /* fleet_errands.c — what was purged at this node, on its way to the tier.
  *
- * It has happened here already. One worker carries it on, one errand behind the other, each until it is
- * done: while the tier is away they wait, and before any of them has been done nothing is read from the
- * tier that it may concern (fleet.h, (1)). If there are too many, one takes the place of all: everything
- * goes. */
+ * It has happened here already. One worker carries it on, and tries again until it is done: while the tier
+ * is away it waits, and before it has been done nothing is read from the tier that it may concern (fleet.h,
+ * (1)). What is for a server that does not answer holds up nothing that is for others: of each place of
+ * slots the oldest is under way, at most. If there are too many, or no memory for one, everything is owed:
+ * one record that takes the place of all. */
 #include "engine/gateway/fleet/fleet_scripts.h"
 #include "fleet.h"
+#include "purge_wait.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { RETRY_MS = FLEET_AWAY_MS / 4 };
 
 struct errand {
     struct list in_fleet;
     uint64_t number;
     uint64_t url; /* of fleet_id; 0: it is a record */
+    uint16_t slot;
     enum fleet_rule rule;
     bool is_soft;
-    bool is_under_way;
+    struct fleet_worker *sender; /* that has it under way, or null */
+    struct fleet_script *script;
+    int64_t retry_at_ms;
     size_t size;
     char text[];
 };
 
-static struct errand *first_of(struct fleet *fleet)
-{
-    return CONTAINER_OF(fleet->errands.next, struct errand, in_fleet);
-}
+static struct errand *errand_of(struct list *node) { return CONTAINER_OF(node, struct errand, in_fleet); }
 
-/* Under the lock. */
+/* ---- the list; all under the lock ---------------------------------------------------------------- */
+
 static void drop(struct fleet *fleet, struct errand *errand)
 {
     list_remove(&errand->in_fleet); /* the ring is whole. NOLINT(clang-analyzer-unix.Malloc) */
@@ -35,7 +40,6 @@ static void drop(struct fleet *fleet, struct errand *errand)
     free(errand);
 }
 
-/* Under the lock. */
 static void wake_sender(struct fleet *fleet)
 {
     struct fleet_worker *sender = fleet->sender;
@@ -46,34 +50,36 @@ static void wake_sender(struct fleet *fleet)
     loop_post(sender->worker->loop, &sender->errand_task);
 }
 
-/* Nothing that was added is under way any more or will be: all of it is part of "everything". Under the
- * lock. */
-static void give_up_counting(struct fleet *fleet)
+/* Nothing that waits need be done any more: all of it is part of "everything". */
+static void owe_everything(struct fleet *fleet)
 {
     for (struct list *node = fleet->errands.next, *next; node != &fleet->errands; node = next) {
-        struct errand *errand = CONTAINER_OF(node, struct errand, in_fleet);
+        struct errand *errand = errand_of(node);
         next = node->next;
-        if (!errand->is_under_way)
+        if (errand->sender == NULL)
             drop(fleet, errand);
     }
+    if (fleet->owed_number == 0)
+        atomic_fetch_add(&fleet->record_errands, 1);
+    fleet->owed_number = ++fleet->errand_number;
 }
 
 static void add(struct fleet *fleet, uint64_t url, enum fleet_rule rule, struct bytes text, bool is_soft)
 {
-    struct errand *errand;
+    struct errand *errand = malloc(sizeof *errand + text.size + 1);
+    struct fleet_id id = {.url = url};
+    struct fleet_key key;
 
+    fleet_key_write(&key, &id, FLEET_WITNESS);
     pthread_mutex_lock(&fleet->lock);
-    if (fleet->errand_count >= FLEET_ERRANDS_MAX) {
-        give_up_counting(fleet);
-        url = 0;
-        rule = FLEET_PREFIX;
-        text.size = 0;
-        is_soft = false;
-    }
-    errand = malloc(sizeof *errand + text.size + 1);
-    if (errand != NULL) {
+    if (errand == NULL || fleet->errand_count >= FLEET_ERRANDS_MAX ||
+        (fleet->owed_number != 0 && !fleet->owed_is_under_way)) {
+        owe_everything(fleet);
+        free(errand);
+    } else {
         *errand = (struct errand){.number = ++fleet->errand_number,
                                   .url = url,
+                                  .slot = url != 0 ? valkey_slot(fleet_key_bytes(&key)) : fleet->log_slot,
                                   .rule = rule,
                                   .is_soft = is_soft,
                                   .size = text.size};
@@ -84,10 +90,22 @@ static void add(struct fleet *fleet, uint64_t url, enum fleet_rule rule, struct 
         fleet->errand_count++;
         if (url == 0)
             atomic_fetch_add(&fleet->record_errands, 1);
-        wake_sender(fleet);
     }
+    wake_sender(fleet);
     pthread_mutex_unlock(&fleet->lock);
 }
+
+bool fleet_errands_wait(struct fleet *fleet, uint64_t since, uint64_t until)
+{
+    if (fleet->owed_number > since)
+        return true;
+    for (struct list *node = fleet->errands.next; node != &fleet->errands; node = node->next)
+        if (errand_of(node)->number > since && errand_of(node)->number <= until)
+            return true;
+    return false;
+}
+
+/* ---- what is asked of it ------------------------------------------------------------------------- */
 
 void fleet_tell_url(struct gateway *gateway, const struct cache_key *key, bool is_soft)
 {
@@ -117,7 +135,7 @@ bool fleet_has_errand(struct fleet *fleet, uint64_t url)
 
     pthread_mutex_lock(&fleet->lock);
     for (struct list *node = fleet->errands.next; node != &fleet->errands && !has; node = node->next)
-        has = CONTAINER_OF(node, struct errand, in_fleet)->url == url;
+        has = errand_of(node)->url == url;
     pthread_mutex_unlock(&fleet->lock);
     return has;
 }
@@ -132,50 +150,92 @@ uint64_t fleet_errand_number(struct fleet *fleet)
     return number;
 }
 
-bool fleet_errand_is_done(struct fleet *fleet, uint64_t number)
+void fleet_owe_everything(struct fleet *fleet)
 {
-    bool is_done;
-
     pthread_mutex_lock(&fleet->lock);
-    is_done = list_is_empty(&fleet->errands) || first_of(fleet)->number > number;
+    owe_everything(fleet);
+    wake_sender(fleet);
     pthread_mutex_unlock(&fleet->lock);
-    return is_done;
 }
 
-/* ---- one behind the other ------------------------------------------------------------------------ */
+size_t fleet_errand_count(struct fleet *fleet)
+{
+    size_t count;
+
+    pthread_mutex_lock(&fleet->lock);
+    count = fleet->errand_count + (fleet->owed_number != 0);
+    pthread_mutex_unlock(&fleet->lock);
+    return count;
+}
+
+/* ---- on their way -------------------------------------------------------------------------------- */
+
+/* What the records of this node's purges are numbered up to. Under the lock. */
+static void note_recorded(struct fleet *fleet, int64_t number)
+{
+    if ((uint64_t)number > atomic_load(&fleet->acknowledged))
+        atomic_store(&fleet->acknowledged, (uint64_t)number);
+}
+
+/* Not under the lock. */
+static void go_on(struct fleet_worker *sender, enum err err)
+{
+    if (err != OK)
+        return;
+    counters_add(sender->worker->counters, METRIC_fleet_purges_sent, 1);
+    if (!sender->is_watching_log)
+        fleet_read_log(sender); /* else it is told that there is a record more */
+}
 
 static void on_done(void *owner, enum err err, int64_t number)
 {
-    struct fleet_worker *sender = owner;
+    struct errand *errand = owner;
+    struct fleet_worker *sender = errand->sender;
     struct fleet *fleet = sender->fleet;
-    struct errand *errand;
+    struct fleet_id id = {.url = errand->url};
+    struct fleet_key witness;
 
-    sender->errand_script = NULL;
     pthread_mutex_lock(&fleet->lock);
-    errand = first_of(fleet);
-    errand->is_under_way = false;
+    errand->sender = NULL;
+    errand->script = NULL;
+    errand->retry_at_ms = loop_now(sender->worker->loop).mono_ms + RETRY_MS;
     if (err == OK) {
-        struct fleet_id id = {.url = errand->url};
-        struct fleet_key witness;
-        if (errand->url == 0 && (uint64_t)number > atomic_load(&fleet->acknowledged))
-            atomic_store(&fleet->acknowledged, (uint64_t)number);
         fleet_key_write(&witness, &id, FLEET_WITNESS);
         if (errand->url != 0)
             tier_forget(fleet->tier, fleet_key_bytes(&witness));
+        else
+            note_recorded(fleet, number);
         drop(fleet, errand);
-        if (!list_is_empty(&fleet->errands))
-            wake_sender(fleet);
-        counters_add(sender->worker->counters, METRIC_fleet_purges_sent, 1);
-    } else {
-        timer_set(sender->worker->loop, &sender->errand_timer,
-                  loop_now(sender->worker->loop).mono_ms + FLEET_AWAY_MS / 4);
+        purge_waits_look(fleet);
     }
+    wake_sender(fleet);
     pthread_mutex_unlock(&fleet->lock);
-    if (err == OK)
-        fleet_read_log(sender); /* which has a record more, perhaps */
+    go_on(sender, err);
 }
 
-static struct fleet_script *send_url(struct fleet_worker *sender, const struct errand *errand,
+static void on_everything_done(void *owner, enum err err, int64_t number)
+{
+    struct fleet_worker *sender = owner;
+    struct fleet *fleet = sender->fleet;
+
+    pthread_mutex_lock(&fleet->lock);
+    sender->owed_script = NULL;
+    fleet->owed_is_under_way = false;
+    sender->owed_retry_at_ms = loop_now(sender->worker->loop).mono_ms + RETRY_MS;
+    if (err == OK) {
+        note_recorded(fleet, number);
+        if (fleet->owed_number == sender->owed_number) { /* else more has come under way */
+            fleet->owed_number = 0;
+            atomic_fetch_sub(&fleet->record_errands, 1);
+        }
+        purge_waits_look(fleet);
+    }
+    wake_sender(fleet);
+    pthread_mutex_unlock(&fleet->lock);
+    go_on(sender, err);
+}
+
+static struct fleet_script *send_url(struct fleet_worker *sender, struct errand *errand,
                                      int64_t deadline_ms)
 {
     const struct bytes how = errand->is_soft ? BYTES("s") : BYTES("h");
@@ -185,19 +245,19 @@ static struct fleet_script *send_url(struct fleet_worker *sender, const struct e
     fleet_key_write(&keys[0], &id, FLEET_NAMES);
     fleet_key_write(&keys[1], &id, FLEET_WITNESS);
     fleet_key_write(&keys[2], &id, FLEET_LEASE);
-    return fleet_script_run(sender, fleet_script_purge, keys, 3, &how, 1, deadline_ms, on_done, sender);
+    return fleet_script_run(sender, fleet_script_purge, keys, 3, &how, 1, deadline_ms, on_done, errand);
 }
 
-static struct fleet_script *send_record(struct fleet_worker *sender, const struct errand *errand,
+static struct fleet_script *send_record(struct fleet_worker *sender, enum fleet_rule of, struct bytes text,
+                                        bool is_soft, fleet_script_done *done, void *owner,
                                         int64_t deadline_ms)
 {
     struct fleet_key key = {.size = FLEET_LOG_KEY.size};
-    struct bytes text = bytes_of(errand->text, errand->size);
-    char rule = (char)errand->rule, place[16];
+    char rule = (char)of, place[16];
     const struct bytes arguments[] = {
         bytes_of(&sender->fleet->node, sizeof sender->fleet->node),
         bytes_of(&rule, 1),
-        errand->is_soft ? BYTES("s") : BYTES("h"),
+        is_soft ? BYTES("s") : BYTES("h"),
         bytes_of(place, (size_t)snprintf(place, sizeof place, "%u", fleet_tag_place(text))),
         text,
         BYTES_INIT("0"),
@@ -205,33 +265,64 @@ static struct fleet_script *send_record(struct fleet_worker *sender, const struc
 
     memcpy(key.text, FLEET_LOG_KEY.data, FLEET_LOG_KEY.size);
     return fleet_script_run(sender, fleet_script_log, &key, 1, arguments, COUNT_OF(arguments), deadline_ms,
-                            on_done, sender);
+                            done, owner);
 }
 
-static void send_first(struct fleet_worker *sender)
+/* Under the lock. */
+static void send_errand(struct fleet_worker *sender, struct errand *errand, int64_t now_ms)
+{
+    int64_t deadline_ms = now_ms + FLEET_WRITE_MS;
+
+    errand->script = errand->url != 0
+                         ? send_url(sender, errand, deadline_ms)
+                         : send_record(sender, errand->rule, bytes_of(errand->text, errand->size),
+                                       errand->is_soft, on_done, errand, deadline_ms);
+    if (errand->script != NULL)
+        errand->sender = sender;
+}
+
+/* Behind the records that are under way. Under the lock. */
+static void send_everything(struct fleet_worker *sender, int64_t now_ms)
+{
+    sender->owed_number = sender->fleet->owed_number;
+    sender->owed_script = send_record(sender, FLEET_PREFIX, (struct bytes){NULL, 0}, false,
+                                      on_everything_done, sender, now_ms + FLEET_WRITE_MS);
+    sender->fleet->owed_is_under_way = sender->owed_script != NULL;
+}
+
+static void send_all(struct fleet_worker *sender)
 {
     struct fleet *fleet = sender->fleet;
     int64_t now_ms = loop_now(sender->worker->loop).mono_ms;
-    struct errand *errand;
+    bool has_passed[FLEET_AWAY_PLACES] = {false}, is_waiting = false;
 
     pthread_mutex_lock(&fleet->lock);
     sender->errand_is_posted = false;
-    if (sender->errand_script == NULL && !list_is_empty(&fleet->errands)) {
-        errand = first_of(fleet);
-        sender->errand_script = errand->url != 0 ? send_url(sender, errand, now_ms + FLEET_WRITE_MS)
-                                                 : send_record(sender, errand, now_ms + FLEET_WRITE_MS);
-        errand->is_under_way = sender->errand_script != NULL;
-        if (sender->errand_script == NULL)
-            timer_set(sender->worker->loop, &sender->errand_timer, now_ms + FLEET_AWAY_MS / 4);
+    for (struct list *node = fleet->errands.next; node != &fleet->errands; node = node->next) {
+        struct errand *errand = errand_of(node);
+        size_t place = fleet_place_of(errand->slot);
+        if (has_passed[place])
+            continue;
+        has_passed[place] = true;
+        if (errand->sender == NULL && now_ms >= errand->retry_at_ms &&
+            !fleet_is_away(sender, errand->slot, now_ms))
+            send_errand(sender, errand, now_ms);
+        is_waiting |= errand->sender == NULL;
     }
+    if (fleet->owed_number != 0 && sender->owed_script == NULL && now_ms >= sender->owed_retry_at_ms &&
+        !has_passed[fleet_place_of(fleet->log_slot)])
+        send_everything(sender, now_ms);
+    is_waiting |= fleet->owed_number != 0 && sender->owed_script == NULL;
+    if (is_waiting && !timer_is_set(&sender->errand_timer))
+        timer_set(sender->worker->loop, &sender->errand_timer, now_ms + RETRY_MS);
     pthread_mutex_unlock(&fleet->lock);
 }
 
-static void on_task(struct task *task) { send_first(CONTAINER_OF(task, struct fleet_worker, errand_task)); }
+static void on_task(struct task *task) { send_all(CONTAINER_OF(task, struct fleet_worker, errand_task)); }
 
 static void on_timer(struct timer *timer)
 {
-    send_first(CONTAINER_OF(timer, struct fleet_worker, errand_timer));
+    send_all(CONTAINER_OF(timer, struct fleet_worker, errand_timer));
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */
@@ -254,8 +345,8 @@ void fleet_errands_fini(struct fleet_worker *fleet)
     struct fleet_worker *next = NULL;
 
     timer_cancel(fleet->worker->loop, &fleet->errand_timer);
-    if (fleet->errand_script != NULL)
-        fleet_script_forget(fleet->errand_script);
+    if (fleet->owed_script != NULL)
+        fleet_script_forget(fleet->owed_script);
     pthread_mutex_lock(&gateway->plan_lock);
     for (struct list *node = gateway->workers.next; node != &gateway->workers; node = node->next) {
         struct gateway_worker *worker = CONTAINER_OF(node, struct gateway_worker, in_gateway);
@@ -264,10 +355,18 @@ void fleet_errands_fini(struct fleet_worker *fleet)
     }
     pthread_mutex_unlock(&gateway->plan_lock);
     pthread_mutex_lock(&whole->lock);
+    for (struct list *node = whole->errands.next; node != &whole->errands; node = node->next) {
+        struct errand *errand = errand_of(node);
+        if (errand->sender != fleet)
+            continue;
+        fleet_script_forget(errand->script);
+        errand->sender = NULL; /* whether it has been done is not known: so it will be */
+        errand->script = NULL;
+    }
     if (whole->sender == fleet) {
         whole->sender = next;
-        if (!list_is_empty(&whole->errands))
-            wake_sender(whole);
+        whole->owed_is_under_way = false;
+        wake_sender(whole);
     }
     pthread_mutex_unlock(&whole->lock);
 }
@@ -275,5 +374,5 @@ void fleet_errands_fini(struct fleet_worker *fleet)
 void fleet_errands_destroy(struct fleet *fleet)
 {
     while (!list_is_empty(&fleet->errands))
-        drop(fleet, first_of(fleet));
+        drop(fleet, errand_of(fleet->errands.next));
 }

@@ -17,10 +17,9 @@ struct fleet_script {
 
 static bool number_of(const struct resp_node *node, int64_t *number)
 {
-    *number = node->integer;
+    *number = node->type == RESP_INTEGER ? node->integer : 0;
     if (node->type == RESP_INTEGER)
         return true;
-    *number = 0;
     if (node->type == RESP_SIMPLE) /* OK of a SET */
         return true;
     if (node->type != RESP_BULK)
@@ -47,6 +46,9 @@ static void on_done(struct valkey_call *call, const struct valkey_answer *answer
         err = ERR_REFUSED;
     if (err == OK)
         fleet_note_back(fleet, script->slot);
+    else if (err == ERR_REFUSED)
+        fleet_note_refused(fleet, script->slot, loop_now(fleet->worker->loop).mono_ms,
+                           answer->replies[0].nodes->bytes);
     else if (err != ERR_CANCELLED)
         fleet_note_away(fleet, script->slot, loop_now(fleet->worker->loop).mono_ms);
     list_remove(&script->in_worker);

@@ -25,6 +25,7 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
         .space = options->space,
         .access_log = options->access_log,
         .access_format = options->access_format,
+        .tier_timeout_ms = options->tier_timeout_ms,
     };
     if (options->tier != NULL) {
         made->fleet = calloc(1, sizeof *made->fleet);
@@ -40,7 +41,7 @@ enum err gateway_create(const struct gateway_options *options, struct gateway **
     if (err != OK) {
         purge_rules_fini(&made->purge_rules);
         if (made->fleet != NULL)
-            fleet_fini(made->fleet);
+            fleet_fini(made->fleet, made->log);
         free(made->fleet);
         free(made);
         return err;
@@ -69,7 +70,7 @@ void gateway_destroy(struct gateway *gateway)
     plan_release(gateway->plan);
     purge_rules_fini(&gateway->purge_rules);
     if (gateway->fleet != NULL)
-        fleet_fini(gateway->fleet);
+        fleet_fini(gateway->fleet, gateway->log);
     free(gateway->fleet);
     free(gateway);
 }

@@ -25,6 +25,7 @@ struct gateway_options {
     uint32_t space;               /* the space its entries live in */
     struct tier *tier;            /* that it shares with other nodes; null: none. Outlives it */
     uint32_t near_space;          /* with a tier: the space for what is near of it, and nothing else */
+    int64_t tier_timeout_ms;      /* with a tier: how long a purge waits for it */
     struct bytes purge_token;     /* that PURGE must bear; not copied. Empty: nobody may */
     struct line_sink *access_log; /* or null; the caller's */
     enum access_format access_format;

@@ -55,6 +55,7 @@ struct gateway {
     struct line_sink *access_log; /* or null */
     enum access_format access_format;
     struct fleet *fleet; /* null: there is no shared tier; see fleet.h */
+    int64_t tier_timeout_ms;
     struct fetch_shard shards[FETCH_SHARDS];
 };
 

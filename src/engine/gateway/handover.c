@@ -17,6 +17,7 @@ struct handover {
     int64_t wall_ms;         /* both clocks */
     uint64_t birth;          /* of what would be stored next */
     uint64_t fleet_number;   /* of the last purge of the fleet that was done */
+    uint64_t owes_purges;    /* to the tier: what they were is not said */
 };
 
 /* No request has this key: a primary one begins with the origin's URL. */
@@ -31,8 +32,10 @@ void gateway_hand_over(struct gateway *gateway, struct now now)
 
     gateway_sweep_all(gateway, now.mono_ms); /* the rules end here: they are carried out before */
     handover.birth = purge_rules_birth(&gateway->purge_rules);
-    if (gateway->fleet != NULL)
+    if (gateway->fleet != NULL) {
         handover.fleet_number = fleet_birth(gateway->fleet);
+        handover.owes_purges = fleet_errand_count(gateway->fleet) > 0;
+    }
     nh_put(gateway->store, now.mono_ms, handover_key(gateway), (nh_bytes){&handover, sizeof handover}, NULL,
            NULL);
 }
@@ -61,7 +64,10 @@ void gateway_take_over(struct gateway *gateway, struct now now)
     gateway->seed = handover.seed;
     gateway->stored_clock_offset_ms = offset_ms;
     purge_rules_start(&gateway->purge_rules, handover.birth);
-    if (gateway->fleet != NULL)
+    if (gateway->fleet != NULL) {
         atomic_store(&gateway->fleet->number, handover.fleet_number);
+        if (handover.owes_purges)
+            fleet_owe_everything(gateway->fleet);
+    }
     nh_delete(gateway->store, now.mono_ms, handover_key(gateway));
 }

@@ -73,7 +73,9 @@ static bool is_good(struct passage *passage, const struct cache_key *key)
         return true;
     if (passage->fleet_stage != FLEET_ASKED || response->shared.number == 0)
         return fleet_holds(passage->worker, key, response, passage_now(passage).mono_ms);
-    if (reply->verdict == FLEET_AWAY)
+    if (reply->verdict == FLEET_AWAY ||
+        (reply->verdict == FLEET_NOTHING &&
+         fleet_counts_alone(passage->worker->fleet, &response->shared, passage_now(passage).mono_ms)))
         return true;
     if (reply->verdict != FLEET_HAS || reply->number != response->shared.number)
         return false;

@@ -231,16 +231,12 @@ void gateway_worker_sweep(struct gateway_worker *worker, int64_t now_mono_ms, si
     gateway_sweep(worker->gateway, now_mono_ms, budget_count);
 }
 
-/* ---- at all nodes -------------------------------------------------------------------------------- */
+/* ---- all of them ---------------------------------------------------------------------------------- */
 
-uint64_t gateway_purge_count(struct gateway *gateway)
+void purge_report(struct buffer *json, size_t count, bool is_soft, bool is_told)
 {
-    return gateway->fleet != NULL ? fleet_errand_number(gateway->fleet) : 0;
-}
-
-bool gateway_purges_are_told(struct gateway *gateway, uint64_t count)
-{
-    return gateway->fleet == NULL || fleet_errand_is_done(gateway->fleet, count);
+    buffer_append_format(json, "{\"purged\":%zu,\"soft\":%s%s}\n", count, is_soft ? "true" : "false",
+                         is_told ? "" : ",\"told\":false");
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */

@@ -4,11 +4,12 @@
  * Hard: it is gone. Soft: it is stale, so that it is validated before its next use, or serves meanwhile
  * where stale-while-revalidate or stale-if-error allow that. What is being fetched when the purge comes is
  * neither stored nor given to whoever asks later. A purge has happened when the call returns, on all
- * workers.
+ * workers. At other nodes, with a shared tier, it happens once that has it: purge_wait.h.
  *
  * By URL and tag that costs the same however much is stored; by prefix it adds a rule that look-ups ask
  * until gateway_sweep has been through the store (purge_rules.h). */
 #pragma once
+#include "base/buffer.h"
 #include "gateway.h"
 
 enum purge_kind {
@@ -34,11 +35,9 @@ enum err gateway_purge(struct gateway_worker *worker, int64_t now_mono_ms, const
 enum err gateway_purge_target(struct gateway_worker *worker, int64_t now_mono_ms,
                               const struct http_request *request, bool is_soft);
 
-/* With a shared tier: the number of the last thing that was to be taken out of it too, by purges and
- * writes, and whether all up to that is done there, so that every node has heard of it once max-staleness
- * has passed. Without one it always is. Any thread. */
-uint64_t gateway_purge_count(struct gateway *gateway);
-bool gateway_purges_are_told(struct gateway *gateway, uint64_t count);
+/* What is said of them, as JSON and a line's end: {"purged":2,"soft":false}, and without a tier no more;
+ * `is_told` false adds "told":false: so far it has happened at this node alone. */
+void purge_report(struct buffer *json, size_t count, bool is_soft, bool is_told);
 
 /* Makes the entry of that very key stale. */
 void entry_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes key);

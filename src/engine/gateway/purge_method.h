@@ -4,5 +4,6 @@
 #include "gateway_state.h"
 #include "message/exchange.h"
 
-/* True if it was a PURGE that the route takes: then it is answered, and x is over. */
+/* True if it was a PURGE that the route takes: then it is answered, or will be once a shared tier has it.
+ */
 bool purge_method_takes(struct gateway_worker *worker, struct exchange *x);
