@@ -103,7 +103,9 @@ static void attempted(struct connector *connector, int errno_value)
         settle(connector, OK);
         return;
     }
-    connector->err = errno_value == EAFNOSUPPORT ? ERR_UNREACHABLE : err_from_errno(errno_value);
+    /* EINVAL: a route says that nothing goes there (a blackhole; route(8)). */
+    connector->err = errno_value == EAFNOSUPPORT || errno_value == EINVAL ? ERR_UNREACHABLE
+                                                                          : err_from_errno(errno_value);
     close_socket(connector);
 }
 

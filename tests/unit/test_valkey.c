@@ -578,6 +578,31 @@ TEST(a_failover_is_followed)
     world_end();
 }
 
+TEST(a_failover_is_learnt_of_although_nothing_is_asked)
+{
+    int dead;
+
+    world_begin(3);
+    world.node_count = 4;
+    dead = owner_of("foo");
+    world.nodes[3].replica_of = dead;
+    world_connect();
+    run_ms(30);
+    world.nodes[dead].is_up = false;
+    run_ms(100);
+    source_to(dead)->retry_ms = INT64_MAX; /* it is left alone */
+    run_ms(5000);
+    EXPECT_EQ(world.moved_count, 0);
+    for (int slot = 0; slot < VALKEY_SLOT_COUNT; slot++)
+        if (world.owner[slot] == dead)
+            world.owner[slot] = 3;
+    world.nodes[3].replica_of = NOBODY;
+    world.nodes[3].epoch = 9;
+    run_ms(1700);
+    EXPECT(world.moved_count > 5000);
+    world_end();
+}
+
 TEST(a_tier_that_is_away_is_told_and_found_again)
 {
     struct asked asked;
@@ -816,6 +841,7 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(a_lost_call_is_asked_again_only_if_it_may_be),
           TEST_ROW(a_call_whose_deadline_passes_says_whether_it_may_have_run),
           TEST_ROW(too_much_under_way_is_refused_at_once), TEST_ROW(a_failover_is_followed),
+          TEST_ROW(a_failover_is_learnt_of_although_nothing_is_asked),
           TEST_ROW(a_tier_that_is_away_is_told_and_found_again),
           TEST_ROW(a_single_server_has_every_slot_and_its_replica_leads_to_it),
           TEST_ROW(a_cluster_that_knows_no_shards_is_asked_for_its_slots),

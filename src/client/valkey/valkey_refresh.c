@@ -292,6 +292,16 @@ static void begin_round(struct timer *timer)
     start_inquiries(valkey);
 }
 
+/* Who takes over its slots says so to the others, and not to us. */
+static bool lacks_a_primary(const struct valkey *valkey)
+{
+    for (uint32_t i = 0; i < valkey->server_end; i++)
+        if (valkey->servers[i] != NULL && valkey->servers[i]->slot_count > 0 &&
+            !server_is_open(valkey->servers[i]))
+            return true;
+    return false;
+}
+
 static void round_over(struct valkey *valkey)
 {
     bool has_learnt = valkey->answer_count > 0;
@@ -317,7 +327,9 @@ static void round_over(struct valkey *valkey)
         valkey->refresh_interval_ms *= 2;
     else
         valkey->refresh_interval_ms = INTERVAL_MS_MAX;
-    wait_ms = has_learnt && !valkey->refresh_is_wanted ? REGULAR_MS : valkey->refresh_interval_ms;
+    wait_ms = has_learnt && !valkey->refresh_is_wanted && !lacks_a_primary(valkey)
+                  ? REGULAR_MS
+                  : valkey->refresh_interval_ms;
     timer_set(valkey->loop, &valkey->refresh_timer,
               valkey_now_ms(valkey) + valkey_jittered_ms(valkey, wait_ms));
     gates_kick_all(valkey);
