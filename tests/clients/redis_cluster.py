@@ -15,6 +15,8 @@ test that started them.
     with RedisServers(replica_count=1) as servers:          # no cluster
 
 A failover takes about two seconds: the cluster's node timeout is 1.5 s."""
+import binascii
+import functools
 import os
 import random
 import shutil
@@ -37,15 +39,6 @@ def program(name):
     return shutil.which(f"valkey-{name}") or shutil.which(f"redis-{name}") or f"/usr/bin/redis-{name}"
 
 
-def crc16(data):
-    crc = 0
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xffff
-    return crc
-
-
 def slot_of(key):
     key = key if isinstance(key, bytes) else key.encode()
     begin = key.find(b"{")
@@ -53,9 +46,10 @@ def slot_of(key):
         end = key.find(b"}", begin + 1)
         if end > begin + 1:
             key = key[begin + 1:end]
-    return crc16(key) % SLOT_COUNT
+    return binascii.crc_hqx(key, 0) % SLOT_COUNT
 
 
+@functools.cache
 def key_of(slot, number=0):
     """A key that lies in `slot`, another for each number."""
     found = -1
@@ -106,6 +100,8 @@ class Node:
         self.process = self.connection = self.id = None
         self.proxy = self.bus_proxy = None
         self.is_frozen = False
+        machine = servers.elsewhere.get(name)
+        self.host, self.prefix = (machine.address, machine.prefix) if machine else (servers.host, [])
         os.mkdir(self.folder)
         for _ in range(10):
             self.port, self.bus_port = stable_port(), stable_port()
@@ -123,7 +119,7 @@ class Node:
         raise AssertionError("no port that stays free")
 
     def start(self, **changed):
-        settings = {**self.servers.settings, "dir": self.folder, **changed}
+        settings = {**self.servers.settings, "bind": self.host, "dir": self.folder, **changed}
         tls = self.servers.certificates
         settings["tls-port" if tls else "port"] = self.port
         if self.servers.is_cluster:
@@ -136,7 +132,7 @@ class Node:
                 conf.write(f"{name} {value}\n")
             for line in self.servers.users:
                 conf.write(line + "\n")
-        self.process = Process(["setpriv", "--pdeathsig", "KILL", program("server"), f"{self.folder}/conf"])
+        self.process = Process([*self.prefix, "setpriv", "--pdeathsig", "KILL", program("server"), f"{self.folder}/conf"])
         self.process.wait_for(r"Ready to accept connections")
 
     @property
@@ -150,13 +146,14 @@ class Node:
     @property
     def address(self):
         """Where clients connect to."""
-        return f"127.0.0.1:{self.public_port}"
+        return f"{self.host}:{self.public_port}"
 
     def connect(self, resp=2, timeout=PATIENCE_S, user=None, password=None):
         """A connection of the caller's own; as the tests' administrator if no user is named."""
         if user is None and self.servers.users:
             user, password = ADMIN, ADMIN_PASSWORD
-        return Connection(self.port, resp, user, password, self.servers.tls_ca, timeout=timeout)
+        return Connection(self.port, resp, user, password, self.servers.tls_ca, self.host,
+                          timeout)
 
     def ask(self, *arguments):
         """One command on a connection that is kept; asked anew if that was cut before."""
@@ -245,19 +242,22 @@ class RedisServers:
     """A primary and `replica_count` replicas of it; `settings` are lines of the configuration, with _ for -.
 
     `user`: (name, password, rights) of the one user that clients have; nobody else gets in but the tests. `tls`: with
-    certificates of `certificates`, and no plain port. `proxied`: clients reach each node through its `proxy`."""
+    certificates of `certificates`, and no plain port. `proxied`: clients reach each node through its `proxy`.
+    `elsewhere`: a namespaces.Machine for each node, by name, that runs there; the others are at `host`, which that
+    must reach."""
     is_cluster = False
     nodes_named = ("primary", "replica")
 
-    def __init__(self, replica_count=1, user=None, tls=False, proxied=False, **settings):
-        self.is_proxied = proxied
+    def __init__(self, replica_count=1, user=None, tls=False, proxied=False, host="127.0.0.1", elsewhere=None,
+                 **settings):
+        self.is_proxied, self.host, self.elsewhere = proxied, host, elsewhere or {}
         self.nodes = []
         self.folder = tempfile.mkdtemp(prefix="nuthatch-redis-")
         self.certificates = self.tls_ca = None
         self.users = []
         self.user = user
         self.settings = {
-            "bind": "127.0.0.1", "port": 0, "save": '""', "appendonly": "no", "daemonize": "no",
+            "protected-mode": "no", "port": 0, "save": '""', "appendonly": "no", "daemonize": "no",
             "enable-debug-command": "yes", "repl-diskless-sync": "yes", "repl-diskless-sync-delay": 0,
             "repl-ping-replica-period": 1, "maxmemory": "64mb", "loglevel": "notice", "io-threads": 1,
             **{name.replace("_", "-"): value for name, value in settings.items()}}
@@ -282,7 +282,7 @@ class RedisServers:
         primary = self.add("primary")
         for number in range(replica_count):
             replica = self.add(f"replica{number}")
-            replica.call("REPLICAOF", "127.0.0.1", primary.port)
+            replica.call("REPLICAOF", primary.host, primary.port)
         self.wait_until_ok()
 
     def add(self, name):
@@ -321,7 +321,7 @@ class RedisServers:
         replica.call("REPLICAOF", "NO", "ONE")
         for node in self.running:
             if node is not replica:
-                node.call("REPLICAOF", "127.0.0.1", replica.port)
+                node.call("REPLICAOF", replica.host, replica.port)
         self.wait_until_ok()
 
     @staticmethod
@@ -375,7 +375,7 @@ class RedisCluster(RedisServers):
             node.call("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
         for number, node in enumerate(self.nodes):
             for other in self.nodes[:number]:
-                node.call("CLUSTER", "MEET", "127.0.0.1", other.public_port, other.public_bus_port)
+                node.call("CLUSTER", "MEET", other.host, other.public_port, other.public_bus_port)
         until(lambda: all(self.knows_all(node) for node in self.nodes), "nodes that know each other")
         for replica, primary in pairs:
             until(lambda r=replica, p=primary: r.ask("CLUSTER", "REPLICATE", p.id) == "OK", "a replica")
@@ -449,7 +449,7 @@ class RedisCluster(RedisServers):
             if not keys:
                 break
             login = ["AUTH2", ADMIN, ADMIN_PASSWORD] if self.users else []
-            source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "REPLACE", *login, "KEYS", *keys)
+            source.call("MIGRATE", target.host, target.port, "", 0, 5000, "REPLACE", *login, "KEYS", *keys)
             moved += len(keys)
         return moved
 

@@ -1,12 +1,9 @@
 """A server of the shared tier that lies: who asks nuthatch is told an error in time, never a wrong value; nothing
 crashes, memory is bounded, and no connection goes where none should (hostile_node.py is the liar)."""
-import os
-import shutil
-import subprocess
-import sys
 import time
 import unittest
 
+import namespaces
 from harness import FREED_IS_GONE, Nuthatch, PATIENCE_S
 from hostile_node import Hangup, HostileNode, bulk, push, say, shards
 from redis_cluster import SLOT_COUNT, slot_of, until
@@ -308,19 +305,8 @@ class LinkLocal(unittest.TestCase):
     """In a network namespace of its own, where the address that clouds keep their secrets at is ours."""
 
     def test_nobody_is_sent_to_a_link_local_address(self):
-        if os.environ.get("IN_NAMESPACE"):
-            return self.inside()
-        inside = ["sh", "-c", f"ip link set lo up && ip addr add {LINK_LOCAL}/32 dev lo && exec \"$@\"", "sh"]
-        for command in (["unshare", "-n", *inside], ["unshare", "-r", "-n", *inside]):
-            if shutil.which("ip") and subprocess.run([*command, "true"], capture_output=True).returncode == 0:
-                break
-        else:
-            self.skipTest("no network namespace can be made here (unshare -n, ip)")
-        run = subprocess.run([*command, sys.executable, os.path.abspath(__file__), type(self).__name__],
-                             env={**os.environ, "IN_NAMESPACE": "1"}, capture_output=True, text=True, timeout=100)
-        self.assertEqual(run.returncode, 0, run.stderr)
-
-    def inside(self):
+        if namespaces.run_again_in_one(self, setup=f"ip addr add {LINK_LOCAL}/32 dev lo"):
+            return
         with HostileNode() as node, HostileNode(LINK_LOCAL) as secrets:
             secrets.values[b"k"] = b"secret"
             place = b"%s:%d" % (LINK_LOCAL.encode(), secrets.port)

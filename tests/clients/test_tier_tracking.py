@@ -42,7 +42,7 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.port, self.key = port, key
         self.stopping = threading.Event()
-        self.reads = []  # (when it was asked, value)
+        self.reads = []  # (when it was asked, when answered, value)
         self.start()
 
     def run(self):
@@ -51,7 +51,7 @@ class Reader(threading.Thread):
             began = time.monotonic()
             value = connection.ask("GET", self.key)
             if not isinstance(value, ReplyError):
-                self.reads.append((began, value))
+                self.reads.append((began, time.monotonic(), value))
             time.sleep(0.002)
         connection.close()
 
@@ -131,14 +131,14 @@ class WithServers:
         reader = Reader(self.nodes[0].port, key)
         try:
             written = event(key) or self.write(key, new)
-            until(lambda: reader.reads and reader.reads[-1][1] == new.encode(), "the new value", BOUND_S + HEALING_S)
+            until(lambda: reader.reads and reader.reads[-1][2] == new.encode(), "the new value", BOUND_S + HEALING_S)
         finally:
             reader.stop()
         expected_old = None if old is None else old.encode()
-        late = [began - written for began, value in reader.reads
+        late = [began - written for began, _, value in reader.reads
                 if value != new.encode() and began > written + BOUND_S + SLACK_S]
         self.assertEqual(late, [], f"{len(late)} stale reads, {late[:3]} s after the write")
-        self.assertLessEqual({value for _, value in reader.reads}, {expected_old, new.encode(), None})
+        self.assertLessEqual({value for _, _, value in reader.reads}, {expected_old, new.encode(), None})
 
     # ---- what is told ----
 
