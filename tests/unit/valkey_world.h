@@ -612,8 +612,9 @@ static inline void link_step(struct link *link)
     if (connection->is_ending || is_refused) {
         list_remove(&connection->in_world);
         connection_fail_sent(connection, ERR_CANCELLED, true);
-        connection->link_callbacks->closed(connection->link_owner, is_refused ? ERR_REFUSED : ERR_CANCELLED,
-                                           BYTES("gone"));
+        connection->link_callbacks->closed(
+            connection->link_owner, is_refused ? ERR_REFUSED : ERR_CANCELLED,
+            bytes_of_text(err_text(is_refused ? ERR_REFUSED : ERR_CANCELLED)));
         free(link);
     } else if (!connection->is_open && !connection->node->is_frozen) {
         connection->is_open = true;
@@ -635,7 +636,8 @@ static inline void source_step(struct source *source)
         source->retry_ms = world.now_ms + 20;
         if (is_refused) {
             source->failure_count++;
-            source->callbacks->failed(source->owner, source, ERR_REFUSED, BYTES("refused"));
+            source->callbacks->failed(source->owner, source, ERR_REFUSED,
+                                      bytes_of_text(err_text(ERR_REFUSED)));
         } else if (!connection->node->is_frozen) {
             connection->is_open = true;
             connection->node->connection_count++;

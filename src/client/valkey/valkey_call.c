@@ -21,6 +21,18 @@ void valkey_text_set(struct text *text, struct bytes bytes)
         memcpy(text->data, bytes.data, text->size);
 }
 
+void valkey_text_set_failure(struct text *text, const struct link_address *address, enum err why,
+                             struct bytes said)
+{
+    bool is_more = said.size > 0 && !bytes_equal(said, bytes_of_text(err_text(why)));
+    int size = snprintf(text->data, sizeof text->data, "%s port %u: %s%s%.*s", address->host, address->port,
+                        err_text(why), is_more ? ": " : "",
+                        is_more ? (int)(said.size < sizeof text->data ? said.size : sizeof text->data) : 0,
+                        is_more ? said.data : "");
+
+    text->size = size < (int)sizeof text->data ? (size_t)size : sizeof text->data - 1;
+}
+
 int64_t valkey_jittered_ms(struct valkey *valkey, int64_t ms)
 {
     return ms + (int64_t)random_below(&valkey->dice, (uint64_t)ms / 2 + 1);

@@ -26,6 +26,9 @@ struct text {
     size_t size;
 };
 void valkey_text_set(struct text *text, struct bytes bytes); /* what does not fit is left out */
+/* "10.0.0.1 port 6379: not permitted: NOAUTH …": where, what, and what was said of it if that is more. */
+void valkey_text_set_failure(struct text *text, const struct link_address *address, enum err why,
+                             struct bytes said);
 static inline struct bytes text_bytes(const struct text *text) { return bytes_of(text->data, text->size); }
 
 struct server {

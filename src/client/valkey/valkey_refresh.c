@@ -61,11 +61,8 @@ static void let_go(struct inquiry *inquiry)
 static void inquiry_failed(struct inquiry *inquiry, enum err why, struct bytes text)
 {
     struct valkey *valkey = inquiry->valkey;
-    int size = snprintf(valkey->why.data, sizeof valkey->why.data, "%s port %u: %s%s%.*s",
-                        inquiry->query.asked.host, inquiry->query.asked.port, err_text(why),
-                        text.size > 0 ? ": " : "", (int)(text.size < 100 ? text.size : 100), text.data);
 
-    valkey->why.size = size < (int)sizeof valkey->why.data ? (size_t)size : sizeof valkey->why.data - 1;
+    valkey_text_set_failure(&valkey->why, &inquiry->query.asked, why, text);
     log_write_limited(valkey->options->log, LOG_WARNING, LOG_KIND_TIER,
                       "tier: nothing learnt of who has what from %.*s", (int)valkey->why.size,
                       valkey->why.data);

@@ -243,17 +243,11 @@ static void source_doubted(void *owner, struct source *source, struct bytes text
 static void source_failed(void *owner, struct source *source, enum err why, struct bytes text)
 {
     struct server *server = owner;
-    struct text reason;
-    int size;
 
     (void)source;
     if (why == ERR_FORBIDDEN && server->address.permits != NULL)
         refuse(server);
-    valkey_text_set(&reason, text);
-    size = snprintf(server->why.data, sizeof server->why.data, "%s port %u: %s%s%.*s", server->address.host,
-                    server->address.port, err_text(why), reason.size > 0 ? ": " : "", (int)reason.size,
-                    reason.data);
-    server->why.size = size < (int)sizeof server->why.data ? (size_t)size : sizeof server->why.data - 1;
+    valkey_text_set_failure(&server->why, &server->address, why, text);
     log_write_limited(server->valkey->options->log, LOG_WARNING, LOG_KIND_TIER,
                       "tier: cannot connect to %.*s", (int)server->why.size, server->why.data);
     refresh_want(server->valkey);
