@@ -188,6 +188,26 @@ static void hear(void *owner, struct bytes key)
     snprintf(heard->keys + size, sizeof heard->keys - size, "%.*s ", BYTES_PRINTF(key));
 }
 
+TEST(a_worker_whose_loop_has_ended_forgets_who_reads_and_watches)
+{
+    struct tier_world *world = tier_world_make(1, NULL);
+    struct reader watching, reading[3];
+
+    begin(world, 0, &watching, "k", TIER_WATCHED);
+    reply(world, 0, 0, "PTTL k", number_node(-1));
+    reply(world, 0, 0, "GET k", text_node("v"));
+    for (int i = 0; i < 3; i++)
+        begin(world, 0, &reading[i], i < 2 ? "k" : "l", i == 1 ? TIER_FENCED | TIER_WATCHED : TIER_FENCED);
+    tier_worker_destroy(world->workers[0]);
+    world->workers[0] = NULL;
+    world->worker_count = 0;
+    EXPECT(watching.read.watch == NULL);
+    for (int i = 0; i < 3; i++)
+        EXPECT(!reading[i].is_done && reading[i].read.flight == NULL && reading[i].read.watch == NULL);
+    loop_destroy(world->loops[0]);
+    tier_world_end(world);
+}
+
 TEST(who_listens_is_told_of_keys_that_begin_so)
 {
     struct tier_world *world = tier_world_make(1, NULL);
@@ -213,4 +233,5 @@ RUN_TESTS(TEST_ROW(who_watches_a_key_is_told_once_that_it_has_changed),
           TEST_ROW(a_push_between_lifetime_and_value_leaves_the_watch_of_the_new_value),
           TEST_ROW(one_that_is_told_may_end_another_that_would_be_told_next),
           TEST_ROW(when_a_worker_stops_who_watches_is_told_and_who_waits_is_told_that_it_is_over),
+          TEST_ROW(a_worker_whose_loop_has_ended_forgets_who_reads_and_watches),
           TEST_ROW(who_listens_is_told_of_keys_that_begin_so))

@@ -140,7 +140,11 @@ void valkey_stop(struct valkey *valkey, void (*stopped)(void *owner))
 
 void valkey_destroy(struct valkey *valkey)
 {
-    EXPECT(valkey->has_stopped);
+    while (!list_is_empty(&valkey->asked)) {
+        struct asked *asked = CONTAINER_OF(valkey->asked.next, struct asked, in_valkey);
+        list_remove(&asked->in_valkey);
+        free(asked);
+    }
     free(valkey);
 }
 

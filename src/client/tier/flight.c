@@ -260,6 +260,36 @@ void flights_stop(struct tier_worker *worker)
     timer_cancel(worker->loop, &worker->flights.refusal_timer);
 }
 
+static void forget_readers(struct tier_worker *worker, struct list *readers)
+{
+    while (!list_is_empty(readers)) {
+        struct tier_read *read = reader_of(readers->next);
+        watch_end(worker, read);
+        list_remove(&read->in_flight);
+        read->flight = NULL;
+    }
+}
+
+void flights_fini(struct tier_worker *worker)
+{
+    struct hash_table *by_key = &worker->flights.by_key;
+
+    for (size_t i = 0; i < by_key->chain_count;) {
+        struct tier_flight *flight;
+        if (by_key->chains[i] == NULL) {
+            i++;
+            continue;
+        }
+        flight = CONTAINER_OF(by_key->chains[i], struct tier_flight, in_table);
+        forget_readers(worker, &flight->readers);
+        timer_cancel(worker->loop, &flight->early_timer);
+        hash_table_remove(by_key, &flight->in_table); /* the last takes the chains along */
+        free(flight);
+    }
+    forget_readers(worker, &worker->flights.refused);
+    timer_cancel(worker->loop, &worker->flights.refusal_timer);
+}
+
 static bool is_of(const struct tier_flight *flight, nh_key key, uint32_t head_bytes)
 {
     return flight->key.space == key.space && flight->head_bytes == head_bytes &&

@@ -23,6 +23,8 @@ struct flights {
 void flights_init(struct flights *flights);
 /* No call is under way any more: who is still to be told of a refusal is. */
 void flights_stop(struct tier_worker *worker);
+/* Those that are left when the worker is destroyed are forgotten, with their readers. */
+void flights_fini(struct tier_worker *worker);
 
 /* `key`, with its hash, has changed: a push came through `source`. */
 void flights_poison(struct tier_worker *worker, struct source *source, struct bytes key, uint64_t hash);

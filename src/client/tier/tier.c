@@ -92,6 +92,9 @@ void tier_worker_destroy(struct tier_worker *worker)
     if (worker == NULL)
         return;
     valkey_destroy(worker->valkey);
+    flights_fini(worker);
+    watches_fini(worker);
+    facts_stop(worker);
     facts_fini(worker);
     free(worker);
 }

@@ -33,6 +33,7 @@ void tier_destroy(struct tier *tier); /* all its workers must have been destroye
 enum err tier_worker_create(struct tier *tier, unsigned number, struct loop *loop,
                             struct counters *counters, struct tier_worker **worker);
 void tier_worker_stop(struct tier_worker *worker, void (*stopped)(void *owner), void *owner);
+/* After `stopped`; or if the loop has ended: reads are forgotten then, and nobody is told. */
 void tier_worker_destroy(struct tier_worker *worker);
 
 struct valkey *tier_valkey(struct tier_worker *worker);
@@ -46,7 +47,9 @@ struct tier_mark {
 };
 
 /* Whether what bears `mark`, and is kept under a key of `slot`, is as the tier had it at most
- * max_staleness_ms ago. Any thread. */
+ * max_staleness_ms ago. Any thread; but of a change of the key alone the mark knows nothing. Who keeps what
+ * he read drops it when he is told (`changed` below, or a listener), and looks at the mark on the thread on
+ * which he is: there, news that came after the change cannot be known before it. */
 bool tier_mark_holds(const struct tier *tier, struct tier_mark mark, uint16_t slot, int64_t now_ms);
 /* How old the newest write is that may not be known of yet: the present bound. INT64_MAX: it does not hold.
  */

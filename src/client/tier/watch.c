@@ -150,3 +150,12 @@ void watches_tell_all(struct tier_worker *worker)
     timer_cancel(worker->loop, &watches->timer);
     tell(&told);
 }
+
+void watches_fini(struct tier_worker *worker)
+{
+    struct watches *watches = &worker->watches;
+
+    while (!list_is_empty(&watches->all))
+        watch_end(worker, in_list(watches->all.next)->read);
+    timer_cancel(worker->loop, &watches->timer);
+}

@@ -28,3 +28,5 @@ void watches_tell_key(struct tier_worker *worker, struct bytes key, uint64_t has
 /* A mark may have ceased to hold: in the next turn those are told whose has. */
 void watches_look(struct tier_worker *worker);
 void watches_tell_all(struct tier_worker *worker);
+/* Those that are left when the worker is destroyed are forgotten. */
+void watches_fini(struct tier_worker *worker);
