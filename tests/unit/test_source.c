@@ -574,6 +574,31 @@ ON_BOTH(a_server_that_is_cut_off_proves_nothing_and_is_given_up)
     }
 }
 
+ON_BOTH(a_server_that_only_pushes_and_answers_nobody_is_given_up)
+{
+    struct source_fixture s;
+
+    begin_open(&s, kind, 3);
+    on_loop(s.f.world, set_canary, &s);
+    SERVER_HEARS(&s.f, "EXISTS {c}");
+    for (int i = 0; i < 7; i++) { /* much may lie before a reply: it is waited for longer than for a word */
+        pass_ms(&s.f, 500);
+        server_says(&s.f, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
+        expect_note(&s.f, "invalidated k\n");
+    }
+    for (int i = 0; i < 2; i++) {
+        pass_ms(&s.f, 500);
+        server_says(&s.f, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n");
+        let_hear(&s);
+    }
+    for (int i = 0; i < 4; i++)
+        pass_ms(&s.f, 150);
+    EXPECT_EQ(generation(&s), 0);
+    let_hear(&s);
+    buffer_clear(&s.f.note);
+    finish(&s);
+}
+
 ON_BOTH(a_canary_finds_room_where_nobody_else_does)
 {
     struct source_fixture s;
@@ -694,6 +719,7 @@ RUN_TESTS(ROWS(invalidations_are_told_between_replies_as_they_lie_on_the_wire),
           ROWS(a_canary_that_is_refused_proves_nothing),
           ROWS(in_resp2_the_receiver_must_have_answered_after_the_canary),
           ROWS(a_server_that_is_cut_off_proves_nothing_and_is_given_up),
+          ROWS(a_server_that_only_pushes_and_answers_nobody_is_given_up),
           ROWS(a_canary_finds_room_where_nobody_else_does),
           ROWS(a_server_that_does_not_track_is_used_without),
           ROWS(what_is_not_to_be_remembered_has_its_mark_right_before_it),
