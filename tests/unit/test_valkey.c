@@ -517,6 +517,21 @@ TEST(a_call_whose_deadline_passes_says_whether_it_may_have_run)
     world_end();
 }
 
+TEST(a_reply_that_has_come_while_this_process_stood_still_is_heard_before_the_deadline)
+{
+    struct asked asked;
+
+    world_open(3);
+    ask(&asked, "SET foo bar", 0);
+    world.now_ms += 5000;
+    turn(); /* timers that are due are met, before what has come is read */
+    EXPECT(!asked.is_done);
+    step();
+    EXPECT(asked.is_done);
+    EXPECT_EQ(asked.err, OK);
+    world_end();
+}
+
 TEST(too_much_under_way_is_refused_at_once)
 {
     enum { MORE_THAN_FITS = 8 };
@@ -840,6 +855,7 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(an_unknown_endpoint_is_asked_for_of_the_others),
           TEST_ROW(a_lost_call_is_asked_again_only_if_it_may_be),
           TEST_ROW(a_call_whose_deadline_passes_says_whether_it_may_have_run),
+          TEST_ROW(a_reply_that_has_come_while_this_process_stood_still_is_heard_before_the_deadline),
           TEST_ROW(too_much_under_way_is_refused_at_once), TEST_ROW(a_failover_is_followed),
           TEST_ROW(a_failover_is_learnt_of_although_nothing_is_asked),
           TEST_ROW(a_tier_that_is_away_is_told_and_found_again),

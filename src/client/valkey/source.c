@@ -52,6 +52,7 @@ struct source {
     struct link_request canary;   /* of `data` */
     struct link_request echo;     /* of `receiver`: the PING after it */
     bool canary_is_out, sounds_again;
+    bool is_suspect; /* it was silent for too long when the last tick looked */
     struct timer tick_timer;
     /* coming back */
     struct timer retry_timer;
@@ -334,7 +335,14 @@ static void tick(struct timer *timer)
     struct source *source = CONTAINER_OF(timer, struct source, tick_timer);
     int64_t interval_ms = source->options->canary_interval_ms;
 
-    if (is_silent(source, &source->data) || is_silent(source, &source->receiver)) {
+    if (!is_silent(source, &source->data) && !is_silent(source, &source->receiver)) {
+        source->is_suspect = false;
+    } else if (!source->is_suspect) {
+        /* What it has said may lie there, unread, if this process stood still: that is looked at first. */
+        source->is_suspect = true;
+        timer_set(source->loop, timer, now_ms(source) + TICK_MS_MIN);
+        return;
+    } else {
         give_up(source, ERR_TIMEOUT, BYTES("no reply within the time that a call may take"));
         return;
     }
@@ -486,7 +494,7 @@ static void retry(struct timer *timer)
 
     source->why = OK;
     source->text_bytes = 0;
-    source->canary_is_out = source->sounds_again = false;
+    source->canary_is_out = source->sounds_again = source->is_suspect = false;
     open_end(source, &source->data);
 }
 

@@ -324,6 +324,12 @@ static void deadline_passed(struct timer *timer)
 {
     struct call *call = CONTAINER_OF(timer, struct call, deadline);
 
+    /* Its reply may lie there, unread, if this process stood still: that is looked at first. */
+    if (call->place == CALL_UNDER_WAY && !call->is_late) {
+        call->is_late = true;
+        timer_set(call->valkey->loop, timer, valkey_now_ms(call->valkey));
+        return;
+    }
     if (call->place == CALL_WAITING && call->is_doubted) {
         call_end_as_told(call);
         return;

@@ -100,6 +100,7 @@ struct call {
     uint32_t generation;       /* of source when it was asked */
     bool with_asking;
     bool is_counted;                /* in valkey->under_way */
+    bool is_late;                   /* its deadline has passed; it ends in the next turn */
     struct redirection redirection; /* the first of this asking; NONE */
     struct text text;
     enum err err; /* of one that has ended */
