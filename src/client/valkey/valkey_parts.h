@@ -1,7 +1,8 @@
 /* valkey_parts.h — what the files behind valkey.h share: a client, its servers, its calls, its gates.
  *
  *   valkey.c           the client as its owner sees it
- *   valkey_call.c      a call: to which server, what came back, what next
+ *   valkey_call.c      a call: to which server, and how it ends
+ *   valkey_answer.c    what came back, what next
  *   valkey_gate.c      calls of a slot that wait, in their order
  *   valkey_servers.c   the servers and who has which slots
  *   valkey_refresh.c   learning the map
@@ -211,6 +212,18 @@ void call_end(struct call *call, enum err err, struct bytes text);
 /* The same in a later turn. */
 void call_end_later(struct call *call, enum err err, struct bytes text);
 void call_leave_place(struct call *call);
+/* Ends it now: with `replies`, or with an error. */
+void call_finish(struct call *call, enum err err, struct bytes text, const struct resp_reply *replies);
+/* A reply that was kept is freed. */
+void call_drop_reply(struct call *call, uint32_t index);
+/* The gate of its slot; null: there is none. */
+struct gate *call_gate(const struct call *call);
+
+/* ---- valkey_answer.c -------------------------------------------------------------------------------- */
+
+/* As of struct link_request. */
+void call_replied(struct link_request *request, const struct resp_reply *reply);
+void call_failed(struct link_request *request, enum err why, bool was_sent);
 /* Of a call that is doubted: whether the map has given its slot to another server than was asked. */
 bool call_has_moved(const struct call *call);
 /* The same: whether the map has been asked for since, so that there is nothing more to wait for. */
