@@ -387,6 +387,29 @@ static int count_keys(const struct server_commands *commands, const char *text)
     return server_command_keys(commands, command, arguments, count, indexes, COUNT_OF(indexes));
 }
 
+TEST(categories_are_as_the_server_tells_them)
+{
+    static const char text[] =
+        "*2\r\n*7\r\n+get\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*4\r\n+@read\r\n+@Fast\r\n+\r\n:1\r\n"
+        "*6\r\n+old\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n";
+    static const struct bytes get = BYTES_INIT("GET"), old = BYTES_INIT("OLD");
+    const struct server_command *command;
+    struct server_commands *commands = NULL;
+
+    EXPECT_EQ(create_from(text, &commands), OK);
+    command = server_commands_find(commands, &get, 1);
+    EXPECT(server_command_is_of(command, BYTES("read")));
+    EXPECT(server_command_is_of(command, BYTES("fast")));
+    EXPECT(!server_command_is_of(command, BYTES("rea")));
+    EXPECT(!server_command_is_of(command, BYTES("ast")));
+    EXPECT(!server_command_is_of(command, BYTES("read fast")));
+    EXPECT(!server_command_is_of(command, BYTES("")));
+    command = server_commands_find(commands, &old, 1);
+    EXPECT_EQ(command->categories[0], '\0');
+    EXPECT(!server_command_is_of(command, BYTES("read")));
+    server_commands_destroy(commands);
+}
+
 TEST(an_old_servers_positions_are_gone_by_and_movable_keys_are_not_guessed)
 {
     struct server_commands *commands;
@@ -463,5 +486,6 @@ TEST(key_specifications_that_make_no_sense_are_not_gone_by)
 RUN_TESTS(TEST_ROW(keys_are_where_the_server_itself_finds_them),
           TEST_ROW(what_a_command_does_is_as_the_server_says),
           TEST_ROW(what_is_no_reply_to_command_is_refused),
+          TEST_ROW(categories_are_as_the_server_tells_them),
           TEST_ROW(an_old_servers_positions_are_gone_by_and_movable_keys_are_not_guessed),
           TEST_ROW(key_specifications_that_make_no_sense_are_not_gone_by))

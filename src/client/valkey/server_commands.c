@@ -9,6 +9,7 @@
 enum {
     NAME_BYTES_MAX = 128, /* of a command, its subcommand included */
     COMMANDS_MAX = 65536,
+    CATEGORIES_MAX = 64,    /* of one command */
     POSITION_MAX = 1 << 20, /* of arguments */
 };
 
@@ -210,6 +211,29 @@ static bool keep_name(struct server_commands *commands, const struct resp_node *
     return true;
 }
 
+/* "@read", "@fast" as " read fast ". */
+static void keep_categories(struct server_commands *commands, const struct resp_node *list,
+                            uint32_t *offset)
+{
+    const struct resp_node *member;
+
+    *offset = (uint32_t)commands->texts.size;
+    if (is_list(list) && list->integer > 0 && list->integer <= CATEGORIES_MAX) {
+        buffer_append_byte(&commands->texts, ' ');
+        member = resp_first_member(list);
+        for (int64_t i = 0; i < list->integer; i++, member = resp_next(member)) {
+            if (!is_text(member) || member->bytes.size < 2 || member->bytes.size > NAME_BYTES_MAX ||
+                member->bytes.data[0] != '@' ||
+                memchr(member->bytes.data, '\0', member->bytes.size) != NULL)
+                continue;
+            for (size_t at = 1; at < member->bytes.size; at++)
+                buffer_append_byte(&commands->texts, byte_to_lower(member->bytes.data[at]));
+            buffer_append_byte(&commands->texts, ' ');
+        }
+    }
+    buffer_append_byte(&commands->texts, '\0');
+}
+
 /* What COMMAND says of one command, one behind the other; a server before Redis 7 says the first six or
  * seven of them. */
 struct fields {
@@ -253,6 +277,7 @@ static enum err read_command(struct server_commands *commands, const struct resp
     command->last_key = (int)fields.last_key->integer;
     command->key_step = (int)fields.key_step->integer;
     command->flags = read_flags(fields.flags, fields.categories);
+    keep_categories(commands, fields.categories, &entry.categories);
     read_tips(fields.tips, command);
     if (is_list(fields.specs)) {
         spec = resp_first_member(fields.specs);
@@ -306,8 +331,11 @@ enum err server_commands_create(const struct resp_reply *reply, struct server_co
         server_commands_destroy(commands);
         return err;
     }
-    for (size_t i = 0; i < commands->entry_count; i++)
-        commands->entries[i].command.name = commands->texts.data + commands->entries[i].name;
+    for (size_t i = 0; i < commands->entry_count; i++) {
+        struct entry *entry = &commands->entries[i];
+        entry->command.name = commands->texts.data + entry->name;
+        entry->command.categories = commands->texts.data + entry->categories;
+    }
     qsort(commands->entries, commands->entry_count, sizeof commands->entries[0], by_name);
     *result = commands;
     return OK;
@@ -362,4 +390,19 @@ const struct server_command *server_commands_find(const struct server_commands *
         !add_word(name, &size, arguments[1]))
         return NULL;
     return find(commands, name);
+}
+
+bool server_command_is_of(const struct server_command *command, struct bytes category)
+{
+    struct bytes rest = bytes_of_text(command->categories);
+    const char *end;
+
+    if (category.size == 0 || memchr(category.data, ' ', category.size) != NULL)
+        return false;
+    while (rest.size > 1 && (end = memchr(rest.data + 1, ' ', rest.size - 1)) != NULL) {
+        if (bytes_equal(bytes_of(rest.data + 1, (size_t)(end - rest.data) - 1), category))
+            return true;
+        rest = bytes_after(rest, (size_t)(end - rest.data));
+    }
+    return false;
 }

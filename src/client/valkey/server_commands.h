@@ -27,6 +27,7 @@ struct server_command {
     unsigned flags;
     int first_key, last_key, key_step; /* 0: none, or only by its key specifications */
     unsigned reply_policy;             /* enum server_reply_policy, of SERVER_COMMAND_EVERY_SHARD */
+    const char *categories;            /* " read fast hash "; empty if the server does not tell */
 };
 enum server_reply_policy {
     REPLY_FIRST,
@@ -48,6 +49,9 @@ void server_commands_destroy(struct server_commands *commands);
 /* The command of that name, or of its subcommand that argument 1 names; null if there is none. */
 const struct server_command *server_commands_find(const struct server_commands *commands,
                                                   const struct bytes *arguments, uint32_t argument_count);
+
+/* Whether it is of the category, given in lower case and without '@'; false if the server tells none. */
+bool server_command_is_of(const struct server_command *command, struct bytes category);
 
 /* Where its keys are, by its key specifications (range and numkeys forms), else first_key, last_key,
  * key_step: writes at most `capacity` indexes of arguments and returns how many there are in all. A

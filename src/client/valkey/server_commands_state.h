@@ -20,7 +20,7 @@ struct key_spec {
 
 struct entry {
     struct server_command command; /* first, so that one leads to the other */
-    uint32_t name;                 /* offset in `texts`, until all names are known */
+    uint32_t name, categories;     /* offsets in `texts`, until all of that is known */
     uint32_t first_spec, spec_count;
 };
 

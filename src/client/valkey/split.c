@@ -2,13 +2,11 @@
  *
  *   (1) keys of one slot stay in the order in which they were given, so that of two values for one key in
  *       MSET the later wins;
- *   (2) at most PARTS_UNDER_WAY_MAX parts are under way, and a part that has ended lets the next one begin;
+ *   (2) at most SPLIT_PARTS_AT_ONCE parts are under way, and a part that has ended lets the next one begin;
  *   (3) the split is freed right after its owner has been told, or when it is given up. */
 #include "client/valkey/split.h"
 #include "base/compiler.h"
 #include <stdlib.h>
-
-enum { PARTS_UNDER_WAY_MAX = 256 };
 
 enum kind { KIND_LIST, KIND_SUM, KIND_STATUS };
 
@@ -264,7 +262,7 @@ static void begin_part(struct split_call *split, struct part *part)
 static void begin_parts(struct split_call *split)
 {
     while (split->begun_count < split->part_count &&
-           split->begun_count - split->ended_count < PARTS_UNDER_WAY_MAX)
+           split->begun_count - split->ended_count < SPLIT_PARTS_AT_ONCE)
         begin_part(split, &split->parts[split->begun_count++]);
 }
 

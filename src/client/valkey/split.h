@@ -2,13 +2,15 @@
  *
  * MGET, DEL, UNLINK, EXISTS, TOUCH, MSET (not atomic any more, as the cluster's slots answer one by one)
  * and PFCOUNT of one slot, SINTERCARD … stay whole: only those can be split whose answer can be put
- * together. Up to 256 parts are asked at once, the next when one has ended. The reply is as from one
- * server; where a part failed, MGET has an error in the place of each of its keys, the others answer the
- * first error. */
+ * together. Up to SPLIT_PARTS_AT_ONCE parts are asked at once, the next when one has ended. The reply is as
+ * from one server; where a part failed, MGET has an error in the place of each of its keys, the others
+ * answer the first error. */
 #pragma once
 #include "client/valkey/valkey.h"
 
 struct split_call;
+
+enum { SPLIT_PARTS_AT_ONCE = 256 };
 
 /* Whether the command can be split, its keys being of more than one slot. */
 bool split_is_possible(struct bytes name);
