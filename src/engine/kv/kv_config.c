@@ -351,6 +351,7 @@ static void config_set(const struct kv_call *call)
 static void config_resetstat(const struct kv_call *call)
 {
     call->kv->reset_facts(call->kv->facts_context);
+    kv_reset_counts(call->kv);
     reply_kind(call->reply, OUTCOME_ok);
 }
 
