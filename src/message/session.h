@@ -7,6 +7,7 @@
 enum {
     SESSION_NAME_BYTES_MAX = 64,
     SESSION_ADDRESS_BYTES = 112, /* has room for a Unix socket's path */
+    SESSION_WRITTEN_SLOTS_MAX = 8,
 };
 
 /* What of a connection's answers is left out (CLIENT REPLY). */
@@ -49,9 +50,12 @@ struct session {
      * `held_bytes`: what is held for it until it ends. Null without memory. The connection's; null where
      * answers cannot be late. */
     struct late *(*take_late)(struct session *session, unsigned flags, uint64_t held_bytes);
-    uint32_t late_count;  /* the connection's: answers that are late */
-    uint32_t write_count; /* the engine's: of these, of commands that may write */
-    void *elsewhere;      /* the engine's: a connection by which it watches keys that are elsewhere */
+    uint32_t late_count;   /* the connection's: answers that are late */
+    uint32_t write_count;  /* the engine's: of these, of commands that may write */
+    void *elsewhere;       /* the engine's: a connection by which it watches keys that are elsewhere */
+    bool keeps_blocking;   /* the engine's: of what it keeps for EXEC, a command may block elsewhere */
+    uint8_t written_count; /* the engine's: see kv_tier_wait.c */
+    uint16_t written_slots[SESSION_WRITTEN_SLOTS_MAX];
     struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
     /* The engine's, null at first. */
     struct kv_transaction *transaction; /* between MULTI and EXEC */

@@ -69,6 +69,7 @@ static enum whose whose_is(enum command_id id)
     case COMMAND_publish:
     case COMMAND_spublish:
     case COMMAND_pubsub:
+    case COMMAND_wait:
     case COMMAND_UNKNOWN: return PASSED;
     default: return command_row(id)->first_key != 0 ? PASSED : OURS;
     }
@@ -157,17 +158,22 @@ static void ask_everywhere(const struct kv_call *call)
     if (kv_tier_hold(call))
         return;
     request = kv_tier_request_create(call, LATE_ALONE, writes);
-    if (request == NULL)
+    if (request != NULL)
+        go_everywhere(request);
+}
+
+void kv_tier_note_run(const struct kv_call *call)
+{
+    if (UNLIKELY(call->session->is_held)) /* it comes again */
         return;
-    request->go = go_everywhere;
-    kv_tier_route(request, false);
+    kv_count(&call->kv->counts.calls[call->id], 1);
+    if (UNLIKELY(atomic_load_explicit(&call->kv->hub->care, memory_order_relaxed) & KV_CARE_SHOWN))
+        kv_monitor_show(call);
 }
 
 static void execute(const struct kv_call *call, enum whose whose)
 {
-    kv_count(&call->kv->counts.calls[call->id], 1);
-    if (atomic_load_explicit(&call->kv->hub->care, memory_order_relaxed) & KV_CARE_SHOWN)
-        kv_monitor_show(call);
+    call->kv->running = call->id;
     if (whose == READS)
         read(call);
     else if (whose == WHOLE)
@@ -180,24 +186,24 @@ static void execute(const struct kv_call *call, enum whose whose)
         kv_tier_subscribe(call);
     else
         kv_tier_pass(call);
+    kv_tier_note_run(call);
 }
 
 /* What the tier runs between MULTI and EXEC is kept here until then. Null: it can be. */
 static const char *what_is_refused_of_transactions(const struct kv_call *call, enum whose whose)
 {
-    const char *refusal;
+    const struct server_commands *commands = kv_tier_of(call->kv)->commands;
 
     if (whose == OURS || whose == WHOLE || whose == REFUSED || whose == SUBSCRIBES ||
-        call->id == COMMAND_nh_get)
+        call->id == COMMAND_nh_get || kv_tier_is_wait(call))
         return "it cannot be in a transaction with a shared tier";
     if (whose != PASSED || call->id == COMMAND_publish || call->id == COMMAND_spublish)
         return NULL;
-    refusal = kv_tier_refusal(
+    if (commands == NULL && (call->id == COMMAND_UNKNOWN || command_row(call->id)->first_key == 0))
+        return "the shared tier does not tell what commands it has. Permit its user COMMAND (+command)";
+    return kv_tier_refusal(
         call->arguments, call->argument_count,
-        kv_tier_of(call->kv)->commands == NULL
-            ? NULL
-            : server_commands_find(kv_tier_of(call->kv)->commands, call->arguments, call->argument_count));
-    return refusal;
+        commands == NULL ? NULL : server_commands_find(commands, call->arguments, call->argument_count));
 }
 
 /* True if it has been dealt with. */
@@ -214,33 +220,42 @@ static bool keep_for_exec(const struct kv_call *call, enum whose whose)
             return true;
     }
     refusal = what_is_refused_of_transactions(call, whose);
-    if (refusal == NULL)
+    if (refusal == NULL) {
+        call->session->keeps_blocking |= whose == PASSED && kv_tier_may_block(call);
         return false;
+    }
     kv_full_name(call, name);
     kv_error(call, "ERR '%s': %s", name, refusal);
     kv_note_refused(call);
     return true;
 }
 
+static void run_guarded(const struct kv_call *call, void (*execute)(const struct kv_call *call))
+{
+    enum kv_pass pass = may_run(call);
+
+    if (pass == KV_REFUSED)
+        kv_note_refused(call);
+    if (pass != KV_PASS)
+        return;
+    call->kv->running = call->id;
+    execute(call);
+    kv_tier_note_run(call);
+}
+
 static bool run_session_command(const struct kv_call *call)
 {
     struct session *session = call->session;
 
+    if (call->id == COMMAND_multi && session->transaction == NULL)
+        session->keeps_blocking = false;
     if (call->id == COMMAND_watch && session->transaction == NULL) {
-        enum kv_pass pass = may_run(call);
-        if (pass == KV_PASS)
-            kv_tier_watch(call);
-        else if (pass == KV_REFUSED)
-            kv_note_refused(call);
+        run_guarded(call, kv_tier_watch);
         return true;
     }
     if (call->id == COMMAND_exec && session->transaction != NULL && call->argument_count == 1 &&
         !kv_transaction_is_spoiled(session)) {
-        enum kv_pass pass = may_run(call);
-        if (pass == KV_PASS)
-            kv_tier_exec(call);
-        else if (pass == KV_REFUSED)
-            kv_note_refused(call);
+        run_guarded(call, kv_tier_exec);
         return true;
     }
     /* Here these end what is kept here; what is watched there ends with the connection to it. */
@@ -322,7 +337,6 @@ enum err kv_tier_begin(struct kv *kv, struct tier_worker *worker, struct loop *l
     tier->tier = tier_of(worker);
     tier->valkey = tier_valkey(worker);
     tier->loop = loop;
-    list_init(&tier->waiting);
     list_init(&tier->own_links);
     timer_init(&tier->look, look);
     if (kv_tier_subscribe_begin(tier) != OK) {

@@ -18,6 +18,8 @@ struct kv_tier_own {
     void (*replied)(struct kv_tier_request *request, const struct resp_reply *reply);
     struct link_request sent;
     bool is_sent;
+    char error[256]; /* the first that was said before the last reply */
+    size_t error_bytes;
 };
 
 static void destroy(struct kv_tier_own *own)
@@ -60,6 +62,12 @@ static void on_replied(struct link_request *sent, const struct resp_reply *reply
     struct kv_tier_own *own = CONTAINER_OF(sent, struct kv_tier_own, sent);
     struct kv_tier_request *request = own->request;
 
+    if (sent->left_count > 0 && reply->nodes->type == RESP_ERROR && own->error_bytes == 0) {
+        size_t size = reply->nodes->bytes.size;
+        own->error_bytes = size < sizeof own->error ? size : sizeof own->error;
+        if (size > 0)
+            memcpy(own->error, reply->nodes->bytes.data, own->error_bytes);
+    }
     if (sent->left_count > 0 || request == NULL)
         return;
     own->request = NULL;
@@ -157,6 +165,7 @@ void kv_tier_own_ask(struct kv_tier_own *own, struct kv_tier_request *request, s
     own->request = request;
     own->reply_count = reply_count;
     own->replied = replied;
+    own->error_bytes = 0;
     buffer_clear(&own->bytes);
     buffer_append(&own->bytes, bytes);
     if (own->bytes.failed)
@@ -169,6 +178,10 @@ void kv_tier_own_ask(struct kv_tier_own *own, struct kv_tier_request *request, s
 }
 
 bool kv_tier_own_is_lost(const struct kv_tier_own *own) { return own->link == NULL; }
+struct bytes kv_tier_own_error(const struct kv_tier_own *own)
+{
+    return bytes_of(own->error, own->error_bytes);
+}
 int kv_tier_own_slot(const struct kv_tier_own *own) { return own->slot; }
 
 void kv_tier_own_close(struct kv_tier_own *own)
@@ -283,6 +296,8 @@ static void go_block(struct kv_tier_request *request)
         return;
     }
     kv_tier_request_forget(request);
+    if (slot >= 0)
+        kv_tier_note_written(request->tier, request->session, (uint16_t)slot);
     request->part = kv_tier_own_open(request->tier, slot, &why);
     if (request->part == NULL) {
         failed_to_open(request, why);
@@ -307,8 +322,6 @@ void kv_tier_block(const struct kv_call *call)
     if (kv_tier_hold(call))
         return;
     request = kv_tier_request_create(call, LATE_ALONE | LATE_BLOCKS, true);
-    if (request == NULL)
-        return;
-    request->go = go_block;
-    kv_tier_route(request, true);
+    if (request != NULL)
+        go_block(request);
 }

@@ -18,6 +18,9 @@ void kv_tier_own_ask(struct kv_tier_own *own, struct kv_tier_request *request, s
                      uint32_t reply_count,
                      void (*replied)(struct kv_tier_request *request, const struct resp_reply *reply));
 
+/* The first error that was said before the last reply; empty if none was. Until it is closed. */
+struct bytes kv_tier_own_error(const struct kv_tier_own *own);
+
 /* Whether it is lost: nothing can be asked. */
 bool kv_tier_own_is_lost(const struct kv_tier_own *own);
 int kv_tier_own_slot(const struct kv_tier_own *own);

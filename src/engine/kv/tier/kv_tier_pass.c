@@ -27,16 +27,6 @@ static bool may_write(enum command_id id, const struct server_command *command)
 
 /* ---- where its keys are ----------------------------------------------------------------------------- */
 
-static bool note_keys(struct kv_tier_request *request, const uint32_t *keys, uint32_t count)
-{
-    request->keys = malloc((count + 1) * sizeof *keys);
-    if (request->keys == NULL)
-        return false;
-    memcpy(request->keys, keys, count * sizeof *keys);
-    request->key_count = count;
-    return true;
-}
-
 uint32_t kv_tier_keys_of(const struct kv_tier *tier, enum command_id id, const struct bytes *arguments,
                          uint32_t argument_count, uint32_t *keys, size_t capacity, bool *writes)
 {
@@ -102,24 +92,32 @@ bool kv_tier_find_keys(struct kv_tier_request *request)
     return find_keys(request, command) == OK;
 }
 
-/* The keys as the server has named them: indexes of arguments with those bytes. */
-static bool take_named_keys(struct kv_tier_request *request, const struct resp_node *node)
+/* The keys as the server has named them: indexes of arguments with those bytes. They come in the order of
+ * the arguments, but for a few: one that is looked for from the first argument on costs a turn.
+ * ERR_SYNTAX: it names others. */
+static enum err take_named_keys(struct kv_tier_request *request, const struct resp_node *node)
 {
+    enum { TURNS_MAX = 64 };
     const struct resp_node *member = resp_first_member(node);
-    uint32_t *keys = malloc((request->argument_count + 1) * sizeof *keys);
-    uint32_t count = 0;
-    bool is_noted;
+    uint32_t at = 1, turns = 0, count = request->argument_count;
 
-    for (int64_t i = 0; keys != NULL && i < node->integer; i++, member = resp_next(member))
-        for (uint32_t at = 1; at < request->argument_count; at++)
-            if (bytes_equal(request->arguments[at], member->bytes)) {
-                if (count < request->argument_count)
-                    keys[count++] = at;
-                break;
-            }
-    is_noted = keys != NULL && note_keys(request, keys, count);
-    free(keys);
-    return is_noted;
+    if (node->integer > count)
+        return ERR_SYNTAX;
+    request->keys = malloc((count + 1) * sizeof *request->keys);
+    if (request->keys == NULL)
+        return ERR_NO_MEMORY;
+    for (int64_t i = 0; i < node->integer; i++, member = resp_next(member)) {
+        uint32_t begin = at;
+        while (at < count && !bytes_equal(request->arguments[at], member->bytes))
+            at++;
+        if (at == count && begin > 1 && turns++ < TURNS_MAX)
+            for (at = 1; at < begin && !bytes_equal(request->arguments[at], member->bytes);)
+                at++;
+        if (at == count || (at == begin && !bytes_equal(request->arguments[at], member->bytes)))
+            return ERR_SYNTAX;
+        request->keys[request->key_count++] = at++;
+    }
+    return OK;
 }
 
 static void got_keys(struct valkey_call *call, const struct valkey_answer *answer)
@@ -127,6 +125,7 @@ static void got_keys(struct valkey_call *call, const struct valkey_answer *answe
     struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
     const struct resp_node *node = answer->err == OK ? answer->replies->nodes : NULL;
     struct reply *reply;
+    enum err err = OK;
 
     request->cancel = NULL;
     if (node == NULL) {
@@ -138,11 +137,14 @@ static void got_keys(struct valkey_call *call, const struct valkey_answer *answe
     }
     request->has_asked_keys = true;
     /* An error: the arguments are wrong, or there are no keys. Whichever server is asked will say so. */
-    if ((node->type == RESP_ARRAY || node->type == RESP_SET) && !take_named_keys(request, node)) {
+    if (node->type == RESP_ARRAY || node->type == RESP_SET)
+        err = take_named_keys(request, node);
+    if (err == OK)
+        kv_tier_send(request);
+    else if (err == ERR_NO_MEMORY)
         kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
-        return;
-    }
-    kv_tier_send(request);
+    else
+        kv_tier_request_fail(request, "ERR the shared tier names keys that the command does not have");
 }
 
 static void cancel_call(struct kv_tier_request *request)
@@ -201,6 +203,9 @@ static void send_in_parts(struct kv_tier_request *request, unsigned flags)
         return;
     }
     kv_tier_request_forget(request);
+    for (uint32_t i = 0; request->writes && i < request->key_count; i++)
+        kv_tier_note_written(request->tier, request->session,
+                             valkey_slot(request->arguments[request->keys[i]]));
     request->cancel = cancel_split;
     if (split_ask(request->tier->valkey, request->arguments, request->argument_count, flags, 0,
                   answered_in_parts, request, &request->split) != OK) {
@@ -234,6 +239,8 @@ static void send_to_slot(struct kv_tier_request *request, unsigned flags)
             send_in_parts(request, flags);
             return;
         }
+        if (request->writes)
+            kv_tier_note_written(request->tier, request->session, order.slot);
     } else if (request->id == COMMAND_publish) {
         choose_publisher(request, &order);
     }
@@ -260,42 +267,11 @@ static unsigned flags_of(const struct kv_tier_request *request, const struct ser
            (request->is_fenced ? 0u : (unsigned)VALKEY_REPLICA_WILL_DO);
 }
 
-/* What is now known of a command that had to wait for the tier's list. False: it was refused. */
-static bool look_again(struct kv_tier_request *request, const struct server_command *command)
-{
-    const char *refusal;
-    bool writes;
-
-    if (has_row_with_keys(request->id))
-        return true;
-    if (command == NULL && request->tier->commands == NULL) {
-        kv_tier_request_fail(
-            request,
-            "ERR '%.*s' cannot be passed on: the shared tier does not tell what commands it "
-            "has. Permit its user COMMAND (+command)",
-            (int)(request->arguments[0].size < 128 ? request->arguments[0].size : 128),
-            request->arguments[0].data);
-        return false;
-    }
-    refusal = kv_tier_refusal(request->arguments, request->argument_count, command);
-    if (refusal != NULL) {
-        kv_tier_request_fail(request, "ERR %s", refusal);
-        return false;
-    }
-    writes = may_write(request->id, command);
-    request->session->write_count += writes;
-    request->session->write_count -= request->writes;
-    request->writes = writes;
-    return true;
-}
-
 void kv_tier_send(struct kv_tier_request *request)
 {
     const struct server_command *command = find(request->tier, request->arguments, request->argument_count);
     enum err err;
 
-    if (!look_again(request, command))
-        return;
     if (command == NULL && !has_row_with_keys(request->id)) {
         /* Any server says best what is wrong with it; should one know it, nobody knows what it runs. */
         send_to_slot(request, VALKEY_RUNS_SCRIPT);
@@ -317,10 +293,18 @@ void kv_tier_send(struct kv_tier_request *request)
 
 /* ---- from the session ------------------------------------------------------------------------------- */
 
-/* XREAD and XREADGROUP may block, and do only if they say so. */
-static bool blocks(const struct kv_call *call, const struct server_command *command)
+bool kv_tier_may_block(const struct kv_call *call)
 {
-    if (command == NULL || (command->flags & SERVER_COMMAND_BLOCKS) == 0)
+    const struct server_command *command =
+        find(kv_tier_of(call->kv), call->arguments, call->argument_count);
+
+    return command != NULL && (command->flags & SERVER_COMMAND_BLOCKS) != 0;
+}
+
+/* XREAD and XREADGROUP may block, and do only if they say so. */
+static bool blocks(const struct kv_call *call)
+{
+    if (!kv_tier_may_block(call))
         return false;
     if (!bytes_equal_nocase(call->arguments[0], BYTES("xread")) &&
         !bytes_equal_nocase(call->arguments[0], BYTES("xreadgroup")))
@@ -331,29 +315,57 @@ static bool blocks(const struct kv_call *call, const struct server_command *comm
     return false;
 }
 
-/* Whether the server will have to be asked where the keys are: then nothing of the session may overtake. */
+/* Whether what follows could overtake it: the server has to be asked where its keys are, or it is sent in
+ * more parts than are sent at once. */
 static bool is_alone(const struct kv_call *call, const struct server_command *command)
 {
-    return command != NULL && !has_row_with_keys(call->id) &&
-           (command->flags & SERVER_COMMAND_EVERY_SHARD) == 0 &&
+    if (has_row_with_keys(call->id))
+        return call->argument_count > SPLIT_PARTS_AT_ONCE && split_is_possible(call->arguments[0]) &&
+               valkey_is_cluster(kv_tier_of(call->kv)->valkey);
+    return command != NULL && (command->flags & SERVER_COMMAND_EVERY_SHARD) == 0 &&
            server_command_keys(kv_tier_of(call->kv)->commands, command, call->arguments,
                                call->argument_count, NULL, 0) < 0;
 }
 
-void kv_tier_pass(const struct kv_call *call)
+/* False: it was answered, or will be offered again. */
+static bool may_pass(const struct kv_call *call, const struct server_command **command)
 {
-    struct kv_tier *tier = kv_tier_of(call->kv);
-    bool is_list_needed = !has_row_with_keys(call->id);
-    const struct server_command *command =
-        is_list_needed ? find(tier, call->arguments, call->argument_count) : NULL;
-    struct kv_tier_request *request;
-    const char *refusal = kv_tier_refusal(call->arguments, call->argument_count, command);
+    const struct kv_tier *tier = kv_tier_of(call->kv);
+    const char *refusal;
 
+    *command = NULL;
+    if (!has_row_with_keys(call->id)) {
+        if (kv_tier_await_commands(call) != KV_PASS)
+            return false;
+        *command = find(tier, call->arguments, call->argument_count);
+    }
+    refusal = kv_tier_refusal(call->arguments, call->argument_count, *command);
     if (refusal != NULL) {
         kv_error(call, "ERR %s", refusal);
+        return false;
+    }
+    if (tier->commands != NULL || has_row_with_keys(call->id))
+        return true;
+    kv_error(
+        call,
+        "ERR '%.*s' cannot be passed on: the shared tier does not tell what commands it has. Permit its "
+        "user COMMAND (+command)",
+        (int)(call->arguments[0].size < 128 ? call->arguments[0].size : 128), call->arguments[0].data);
+    return false;
+}
+
+void kv_tier_pass(const struct kv_call *call)
+{
+    const struct server_command *command;
+    struct kv_tier_request *request;
+
+    if (!may_pass(call, &command))
+        return;
+    if (kv_tier_is_wait(call)) {
+        kv_tier_wait(call);
         return;
     }
-    if (blocks(call, command)) {
+    if (!has_row_with_keys(call->id) && blocks(call)) {
         kv_tier_block(call);
         return;
     }
@@ -362,6 +374,5 @@ void kv_tier_pass(const struct kv_call *call)
     if (request == NULL)
         return;
     request->is_fenced = kv_tier_must_ask(call);
-    request->go = kv_tier_send;
-    kv_tier_route(request, is_list_needed);
+    kv_tier_send(request);
 }

@@ -1,9 +1,11 @@
 /* kv_tier_permit.c — whether a user may run a command that is not in our table: by his rules, and what the
  * tier says of the command. In doubt he may not.
  *
- * Of a foreign command the name and some categories are known (read, write, admin, dangerous, pubsub,
- * blocking, scripting). A rule that gives another category does not give it; one that takes any away that
- * it might have takes it away. */
+ * A server before Redis 6 does not tell of what categories a command is: some are then known by its flags,
+ * and of the others a rule that gives one does not give it, while one that takes it away does.
+ *
+ * What a script does nobody can check here: it would run with all that the tier allows this node. So
+ * scripts are for users who may do everything, whatever rules give others. */
 #include "base/glob.h"
 #include "engine/kv/kv_acl_log.h"
 #include "engine/kv/kv_user.h"
@@ -23,6 +25,10 @@ static enum belongs belongs_to(const struct server_command *command, struct byte
         {BYTES_INIT("blocking"), SERVER_COMMAND_BLOCKS}, {BYTES_INIT("scripting"), SERVER_COMMAND_SCRIPT},
     };
 
+    if (bytes_equal(category, BYTES("all")))
+        return IT_DOES;
+    if (command->categories[0] != '\0')
+        return server_command_is_of(command, category) ? IT_DOES : IT_DOES_NOT;
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (bytes_equal(known[i].name, category))
             return command->flags & known[i].flag ? IT_DOES : IT_DOES_NOT;
@@ -112,6 +118,14 @@ bool kv_tier_permits(const struct kv_call *call)
     command =
         commands == NULL ? NULL : server_commands_find(commands, call->arguments, call->argument_count);
     kv_full_name(call, name);
+    if (command != NULL && may_run(call, command) && (command->flags & SERVER_COMMAND_SCRIPT) != 0) {
+        kv_acl_log_add(call, KV_REFUSED_COMMAND, name, object);
+        kv_error(call,
+                 "NOPERM '%s': what a script does on a shared tier cannot be checked; it is for users who "
+                 "may do everything (~* &* +@all)",
+                 name);
+        return false;
+    }
     if (command == NULL || !may_run(call, command)) {
         kv_acl_log_add(call, KV_REFUSED_COMMAND, name, object);
         kv_error(call, "NOPERM this user has no permissions to run the '%s' command", name);

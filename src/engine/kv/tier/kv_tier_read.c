@@ -1,5 +1,6 @@
 /* kv_tier_read.c — reads that may be answered from what is near: GET, MGET, STRLEN, GETRANGE, EXISTS. */
 #include "base/number.h"
+#include "engine/kv/kv_transaction.h"
 #include "engine/kv/tier/kv_tier_state.h"
 #include <stdlib.h>
 
@@ -83,8 +84,7 @@ static void ask(const struct kv_call *call, bool is_fenced, void (*go)(struct kv
     if (request == NULL)
         return;
     request->is_fenced = is_fenced;
-    request->go = go;
-    kv_tier_route(request, false);
+    go(request);
 }
 
 void kv_tier_get(const struct kv_call *call)
@@ -324,6 +324,15 @@ static void say_gathered(struct gather *gather, struct reply *reply)
         reply_error(reply, BYTES("OOM there is no memory for what was read"));
         return;
     }
+    if (gather->err == ERR_TOO_LARGE) {
+        reply_error(reply,
+                    BYTES("ERR the values are more than a connection may buffer: ask for fewer at once"));
+        return;
+    }
+    if (gather->err == ERR_FORBIDDEN) {
+        reply_error(reply, buffer_bytes(&gather->text));
+        return;
+    }
     if (gather->err != OK) {
         kv_tier_say_failure(reply, gather->err, false, buffer_bytes(&gather->text));
         return;
@@ -352,16 +361,30 @@ static void end_if_all_are_there(struct gather *gather)
     kv_tier_request_end(request);
 }
 
+/* Makes room for another value. False: there are too many bytes already, and none of them is of use. */
+static bool has_room(struct gather *gather, uint64_t size)
+{
+    if (gather->err == ERR_TOO_LARGE)
+        return false;
+    if (gather->values.size + size <= kv_transaction_bytes_max(gather->request->tier->kv))
+        return true;
+    gather->err = ERR_TOO_LARGE;
+    buffer_fini(&gather->values);
+    return false;
+}
+
 /* A key that holds something else is none to MGET. */
 static void note(struct gather_key *key, bool is_there, struct bytes value)
 {
-    key->is_there = is_there;
-    if (!is_there)
+    struct buffer *values = &key->gather->values;
+
+    if (!is_there || !has_room(key->gather, value.size))
         return;
-    key->offset = key->gather->values.size;
+    key->is_there = true;
+    key->offset = values->size;
     key->size = value.size;
-    buffer_reserve(&key->gather->values, 1); /* no null pointer for an empty one */
-    buffer_append(&key->gather->values, value);
+    buffer_reserve(values, 1); /* no null pointer for an empty one */
+    buffer_append(values, value);
 }
 
 static void gathered(struct tier_read *read, const struct tier_found *found)
@@ -392,7 +415,9 @@ static bool note_near(struct kv_tier_request *request, struct gather_key *key, u
     case TIER_NEAR_VALUE: break;
     }
     note(key, true, BYTES(""));
-    for (uint64_t at = 0; nh_value_piece(tier->kv->store, &value, at, &piece) == NH_OK; at += piece.size)
+    for (uint64_t at = 0; has_room(key->gather, value.size - at) &&
+                          nh_value_piece(tier->kv->store, &value, at, &piece) == NH_OK;
+         at += piece.size)
         buffer_append(&key->gather->values, bytes_of(piece.data, piece.size));
     key->size = (size_t)value.size;
     nh_release(tier->kv->store, &value);

@@ -10,8 +10,6 @@ static const struct {
     {"readonly", "READONLY is about a connection to the shared tier, which sessions here share: see "
                  "--tier-replicas"},
     {"readwrite", "READWRITE is about a connection to the shared tier, which sessions here share"},
-    {"waitaof", "WAITAOF is about writes of one connection, and those to the shared tier belong to many "
-                "sessions: ask the tier itself"},
     {"move", "MOVE is not possible with a shared tier: there is only database 0"},
     {"swapdb", "SWAPDB is not possible with a shared tier: there is only database 0"},
     {"monitor", "MONITOR of the shared tier is not passed on"},

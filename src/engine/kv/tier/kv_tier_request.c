@@ -10,7 +10,6 @@ static void give_up(void *owner)
 
     if (request->cancel != NULL)
         request->cancel(request);
-    list_remove(&request->in_waiting);
     free(request->keys);
     free(request);
 }
@@ -42,7 +41,6 @@ struct kv_tier_request *kv_tier_request_create(const struct kv_call *call, unsig
             memcpy(end, call->arguments[i].data, call->arguments[i].size);
         end += call->arguments[i].size;
     }
-    list_init(&request->in_waiting);
     request->late =
         call->session->take_late(call->session, late_flags | (call->is_silent ? LATE_SILENT : 0u), bytes);
     if (request->late == NULL) {
@@ -60,8 +58,8 @@ void kv_tier_request_end(struct kv_tier_request *request)
 {
     struct late *late = request->late;
 
+    request->tier->kv->running = COMMAND_UNKNOWN;
     request->session->write_count -= request->writes;
-    list_remove(&request->in_waiting);
     free(request->keys);
     free(request);
     late->end(late);

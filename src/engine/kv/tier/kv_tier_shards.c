@@ -1,6 +1,5 @@
 /* kv_tier_shards.c — commands that are about the whole tier: every primary is asked, and what they say is
  * put together as the command's own description demands (reply_policy). */
-#include "base/number.h"
 #include "engine/kv/tier/kv_tier_state.h"
 #include <stdlib.h>
 
@@ -236,6 +235,8 @@ void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_poli
     }
     if (empties(request->id))
         tier_forget_all(request->tier->tier);
+    if (request->writes)
+        kv_tier_note_written_everywhere(request->session);
     all->request = request;
     all->policy = policy;
     all->count = all->left_count = (uint32_t)count;
@@ -255,129 +256,4 @@ void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_poli
     }
     all->has_begun = true;
     end_if_all_have_said(all);
-}
-
-/* ---- SCAN and RANDOMKEY: one server after the other
- * ------------------------------------------------------ */
-
-/* Of a cursor the lower bits are the number of the server, the others that server's own cursor. */
-enum { NODE_BITS = 10 };
-
-static void cancel_call(struct kv_tier_request *request)
-{
-    valkey_give_up(request->tier->valkey, &request->call);
-}
-
-static void ask_node(struct kv_tier_request *request, const struct bytes *arguments, uint16_t node,
-                     void (*done)(struct valkey_call *call, const struct valkey_answer *answer))
-{
-    struct valkey_command command = {arguments, request->argument_count};
-
-    request->cancel = cancel_call;
-    request->call.done = done;
-    valkey_ask(request->tier->valkey, &request->call,
-               &(struct valkey_order){.commands = &command,
-                                      .command_count = 1,
-                                      .target = VALKEY_NODE,
-                                      .node = node,
-                                      .flags = VALKEY_MAY_REPEAT});
-}
-
-static uint64_t node_of(const struct kv_tier_request *request)
-{
-    uint64_t cursor = 0;
-
-    (void)uint64_parse(request->arguments[1], &cursor);
-    return cursor & ((1u << NODE_BITS) - 1);
-}
-
-static void say_scanned(const struct kv_tier_request *request, const struct resp_node *node,
-                        struct reply *reply)
-{
-    const struct resp_node *text = resp_first_member(node);
-    uint64_t cursor = 0, number = node_of(request);
-    char digits[NUMBER_TEXT_BYTES];
-
-    if (node->type != RESP_ARRAY || node->integer != 2 || !uint64_parse(text->bytes, &cursor) ||
-        cursor >> (64 - NODE_BITS) != 0) {
-        if (node->type == RESP_ERROR)
-            resp_reply_say(node, reply);
-        else
-            reply_error(reply, BYTES("ERR the shared tier's cursor is none that can be passed on"));
-        return;
-    }
-    if (cursor != 0)
-        cursor = cursor << NODE_BITS | number;
-    else if (number + 1 < valkey_primary_count(request->tier->valkey))
-        cursor = number + 1; /* the next server, from its beginning */
-    reply_aggregate(reply, OUTCOME_array, 2);
-    reply_value(reply, bytes_of(digits, uint64_format(digits, cursor)));
-    resp_reply_say(resp_next(text), reply);
-}
-
-static void scanned(struct valkey_call *call, const struct valkey_answer *answer)
-{
-    struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
-    struct reply *reply = kv_tier_request_reply(request);
-
-    request->cancel = NULL;
-    if (reply != NULL && answer->err != OK)
-        kv_tier_say_failure(reply, answer->err, false, answer->text);
-    else if (reply != NULL)
-        say_scanned(request, answer->replies->nodes, reply);
-    kv_tier_request_end(request);
-}
-
-void kv_tier_send_scan(struct kv_tier_request *request)
-{
-    struct bytes cursor_text = request->arguments[1];
-    char digits[NUMBER_TEXT_BYTES];
-    uint64_t cursor, node;
-
-    if (!uint64_parse(cursor_text, &cursor)) {
-        kv_tier_request_fail(request, "ERR invalid cursor");
-        return;
-    }
-    node = node_of(request);
-    if (node >= valkey_primary_count(request->tier->valkey)) {
-        if (node > 0)
-            kv_tier_request_fail(request, "ERR invalid cursor: the shared tier has fewer servers than when "
-                                          "the iteration began; begin anew");
-        else
-            kv_tier_request_fail(request,
-                                 "CLUSTERDOWN The shared tier cannot answer now (no server of it is "
-                                 "known): try again later");
-        return;
-    }
-    request->arguments[1] = bytes_of(digits, uint64_format(digits, cursor >> NODE_BITS));
-    ask_node(request, request->arguments, (uint16_t)node, scanned);
-    request->arguments[1] = cursor_text;
-}
-
-static void random_key_said(struct valkey_call *call, const struct valkey_answer *answer)
-{
-    struct kv_tier_request *request = CONTAINER_OF(call, struct kv_tier_request, call);
-
-    if (answer->err == OK && answer->replies->nodes->type == RESP_NULL &&
-        ++request->node_count < valkey_primary_count(request->tier->valkey)) {
-        kv_tier_send_random_key(request); /* that one is empty */
-        return;
-    }
-    kv_tier_request_answer(request, answer);
-}
-
-void kv_tier_send_random_key(struct kv_tier_request *request)
-{
-    size_t count = valkey_primary_count(request->tier->valkey);
-    uint64_t begin = (uint64_t)loop_now(request->tier->loop).mono_ms;
-
-    if (count == 0) {
-        kv_tier_request_fail(request, "CLUSTERDOWN The shared tier cannot answer now (no server of it is "
-                                      "known): try again later");
-        return;
-    }
-    if (request->node_count == 0)
-        request->first_node = (uint16_t)(begin % count);
-    ask_node(request, request->arguments, (uint16_t)((request->first_node + request->node_count) % count),
-             random_key_said);
 }

@@ -19,7 +19,6 @@ struct kv_tier {
     struct valkey_call commands_call;
     bool commands_are_asked, commands_are_refused;
     int64_t commands_asked_ms, commands_failed_ms;
-    struct list waiting;   /* requests, until it is known where they belong */
     struct list own_links; /* connections that serve one session at a time: kv_tier_link.c */
     size_t link_count;     /* of them */
     struct timer look;
@@ -34,11 +33,10 @@ struct kv_tier_request {
     struct kv_tier *tier;
     struct session *session;
     struct late *late;
-    /* The next step, once it is known what commands the tier has. */
+    /* What kv_tier_route calls. */
     void (*go)(struct kv_tier_request *request);
     /* Gives up what is under way; null: nothing is. */
     void (*cancel)(struct kv_tier_request *request);
-    struct list in_waiting; /* alone while it does not wait */
     union {
         struct valkey_call call;
         struct tier_read read;
@@ -51,12 +49,18 @@ struct kv_tier_request {
     bool has_asked_keys; /* the tier was asked where the keys are */
     uint8_t attempt_count;
     uint16_t first_node, node_count; /* of those that RANDOMKEY has asked */
+    uint64_t scanned_tag;            /* SCAN: of the server that is asked */
     uint8_t resp_version;
     uint32_t key_count;
     uint32_t *keys; /* indexes of arguments; its own */
     uint32_t argument_count;
     struct bytes arguments[]; /* with their bytes behind them */
 };
+
+/* ---- kv_tier.c -------------------------------------------------------------------------------------- */
+
+/* Counts a command that has run, or is under way now, and shows it to who monitors. Not if it is held. */
+void kv_tier_note_run(const struct kv_call *call);
 
 /* ---- kv_tier_request.c ------------------------------------------------------------------------------ */
 
@@ -68,6 +72,7 @@ struct kv_tier_request *kv_tier_request_create(const struct kv_call *call, unsig
 /* Where to say the answer; null: nowhere. kv_tier_request_end follows in any case. */
 static inline struct reply *kv_tier_request_reply(struct kv_tier_request *request)
 {
+    request->tier->kv->running = request->id; /* an error that is said now is its failure */
     return request->late->begin(request->late);
 }
 /* It has been answered, and is gone. */
@@ -88,21 +93,20 @@ void kv_tier_request_forget(const struct kv_tier_request *request);
 /* Whether a read must pass by what is near: the session's own writes are under way before it. */
 static inline bool kv_tier_must_ask(const struct kv_call *call)
 {
-    return call->session->write_count > 0 || call->session->elsewhere != NULL /* it watches */ ||
-           !list_is_empty(&kv_tier_of(call->kv)->waiting);
+    return call->session->write_count > 0 || call->session->elsewhere != NULL; /* it watches */
 }
 
 /* ---- kv_tier_commands.c ----------------------------------------------------------------------------- */
 
-/* Calls request->go, at once or when the tier has said what commands it has; in the order of the calls.
- * `is_needed`: the request cannot go without. */
-void kv_tier_route(struct kv_tier_request *request, bool is_needed);
-
-/* For what cannot wait in the middle: KV_PASS if it is known what commands the tier has, or that it does
- * not tell; KV_KEPT: the command is offered again when it is; KV_REFUSED: it cannot be asked, an error was
- * said.
- */
+/* KV_PASS if it is known what commands the tier has, or that it does not tell; KV_KEPT: the command is
+ * offered again when it is; KV_REFUSED: it cannot be asked, an error was said. */
 enum kv_pass kv_tier_await_commands(const struct kv_call *call);
+
+static inline void kv_tier_route(struct kv_tier_request *request, bool is_needed)
+{
+    (void)is_needed;
+    request->go(request);
+}
 
 /* ---- kv_tier_pass.c --------------------------------------------------------------------------------- */
 
@@ -115,6 +119,8 @@ uint32_t kv_tier_keys_of(const struct kv_tier *tier, enum command_id id, const s
                          uint32_t argument_count, uint32_t *keys, size_t capacity, bool *writes);
 /* Finds its keys without asking. False: that is not possible. */
 bool kv_tier_find_keys(struct kv_tier_request *request);
+/* Whether the tier says that it blocks, if it is not in a transaction. */
+bool kv_tier_may_block(const struct kv_call *call);
 bool kv_tier_is_of_one_slot(const struct kv_tier_request *request);
 
 /* ---- kv_tier_read.c: reads that may be answered from what is near ------------------------------------ */
@@ -126,14 +132,39 @@ bool kv_tier_read_near(const struct kv_call *call);
 /* NH.GET key [FENCED]. */
 void kv_tier_nh_get(const struct kv_call *call);
 
+/* ---- kv_tier_wait.c: WAIT and WAITAOF -----------------------------------------------------------------
+ */
+
+bool kv_tier_is_wait(const struct kv_call *call);
+void kv_tier_wait(const struct kv_call *call);
+/* The session writes to a key of `slot`. */
+void kv_tier_note_written(const struct kv_tier *tier, struct session *session, uint16_t slot);
+/* The session writes to every server. */
+static inline void kv_tier_note_written_everywhere(struct session *session)
+{
+    session->written_count = SESSION_WRITTEN_SLOTS_MAX + 1;
+}
+
+/* ---- kv_tier_scan.c -----------------------------------------------------------------------------------
+ */
+
+/* A primary: the first slot that it has, and something that tells it from another. */
+struct kv_tier_primary {
+    uint16_t slot;
+    uint8_t tag;
+};
+/* All that are known, in the order of their slots; the caller frees it. ERR_NO_MEMORY. */
+enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **primaries, size_t *count);
+
+/* SCAN: the cursor names the server, too. */
+void kv_tier_send_scan(struct kv_tier_request *request);
+void kv_tier_send_random_key(struct kv_tier_request *request);
+
 /* ---- kv_tier_shards.c: commands that every server has to be asked --------------------------------------
  */
 
 /* Sends a request to every primary, and puts their replies together as `policy` says. */
 void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_policy policy);
-/* SCAN: the cursor names the server, too. */
-void kv_tier_send_scan(struct kv_tier_request *request);
-void kv_tier_send_random_key(struct kv_tier_request *request);
 
 /* ---- kv_tier_transaction.c ------------------------------------------------------------------------------
  */

@@ -10,10 +10,11 @@
 
 struct transaction {
     struct kv_tier *tier;
-    struct buffer bytes;    /* MULTI, the commands, EXEC, as they are sent */
-    struct buffer written;  /* keys: a size_t and that many bytes each */
-    struct buffer names;    /* of the commands: likewise */
-    struct buffer commands; /* struct valkey_command each, while the session keeps them */
+    const struct kv_call *exec; /* while it is collected */
+    struct buffer bytes;        /* MULTI, the commands, EXEC, as they are sent */
+    struct buffer written;      /* keys: a size_t and that many bytes each */
+    struct buffer names;        /* of the commands: likewise */
+    struct buffer commands;     /* struct valkey_command each, while the session keeps them */
     size_t count;
     int slot; /* -1: of no key */
     bool is_of_one_slot;
@@ -70,9 +71,14 @@ static void add(void *owner, enum command_id id, const struct bytes *arguments, 
 {
     struct transaction *transaction = owner;
     struct valkey_command command = {arguments, argument_count};
+    struct kv_call call = *transaction->exec;
     uint32_t *keys = malloc(argument_count * sizeof *keys), count;
     bool writes;
 
+    call.id = id;
+    call.arguments = arguments;
+    call.argument_count = argument_count;
+    kv_tier_note_run(&call);
     transaction->count++;
     append_sized(&transaction->names, arguments[0]);
     resp_render_command(&transaction->bytes, arguments, argument_count);
@@ -98,11 +104,13 @@ static struct transaction *collect(const struct kv_call *exec)
     if (transaction == NULL)
         return NULL;
     transaction->tier = kv_tier_of(exec->kv);
+    transaction->exec = exec;
     transaction->slot = -1;
     transaction->is_of_one_slot = true;
     resp_render_command(&transaction->bytes, &multi, 1);
     kv_transaction_visit(exec->session, add, transaction);
     resp_render_command(&transaction->bytes, &end, 1);
+    transaction->exec = NULL;
     if (!transaction->bytes.failed && !transaction->written.failed && !transaction->names.failed &&
         !transaction->commands.failed)
         return transaction;
@@ -128,7 +136,23 @@ static void say_members(const struct kv_tier_request *request, const struct tran
         kv_tier_say_as(request->resp_version, next_sized(&transaction->names, &at), member, reply);
 }
 
-static void end(struct kv_tier_request *request, const struct resp_node *node,
+/* The server has refused to run it; `first` is what it said to the first command that it would not have. */
+static void say_refused(const struct resp_node *node, struct bytes first, struct reply *reply)
+{
+    struct buffer text = {0};
+
+    if (first.size > 0 && resp_is_error(node, BYTES("EXECABORT"))) {
+        buffer_append_literal(&text, "EXECABORT Transaction discarded because of: ");
+        buffer_append(&text, first);
+    } else {
+        buffer_append(&text, first.size > 0 ? first : node->bytes);
+    }
+    reply_error(reply, text.failed ? node->bytes : buffer_bytes(&text));
+    buffer_fini(&text);
+}
+
+/* `first`: of the errors before the last reply, `node`; empty if there was none. */
+static void end(struct kv_tier_request *request, const struct resp_node *node, struct bytes first,
                 const struct valkey_answer *failure)
 {
     struct transaction *transaction = request->part;
@@ -137,7 +161,9 @@ static void end(struct kv_tier_request *request, const struct resp_node *node,
     request->cancel = NULL;
     forget_written(transaction);
     reply = kv_tier_request_reply(request);
-    if (reply != NULL && node != NULL)
+    if (reply != NULL && node != NULL && node->type == RESP_ERROR)
+        say_refused(node, first, reply);
+    else if (reply != NULL && node != NULL)
         say_members(request, transaction, node, reply);
     else if (reply != NULL && failure != NULL)
         kv_tier_say_failure(reply, failure->err, failure->may_have_run, failure->text);
@@ -169,10 +195,14 @@ static void ordered(struct valkey_call *call, const struct valkey_answer *answer
     struct order *order = CONTAINER_OF(call, struct order, call);
     struct kv_tier_request *request = order->request;
     size_t last = order->transaction->count + 1;
+    struct bytes first = {NULL, 0};
 
+    for (size_t i = 0; answer->err == OK && first.size == 0 && i < last; i++)
+        if (answer->replies[i].nodes->type == RESP_ERROR)
+            first = answer->replies[i].nodes->bytes;
     request->part = order->transaction;
     free(order);
-    end(request, answer->err == OK ? answer->replies[last].nodes : NULL, answer);
+    end(request, answer->err == OK ? answer->replies[last].nodes : NULL, first, answer);
 }
 
 static void send_as_order(struct kv_tier_request *request, struct transaction *transaction)
@@ -207,6 +237,7 @@ static void send_as_order(struct kv_tier_request *request, struct transaction *t
 struct own_exec {
     struct transaction *transaction;
     struct kv_tier_own *own;
+    bool has_watched;
 };
 
 static void cancel_own(struct kv_tier_request *request)
@@ -219,20 +250,65 @@ static void cancel_own(struct kv_tier_request *request)
     free(part);
 }
 
-static void own_replied(struct kv_tier_request *request, const struct resp_reply *reply)
+static void own_replied(struct kv_tier_request *request, const struct resp_reply *reply);
+
+static void ask_own(struct kv_tier_request *request)
 {
     struct own_exec *part = request->part;
 
-    (void)valkey_note_redirection(request->tier->valkey, reply->nodes);
-    kv_tier_own_close(part->own);
+    request->cancel = cancel_own;
+    forget_written(part->transaction);
+    kv_tier_own_ask(part->own, request, buffer_bytes(&part->transaction->bytes),
+                    (uint32_t)part->transaction->count + 2, own_replied);
+}
+
+/* Nothing of it has run, and the slot is elsewhere: it is asked there. Who has watched is told that what he
+ * watched may have changed. */
+static void ask_elsewhere(struct kv_tier_request *request)
+{
+    enum { ATTEMPTS_MAX = 5 };
+    static const struct resp_node changed = {.type = RESP_NULL_ARRAY, .span = 1},
+                                  moving = {.type = RESP_ERROR,
+                                            .span = 1,
+                                            .bytes = BYTES_INIT("TRYAGAIN The keys are moving to another "
+                                                                "server of the shared tier")};
+    struct own_exec *part = request->part;
+    bool has_watched = part->has_watched;
+    const char *why = NULL;
+
+    if (!has_watched && ++request->attempt_count < ATTEMPTS_MAX) {
+        part->own = kv_tier_own_open(request->tier, part->transaction->slot, &why);
+        if (part->own != NULL) {
+            ask_own(request);
+            return;
+        }
+    }
     request->part = part->transaction;
     free(part);
-    end(request, reply->nodes, NULL);
+    end(request, has_watched ? &changed : &moving, (struct bytes){NULL, 0}, NULL);
+}
+
+static void own_replied(struct kv_tier_request *request, const struct resp_reply *reply)
+{
+    struct own_exec *part = request->part;
+    struct bytes first = kv_tier_own_error(part->own); /* its memory goes in a later turn */
+    struct resp_node refused = {.type = RESP_ERROR, .span = 1, .bytes = first};
+    bool is_redirected = reply->nodes->type == RESP_ERROR && first.size > 0 &&
+                         valkey_note_redirection(request->tier->valkey, &refused);
+
+    kv_tier_own_close(part->own);
+    if (is_redirected) {
+        ask_elsewhere(request);
+        return;
+    }
+    request->part = part->transaction;
+    free(part);
+    end(request, reply->nodes, first, NULL);
 }
 
 /* Takes `own` over. */
 static void send_on_own(struct kv_tier_request *request, struct transaction *transaction,
-                        struct kv_tier_own *own)
+                        struct kv_tier_own *own, bool has_watched)
 {
     struct own_exec *part = calloc(1, sizeof *part);
 
@@ -242,12 +318,9 @@ static void send_on_own(struct kv_tier_request *request, struct transaction *tra
         kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
         return;
     }
-    *part = (struct own_exec){transaction, own};
+    *part = (struct own_exec){transaction, own, has_watched};
     request->part = part;
-    request->cancel = cancel_own;
-    forget_written(transaction);
-    kv_tier_own_ask(own, request, buffer_bytes(&transaction->bytes), (uint32_t)transaction->count + 2,
-                    own_replied);
+    ask_own(request);
 }
 
 /* ---- EXEC
@@ -278,12 +351,21 @@ static void answer_as_changed(const struct kv_call *call)
     reply_kind(call->reply, OUTCOME_nothing_array);
 }
 
+/* One that watches, or is longer than an order may be, or would block, should the server refuse its MULTI.
+ */
+static bool needs_own(const struct session *session)
+{
+    return session->elsewhere != NULL || session->keeps_blocking ||
+           kv_transaction_length(session) + 2 > VALKEY_COMMANDS_MAX;
+}
+
 static void exec(const struct kv_call *call, struct transaction *transaction)
 {
     struct session *session = call->session;
     struct kv_tier_own *own = session->elsewhere;
     const char *wrong = what_is_wrong(transaction, own);
-    bool is_short = own == NULL && transaction->count + 2 <= VALKEY_COMMANDS_MAX;
+    bool has_watched = own != NULL;
+    bool is_short = !needs_own(session);
     struct kv_tier_request *request = NULL;
 
     if (wrong != NULL)
@@ -298,6 +380,8 @@ static void exec(const struct kv_call *call, struct transaction *transaction)
     else
         request = kv_tier_request_create(call, is_short ? 0 : LATE_ALONE, true);
     (void)take_own(session);
+    if (request != NULL && transaction->slot >= 0)
+        kv_tier_note_written(transaction->tier, session, (uint16_t)transaction->slot);
     if (request == NULL) {
         if (own != NULL)
             kv_tier_own_close(own);
@@ -305,17 +389,15 @@ static void exec(const struct kv_call *call, struct transaction *transaction)
     } else if (is_short) {
         send_as_order(request, transaction);
     } else {
-        send_on_own(request, transaction, own);
+        send_on_own(request, transaction, own, has_watched);
     }
 }
 
 void kv_tier_exec(const struct kv_call *call)
 {
-    bool needs_own =
-        call->session->elsewhere != NULL || kv_transaction_length(call->session) + 2 > VALKEY_COMMANDS_MAX;
     struct transaction *transaction;
 
-    if (needs_own && kv_tier_hold(call))
+    if (needs_own(call->session) && kv_tier_hold(call))
         return;
     transaction = collect(call);
     if (transaction == NULL)
