@@ -59,7 +59,7 @@ bool cache_late_is_full(const struct cache_conn *cache);
 /* Lets the input wait until that has changed. */
 void cache_late_hold(struct cache_conn *cache);
 
-/* The client will send no more, and something is late. */
+/* The client will send no more, or the server stops, and something is late. */
 void cache_late_ended(struct cache_conn *cache);
 
 /* Closes the connection behind all that is late. */

@@ -70,8 +70,9 @@ static void aim(struct cache_conn *cache)
 
     cache->session.late_count = cache->late.count;
     cache->present->output = late_answers_output(&cache->late, output);
-    cache->present->beside_bytes =
-        cache->late.count > 0 ? stream_queued_bytes(&cache->conn->stream) + cache->late.bytes : 0;
+    cache->present->beside_bytes = cache->late.count > 0 ? stream_queued_bytes(&cache->conn->stream) +
+                                                               late_answers_said_bytes(&cache->late)
+                                                         : 0;
     cache->present->may_lend = cache->late.count == 0;
 }
 
@@ -90,7 +91,7 @@ static struct reply *begin(struct late *late)
                            .conn = conn,
                            .output = output,
                            .resp_version = &place->resp_version,
-                           .beside_bytes = cache->late.bytes,
+                           .beside_bytes = late_answers_said_bytes(&cache->late),
                            .bytes_max = cache_answer_bytes_max(cache)};
     return &cache->late_rendering.reply;
 }

@@ -115,6 +115,12 @@ static struct reply *push_begin(struct session *session)
                                        .resp_version = &session->resp_version,
                                        .bytes_max = cache_answer_bytes_max(cache),
                                        .may_lend = true};
+    if (UNLIKELY(cache->late.count > 0) && session->resp_version == 2) {
+        /* In RESP2 it would be taken for the answer that is late. */
+        cache->pushed.output = late_answers_output(&cache->late, cache->pushed.output);
+        cache->pushed.beside_bytes = late_answers_said_bytes(&cache->late);
+        cache->pushed.may_lend = false;
+    }
     return &cache->pushed.reply;
 }
 
@@ -315,7 +321,7 @@ static size_t run_input(struct conn *conn, struct bytes input)
     rendering.output = late_answers_output(&cache->late, stream_output(&conn->stream));
     rendering.may_lend = cache->late.count == 0;
     if (UNLIKELY(cache->late.count > 0))
-        rendering.beside_bytes = stream_queued_bytes(&conn->stream) + cache->late.bytes;
+        rendering.beside_bytes = stream_queued_bytes(&conn->stream) + late_answers_said_bytes(&cache->late);
     rendering.resp_version = &cache->session.resp_version;
     while (offset < input.size) {
         struct bytes error = {NULL, 0};
@@ -448,10 +454,12 @@ static void closed(struct conn *conn)
 
 static void drain(struct conn *conn)
 {
-    const struct cache_conn *cache = conn->kind_state;
+    struct cache_conn *cache = conn->kind_state;
 
-    if (cache != NULL && cache->late.count > 0)
-        return; /* it closes behind what is late */
+    if (cache != NULL && cache->late.count > 0) {
+        cache_late_ended(cache); /* what may wait for long is not waited for */
+        return;                  /* else it closes behind what is late */
+    }
     if (conn->input.size == 0 || (cache != NULL && cache->session.is_held))
         conn_close(conn);
 }

@@ -31,6 +31,7 @@ struct late_place *late_answers_take(struct late_answers *answers, unsigned flag
     if (answers->count > 0)
         answers->bytes += last(answers)->behind.size;
     answers->bytes += place->held_bytes;
+    answers->held_bytes += place->held_bytes;
     answers->count++;
     answers->alone_count += (flags & LATE_ALONE) != 0;
     list_append(&answers->places, &place->in_order);
@@ -51,6 +52,7 @@ static void remove_first(struct late_answers *answers)
     answers->count--;
     answers->alone_count -= (place->flags & LATE_ALONE) != 0;
     answers->bytes -= place->held_bytes + place->answer.size;
+    answers->held_bytes -= place->held_bytes;
     if (answers->count > 0) /* else it was the last, whose text is not counted */
         answers->bytes -= place->behind.size;
     list_remove(&place->in_order);

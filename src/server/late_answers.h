@@ -24,7 +24,14 @@ struct late_answers {
     uint32_t count;
     uint32_t alone_count; /* of places that let no further command run */
     uint64_t bytes;       /* that all this holds, but for `behind` of the last place */
+    uint64_t held_bytes;  /* of these, what is held elsewhere: no answers */
 };
+
+/* Of what is held, what will be said. */
+static inline uint64_t late_answers_said_bytes(const struct late_answers *answers)
+{
+    return answers->bytes - answers->held_bytes;
+}
 
 void late_answers_init(struct late_answers *answers);
 

@@ -63,6 +63,31 @@ def many_slots(port):
             check(replies[3] == len(keys) and replies[5] == b"kept", f"written behind DEL: {replies[3:]}")
 
 
+def small_buffers(cluster):
+    """Commands that are under way are no answers: many small ones do not make a connection too large."""
+    with Nuthatch("cache", "--tier", cluster.url, "--value-max", "1k") as node, Connection(node.port) as c:
+        for n in range(5):
+            check(c.pipeline([["SET", f"small{m}", n] for m in range(2000)]) == ["OK"] * 2000)
+
+
+def pushed(port, cluster):
+    """What is pushed to a client of RESP2 comes behind the answers that it waits for."""
+    with Connection(port) as watcher, Connection(port) as other:
+        other.call("RPUSH", "{p}pushes", "first")
+        watcher.call("DEL", "{p}none")
+        owner = cluster.owner("{p}none")
+        owner.freeze()
+        try:
+            watcher.send_all([["LLEN", "{p}none"], ["MONITOR"]])
+            time.sleep(0.1)
+            for n in range(5):
+                check(other.call("PING", "x") == b"x")
+        finally:
+            owner.thaw()
+        check(watcher.receive() == 0 and watcher.receive() == "OK", "the answers come first")
+        check('"PING"' in watcher.receive())
+
+
 # ---- transactions ------------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +236,9 @@ def stops(cluster):
         c.call("GET", "k"), c.call("WATCH", "k")
         blocked.send("BLPOP", "empty", 0)
         time.sleep(0.1)
+        begin = time.monotonic()
         node.stop()
+        check(time.monotonic() - begin < 6, "who blocks is not waited for")
 
 
 def main():
@@ -220,11 +247,13 @@ def main():
         first_commands_keep_their_order(cluster)
         with Nuthatch("cache", "--tier", cluster.url) as node:
             many_slots(node.port)
+            pushed(node.port, cluster)
             transactions(cluster, node.port)
             wait(cluster, node.port)
             scan(cluster, node.port)
             permissions(node.port)
             counted(node.port)
+        small_buffers(cluster)
         shapes(cluster)
         stops(cluster)
     print("ok")

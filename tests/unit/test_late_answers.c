@@ -20,6 +20,8 @@ static void expect_order(const unsigned *order, size_t count)
     }
     bytes_with_all = answers.bytes;
     EXPECT(bytes_with_all >= 100 * count);
+    EXPECT_EQ(late_answers_said_bytes(&answers), bytes_with_all - answers.held_bytes);
+    EXPECT(late_answers_said_bytes(&answers) < 100); /* of what is said behind, not of commands */
     for (size_t i = 0; i < count; i++) {
         struct late_place *place = places[order[i]];
         buffer_append_format(late_place_output(&answers, place, &output), "late%u ", order[i]);
