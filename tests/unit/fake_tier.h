@@ -38,7 +38,7 @@ struct fake_server {
     _Atomic uint32_t generation;
     _Atomic bool is_away;
     _Atomic bool is_full;              /* it can be read, and refuses scripts */
-    _Atomic bool is_silent_about_urls; /* whose purges are not answered, while all else is */
+    const char *_Atomic silent_script; /* which is not answered, while all else is */
     _Atomic int script_counts[6], read_count;
 };
 
@@ -386,11 +386,12 @@ uint16_t valkey_slot(struct bytes key)
     return (uint16_t)(hash_bytes(key, 1) % VALKEY_SLOT_COUNT);
 }
 
-/* That of a server which does not answer, while others do. */
 static inline bool fake_is_silent(const struct fake_server *server, const struct valkey_command *command)
 {
-    return server->is_silent_about_urls && command->argument_count > 1 &&
-           bytes_equal(command->arguments[1], bytes_of_text(fleet_script_purge));
+    const char *script = server->silent_script;
+
+    return script != NULL && command->argument_count > 1 &&
+           bytes_equal(command->arguments[1], bytes_of_text(script));
 }
 
 struct valkey *tier_valkey(struct tier_worker *worker) { return (struct valkey *)worker; }

@@ -415,13 +415,13 @@ TEST(a_purge_that_cannot_be_told_holds_up_no_other)
 
     expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL);
     expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "; hit");
-    two.server->is_silent_about_urls = true;
+    two.server->silent_script = fleet_script_purge;
     for (size_t i = 0; i < COUNT_OF(both); i++)
         on_worker(both[i]->runner, do_purge, both[i]);
     wait_until_true(has_one_errand, two.one->gateway);
     wait_until_true(have_heard, &two);
     expect_answer(two.other, "GET", "/fresh", "", 200, "fresh", "fwd=uri-miss");
-    two.server->is_silent_about_urls = false;
+    two.server->silent_script = NULL;
     two_destroy(&two);
 }
 
@@ -546,6 +546,34 @@ TEST(who_purges_is_told_when_the_tier_has_it_or_that_it_could_not_be_reached)
     two_destroy(&two);
 }
 
+TEST(a_purge_that_is_heard_late_does_not_say_that_variants_are_not_for_all)
+{
+    struct two two = two_create();
+    struct purging purging = {&two.other->runners[0], {PURGE_URL, false, BYTES("/vary")}};
+    struct client *early;
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL); /* it has read the log */
+    two.server->silent_script = fleet_script_log;
+    on_worker(purging.runner, do_purge, &purging);
+    wait_until_true(has_one_errand,
+                    two.other->gateway); /* it is gone from the tier, which nobody heard of */
+    stub_set(&two.one->stub, true, false);
+    early = client_create(two.one, 0, "GET", "/vary", "Accept-Language: de");
+    client_start(early);
+    wait_for_requests(two.one, 2);
+    two.server->silent_script = NULL;
+    pass_ms(&two, FLEET_AWAY_MS);
+    wait_until_true(is_settled, two.other->gateway);
+    wait_until_true(have_heard, &two);
+    stub_set(&two.one->stub, false, false);
+    wait_until_true(has_ended, early);
+    client_destroy(early);
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de3", NULL);
+    expect_answer(two.one, "GET", "/vary", "Accept-Language: de", 200, "de3", "; hit");
+    expect_answer(two.other, "GET", "/vary", "Accept-Language: de", 200, "de3", "; hit");
+    two_destroy(&two);
+}
+
 TEST(who_asks_fenced_is_answered_by_the_tier)
 {
     struct two two = two_create();
@@ -614,5 +642,6 @@ RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(purges_that_were_not_told_before_the_end_are_owed_by_the_next_life),
           TEST_ROW(while_the_tier_takes_nothing_each_goes_on_by_itself),
           TEST_ROW(who_purges_is_told_when_the_tier_has_it_or_that_it_could_not_be_reached),
+          TEST_ROW(a_purge_that_is_heard_late_does_not_say_that_variants_are_not_for_all),
           TEST_ROW(who_asks_fenced_is_answered_by_the_tier), TEST_ROW(a_hostile_tier_is_no_answer),
           TEST_ROW(what_is_large_comes_in_pieces))

@@ -67,10 +67,11 @@ bool fetch_become_variant(struct fetch *fetch)
     memcpy(key.text, fetch->key.data, fetch->primary_size);
     key.primary_size = key.size = fetch->primary_size;
     pthread_mutex_lock(&fetch->shard->store_lock);
-    is_ok = !fetch_is_fenced(fetch) &&
-            variants_enter(fetch->gateway, head->received.mono_ms, &key,
-                           bytes_of(head->vary.text, head->vary.size), &fetch->upstream.fields,
-                           fetch_lease_share(fetch).number != 0);
+    head->is_outdated |= fetch_is_fenced(fetch); /* which says nothing of what others will get */
+    is_ok =
+        !head->is_outdated && variants_enter(fetch->gateway, head->received.mono_ms, &key,
+                                             bytes_of(head->vary.text, head->vary.size),
+                                             &fetch->upstream.fields, fetch_lease_share(fetch).number != 0);
     pthread_mutex_unlock(&fetch->shard->store_lock);
     if (!is_ok)
         return false;
