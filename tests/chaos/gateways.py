@@ -89,7 +89,6 @@ class Run:
         self.random = random.Random(f"{seed} faults")
         self.history, self.problems = History(), []
         self.faulty = []  # as history.touches has it
-        self.fenced_count = 0
 
     def read(self, client, node):
         path = client.random.choice(PATHS)
