@@ -37,6 +37,9 @@ struct fake_server {
     uint64_t log_number;
     _Atomic uint32_t generation;
     _Atomic bool is_away;
+    _Atomic bool is_mute;   /* nobody is told of changes */
+    void (*on_set)(void *); /* called at each SET, on a worker's thread */
+    void *on_set_context;
     _Atomic bool is_full;              /* it can be read, and refuses scripts */
     const char *_Atomic silent_script; /* which is not answered, while all else is */
     _Atomic int script_counts[6], read_count;
@@ -194,6 +197,8 @@ static inline struct fake_key *fake_find(struct fake_server *server, struct byte
 
 static inline void fake_tell(struct fake_server *server, struct bytes key)
 {
+    if (server->is_mute)
+        return;
     for (size_t i = 0; i < server->tier_count; i++)
         if (server->tiers[i]->worker_count > 0)
             nh_delete(server->tiers[i]->workers[0].store, 0, (nh_key){key.data, key.size, FAKE_NEAR_SPACE});
@@ -349,6 +354,8 @@ static inline int64_t fake_run(struct fake_server *server, const struct bytes *a
 
     if (bytes_equal(all[0], BYTES("SET"))) {
         fake_set(server, all[1], all[2], now_ms + strtoll(all[4].data, NULL, 10));
+        if (server->on_set != NULL)
+            server->on_set(server->on_set_context);
         return 0;
     }
     for (size_t i = 0; i < COUNT_OF(fake_scripts); i++) {

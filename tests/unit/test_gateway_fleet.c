@@ -72,6 +72,23 @@ static void purge_at(struct two *two, struct world *world, enum purge_kind kind,
     wait_until_true(have_heard, two);
 }
 
+struct publishing {
+    struct gateway_worker *worker;
+    bool is_under_way;
+};
+static void look_at_publications(void *argument)
+{
+    struct publishing *publishing = argument;
+    publishing->is_under_way = !list_is_empty(&publishing->worker->fleet->publications);
+}
+static bool has_no_publication(void *argument)
+{
+    struct world *world = argument;
+    struct publishing publishing = {world->runners[0].worker, false};
+    on_worker(&world->runners[0], look_at_publications, &publishing);
+    return !publishing.is_under_way;
+}
+
 TEST(what_one_node_has_fetched_the_other_need_not)
 {
     struct two two = two_create();
@@ -585,7 +602,70 @@ TEST(who_asks_fenced_is_answered_by_the_tier)
     expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
     EXPECT_EQ(two.server->read_count, before);
     expect_answer(two.one, "GET", "/count", "Nuthatch-Fenced: 1", 200, "1", "; hit");
-    EXPECT_EQ(two.server->read_count, before + 1);
+    EXPECT_EQ(two.server->read_count, before + 2); /* of its witness, and of the purges */
+    two_destroy(&two);
+}
+
+TEST(who_asks_fenced_is_given_nothing_of_before_any_purge_that_was_acknowledged)
+{
+    static const struct {
+        enum purge_kind kind;
+        const char *text;
+    } kinds[] = {{PURGE_URL, "/count"}, {PURGE_PREFIX, "/co"}, {PURGE_ALL, ""}};
+
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct two two = two_create();
+        struct purging purging = {&two.one->runners[0],
+                                  {kinds[i].kind, false, bytes_of_text(kinds[i].text)}};
+        expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+        expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+        two.server->is_mute = true;
+        on_worker(purging.runner, do_purge, &purging);
+        wait_until_true(is_settled, two.one->gateway);
+        expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit"); /* within the bound */
+        expect_answer(two.other, "GET", "/count", "Nuthatch-Fenced: 1", 200, "2", NULL);
+        two.server->is_mute = false;
+        two_destroy(&two);
+    }
+}
+
+TEST(a_log_that_was_lost_and_goes_on_with_lower_numbers_is_heard_all_the_same)
+{
+    struct two two = two_create();
+
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit");
+    two.server->log_number = 10;
+    fake_server_evict(two.server, "}:log");
+    expect_answer(two.one, "GET", "/count", "", 200, "2", NULL);
+    expect_answer(two.other, "GET", "/count", "", 200, "2", "; hit");
+    purge_at(&two, two.one, PURGE_PREFIX, "/co", false);
+    expect_answer(two.other, "GET", "/count", "", 200, "3", NULL);
+    expect_answer(two.one, "GET", "/count", "", 200, "3", "; hit");
+    two_destroy(&two);
+}
+
+static void grow_older(void *context)
+{
+    struct two *two = context;
+
+    two->one->forward_ms += 2000;
+    two->other->forward_ms += 2000;
+}
+
+TEST(what_takes_long_to_be_put_is_older_by_that)
+{
+    struct two two = two_create();
+    struct client *client;
+
+    two.server->on_set_context = &two;
+    two.server->on_set = grow_older;
+    client = ask(two.one, "GET", "/sizeable", "");
+    client_destroy(client);
+    wait_until_true(has_no_publication, two.one);
+    client = ask(two.other, "GET", "/sizeable", "");
+    EXPECT(head_has(client, "detail=tier") && head_has(client, "Age: 6\r\n"));
+    client_destroy(client);
     two_destroy(&two);
 }
 
@@ -643,5 +723,8 @@ RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(while_the_tier_takes_nothing_each_goes_on_by_itself),
           TEST_ROW(who_purges_is_told_when_the_tier_has_it_or_that_it_could_not_be_reached),
           TEST_ROW(a_purge_that_is_heard_late_does_not_say_that_variants_are_not_for_all),
-          TEST_ROW(who_asks_fenced_is_answered_by_the_tier), TEST_ROW(a_hostile_tier_is_no_answer),
+          TEST_ROW(who_asks_fenced_is_answered_by_the_tier),
+          TEST_ROW(who_asks_fenced_is_given_nothing_of_before_any_purge_that_was_acknowledged),
+          TEST_ROW(a_log_that_was_lost_and_goes_on_with_lower_numbers_is_heard_all_the_same),
+          TEST_ROW(what_takes_long_to_be_put_is_older_by_that), TEST_ROW(a_hostile_tier_is_no_answer),
           TEST_ROW(what_is_large_comes_in_pieces))

@@ -181,7 +181,24 @@ static void obey(struct gateway *gateway, int64_t now_ms, const struct fleet_rec
     }
 }
 
-/* Does here what is new in the log. False if there is no memory to keep it. */
+/* Whether the log was like that before it was as it is known here. Under the lock. */
+static bool is_of_before(const struct fleet *whole, const struct fleet_log *log)
+{
+    struct fleet_log known;
+
+    return fleet_log_read(&known, buffer_bytes(&whole->log)) && fleet_log_goes_back_to(&known, log->number);
+}
+
+/* It does not go on from what is known here: so what was purged meanwhile is not known. Under the lock. */
+static void begin_anew(struct fleet *whole, struct gateway *gateway, const struct fleet_log *log)
+{
+    drop_all(gateway);
+    if (atomic_load(&whole->acknowledged) > log->number)
+        atomic_store(&whole->acknowledged, log->number); /* of a log that is no more */
+}
+
+/* Does here what is new in the log. False if it is to be read again: there is no memory to keep it, or it
+ * has begun anew, and may have gone on since. */
 static bool follow(struct fleet_worker *fleet, struct bytes text)
 {
     struct gateway *gateway = fleet->worker->gateway;
@@ -189,27 +206,30 @@ static bool follow(struct fleet_worker *fleet, struct bytes text)
     int64_t now_ms = loop_now(fleet->worker->loop).mono_ms;
     struct fleet_log log;
     struct fleet_record record;
-    bool is_kept = true;
+    bool is_followed = true;
 
     pthread_mutex_lock(&whole->lock);
-    if (fleet_log_read(&log, text) && log.number > whole->number) {
+    if (fleet_log_read(&log, text) && log.number != whole->number && !is_of_before(whole, &log)) {
         uint64_t done = whole->number;
         buffer_clear(&whole->log);
         buffer_append(&whole->log, text);
-        is_kept = !whole->log.failed;
-        if (!fleet_log_goes_back_to(&log, done))
-            drop_all(gateway);
-        else
-            while (fleet_log_next(&log, &record))
+        is_followed = !whole->log.failed;
+        if (!fleet_log_goes_back_to(&log, done)) {
+            is_followed &= log.number >= atomic_load(&whole->acknowledged);
+            begin_anew(whole, gateway, &log);
+        } else {
+            struct fleet_log rest = log;
+            while (fleet_log_next(&rest, &record))
                 if (record.number > done && record.node != whole->node) {
                     obey(gateway, now_ms, &record);
                     counters_add(fleet->worker->counters, METRIC_fleet_purges_heard, 1);
                 }
-        if (is_kept)
+        }
+        if (!whole->log.failed)
             atomic_store_explicit(&whole->number, log.number, memory_order_release);
     }
     pthread_mutex_unlock(&whole->lock);
-    return is_kept;
+    return is_followed;
 }
 
 static void log_failed(struct fleet_worker *fleet)
@@ -298,12 +318,46 @@ void fleet_read_log(struct fleet_worker *fleet)
         return;
     if (fleet->is_watching_log)
         tier_read_end(fleet->tier, &fleet->log_read);
+    if (fleet->is_watching_log) /* nobody tells of changes until it has been read */
+        fleet->log_mark = (struct tier_mark){0};
     fleet->is_watching_log = false;
     timer_cancel(fleet->worker->loop, &fleet->log_timer);
     fleet->is_reading_log = true;
     fleet->log_read = (struct tier_read){.done = on_log, .changed = on_log_changed};
     tier_read(fleet->tier, &fleet->log_read, key, TIER_FENCED | TIER_UNKEPT | TIER_WATCHED, 0,
               now_ms + FLEET_ASK_MS);
+}
+
+/* ---- for who asks fenced -------------------------------------------------------------------------- */
+
+static void on_fence(struct tier_read *read, const struct tier_found *found)
+{
+    struct fleet_worker *fleet = CONTAINER_OF(read, struct fleet_worker, fence_read);
+
+    fleet->is_fencing = false;
+    if (found->err == OK && found->is_there && follow(fleet, found->value)) {
+        fleet->fence_done = fleet->fence_begun;
+    } else {
+        fleet->log_mark = (struct tier_mark){0}; /* whatever it is, the log is read, or made */
+        fleet_read_log(fleet);
+    }
+    questions_look(fleet);
+}
+
+bool fleet_log_is_fenced(struct fleet_worker *fleet, uint64_t number)
+{
+    nh_key key = {FLEET_LOG_KEY.data, FLEET_LOG_KEY.size, fleet->fleet->space};
+
+    if (fleet->fence_done >= number)
+        return true;
+    if (!fleet->is_fencing) {
+        fleet->is_fencing = true;
+        fleet->fence_begun++;
+        fleet->fence_read = (struct tier_read){.done = on_fence};
+        tier_read(fleet->tier, &fleet->fence_read, key, TIER_FENCED | TIER_UNKEPT, 0,
+                  loop_now(fleet->worker->loop).mono_ms + FLEET_ASK_MS);
+    }
+    return false;
 }
 
 static void on_log_timer(struct timer *timer)
@@ -395,6 +449,8 @@ void fleet_part(struct gateway_worker *worker)
     publications_destroy(fleet);
     if (fleet->is_reading_log || fleet->is_watching_log)
         tier_read_end(fleet->tier, &fleet->log_read);
+    if (fleet->is_fencing)
+        tier_read_end(fleet->tier, &fleet->fence_read);
     timer_cancel(worker->loop, &fleet->log_timer);
     fleet_scripts_give_up(fleet);
     worker->fleet = NULL;

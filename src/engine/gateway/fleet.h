@@ -34,6 +34,8 @@ enum {
     FLEET_NOTE_MS = 5000, /* how long it is known that an answer is not for all */
     FLEET_AWAY_PLACES = 64,
     FLEET_ERRANDS_MAX = 1024,
+    FLEET_PIECE_MS = 60000,                        /* until a piece of what was never put goes */
+    FLEET_PUBLISHING_BYTES_MAX = 64 * 1024 * 1024, /* of a worker's on their way to the tier */
 };
 
 /* The gateway's, for all its workers. */
@@ -67,11 +69,14 @@ struct fleet_worker {
     struct tier_mark log_mark; /* zeroed: the log is to be read */
     bool is_reading_log, is_watching_log;
     bool is_making_log;
-    struct valkey_call log_call;
+    struct tier_read fence_read;
+    bool is_fencing;
+    uint64_t fence_begun, fence_done; /* numbers of reads for who asks fenced */
     int64_t log_away_until_ms;
     struct timer log_timer;
     struct list questions;
     struct list leases, publications;
+    size_t publishing_bytes;
     struct list calls;                           /* scripts under way */
     int64_t away_until_ms[FLEET_AWAY_PLACES];    /* by slot: its server did not answer */
     int64_t refused_until_ms[FLEET_AWAY_PLACES]; /* likewise: it answers, but takes nothing */
@@ -136,6 +141,10 @@ bool fleet_log_is_away(const struct fleet_worker *fleet, int64_t now_ms);
 void fleet_note_log_late(struct fleet_worker *fleet, int64_t now_ms);
 /* Sees that the log is read, if it is not being read. */
 void fleet_read_log(struct fleet_worker *fleet);
+
+/* Whether the log was read after `number`, which is one more than fence_begun was, was noted; sees to it if
+ * not, and then has questions looked at. */
+bool fleet_log_is_fenced(struct fleet_worker *fleet, uint64_t number);
 
 /* What the purges of the log do to an answer of `birth`, of `key`, with these tags. */
 enum purged fleet_rules_ask(struct fleet *fleet, uint64_t birth, struct bytes key,

@@ -1,4 +1,5 @@
 #include "fleet_publish.h"
+#include "base/compiler.h"
 #include "engine/gateway/fleet/fleet_scripts.h"
 #include "engine/gateway/fleet/fleet_value.h"
 #include "fleet_take_in.h"
@@ -10,7 +11,9 @@ struct publication {
     struct list in_worker;
     struct fleet_id lease, id;
     uint64_t number;
-    int64_t keep_ms;
+    size_t body_bytes;
+    int64_t begun_ms, renewed_ms;
+    int64_t resided_ms, keep_ms; /* as of then */
     bool is_worth_coding;
     struct buffer token, key, witness, marker, value;
     struct buffer body; /* of several pieces */
@@ -24,6 +27,7 @@ static void publication_free(struct publication *publication)
     if (publication->is_reading)
         tier_read_end(publication->fleet->tier, &publication->read);
     list_remove(&publication->in_worker);
+    publication->fleet->publishing_bytes -= publication->body_bytes;
     buffer_fini(&publication->token);
     buffer_fini(&publication->key);
     buffer_fini(&publication->witness);
@@ -94,8 +98,21 @@ static void on_filled(void *owner, enum err err, int64_t is_filled)
     tier_read(fleet->tier, &publication->read, fleet_nh_key(fleet, &key), 0, 0, deadline_of(publication));
 }
 
+/* Pieces may have taken long: it is older by that, and kept for less. False if it is of no use any more. */
+static bool grow_older(struct publication *publication)
+{
+    int64_t passed_ms = loop_now(publication->fleet->worker->loop).mono_ms - publication->begun_ms;
+
+    if (passed_ms >= publication->keep_ms)
+        return false;
+    publication->keep_ms -= passed_ms;
+    fleet_answer_set_times(&publication->value, publication->resided_ms + passed_ms, publication->keep_ms);
+    return true;
+}
+
 static void fill(struct publication *publication)
 {
+    bool is_of_use = grow_older(publication); /* before the text is made of it */
     struct fleet_id url = fleet_id_of_url(&publication->id);
     struct fleet_key keys[5];
     char ttl[24], count[16], pieces[40];
@@ -117,7 +134,8 @@ static void fill(struct publication *publication)
     fleet_key_write(&keys[3], &publication->id, FLEET_ANSWER);
     fleet_key_write(&keys[4], &url, FLEET_WITNESS);
     forget_witnesses(publication);
-    if (fleet_script_run(publication->fleet, fleet_script_fill, keys, is_of_variant ? 5 : 4, arguments,
+    if (!is_of_use ||
+        fleet_script_run(publication->fleet, fleet_script_fill, keys, is_of_variant ? 5 : 4, arguments,
                          is_of_variant ? 7 : 6, deadline_of(publication), on_filled, publication) == NULL)
         publication_free(publication);
 }
@@ -126,11 +144,30 @@ static void fill(struct publication *publication)
 
 static void put_piece(struct publication *publication);
 
+/* Else the lease would be over before a large body is there. */
+static void renew(struct publication *publication)
+{
+    int64_t now_ms = loop_now(publication->fleet->worker->loop).mono_ms;
+    struct fleet_key key;
+    char ttl[16];
+    const struct bytes arguments[] = {
+        buffer_bytes(&publication->token),
+        bytes_of(ttl, (size_t)snprintf(ttl, sizeof ttl, "%d", FLEET_LEASE_MS))};
+
+    if (now_ms - publication->renewed_ms < FLEET_LEASE_MS / 3)
+        return;
+    publication->renewed_ms = now_ms;
+    fleet_key_write(&key, &publication->lease, FLEET_LEASE);
+    fleet_script_run(publication->fleet, fleet_script_renew, &key, 1, arguments, COUNT_OF(arguments),
+                     deadline_of(publication), NULL, NULL);
+}
+
 static void on_piece(void *owner, enum err err, int64_t number)
 {
     struct publication *publication = owner;
 
     (void)number;
+    renew(publication);
     publication->piece++;
     if (err != OK)
         publication_free(publication); /* the lease ends by itself */
@@ -144,6 +181,7 @@ static void put_piece(struct publication *publication)
 {
     struct bytes rest =
         bytes_after(buffer_bytes(&publication->body), (size_t)publication->piece * FLEET_PIECE_BYTES);
+    int64_t piece_ttl_ms = publication->keep_ms < FLEET_PIECE_MS ? publication->keep_ms : FLEET_PIECE_MS;
     struct buffer piece = {0};
     struct fleet_key key;
     struct fleet_script *script = NULL;
@@ -153,7 +191,7 @@ static void put_piece(struct publication *publication)
                        publication->is_worth_coding);
     fleet_key_write_chunk(&key, &publication->id, publication->number, publication->piece);
     if (!piece.failed)
-        script = fleet_script_set(publication->fleet, &key, buffer_bytes(&piece), publication->keep_ms,
+        script = fleet_script_set(publication->fleet, &key, buffer_bytes(&piece), piece_ttl_ms,
                                   deadline_of(publication), on_piece, publication);
     buffer_fini(&piece);
     if (script == NULL)
@@ -209,11 +247,18 @@ static void write_answer(struct publication *publication, const struct publicati
 bool publish(struct fleet_worker *fleet, const struct publication_order *order)
 {
     const struct stored_shared *shared = &order->response->shared;
-    struct publication *publication = calloc(1, sizeof *publication);
+    struct publication *publication;
 
+    if (order->body.size > FLEET_PUBLISHING_BYTES_MAX - fleet->publishing_bytes)
+        return false;
+    publication = calloc(1, sizeof *publication);
     if (publication == NULL)
         return false;
     publication->fleet = fleet;
+    publication->body_bytes = order->body.size;
+    fleet->publishing_bytes += order->body.size;
+    publication->begun_ms = publication->renewed_ms = loop_now(fleet->worker->loop).mono_ms;
+    publication->resided_ms = order->resided_ms;
     publication->lease = order->lease;
     publication->id = (struct fleet_id){shared->url, {shared->variant[0], shared->variant[1]}};
     publication->number = shared->number;

@@ -18,6 +18,7 @@ struct question {
     struct cache_key key;
     const struct route *route; /* held */
     bool is_fenced, has_begun; /* the tier was asked already */
+    uint64_t fence_number;     /* if is_fenced: see fleet_log_is_fenced */
     int64_t deadline_ms;
     struct timer timer; /* of STEP_LOG */
     struct tier_read read;
@@ -310,7 +311,9 @@ static void wait_for_purges(struct question *question)
     struct fleet_worker *fleet = question->fleet;
     int64_t now_ms = now_of(question);
 
-    if (fleet_is_ready(fleet, now_ms) && !fleet_has_errand(fleet->fleet, question->id.url)) {
+    bool is_fenced = !question->is_fenced || fleet_log_is_fenced(fleet, question->fence_number);
+
+    if (is_fenced && fleet_is_ready(fleet, now_ms) && !fleet_has_errand(fleet->fleet, question->id.url)) {
         ask_witness(question);
         return;
     }
@@ -322,6 +325,17 @@ static void wait_for_purges(struct question *question)
     if (!fleet_is_ready(fleet, now_ms))
         fleet_read_log(fleet);
     timer_set(fleet->worker->loop, &question->timer, now_ms + WAIT_MS);
+}
+
+void questions_look(struct fleet_worker *fleet)
+{
+    int64_t now_ms = loop_now(fleet->worker->loop).mono_ms;
+
+    for (struct list *node = fleet->questions.next; node != &fleet->questions; node = node->next) {
+        struct question *question = CONTAINER_OF(node, struct question, in_worker);
+        if (question->step == STEP_LOG)
+            timer_set(fleet->worker->loop, &question->timer, now_ms);
+    }
 }
 
 static void on_timer(struct timer *timer) { wait_for_purges(CONTAINER_OF(timer, struct question, timer)); }
@@ -355,7 +369,10 @@ void question_ask(struct fleet_worker *fleet, struct asker *asker, const struct 
         return;
     }
     if (question != NULL) {
-        question->is_fenced |= is_fenced;
+        if (is_fenced) { /* it has not asked yet */
+            question->is_fenced = true;
+            question->fence_number = fleet->fence_begun + 1;
+        }
         asker->question = question;
         list_append(&question->askers, &asker->in_question);
         return;
@@ -372,6 +389,7 @@ void question_ask(struct fleet_worker *fleet, struct asker *asker, const struct 
     question->key.primary_size = key->primary_size;
     question->route = route_hold(route);
     question->is_fenced = is_fenced;
+    question->fence_number = fleet->fence_begun + 1;
     question->deadline_ms = now_of(question) + FLEET_ASK_MS;
     question->read.done = on_read;
     timer_init(&question->timer, on_timer);

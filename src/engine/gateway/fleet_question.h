@@ -35,9 +35,12 @@ struct asker {
 };
 
 /* Asks for `key`, whose first `primary_size` bytes are the URL's, and which `id` is of. `is_fenced`: the
- * tier is asked after now, whatever is near. */
+ * tier is asked after now, of purges, too, whatever is near. */
 void question_ask(struct fleet_worker *fleet, struct asker *asker, const struct fleet_id *id,
                   const struct cache_key *key, const struct route *route, bool is_fenced);
+
+/* What those wait for that have not asked yet has changed, perhaps. */
+void questions_look(struct fleet_worker *fleet);
 
 /* It is not told any more. Fine if it asks nothing. */
 void question_leave(struct asker *asker);

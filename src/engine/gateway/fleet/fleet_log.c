@@ -77,7 +77,15 @@ bool fleet_log_next(struct fleet_log *log, struct fleet_record *record)
 
 bool fleet_log_goes_back_to(const struct fleet_log *log, uint64_t number)
 {
-    return number >= log->left && number <= log->number;
+    struct fleet_log rest = *log;
+    struct fleet_record record;
+
+    if (number == log->left)
+        return true;
+    while (fleet_log_next(&rest, &record))
+        if (record.number == number)
+            return true;
+    return false;
 }
 
 uint32_t fleet_tag_place(struct bytes tag)

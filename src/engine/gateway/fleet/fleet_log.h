@@ -46,7 +46,9 @@ bool fleet_log_read(struct fleet_log *log, struct bytes value);
 /* Takes the next record off; false at the end. They are in the order of their numbers. */
 bool fleet_log_next(struct fleet_log *log, struct fleet_record *record);
 
-/* Whether all purges after `number` are still among the records. */
+/* Whether `number` is one of the log's, and all purges after it are still among the records. A log that was
+ * lost, or of which a failover has lost the end, may go on with numbers on either side of those of before.
+ */
 bool fleet_log_goes_back_to(const struct fleet_log *log, uint64_t number);
 
 /* The place of a tag in the table. */

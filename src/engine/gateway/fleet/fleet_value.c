@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "engine/gateway/policy/stored_response.h"
 #include "message/http_syntax.h"
+#include <stddef.h>
 #include <zstd.h>
 
 enum {
@@ -100,6 +101,16 @@ void fleet_answer_encode(struct buffer *value, const struct fleet_answer *answer
     if (!value->failed)
         write_word(value->data + start + WORD_BYTES,
                    hash_bytes(bytes_after(buffer_bytes(value), checked_at), CHECKSUM_SEED));
+}
+
+void fleet_answer_set_times(struct buffer *value, int64_t resided_ms, int64_t keep_ms)
+{
+    char *words = value->data + 2 * WORD_BYTES;
+
+    write_word(words + offsetof(struct words, resided_ms), (uint64_t)resided_ms);
+    write_word(words + offsetof(struct words, keep_ms), (uint64_t)keep_ms);
+    write_word(value->data + WORD_BYTES,
+               hash_bytes(bytes_after(buffer_bytes(value), 2 * WORD_BYTES), CHECKSUM_SEED));
 }
 
 static bool is_time(uint64_t word) { return word <= (uint64_t)TIME_MS_MAX; }

@@ -47,6 +47,9 @@ static inline bool fleet_is_in_one(uint64_t body_bytes) { return body_bytes <= F
 /* Appends it. Look at `failed`. */
 void fleet_answer_encode(struct buffer *value, const struct fleet_answer *answer);
 
+/* Changes what an encoded answer says of when it was put: what takes long has become older meanwhile. */
+void fleet_answer_set_times(struct buffer *value, int64_t resided_ms, int64_t keep_ms);
+
 /* False if it is none of this version, or broken, or holds what no answer can. Points into `value`. */
 bool fleet_answer_decode(struct bytes value, struct fleet_answer *answer);
 
