@@ -14,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 16384, NODE_TIMEOUT_MS = 1500, PATIENCE_MS = 20000, LOOK_EVERY_MS = 20 };
+enum { SLOTS = 16384, NODE_TIMEOUT_MS = 1500, PATIENCE_MS = 30000, LOOK_EVERY_MS = 20 };
+
+enum { ATTEMPTS = 3 }; /* a port that was free may be taken before its server has it */
 
 static int64_t now_ms(void)
 {
@@ -122,6 +124,19 @@ void demo_redis_kill(struct demo_redis *redis, size_t index)
     node->pid = 0;
 }
 
+/* Whether one of them has ended by itself. */
+static bool has_ended(struct demo_redis *redis)
+{
+    bool ended = false;
+
+    for (size_t i = 0; i < DEMO_REDIS_NODES; i++)
+        if (redis->nodes[i].pid > 0 && waitpid(redis->nodes[i].pid, NULL, WNOHANG) > 0) {
+            redis->nodes[i].pid = 0;
+            ended = true;
+        }
+    return ended;
+}
+
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
 {
     (void)status, (void)kind, (void)place;
@@ -221,19 +236,21 @@ static bool follows(const struct demo_redis *redis, size_t index)
     return false;
 }
 
-/* Waits until it is so with each of the servers. */
-static bool wait_for_all(const struct demo_redis *redis,
-                         bool (*is_so)(const struct demo_redis *redis, size_t index))
+/* Waits until it is so with each of the servers. OK; ERR_TIMEOUT; ERR_CLOSED if one has ended. */
+static enum err wait_for_all(struct demo_redis *redis,
+                             bool (*is_so)(const struct demo_redis *redis, size_t index))
 {
     int64_t end_ms = now_ms() + PATIENCE_MS;
 
     for (size_t i = 0; i < DEMO_REDIS_NODES; i++)
         while (!is_so(redis, i)) {
+            if (has_ended(redis))
+                return ERR_CLOSED;
             if (now_ms() > end_ms)
-                return false;
+                return ERR_TIMEOUT;
             usleep(LOOK_EVERY_MS * 1000);
         }
-    return true;
+    return OK;
 }
 
 /* Gives out slots and introduces the servers to each other. */
@@ -273,8 +290,28 @@ static bool make_folder(struct demo_redis *redis)
     return false;
 }
 
+/* OK; else what wait_for_all says, or ERR_SYSTEM with errno set. */
+static enum err make_cluster(struct demo_redis *redis)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < DEMO_REDIS_NODES; i++)
+        if (!start_node(redis, i))
+            return ERR_SYSTEM;
+    err = wait_for_all(redis, answers);
+    if (err == OK && !introduce(redis))
+        err = has_ended(redis) ? ERR_CLOSED : ERR_TIMEOUT;
+    if (err == OK)
+        err = wait_for_all(redis, knows_all);
+    if (err == OK)
+        err = wait_for_all(redis, follows);
+    return err == OK ? wait_for_all(redis, is_fine) : err;
+}
+
 bool demo_redis_start(struct demo_redis *redis, struct buffer *why)
 {
+    enum err err = ERR_CLOSED;
+
     *redis = (struct demo_redis){.program = is_in_path("valkey-server") ? "valkey-server" : "redis-server"};
     if (!is_in_path(redis->program)) {
         buffer_append_literal(why,
@@ -283,23 +320,26 @@ bool demo_redis_start(struct demo_redis *redis, struct buffer *why)
                               "`./dev demo --cluster`, which does so");
         return false;
     }
-    if (!make_folder(redis)) {
-        buffer_append_format(why, "no temporary folder can be made: %s", strerror(errno));
-        return false;
-    }
-    for (size_t i = 0; i < DEMO_REDIS_NODES; i++)
-        if (!start_node(redis, i)) {
-            buffer_append_format(why, "%s cannot be started: %s", redis->program, strerror(errno));
+    for (int attempt = 0; attempt < ATTEMPTS && err == ERR_CLOSED; attempt++) {
+        demo_redis_stop(redis); /* what the attempt before has left */
+        if (!make_folder(redis)) {
+            buffer_append_format(why, "no temporary folder can be made: %s", strerror(errno));
             return false;
         }
-    if (wait_for_all(redis, answers) && introduce(redis) && wait_for_all(redis, knows_all) &&
-        wait_for_all(redis, follows) && wait_for_all(redis, is_fine))
-        return true;
-    buffer_append_format(why,
-                         "six of %s did not become a cluster within %d s; is it 7.0 or later, and this "
-                         "machine not too busy?",
-                         redis->program, PATIENCE_MS / 1000);
-    return false;
+        err = make_cluster(redis);
+    }
+    if (err == ERR_SYSTEM)
+        buffer_append_format(why, "%s cannot be started: %s", redis->program, strerror(errno));
+    else if (err == ERR_CLOSED)
+        buffer_append_format(why,
+                             "%s ends as soon as it is started as a node of a cluster; is it 7.0 or later?",
+                             redis->program);
+    else if (err != OK)
+        buffer_append_format(why,
+                             "six of %s did not become a cluster within %d s; is it 7.0 or later, and this "
+                             "machine not too busy?",
+                             redis->program, PATIENCE_MS / 1000);
+    return err == OK;
 }
 
 bool demo_redis_has_taken_over(const struct demo_redis *redis, size_t index)
