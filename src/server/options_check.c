@@ -220,6 +220,9 @@ static bool check_tier(const struct options *options, struct buffer *message)
                                         "rediss:// before the hosts of tier");
     if ((options->tier_certificate_path == NULL) != (options->tier_key_path == NULL))
         is_good = REPORT_TIER(tier_certificate_path, "tier-cert and tier-key go together; name both files");
+    if (options->notify_events != 0)
+        is_good = REPORT_TIER(notify_events, "with a tier its servers tell of changes to keys; leave out "
+                                             "notify-keyspace-events, and set it there");
     if (options->tier_null_ttl_ms > options->tier_staleness_ms_max)
         is_good =
             REPORT_TIER(tier_null_ttl_ms,

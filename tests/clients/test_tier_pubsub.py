@@ -182,6 +182,30 @@ class TierPubSub(unittest.TestCase):
             self.assertIsNone(events.silent())
             self.assertIsNone(keyspace.silent(0.02))
 
+    # ---- PUBSUB ----
+
+    def test_pubsub_is_of_all_servers(self):
+        subscribers = self.everywhere()
+        try:
+            for subscriber in subscribers:
+                subscriber.subscribe("SUBSCRIBE", "open:count", "__keyevent@0__:none")
+                subscriber.subscribe("SSUBSCRIBE", "s1", "s2")
+            with Connection(self.nodes[0].port) as c:
+                self.assertEqual(c.call("PUBSUB", "CHANNELS", "open:c*"), [b"open:count"])
+                self.assertEqual(c.call("PUBSUB", "CHANNELS", "__keyevent*"), [b"__keyevent@0__:none"])  # at each primary
+                self.assertEqual(c.call("PUBSUB", "SHARDCHANNELS"), [b"s1", b"s2"])
+                first, count, second, none = c.call("PUBSUB", "NUMSUB", "open:count", "absent")
+                self.assertEqual([first, second, none], [b"open:count", b"absent", 0])
+                self.assertIn(count, (2, 3, 4))  # a thread each
+                self.assertGreater(c.call("PUBSUB", "SHARDNUMSUB", "s1")[1], 0)
+                self.assertEqual(c.call("PUBSUB", "NUMSUB"), [])
+                self.assertIsInstance(c.call("PUBSUB", "NUMPAT"), int)
+                self.assertIn("unknown subcommand", str(c.ask("PUBSUB", "NOSUCH")).lower())
+                self.assertEqual(c.ask("CONFIG", "SET", "notify-keyspace-events", "KEA").code, "ERR")
+        finally:
+            for subscriber in subscribers:
+                subscriber.__exit__()
+
     # ---- permissions ----
 
     def test_a_clients_channels_are_checked_here_and_ours_by_the_tier(self):

@@ -309,14 +309,14 @@ static void hear(struct subscriber *subscriber, size_t row, const struct resp_no
 static bool is_of_form(size_t row, const struct resp_node *node)
 {
     const struct resp_node *member = resp_next(resp_first_member(node));
-    bool is_message = pushes[row].what == MESSAGE;
 
     if (node->integer != pushes[row].member_count)
         return false;
-    for (uint32_t i = 1; i < pushes[row].member_count; i++, member = resp_next(member)) {
-        if (!is_message && i == 2 ? member->type != RESP_INTEGER : !is_text(member))
-            return !is_message && i == 1 && member->type == RESP_NULL; /* of nothing: no name */
-    }
+    if (pushes[row].what != MESSAGE) /* a name, or null: of nothing; and how many there are now */
+        return (is_text(member) || member->type == RESP_NULL) && resp_next(member)->type == RESP_INTEGER;
+    for (uint32_t i = 1; i < pushes[row].member_count; i++, member = resp_next(member))
+        if (!is_text(member))
+            return false;
     return true;
 }
 

@@ -101,7 +101,7 @@ static enum err place_everywhere(struct topic *topic)
     return err;
 }
 
-static void know_primaries(struct subscriptions *subscriptions);
+static void know_primaries(struct subscriptions *subscriptions); /* below: who they are */
 
 enum err topic_place(struct topic *topic)
 {

@@ -87,9 +87,11 @@ static void set_notify_events(const struct kv_call *call, struct bytes value, st
 {
     uint32_t flags = 0;
 
-    (void)why;
     kv_notify_parse(value, &flags);
-    kv_notify_set(call, flags);
+    if (call->kv->elsewhere != NULL && flags != 0)
+        buffer_append_literal(why, "with a shared tier its servers tell of keys: set it there");
+    else
+        kv_notify_set(call, flags);
 }
 
 static void get_aclfile(const struct kv_call *call, struct buffer *text)

@@ -184,6 +184,8 @@ static void execute(const struct kv_call *call, enum whose whose)
         kv_tier_memcached(call);
     else if (whose == SUBSCRIBES)
         kv_tier_subscribe(call);
+    else if (call->id == COMMAND_pubsub)
+        kv_tier_pubsub(call);
     else
         kv_tier_pass(call);
     kv_tier_note_run(call);
@@ -285,8 +287,8 @@ static bool run(const struct kv_call *call)
     }
     if (whose == OURS || whose == IMMEDIATE || whose == SESSION)
         return false;
-    if (whose == SUBSCRIBES &&
-        kv_tier_hold(call)) /* a message must not come before answers to what was asked */
+    /* A message must not come before answers to what was asked before. */
+    if ((whose == SUBSCRIBES || call->id == COMMAND_pubsub) && kv_tier_hold(call))
         return true;
     pass = may_run(call);
     if (LIKELY(pass == KV_PASS))

@@ -127,7 +127,8 @@ static void say_raw(struct all *all, struct bytes raw, struct reply *reply)
     size_t consumed;
 
     if (resp_reply_parse(&parser, &limits, raw, &parsed, &consumed, &error) == PARSE_DONE)
-        kv_tier_say(all->request, parsed.nodes, reply);
+        (all->request->id == COMMAND_pubsub ? kv_tier_say_pubsub : kv_tier_say)(all->request, parsed.nodes,
+                                                                                reply);
     else
         reply_error(reply, BYTES("ERR what the servers of the shared tier said cannot be put together"));
     resp_reply_parser_fini(&parser);

@@ -184,6 +184,15 @@ void kv_tier_subscribe(const struct kv_call *call);
 /* The last of the worker's sessions has left it. */
 void kv_tier_topic_ends(struct kv *kv, enum kv_topic_kind kind, struct bytes name);
 
+/* ---- kv_tier_pubsub.c --------------------------------------------------------------------------------
+ */
+
+/* PUBSUB, that has passed the guards; nothing of the session is late. */
+void kv_tier_pubsub(const struct kv_call *call);
+/* What every server has said to it, one behind the other. */
+void kv_tier_say_pubsub(const struct kv_tier_request *request, const struct resp_node *node,
+                        struct reply *reply);
+
 /* ---- kv_tier_shape.c ----------------------------------------------------------------------------------
  */
 
