@@ -43,6 +43,7 @@ struct sent {
     char *bytes;
     size_t size;
     uint32_t reply_count;
+    bool is_fenced; /* by link_send_subscriptions */
 };
 
 /* A connection: a link of its own, or a source's. */
@@ -90,6 +91,9 @@ struct world {
     uint32_t moved_count;
     uint16_t last_moved;
     bool (*may_deliver)(struct connection *connection); /* null: all the time */
+    /* Of who has channels: tells what comes of what was sent with a fence; a connection is gone. */
+    void (*deliver_fenced)(struct connection *connection, struct sent *sent);
+    void (*forget_connection)(struct connection *connection);
 };
 
 static struct world world; /* one at a time: what stands behind source.h has no other way to it */
@@ -390,12 +394,12 @@ static inline void connection_forget(struct connection *connection, struct link_
 }
 
 /* The next argument array at the front of `*bytes`. */
-static inline uint32_t take_command(struct bytes *bytes, struct bytes *arguments)
+static inline uint32_t take_command(struct bytes *bytes, struct bytes *arguments, uint32_t capacity)
 {
     uint32_t count = (uint32_t)strtoul(bytes->data + 1, NULL, 10);
     const char *at = memchr(bytes->data, '\n', bytes->size);
 
-    EXPECT(bytes->data[0] == '*' && count <= 8);
+    EXPECT(bytes->data[0] == '*' && count <= capacity);
     at++;
     for (uint32_t i = 0; i < count; i++) {
         size_t size;
@@ -441,10 +445,15 @@ static inline bool connection_deliver_one(struct connection *connection)
     sent = CONTAINER_OF(connection->sent.next, struct sent, in_connection);
     list_remove(&sent->in_connection);
     bytes = bytes_of(sent->bytes, sent->size);
+    if (sent->is_fenced) {
+        world.deliver_fenced(connection, sent);
+        free(sent);
+        return true;
+    }
     for (uint32_t left = sent->reply_count; left > 0; left--) {
         struct bytes arguments[8];
         struct buffer text = {0};
-        uint32_t count = take_command(&bytes, arguments);
+        uint32_t count = take_command(&bytes, arguments, 8);
         servers_depth++;
         run_command(connection, arguments, count, &text);
         servers_depth--;
@@ -595,11 +604,38 @@ enum err link_send(struct link *link, struct link_request *request, struct bytes
 {
     return connection_send(&link->connection, request, bytes, reply_count);
 }
+enum err link_send_subscriptions(struct link *link, struct link_request *request, struct bytes bytes)
+{
+    enum err err = connection_send(&link->connection, request, bytes, 1);
+
+    if (err == OK)
+        CONTAINER_OF(link->connection.sent.previous, struct sent, in_connection)->is_fenced = true;
+    return err;
+}
 void link_forget(struct link *link, struct link_request *request)
 {
     connection_forget(&link->connection, request);
 }
 void link_close(struct link *link) { link->connection.is_ending = true; }
+void link_break(struct link *link, enum err why, struct bytes text)
+{
+    (void)why;
+    (void)text;
+    link_close(link);
+}
+bool link_is_open(const struct link *link)
+{
+    return link->connection.is_open && !link->connection.is_ending;
+}
+int64_t link_silence_ms(const struct link *link)
+{
+    const struct list *first = link->connection.sent.next;
+
+    if (list_is_empty(&link->connection.sent))
+        return 0;
+    return world.now_ms - CONTAINER_OF(first, struct sent, in_connection)->request->sent_ms;
+}
+int64_t link_no_reply_ms(const struct link *link) { return link_silence_ms(link); }
 const char *link_peer(const struct link *link) { return link->connection.address.host; }
 
 /* ---- the world --------------------------------------------------------------------------------------- */
@@ -611,7 +647,11 @@ static inline void link_step(struct link *link)
 
     if (connection->is_ending || is_refused) {
         list_remove(&connection->in_world);
+        if (connection->link_callbacks->ending != NULL)
+            connection->link_callbacks->ending(connection->link_owner);
         connection_fail_sent(connection, ERR_CANCELLED, true);
+        if (world.forget_connection != NULL)
+            world.forget_connection(connection);
         connection->link_callbacks->closed(
             connection->link_owner, is_refused ? ERR_REFUSED : ERR_CANCELLED,
             bytes_of_text(err_text(is_refused ? ERR_REFUSED : ERR_CANCELLED)));

@@ -58,7 +58,8 @@ enum err subscriptions_create(struct valkey *valkey,
 enum err subscriptions_join(struct subscriptions *subscriptions, enum subscription_kind kind,
                             struct bytes name, struct subscription_wait *wait, bool *is_in_force);
 
-/* One who had joined wants it no longer. Once nobody does it is unsubscribed from. */
+/* One who had joined, and does not wait for it, wants it no longer. Once nobody does it is unsubscribed
+ * from. */
 void subscriptions_leave(struct subscriptions *subscriptions, enum subscription_kind kind,
                          struct bytes name);
 
