@@ -210,6 +210,7 @@ static void append_tier(struct page *page, const json_t *tier)
     append_counts(page, counts, "flushed", "flushes_", "asked lost role");
     append_counts(page, counts, "redirected", "", "moved ask tryagain clusterdown loading demoted");
     append_counts(page, counts, "calls", "", "calls lost timeouts unreachable refused");
+    append_counts(page, counts, "channels", "", "subscribed messages subscribers_lost subscriptions_lost");
 }
 
 /* ---- tables --------------------------------------------------------------------------------------- */

@@ -260,13 +260,14 @@ static void stop(struct valkey *valkey)
 static void destroy(struct valkey *valkey)
 {
     struct subscriptions *subscriptions = valkey->subscriptions;
+    struct list *node, *next;
 
     subscriptions->is_stopping = true;
     timer_cancel(valkey->loop, &subscriptions->deadline);
     timer_cancel(valkey->loop, &subscriptions->look);
-    while (!list_is_empty(&subscriptions->all)) {
-        struct topic *topic = CONTAINER_OF(subscriptions->all.next, struct topic, in_all);
-        topic->want_count = 1;
+    for (node = subscriptions->all.next; node != &subscriptions->all; node = next) {
+        struct topic *topic = CONTAINER_OF(node, struct topic, in_all);
+        next = node->next;
         while (!list_is_empty(&topic->places))
             place_end(CONTAINER_OF(topic->places.next, struct place, in_topic));
         topic->want_count = 0;
