@@ -64,12 +64,13 @@ struct exchange {
     const void *policy; /* that completes the heads of its answers, or null; the engine's, null at begin */
     void *filter;       /* of who stands between the two, if anybody does; null at begin */
     struct inquiry_terms *inquiry; /* the engine's, of who asks it from inside; null: a client */
-    bool tells_id;                 /* the client is to be told the id; the engine's */
-    struct request_id id;          /* the engine's */
-    int client_fd;                 /* whose peer is the client; the connection's, as are the next two */
-    int status;                    /* of the final head; 0: none yet */
-    uint64_t sent_bytes;           /* of the body */
-    const char *note;              /* how the answer came about, in a static word, or null; the engine's */
+    bool has_waited;      /* as its Prefer asked for (RFC 7240 §4.3), and the answer is to say so */
+    bool tells_id;        /* the client is to be told the id; the engine's */
+    struct request_id id; /* the engine's */
+    int client_fd;        /* whose peer is the client; the connection's, as are the next two */
+    int status;           /* of the final head; 0: none yet */
+    uint64_t sent_bytes;  /* of the body */
+    const char *note;     /* how the answer came about, in a static word, or null; the engine's */
     void (*stop)(struct exchange *x); /* the engine's, null if it ends by itself: called once when the
                                        * server begins to stop; not in HTTP/2 */
     void *observer; /* the engine's, null if nobody wants to know: told by the connection, once, when the */

@@ -2,6 +2,7 @@
 #include "base/thread.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv_notify.h"
+#include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "server/gateway_plan.h"
 #include "server/mock_plan.h"
@@ -155,7 +156,7 @@ static enum err create_gateway(struct server *server, size_t index, struct buffe
     err = gateway_create(&options, &server->roles[index].gateway);
     plan_spec_fini(&options.plan);
     plan_report(server->options, role, err, message);
-    return err;
+    return err == OK ? live_create(&server->roles[index].live) : err;
 }
 
 static enum err open_access_log(struct server *server, struct buffer *message)
@@ -379,6 +380,8 @@ void server_destroy(struct server *server)
 {
     server_end_workers(server);
     for (size_t i = 0; server->roles != NULL && i < server->options->role_count; i++) {
+        if (server->roles[i].live != NULL)
+            live_destroy(server->roles[i].live);
         if (server->roles[i].gateway != NULL)
             gateway_destroy(server->roles[i].gateway);
         if (server->roles[i].mock != NULL)

@@ -24,6 +24,7 @@ struct shared_port {
 
 struct shared_role {
     struct gateway *gateway;
+    struct live *live; /* in front of it */
     struct mock *mock;
     struct recorder *recorder;
 };

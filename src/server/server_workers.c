@@ -1,5 +1,6 @@
 #include "engine/gateway/gateway.h"
 #include "engine/kv/tier/kv_tier.h"
+#include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "engine/mock/record/recorder.h"
 #include "server/server_state.h"
@@ -73,7 +74,11 @@ static enum err create_gateway_worker(struct worker *worker, size_t index)
     enum err err =
         gateway_worker_create(worker->server->roles[index].gateway, worker->loop, &worker->counters, made);
 
-    return err == OK && worker->tier != NULL ? gateway_worker_use_tier(*made, worker->tier) : err;
+    if (err == OK && worker->tier != NULL)
+        err = gateway_worker_use_tier(*made, worker->tier);
+    return err == OK ? live_worker_create(worker->server->roles[index].live, *made, worker->loop,
+                                          &worker->counters, &worker->lives[index])
+                     : err;
 }
 
 static enum err create_engines(struct server *server, struct worker *worker)
@@ -114,8 +119,8 @@ static void init_ports(struct server *server, struct worker *worker, size_t inde
         port->has_http2 = server->options->has_http2 == ANSWER_YES;
         port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
-            port->engine = &gateway_engine;
-            port->engine_worker = worker->gateways[shared->role_index];
+            port->engine = &live_engine;
+            port->engine_worker = worker->lives[shared->role_index];
         } else if (role == ROLE_MOCK && worker->recorders[shared->role_index] != NULL) {
             port->engine = &recorder_engine;
             port->engine_worker = worker->recorders[shared->role_index];
@@ -162,10 +167,11 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     worker->fields = calloc(server->limits.http.fields_max, sizeof *worker->fields);
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
+    worker->lives = calloc(options->role_count + 1, sizeof *worker->lives);
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
     worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->mocks == NULL || worker->recorders == NULL)
+        worker->lives == NULL || worker->mocks == NULL || worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop
@@ -188,6 +194,8 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
 static void destroy_worker(struct worker *worker)
 {
     for (size_t i = 0; i < worker->role_count; i++) {
+        if (worker->lives != NULL && worker->lives[i] != NULL)
+            live_worker_destroy(worker->lives[i]);
         if (worker->gateways != NULL && worker->gateways[i] != NULL)
             gateway_worker_destroy(worker->gateways[i]);
         if (worker->mocks != NULL && worker->mocks[i] != NULL)
@@ -204,6 +212,7 @@ static void destroy_worker(struct worker *worker)
     if (worker->server != NULL) /* its making had begun */
         intake_fini(&worker->intake);
     free(worker->gateways);
+    free(worker->lives);
     free(worker->mocks);
     free(worker->recorders);
     free(worker->ports);

@@ -70,7 +70,8 @@ static bool is_idle(const struct worker *worker)
     if (worker->connection_count > 0)
         return false;
     for (size_t i = 0; i < worker->role_count; i++)
-        if (worker->gateways[i] != NULL && !gateway_worker_is_idle(worker->gateways[i]))
+        if (worker->gateways[i] != NULL &&
+            !(live_worker_is_idle(worker->lives[i]) && gateway_worker_is_idle(worker->gateways[i])))
             return false;
     return true;
 }
@@ -147,6 +148,9 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
         /* Newcomers are refused from now on, and a successor may have the port. */
         shutdown(worker->ports[i].fd, SHUT_RDWR);
     }
+    for (size_t i = 0; i < worker->role_count; i++)
+        if (worker->lives[i] != NULL)
+            live_worker_stop(worker->lives[i]);
     for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next) {
         struct conn *conn = CONTAINER_OF(node, struct conn, in_worker);
         if (conn->kind != NULL && !conn->closing)

@@ -9,6 +9,7 @@
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv.h"
 #include "engine/kv/kv_http.h"
+#include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "message/http.h"
 #include "net/loop.h"
@@ -73,6 +74,7 @@ struct worker {
     struct port *ports;
     size_t port_count;
     struct gateway_worker **gateways; /* one per role that is a gateway, else null */
+    struct live_worker **lives;       /* likewise */
     struct mock_worker **mocks;
     struct recorder_worker **recorders;
     size_t role_count;

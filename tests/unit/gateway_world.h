@@ -35,6 +35,8 @@ struct stub {
     bool is_held, is_failing; /* under the lock; GETs are held back */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
     _Atomic size_t streamed_bytes;
+    char state[256]; /* under the lock: what /state is; empty: it is not there */
+    int state_number;
 };
 
 struct visitor {
@@ -119,6 +121,15 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nCache-Status: cdn; hit\r\n", "ok");
     } else if (strcmp(path, "/swr") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=1, stale-while-revalidate=60\r\n", "%d", number);
+    } else if (strcmp(path, "/state") == 0) {
+        char state[256];
+        int version;
+        pthread_mutex_lock(&stub->lock);
+        memcpy(state, stub->state, sizeof state);
+        version = stub->state_number;
+        pthread_mutex_unlock(&stub->lock);
+        if (state[0] != '\0')
+            ANSWER("200 OK", "Cache-Control: max-age=1\r\nETag: \"%d\"\r\n", "%s", version, state);
     } else if (strcmp(path, "/stream") == 0 || strcmp(path, "/stream-for-all") == 0) {
         if (strcmp(path, "/stream") == 0)
             ANSWER("200 OK", "Cache-Control: no-store\r\n", "");
@@ -225,6 +236,14 @@ static inline void stub_set(struct stub *stub, bool is_held, bool is_failing)
     pthread_mutex_unlock(&stub->lock);
 }
 
+static inline void stub_set_state(struct stub *stub, const char *state)
+{
+    pthread_mutex_lock(&stub->lock);
+    snprintf(stub->state, sizeof stub->state, "%s", state);
+    stub->state_number++;
+    pthread_mutex_unlock(&stub->lock);
+}
+
 /* From here on connections are refused. */
 static inline void stub_stop(struct stub *stub)
 {
@@ -301,7 +320,14 @@ static inline struct world *world_create_full(int64_t stale_if_error_ms, const c
                          .policy = {.object_bytes_max = tier != NULL ? 1000000 : OBJECT_BYTES_MAX,
                                     .first_byte_timeout_ms = 60000000,
                                     .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
-                                    .stale_if_error_ms = stale_if_error_ms}},
+                                    .stale_if_error_ms = stale_if_error_ms,
+                                    .live = 1,
+                                    .live_interval_ms = 10000,
+                                    .live_bytes_max = 4096,
+                                    .live_ring_count = 4,
+                                    .live_ring_bytes = 100000,
+                                    .live_watchers_max = 100,
+                                    .live_topics_max = 3}},
                 .store = world->store,
                 .tier = tier,
                 .space = 3,

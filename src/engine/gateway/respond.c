@@ -6,7 +6,7 @@
 #include "engine/gateway/policy/validate.h"
 #include "message/problem.h"
 
-enum { FIELDS_MAX = 2 }; /* of a head, besides those that are rendered */
+enum { FIELDS_MAX = 3 }; /* of a head, besides those that are rendered */
 
 bool names_other_caches(struct bytes rendered)
 {
@@ -85,6 +85,9 @@ static void respond(struct exchange *x, int status, struct bytes reason, int64_t
     if (!cache_status->names_others)
         fields[response.fields.count++] =
             (struct http_field){HTTP_HEADER_CACHE_STATUS, BYTES("Cache-Status"), ours};
+    if (x->has_waited)
+        fields[response.fields.count++] =
+            (struct http_field){HTTP_HEADER_OTHER, BYTES("Preference-Applied"), BYTES("wait")};
     if (cache_status->names_others || x->tells_id || x->policy != NULL)
         respond_changed(x, &response, cache_status, ours, is_preflight);
     else

@@ -1,0 +1,34 @@
+/* live.h — resources that are watched: the gateway polls what one client asks for, and tells any number.
+ *
+ * It stands in front of the gateway's engine and passes on all requests but those to watch a resource of a
+ * route with `live: yes`: for Server-Sent Events, or for one answer once there is another (long polling).
+ * Whoever watches the same resource shares a topic: one representation, one poller (on one worker), one
+ * ring of encoded events, from whichever worker they are sent. */
+#pragma once
+#include "base/counters.h"
+#include "base/err.h"
+#include "engine/gateway/gateway.h"
+
+struct live;        /* shared by the workers of a gateway */
+struct live_worker; /* one worker's part */
+
+/* ERR_NO_MEMORY. */
+enum err live_create(struct live **live);
+/* All its workers must have been destroyed. */
+void live_destroy(struct live *live);
+
+/* The part of the worker that has `gateway`, which it is destroyed before; before the loop runs or on its
+ * thread. ERR_NO_MEMORY. */
+enum err live_worker_create(struct live *live, struct gateway_worker *gateway, struct loop *loop,
+                            struct counters *counters, struct live_worker **worker);
+
+/* Begins to stop: streams end, and so does polling; who waits for another answer gets the one there is.
+ * On the loop's thread. */
+void live_worker_stop(struct live_worker *worker);
+/* True when nothing of this worker's is under way any more. */
+bool live_worker_is_idle(const struct live_worker *worker);
+/* After the loop has ended, or while it goes on if no exchange is alive. */
+void live_worker_destroy(struct live_worker *worker);
+
+/* `begin` takes a struct live_worker. */
+extern const struct exchange_engine live_engine;
