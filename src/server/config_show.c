@@ -186,6 +186,18 @@ static json_t *show_items(const struct option_row *row, const void *field)
     return list != NULL ? items(row, list) : NULL;
 }
 
+static json_t *show_rates(const struct option_row *row, const void *field)
+{
+    const char *list = *(char *const *)field;
+    struct bytes rest = bytes_of_text(list != NULL ? list : ""), item;
+    json_t *array = json_array();
+
+    (void)row;
+    while (http_list_next(&rest, &item))
+        json_array_append_new(array, text(item));
+    return array;
+}
+
 static json_t *show_listens(const struct option_row *row, const void *field)
 {
     const struct listen_list *list = field;

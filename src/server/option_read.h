@@ -29,6 +29,7 @@ enum err option_read_secret(const struct option_text *from, void *field);
 enum err option_read_listen(const struct option_text *from, void *field);
 enum err option_read_items(const struct option_text *from, void *field);
 enum err option_read_tier(const struct option_text *from, void *field);
+enum err option_read_rates(const struct option_text *from, void *field);
 enum err option_read_ranges(const struct option_text *from, void *field);
 
 bool option_text_is_visible(struct bytes text); /* ASCII that is no space, one byte at least */

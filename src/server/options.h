@@ -48,6 +48,7 @@ enum answer { ANSWER_NO, ANSWER_YES };
 #define OPTION_FIELD_texts(field)    struct text_list field;
 #define OPTION_FIELD_secret(field)   char *field;
 #define OPTION_FIELD_tier(field)     char *field;
+#define OPTION_FIELD_rates(field)    char *field;
 #define OPTION_FIELD_ranges(field)   struct text_list field;
 #define OPTION_FIELD_listens(field)  struct listen_list field;
 

@@ -1,3 +1,5 @@
+#include "base/compiler.h"
+#include "engine/gateway/upstream_report.h"
 #include "server/prometheus.h"
 #include "server/server_state.h"
 #include <jansson.h>
@@ -88,6 +90,9 @@ static json_t *gateway_of(const struct kv_facts *facts)
     set_number(gateway, "collapsed", metrics[METRIC_gateway_collapsed]);
     set_number(gateway, "fetches", metrics[METRIC_gateway_fetches]);
     set_number(gateway, "revalidations", metrics[METRIC_gateway_revalidations]);
+    set_number(gateway, "not_modified", metrics[METRIC_gateway_not_modified]);
+    set_number(gateway, "limit_waits", metrics[METRIC_gateway_limit_waits]);
+    set_number(gateway, "limited", metrics[METRIC_gateway_limited]);
     set_number(gateway, "origin_errors", metrics[METRIC_gateway_origin_errors]);
     set_number(gateway, "purges", metrics[METRIC_gateway_purges]);
     set_ratio(gateway, "hit_ratio",
@@ -117,6 +122,85 @@ static void add_roles(const struct server *server, const struct kv_facts *facts,
         if (json_object_get(status, role_row(role)->name) == NULL)
             json_object_set_new(status, role_row(role)->name, tellers[role](facts));
     }
+}
+
+/* ---- upstreams ----------------------------------------------------------------------------------- */
+
+static const char *breaker_word(enum breaker_state state)
+{
+    switch (state) {
+    case BREAKER_CLOSED: return "closed";
+    case BREAKER_OPEN: return "open";
+    case BREAKER_HALF_OPEN: return "half open";
+    }
+    UNREACHABLE();
+}
+
+/* Null where there is no such limit. */
+static void set_limit(json_t *object, const char *name, int64_t value)
+{
+    json_object_set_new(object, name, value >= 0 ? json_integer(value) : json_null());
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+    json_object_set_new(object, name, text != NULL ? json_string(text) : json_null());
+}
+
+static void tell_upstream(void *list, const struct upstream_report *report)
+{
+    const struct quota_facts *facts = &report->facts;
+    json_t *object = json_object();
+
+    set_text(object, "name", report->name);
+    json_object_set_new(object, "origin",
+                        json_stringn_nocheck(report->authority.data, report->authority.size));
+    json_object_set_new(object, "breaker", json_string(breaker_word(facts->breaker)));
+    set_limit(object, "open_for_ms", facts->open_ms);
+    set_limit(object, "limited_for_ms", facts->told_ms);
+    set_limit(object, "tokens", facts->tokens);
+    set_limit(object, "tokens_max", facts->tokens >= 0 ? facts->tokens_max : -1);
+    set_limit(object, "said_left", facts->left);
+    set_limit(object, "said_limit", facts->left >= 0 && facts->limit > 0 ? facts->limit : -1);
+    set_limit(object, "said_reset_ms", facts->left >= 0 ? facts->reset_ms : -1);
+    set_limit(object, "under_way", facts->under_way);
+    set_limit(object, "concurrency_limit", facts->concurrency_limit);
+    set_limit(object, "waiting", facts->waiting);
+    set_limit(object, "credentials", facts->credentials);
+    json_array_append_new(list, object);
+}
+
+static void tell_route(void *list, const struct route_report *report)
+{
+    json_t *object = json_object();
+
+    set_text(object, "host", report->host);
+    set_text(object, "path", report->path);
+    set_text(object, "upstream", report->upstream);
+    set_number(object, "revalidations", report->revalidations);
+    set_number(object, "not_modified", report->not_modified);
+    set_ratio(object, "not_modified_ratio", report->not_modified,
+              report->revalidations > report->not_modified ? report->revalidations - report->not_modified
+                                                           : 0);
+    json_array_append_new(list, object);
+}
+
+static void add_upstreams(const struct server *server, int64_t now_mono_ms, json_t *status)
+{
+    json_t *gateway = json_object_get(status, role_row(ROLE_GATEWAY)->name), *upstreams, *routes;
+
+    if (gateway == NULL)
+        return;
+    upstreams = json_array();
+    routes = json_array();
+    for (size_t i = 0; i < server->options->role_count; i++) {
+        if (server->roles[i].gateway == NULL)
+            continue;
+        upstreams_report(server->roles[i].gateway, now_mono_ms, tell_upstream, upstreams);
+        routes_report(server->roles[i].gateway, tell_route, routes);
+    }
+    json_object_set_new(gateway, "upstreams", upstreams);
+    json_object_set_new(gateway, "routes", routes);
 }
 
 /* ---- the shared tier ------------------------------------------------------------------------------ */
@@ -216,6 +300,7 @@ enum err server_append_status(struct server *server, int64_t now_mono_ms, struct
     json_object_set_new(status, "connections", connections_of(&facts));
     json_object_set_new(status, "workers", workers_of(server));
     add_roles(server, &facts, status);
+    add_upstreams(server, now_mono_ms, status);
     add_tier(server, &facts, now_mono_ms, status);
     set_number(status, "protocol_errors", facts.metrics[METRIC_protocol_errors]);
     result = json_dump_callback(status, append, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

@@ -154,10 +154,11 @@ static void append_gateway(struct page *page, const json_t *gateway)
     buffer_append_format(
         page->out,
         "%s answered without a fetch of their own: %s hits, %s stale, %s waited for another; "
-        "%s fetches, %s failed; %s purges\n",
+        "%s fetches, %s failed, %s waited for their turn, %s not sent; %s purges\n",
         ratio(gateway, "hit_ratio").text, count(number(gateway, "hits")).text,
         count(number(gateway, "stale")).text, count(number(gateway, "collapsed")).text,
         count(number(gateway, "fetches")).text, count(number(gateway, "origin_errors")).text,
+        count(number(gateway, "limit_waits")).text, count(number(gateway, "limited")).text,
         count(number(gateway, "purges")).text);
 }
 
@@ -306,6 +307,37 @@ static void fill_worker(const json_t *worker, size_t index, struct cell *cells)
     cells[3] = count(number(worker, "http_requests"));
 }
 
+/* "3 of 5"; "-" where there is no limit. */
+static struct cell share(const json_t *object, const char *name, const char *of)
+{
+    struct cell cell = {"-"};
+
+    if (json_is_integer(json_object_get(object, of)))
+        snprintf(cell.text, sizeof cell.text, "%.32s of %.32s", count(number(object, name)).text,
+                 count(number(object, of)).text);
+    else if (json_is_integer(json_object_get(object, name)))
+        cell = count(number(object, name));
+    return cell;
+}
+
+static struct cell wait_of(const json_t *object, const char *name)
+{
+    return number(object, name) == 0 ? (struct cell){"-"} : time_span(number(object, name) + 999);
+}
+
+static void fill_upstream(const json_t *upstream, size_t index, struct cell *cells)
+{
+    (void)index;
+    cells[0] = text(upstream, json_is_string(json_object_get(upstream, "name")) ? "name" : "origin");
+    cells[1] = share(upstream, "under_way", "concurrency_limit");
+    cells[2] = count(number(upstream, "waiting"));
+    cells[3] = share(upstream, "tokens", "tokens_max");
+    cells[4] = share(upstream, "said_left", "said_limit");
+    cells[5] = wait_of(upstream, "said_reset_ms");
+    cells[6] = wait_of(upstream, "limited_for_ms");
+    cells[7] = text(upstream, "breaker");
+}
+
 /* As a person reads it: µs, or ms from one on. */
 static struct cell round_trip(const json_t *object, const char *name)
 {
@@ -343,6 +375,8 @@ static void fill_server(const json_t *server, size_t index, struct cell *cells)
 void status_page_append(struct buffer *out, const json_t *status, const char *api, bool in_colour)
 {
     static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
+    static const char *const of_upstream[] = {"upstream", "under way", "waiting",     "may be sent",
+                                              "it says",  "reset in",  "limited for", "breaker"};
     static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",
                                             "in flight",          "p50",  "p99",   "max"};
     static const struct {
@@ -360,6 +394,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
         if (json_object_get(status, parts[i].name) != NULL)
             parts[i].append(&page, json_object_get(status, parts[i].name));
     append_table(&page, json_object_get(status, "workers"), of_worker, COUNT_OF(of_worker), fill_worker);
+    append_table(&page, json_object_get(json_object_get(status, "gateway"), "upstreams"), of_upstream,
+                 COUNT_OF(of_upstream), fill_upstream);
     append_table(&page, json_object_get(json_object_get(status, "tier"), "servers"), of_server,
                  COUNT_OF(of_server), fill_server);
 }

@@ -32,7 +32,8 @@ struct stub {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_held, is_failing; /* under the lock; GETs are held back */
+    bool is_held, is_failing;     /* under the lock; GETs are held back */
+    const char *_Atomic scripted; /* all that /scripted… is answered, to the end of the connection */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
     _Atomic size_t streamed_bytes;
     char state[256]; /* under the lock: what /state is; empty: it is not there */
@@ -94,6 +95,9 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
     } else if (strcmp(method, "POST") == 0 || strcmp(method, "PURGE") == 0) {
         snprintf(value, sizeof value, "%zu", body_bytes);
         ANSWER("201 Created", "Location: http://elsewhere.example/count\r\n", "%s", value);
+    } else if (strncmp(path, "/scripted", 9) == 0) {
+        const char *scripted = stub->scripted;
+        snprintf(text, sizeof text, "%s", scripted);
     } else if (strcmp(path, "/fresh") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nETag: \"v1\"\r\nContent-Length: 5\r\n", "fresh");
     } else if (strcmp(path, "/count") == 0) {

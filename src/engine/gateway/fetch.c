@@ -71,6 +71,7 @@ void fetch_finish(struct fetch *fetch, enum fetch_progress progress, enum err er
 {
     fetch_lease_give_back(fetch, false);
     fetch->call = NULL;
+    fetch_turn_give_up(fetch);
     if (fetch->worker != NULL)
         timer_cancel(fetch->worker->loop, &fetch->handover);
     if (fetch->worker != NULL && fetch->by != NULL && fetch->by->is_retired)
@@ -130,6 +131,7 @@ void fetches_cancel(struct gateway_worker *worker, bool all)
             continue;
         }
         timer_cancel(worker->loop, &fetch->handover);
+        timer_cancel(worker->loop, &fetch->turn);
         fetch_lock(fetch);
         fetch->worker = NULL;
         if (fetch->is_posted) { /* its task will never run */
@@ -170,7 +172,9 @@ void fetch_attend(struct task *task)
     fetch_unlock(fetch);
     if (!fetch_is_under_way(fetch))
         list_remove(&fetch->in_worker);
-    else if (fetch_drop_if_unwanted(fetch))
+    else if (fetch_drop_if_unwanted(fetch) && fetch->waiting != NULL)
+        fetch_turn_ask_again(fetch);
+    else if (fetch->call != NULL)
         resume_if_near(fetch);
     fetch_lock(fetch);
     fetch_unlock_and_release(fetch); /* the task's reference */

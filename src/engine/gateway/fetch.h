@@ -35,6 +35,7 @@ struct fetch_head {
     bool has_reason;           /* the origin's phrase is not the usual one */
     struct vary vary;          /* names */
     struct buffer vary_values; /* of the request that was sent */
+    bool is_limited;           /* it says to come later, and nothing of what was asked for */
     bool is_outdated;          /* a purge came between: those who asked later ask again */
     bool is_shared;            /* readers other than the leader may use it */
     bool is_stored;            /* it will be stored if it arrives whole */
@@ -66,6 +67,13 @@ struct reader {
     struct task task;
 };
 
+/* Why a fetch was not sent at all. */
+struct fetch_refusal {
+    enum quota_verdict verdict;
+    int64_t retry_after_seconds;
+    enum quota_class class; /* as which it asked */
+};
+
 struct fetch_order {
     const struct route *route;
     const struct http_request *request;
@@ -79,7 +87,9 @@ struct fetch_order {
     bool replaces_entry; /* there is an entry that may stand in for a failure, which must not take its place
                           */
     bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
-    bool takes_lease;    /* of all nodes of the fleet one is to fetch it */
+    enum quota_class quota_class;
+    bool is_impatient;       /* there is something stale: the upstream's limits are not waited for */
+    bool takes_lease;        /* of all nodes of the fleet one is to fetch it */
     uint64_t fleet_number;   /* what the fleet was seen to have; 0: nothing */
     bool with_preconditions; /* the client's conditions go to the origin */
     struct bytes
@@ -103,6 +113,9 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
 /* How far the fetch is; the reader is woken when that changes. */
 enum fetch_progress fetch_look(struct reader *reader);
 enum err fetch_error(struct reader *reader);
+
+/* After FAILED with ERR_LIMITED. */
+struct fetch_refusal fetch_refusal(const struct reader *reader);
 
 /* Whether a reader who only follows had better do without it: it has gone without a head for longer than
  * the route's coalesce-timeout. While WAITING; nobody joins it any more. */

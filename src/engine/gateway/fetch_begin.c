@@ -19,6 +19,9 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     fetch->reference_count = 1;
     fetch->task.run = fetch_attend;
     timer_init(&fetch->handover, fetch_hand_over);
+    timer_init(&fetch->turn, fetch_turn_come);
+    fetch->quota_class = order->quota_class;
+    fetch->ticket.is_impatient = order->is_impatient;
     fetch->traits = order->traits;
     fetch->method = order->request->method;
     fetch->is_safe = order->is_body_keyed || http_method_is_safe(order->request->method);
@@ -70,20 +73,19 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     return fetch;
 }
 
-enum err fetch_start(struct fetch *fetch, const struct http_request *request)
+enum err fetch_send(struct fetch *fetch, const struct http_request *request)
 {
     struct gateway_worker *worker = fetch->worker;
     struct buffer target = {0};
     struct http_fields fields = {calloc(fetch->upstream.fields.count + 3, sizeof *fields.list), 0};
     enum err err = ERR_NO_MEMORY;
 
-    fetch->by = worker_upstream(worker, fetch->route->upstream);
     buffer_append(&target, request->path);
     if (request->has_query) {
         buffer_append_byte(&target, '?');
         buffer_append(&target, request->query);
     }
-    if (fields.list != NULL && !target.failed && fetch->by != NULL) {
+    if (fields.list != NULL && !target.failed) {
         if (fetch->upstream.fields.count > 0)
             memcpy(fields.list, fetch->upstream.fields.list,
                    fetch->upstream.fields.count * sizeof *fields.list);
@@ -105,6 +107,7 @@ enum err fetch_start(struct fetch *fetch, const struct http_request *request)
                 .host = route_host(fetch->route, request),
                 .fields = fields,
                 .body_bytes = request->body_bytes,
+                .ticket = &fetch->ticket,
                 .timeouts = {.connect_ms = fetch->route->upstream->policy.connect_timeout_ms,
                              .first_byte_ms = fetch->route->policy.first_byte_timeout_ms,
                              .total_ms = fetch->route->policy.total_timeout_ms}},
@@ -115,8 +118,10 @@ enum err fetch_start(struct fetch *fetch, const struct http_request *request)
     if (err != OK)
         return err;
     counters_add(worker->counters, METRIC_gateway_fetches, 1);
-    if (fetch->is_validation)
+    if (fetch->is_validation) {
         counters_add(worker->counters, METRIC_gateway_revalidations, 1);
+        atomic_fetch_add_explicit(&fetch->route->counts->revalidations, 1, memory_order_relaxed);
+    }
     return OK;
 }
 
@@ -188,6 +193,10 @@ enum err fetch_join_or_begin(struct gateway_worker *worker, const struct fetch_o
                   fetch->range.size == 0 && fetch_lease_take(fetch, order->request, order->fleet_number)
               ? OK
               : fetch_start(fetch, order->request);
+    if (err == ERR_LIMITED && reader != NULL) { /* which the reader is told as any failure */
+        fetch_finish(fetch, FETCH_FAILED, err);
+        return OK;
+    }
     if (err != OK) {
         if (reader != NULL)
             fetch_leave(reader);

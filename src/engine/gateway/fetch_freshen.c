@@ -115,6 +115,8 @@ void fetch_on_not_modified(struct fetch *fetch, const struct http_fields *fields
     nh_value value;
     bool is_good = false;
 
+    counters_add(fetch->worker->counters, METRIC_gateway_not_modified, 1);
+    atomic_fetch_add_explicit(&fetch->route->counts->not_modified, 1, memory_order_relaxed);
     if (nh_borrow(gateway->store, head->received.mono_ms, key, &value) != NH_OK) {
         begin_anew(fetch);
         return;

@@ -64,7 +64,7 @@ static void judge(struct fetch *fetch)
     if (head->is_shared || head->is_outdated)
         return;
     if (facts->status < 500) {
-        if (facts->status != 304) /* which says nothing of what others would get */
+        if (facts->status != 304 && !head->is_limited) /* which say nothing of what others would get */
             fetch_take_note(fetch, NOTE_NOT_SHAREABLE, facts->status, NOT_SHAREABLE_MS);
         return;
     }
@@ -84,7 +84,8 @@ static void publish(struct fetch *fetch)
         fetch_drop_note(fetch); /* it said that nobody should wait: now it pays to */
     if (!is_kept)
         fetch_lease_give_back(fetch, !fetch->head.is_shared && !fetch->head.is_outdated &&
-                                         fetch->head.facts.status < 500 && fetch->head.facts.status != 304);
+                                         fetch->head.facts.status < 500 &&
+                                         fetch->head.facts.status != 304 && !fetch->head.is_limited);
     fetch_lock(fetch);
     if (!is_kept)
         fetch_stop_keeping(fetch);
@@ -154,6 +155,7 @@ void fetch_on_head(void *owner, int status, struct bytes reason, const struct ht
     head->received = loop_now(fetch->worker->loop);
     head->origin_status = status;
     head->body_bytes = body_bytes;
+    head->is_limited = fetch->sending.is_limited;
     if (!fetch->is_safe)
         fetch_on_written(fetch, status, fields);
     if (fetch->method == HTTP_METHOD_HEAD && fetch->key.size > 0) {

@@ -153,6 +153,8 @@ enum err fetch_error(struct reader *reader)
     return error;
 }
 
+struct fetch_refusal fetch_refusal(const struct reader *reader) { return reader->fetch->refusal; }
+
 const struct fetch_head *fetch_head(const struct reader *reader) { return &reader->fetch->head; }
 
 struct bytes fetch_read(struct reader *reader, size_t limit, enum fetch_progress *progress)

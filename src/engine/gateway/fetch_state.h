@@ -74,12 +74,17 @@ struct fetch {
     bool has_if_range;  /* and If-Range: a part then comes without the fields that the client has */
     void (*upload_wanted)(struct reader *reader, size_t room);
     struct lease *lease; /* of the fleet's: fetch_lease.h. While it is being taken there is no call */
+    enum quota_class quota_class; /* of the most urgent who wants it; under the lock */
+    struct quota_ticket ticket;
+    struct timer turn;            /* when to ask again, while it waits for its turn at the upstream, */
+    struct http_request *waiting; /* and this is what will be sent; else null */
+    struct fetch_refusal refusal; /* immutable once it has failed */
 };
 
 /* Whether anything is still to come. */
 static inline bool fetch_is_under_way(const struct fetch *fetch)
 {
-    return fetch->call != NULL || fetch->lease != NULL;
+    return fetch->call != NULL || fetch->lease != NULL || fetch->waiting != NULL;
 }
 
 static inline void fetch_lock(struct fetch *fetch) { pthread_mutex_lock(&fetch->shard->lock); }
@@ -115,8 +120,21 @@ extern const struct origin_callbacks fetch_callbacks;
 
 /* ---- fetch_begin.c ------------------------------------------------------------------------------- */
 
-/* Sends it. Errors as of origin_start. */
+/* Sends it now. Errors as of origin_start. */
+enum err fetch_send(struct fetch *fetch, const struct http_request *request);
+
+/* ---- fetch_turn.c -------------------------------------------------------------------------------- */
+
+/* Sends it when it is its turn at the upstream, which is nothing to wait for here. Errors as of
+ * origin_start, and ERR_LIMITED: it may not be sent, and `refusal` says why. */
 enum err fetch_start(struct fetch *fetch, const struct http_request *request);
+
+/* It waits, and there is a reason to ask again. The fetch may be gone afterwards. */
+void fetch_turn_ask_again(struct fetch *fetch);
+void fetch_turn_come(struct timer *timer); /* what `turn` runs */
+
+/* It neither waits nor has a turn any more. */
+void fetch_turn_give_up(struct fetch *fetch);
 
 /* ---- fetch_table.c: who may join ----------------------------------------------------------------- */
 

@@ -85,6 +85,8 @@ bool fetch_join(struct fetch_shard *shard, const struct fetch_order *order, stru
             !is_of(fetch, cache_key_bytes(order->key), order->range) ||
             was_purged(fetch, cache_key_bytes(order->key)))
             continue;
+        if (order->quota_class < fetch->quota_class)
+            fetch->quota_class = order->quota_class;
         if (reader != NULL)
             fetch_attach(fetch, reader, false);
         return true;

@@ -1,6 +1,7 @@
 /* passage.c — the state machine of passage.h, and its last states. */
 #include "passage.h"
 #include "base/compiler.h"
+#include "inquiry_terms.h"
 #include "lookup_key.h"
 #include "respond_stored.h"
 #include <stdlib.h>
@@ -11,6 +12,18 @@ const struct http_request *upstream_request(const struct passage *passage)
 }
 
 struct now passage_now(const struct passage *passage) { return loop_now(passage->worker->loop); }
+
+enum quota_class passage_quota_class(const struct passage *passage)
+{
+    if (passage->x->inquiry == NULL)
+        return QUOTA_INTERACTIVE;
+    switch (passage->x->inquiry->urgency) {
+    case URGENCY_CLIENT: return QUOTA_INTERACTIVE;
+    case URGENCY_REVALIDATION: return QUOTA_REVALIDATION;
+    case URGENCY_PREFETCH: return QUOTA_PREFETCH;
+    }
+    UNREACHABLE();
+}
 
 bool passage_key(const struct passage *passage, enum key_use use, struct cache_key *key)
 {
@@ -138,7 +151,8 @@ enum state passage_on_refuse(struct passage *passage)
     struct exchange *x = passage->x;
 
     passage->x = NULL;
-    respond_problem(x, passage->refusal_status, passage->refusal_text, &passage->status);
+    respond_problem_later(x, passage->refusal_status, passage->refusal_text, passage->refusal_seconds,
+                          &passage->status);
     return STATE_done;
 }
 

@@ -52,6 +52,7 @@ struct passage {
     enum err failure;
     int refusal_status;
     const char *refusal_text;
+    int64_t refusal_seconds;  /* Retry-After; 0: none */
     struct outgoing outgoing; /* of a stored response's body */
     struct http_range window; /* what of a fetched body is for the client, if is_cut */
     uint64_t sent_bytes, uploaded_bytes;
@@ -99,6 +100,9 @@ struct now passage_now(const struct passage *passage);
 
 /* The key of what the passage asks for. False if it can have none. */
 bool passage_key(const struct passage *passage, enum key_use use, struct cache_key *key);
+
+/* For whom it is. */
+enum quota_class passage_quota_class(const struct passage *passage);
 
 /* Ways on: each returns the next state. `text` and `detail` are static. */
 enum state passage_refuse(struct passage *passage, int status, const char *text);

@@ -32,8 +32,31 @@ static bool find_stale(struct passage *passage, enum failure failure)
     return false;
 }
 
+/* The upstream was not asked. */
+static enum state fail_limited(struct passage *passage)
+{
+    struct fetch_refusal refusal = fetch_refusal(&passage->reader);
+    struct limited_terms terms = limited_terms(refusal.verdict);
+    bool is_anothers = !passage->reader.is_leader;
+
+    fetch_leave(&passage->reader);
+    if (is_anothers && refusal.class > passage_quota_class(passage) && passage->rounds < ROUNDS_MAX)
+        return passage_look_again(passage); /* one more urgent than that may be let go */
+    if (find_stale(passage, FAILURE_UNREACHABLE)) {
+        passage->status.reason = FORWARD_STALE;
+        return passage_serve_stale(passage, terms.detail);
+    }
+    passage->status.reason = FORWARD_REFUSED;
+    passage->status.detail = terms.detail;
+    passage->status.collapsed = false;
+    passage->refusal_seconds = refusal.retry_after_seconds;
+    return passage_refuse(passage, terms.status, terms.text);
+}
+
 static enum state fail(struct passage *passage, enum err failure)
 {
+    if (failure == ERR_LIMITED)
+        return fail_limited(passage);
     fetch_leave(&passage->reader);
     if (failure == ERR_CANCELLED && passage->facts.plan == PLAN_CACHE && passage->rounds < ROUNDS_MAX)
         return passage_look_again(passage); /* another worker ended, and its fetches with it */
@@ -81,6 +104,12 @@ enum state passage_on_wait(struct passage *passage)
     if (!is_for(passage, head)) {
         passage->is_alone |= !head->is_shared && !head->is_outdated;
         return passage_look_again(passage);
+    }
+    if (head->is_limited && find_stale(passage, FAILURE_UNREACHABLE)) {
+        passage->status.reason = FORWARD_STALE;
+        passage->status.origin_status = head->facts.status;
+        fetch_leave(&passage->reader);
+        return passage_serve_stale(passage, "limited");
     }
     if (is_error(head->facts.status) && find_stale(passage, FAILURE_ERROR)) {
         passage->status.reason = FORWARD_STALE;

@@ -1,4 +1,5 @@
 #include "respond.h"
+#include "base/compiler.h"
 #include "base/hash.h"
 #include "base/number.h"
 #include "engine/gateway/policy/cors.h"
@@ -172,6 +173,13 @@ bool respond_ranged(struct gateway *gateway, struct exchange *x, struct now now,
 void respond_problem(struct exchange *x, int status, const char *text,
                      const struct cache_status *cache_status)
 {
+    respond_problem_later(x, status, text, 0, cache_status);
+}
+
+void respond_problem_later(struct exchange *x, int status, const char *text, int64_t retry_after_seconds,
+                           const struct cache_status *cache_status)
+{
+    char seconds[NUMBER_TEXT_BYTES];
     struct buffer body = {0}, rendered = {0};
 
     if (x->id.size == 0)
@@ -183,6 +191,9 @@ void respond_problem(struct exchange *x, int status, const char *text,
     }
     if (status == 405)
         rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (retry_after_seconds > 0)
+        rendered_append(&rendered, BYTES("Retry-After"),
+                        bytes_of(seconds, int64_format(seconds, retry_after_seconds)));
     if (body.failed || rendered.failed) {
         buffer_clear(&body);
         buffer_clear(&rendered);
@@ -194,6 +205,33 @@ void respond_problem(struct exchange *x, int status, const char *text,
     buffer_fini(&body);
     buffer_fini(&rendered);
     exchange_end(x);
+}
+
+int64_t retry_after_seconds(int64_t now_mono_ms, int64_t due_mono_ms)
+{
+    int64_t wait_ms = due_mono_ms - now_mono_ms;
+
+    return wait_ms > 1000 ? (wait_ms + 999) / 1000 : 1;
+}
+
+struct limited_terms limited_terms(enum quota_verdict verdict)
+{
+    switch (verdict) {
+    case QUOTA_TOLD:
+        return (struct limited_terms){429, "the upstream has said that there are too many requests",
+                                      "limited"};
+    case QUOTA_OPEN:
+        return (struct limited_terms){503, "the upstream fails, and is left alone for a while", "open"};
+    case QUOTA_BUSY:
+        return (struct limited_terms){503, "as many requests to the upstream are under way as may be",
+                                      "limited"};
+    case QUOTA_GO:
+    case QUOTA_WAIT:
+    case QUOTA_LIMITED:
+        return (struct limited_terms){503, "as many requests were sent to the upstream as may be",
+                                      "limited"};
+    }
+    UNREACHABLE();
 }
 
 const char *origin_failure_text(enum err failure)

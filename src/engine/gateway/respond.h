@@ -40,5 +40,19 @@ void respond_preflight(struct exchange *x);
 void respond_problem(struct exchange *x, int status, const char *text,
                      const struct cache_status *cache_status);
 
+/* The same of one who may come again after so many seconds; 0: that is not known. */
+void respond_problem_later(struct exchange *x, int status, const char *text, int64_t retry_after_seconds,
+                           const struct cache_status *cache_status);
+
+/* The seconds from now until it is worth asking again: whole ones, and one at least. */
+int64_t retry_after_seconds(int64_t now_mono_ms, int64_t due_mono_ms);
+
+/* How it is said that an upstream was not asked. */
+struct limited_terms {
+    int status;
+    const char *text, *detail; /* the latter of Cache-Status */
+};
+struct limited_terms limited_terms(enum quota_verdict verdict);
+
 /* Why there is no answer of the origin's, for people. Static. */
 const char *origin_failure_text(enum err failure);

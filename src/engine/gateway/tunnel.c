@@ -1,6 +1,7 @@
 #include "tunnel.h"
 #include "base/compiler.h"
 #include "engine/gateway/policy/upstream_fields.h"
+#include "engine/gateway/routing/asker.h"
 #include "engine/gateway/routing/upstream_call.h"
 #include "respond.h"
 #include <stdlib.h>
@@ -11,6 +12,7 @@ struct tunnel {
     struct exchange *x;
     struct upstream_worker *by;
     struct upstream_fields fields; /* as the upstream gets them */
+    struct quota_ticket ticket;
     struct upstream_call sending;
     struct origin_call *call; /* of `sending`; null when there is none */
     struct list in_worker;
@@ -64,6 +66,7 @@ static void retire(struct tunnel *tunnel)
     list_remove(&tunnel->in_worker);
     if (tunnel->call != NULL)
         upstream_call_cancel(&tunnel->sending);
+    quota_leave(&tunnel->ticket);
     upstream_fields_fini(&tunnel->fields);
     if (tunnel->by->is_retired)
         worker_tell(worker);
@@ -123,6 +126,7 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
     struct bytes lines;
 
     note_activity(tunnel);
+    quota_leave(&tunnel->ticket); /* it is asked for no more */
     tunnel->is_switched = status == 101;
     if (tunnel->is_switched) {
         rendered_append(&rendered, BYTES("Connection"), BYTES("Upgrade"));
@@ -239,6 +243,7 @@ static enum err start(struct tunnel *tunnel, const struct http_request *request)
                 .host = route_host(route, request),
                 .fields = fields,
                 .body_bytes = HTTP_BODY_NONE,
+                .ticket = &tunnel->ticket,
                 .upgrade = http_fields_find(&tunnel->x->request->fields, HTTP_HEADER_UPGRADE)->value,
                 .timeouts = {.connect_ms = route->upstream->policy.connect_timeout_ms,
                              .first_byte_ms = route->policy.first_byte_timeout_ms,
@@ -250,11 +255,24 @@ static enum err start(struct tunnel *tunnel, const struct http_request *request)
     return err;
 }
 
+static void refuse(struct gateway_worker *worker, struct exchange *x, enum quota_verdict verdict,
+                   int64_t due_mono_ms)
+{
+    struct limited_terms terms = limited_terms(verdict);
+
+    counters_add(worker->counters, METRIC_gateway_limited, 1);
+    respond_problem_later(x, terms.status, terms.text,
+                          retry_after_seconds(loop_now(worker->loop).mono_ms, due_mono_ms),
+                          &(struct cache_status){.reason = FORWARD_REFUSED, .detail = terms.detail});
+}
+
 void tunnel_begin(struct gateway_worker *worker, const struct route *route,
                   const struct http_request *request, struct exchange *x)
 {
     struct upstream_worker *by = worker_upstream(worker, route->upstream);
     struct tunnel *tunnel = by != NULL ? calloc(1, sizeof *tunnel) : NULL;
+    enum quota_verdict verdict;
+    int64_t due_mono_ms;
     enum err err;
 
     if (tunnel == NULL) {
@@ -265,6 +283,16 @@ void tunnel_begin(struct gateway_worker *worker, const struct route *route,
     tunnel->route = route_hold(route);
     tunnel->x = x;
     tunnel->by = by;
+    asker_of(route, request->path, &request->fields, worker->gateway->seed, &tunnel->ticket);
+    tunnel->ticket.is_impatient =
+        true; /* nobody is kept waiting for a connection that may stay for hours */
+    verdict = quota_ask(&by->upstream->quota, &tunnel->ticket, x->now.mono_ms, &due_mono_ms);
+    if (verdict != QUOTA_GO) {
+        refuse(worker, x, verdict, due_mono_ms);
+        route_release(tunnel->route);
+        free(tunnel);
+        return;
+    }
     timer_init(&tunnel->idle, idle_fired);
     list_append(&worker->tunnels, &tunnel->in_worker);
     err = start(tunnel, request);

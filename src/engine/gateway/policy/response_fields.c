@@ -1,5 +1,6 @@
 #include "response_fields.h"
 #include "cache_tags.h"
+#include "engine/gateway/quota/rate_fields.h"
 #include "message/http_date.h"
 #include "route_policy.h"
 #include "stored_response.h"
@@ -25,6 +26,8 @@ void response_fields_render(struct response_fields *rendered, const struct http_
         }
         has_date |= field->header == HTTP_HEADER_DATE;
         is_one_client_s |= directives->partial != 0 && directives_name_field(fields, field->name);
+        /* What is left of a limit was true when it was said. */
+        is_one_client_s |= field->header == HTTP_HEADER_OTHER && is_rate_field(field->name);
         if (field->header != HTTP_HEADER_AGE || is_forwarded)
             rendered_append(&rendered->sent, field->name, field->value);
         if (field->header != HTTP_HEADER_AGE && !is_one_client_s)

@@ -6,9 +6,10 @@
 
 /* As "Name: value CRLF" lines, in the order they came. */
 struct response_fields {
-    struct buffer kept;   /* for everybody: without Age, which is ours to say of what is kept, without
-                           * Set-Cookie unless the route keeps it, and without what private or no-cache name
-                           * (RFC 9111 §5.2.2.4, §5.2.2.7) */
+    struct buffer
+        kept;             /* for everybody: without Age, which is ours to say of what is kept, without
+                           * Set-Cookie unless the route keeps it, without what is said of limits (rate_fields.h), and
+                           * without what private or no-cache name             (RFC 9111 §5.2.2.4, §5.2.2.7) */
     struct buffer hidden; /* what is meant for us: it goes no further, but the next 304 relies on it */
     struct buffer sent;   /* for the one who asked: byte for byte what the origin sent, but for `hidden` */
 };

@@ -139,7 +139,7 @@ static int64_t refused_for_ms(struct learnt_limits *limits, const struct rate_sa
 bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint64_t path, uint64_t number,
                         int status, const struct rate_said *said)
 {
-    bool is_refused = is_refusal(status, said);
+    bool is_refused = is_refusal(status, said), is_told = status == 503 && said->retry_after_ms > 0;
 
     if (said->pool != 0) {
         limits->paths[path % LEARNT_PATHS].path = path;
@@ -148,7 +148,7 @@ bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint6
     for (size_t i = 0; i < said->window_count; i++)
         note_window(limits, now_mono_ms, number, said->pool, &said->windows[i]);
     learnt_limits_leave(limits);
-    if (is_refused || (status == 503 && said->retry_after_ms > 0)) {
+    if (is_refused || is_told) {
         int64_t wait_ms = is_refused ? refused_for_ms(limits, said) : said->retry_after_ms;
         int64_t until_ms = now_mono_ms + (wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX);
         if (until_ms > limits->told_until_mono_ms)
@@ -156,7 +156,7 @@ bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint6
     } else if (status < 400) {
         limits->refusals_in_a_row = 0;
     }
-    return is_refused;
+    return is_refused || is_told;
 }
 
 bool learnt_limits_are_idle(const struct learnt_limits *limits, int64_t now_mono_ms)

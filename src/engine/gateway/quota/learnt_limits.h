@@ -46,7 +46,7 @@ uint64_t learnt_limits_send(struct learnt_limits *limits, uint64_t path);
 /* One that was sent will not be answered. */
 void learnt_limits_leave(struct learnt_limits *limits);
 
-/* What one was answered. True if that was a refusal for having asked too often. */
+/* What one was answered. True if that says to come later. */
 bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint64_t path, uint64_t number,
                         int status, const struct rate_said *said);
 

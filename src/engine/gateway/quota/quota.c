@@ -288,6 +288,8 @@ bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
     int64_t due_ms;
     bool may_go;
 
+    if (quota == NULL)
+        return false;
     pthread_mutex_lock(&quota->lock);
     come_back(ticket);
     may_go = look(ticket, now_mono_ms, &due_ms) == QUOTA_GO;
@@ -302,42 +304,55 @@ bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
 /* An answer that any request would have got. */
 static bool is_failure(int status) { return status >= 502 && status <= 504; }
 
-bool quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms, int status,
-                const struct http_fields *fields)
+/* Under the lock. */
+static enum quota_news note_breaker(struct quota_ticket *ticket, int64_t now_mono_ms, bool is_good)
+{
+    struct quota *quota = ticket->quota;
+
+    if (!breaker_note(&quota->breaker, &quota->policy.breaker, now_mono_ms, ticket->is_probe, is_good))
+        return QUOTA_SAME;
+    return is_good ? QUOTA_CLOSED : QUOTA_OPENED;
+}
+
+enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms,
+                           int status, const struct http_fields *fields, bool *is_limited)
 {
     struct quota *quota = ticket->quota;
     struct rate_said said = {.retry_after_ms = -1, .poll_interval_ms = -1};
-    bool is_refused;
+    enum quota_news news;
 
     if (quota->policy.learns)
         rate_fields_read(&said, fields, now_wall_ms);
     pthread_mutex_lock(&quota->lock);
     ticket->is_answered = true;
-    is_refused = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path, ticket->number,
-                                    status, &said);
-    breaker_note(&quota->breaker, &quota->policy.breaker, now_mono_ms, ticket->is_probe,
-                 !is_failure(status));
-    if (is_refused || is_failure(status))
+    *is_limited = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path, ticket->number,
+                                     status, &said);
+    news = note_breaker(ticket, now_mono_ms, !is_failure(status));
+    if (*is_limited || is_failure(status))
         concurrency_note_failure(&quota->concurrency, now_mono_ms);
     else
         concurrency_note(&quota->concurrency, now_mono_ms, now_mono_ms - ticket->began_mono_ms);
     wake_first(quota, ticket->identity);
     pthread_mutex_unlock(&quota->lock);
-    return is_refused;
+    return news;
 }
 
-void quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms)
+enum quota_news quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms)
 {
     struct quota *quota = ticket->quota;
+    enum quota_news news = QUOTA_SAME;
 
+    if (quota == NULL)
+        return QUOTA_SAME;
     pthread_mutex_lock(&quota->lock);
     if (!ticket->is_answered) {
         ticket->is_answered = true;
         learnt_limits_leave(&ticket->identity->learnt);
-        breaker_note(&quota->breaker, &quota->policy.breaker, now_mono_ms, ticket->is_probe, false);
+        news = note_breaker(ticket, now_mono_ms, false);
         concurrency_note_failure(&quota->concurrency, now_mono_ms);
     }
     pthread_mutex_unlock(&quota->lock);
+    return news;
 }
 
 void quota_leave(struct quota_ticket *ticket)

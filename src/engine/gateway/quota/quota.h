@@ -35,6 +35,13 @@ struct quota_policy {
     struct breaker_policy breaker;
 };
 
+/* What has changed, so that it can be told once. */
+enum quota_news {
+    QUOTA_SAME,
+    QUOTA_OPENED, /* the upstream is left alone from now on, */
+    QUOTA_CLOSED, /* and not any more */
+};
+
 struct quota_identity;
 
 struct quota {
@@ -83,15 +90,16 @@ void quota_fini(struct quota *quota);
 enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, int64_t now_mono_ms,
                              int64_t *due_mono_ms);
 
-/* The same of a request that goes out another time: its ticket is taken back first. Does not wait. */
+/* The same of a request that goes out another time: its ticket is taken back first. Does not
+ * wait. Of one that has left nothing is noted, here and by quota_fail. */
 bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms);
 
-/* The head of the answer is there. True if it says that there were too many requests. */
-bool quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms, int status,
-                const struct http_fields *fields);
+/* The head of the answer is there. `*is_limited`: it says to come later. */
+enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms,
+                           int status, const struct http_fields *fields, bool *is_limited);
 
 /* No answer came, and the upstream is to blame. */
-void quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms);
+enum quota_news quota_fail(struct quota_ticket *ticket, int64_t now_mono_ms);
 
 /* It is over, or given up while it waited. Repeated, and of a ticket that was refused, it does nothing. */
 void quota_leave(struct quota_ticket *ticket);

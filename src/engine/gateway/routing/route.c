@@ -88,8 +88,8 @@ enum err route_init(struct route *route, const struct route_spec *spec, struct u
 {
     enum err err;
 
-    *route = (struct route){.upstream = upstream};
-    err = route_policy_copy(&route->policy, &spec->policy) ? OK : ERR_NO_MEMORY;
+    *route = (struct route){.upstream = upstream, .counts = calloc(1, sizeof *route->counts)};
+    err = route->counts != NULL && route_policy_copy(&route->policy, &spec->policy) ? OK : ERR_NO_MEMORY;
     if (err == OK)
         err = route_match_init(&route->match, &spec->match);
     if (err == OK)
@@ -121,6 +121,7 @@ void route_fini(struct route *route)
         explicit_bzero(value, credential->value.size);
     free(value);
     buffer_fini(&route->key_prefix);
+    free(route->counts);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------- */

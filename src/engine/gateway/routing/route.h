@@ -7,6 +7,7 @@
 #include "path_rewrite.h"
 #include "route_match.h"
 #include "upstream.h"
+#include <stdatomic.h>
 
 /* What a route shows its upstream, and no client. */
 struct credential_spec {
@@ -26,6 +27,11 @@ struct route_spec {
     struct route_policy policy;
 };
 
+/* What has come of a route's conditional requests: any thread. */
+struct route_counts {
+    _Atomic uint64_t revalidations, not_modified;
+};
+
 struct route {
     struct route_plan *plan; /* it is part of: see plan.h */
     struct route_policy policy;
@@ -36,6 +42,7 @@ struct route {
     struct field_edit request_fields, response_fields;
     struct http_field credential; /* a value of size 0: none; never said to anybody but the upstream */
     struct buffer key_prefix;     /* of all of its keys: see route_key */
+    struct route_counts *counts;  /* its own */
     struct upstream *upstream;    /* the plan's; null: no route at all took the request */
 };
 

@@ -27,6 +27,7 @@ static bool copy_text(const char *from, char **to)
 #define COPY_url(field)      copy_text(from->field, &to->field)
 #define COPY_text(field)     copy_text(from->field, &to->field)
 #define COPY_path(field)     copy_text(from->field, &to->field)
+#define COPY_rates(field)    copy_text(from->field, &to->field)
 
 static bool policy_copy(const struct upstream_policy *from, struct upstream_policy *to)
 {
@@ -43,9 +44,10 @@ static bool policy_copy(const struct upstream_policy *from, struct upstream_poli
 #define FREE_size(field)
 #define FREE_duration(field)
 #define FREE_answer(field)
-#define FREE_url(field)  free(policy->field);
-#define FREE_text(field) free(policy->field);
-#define FREE_path(field) free(policy->field);
+#define FREE_url(field)   free(policy->field);
+#define FREE_text(field)  free(policy->field);
+#define FREE_path(field)  free(policy->field);
+#define FREE_rates(field) free(policy->field);
 
 static void policy_fini(struct upstream_policy *policy)
 {
@@ -61,6 +63,7 @@ static void policy_fini(struct upstream_policy *policy)
 #define SAME_url(field)      is_same_text(a->field, b->field)
 #define SAME_text(field)     is_same_text(a->field, b->field)
 #define SAME_path(field)     is_same_text(a->field, b->field)
+#define SAME_rates(field)    is_same_text(a->field, b->field)
 
 static bool policy_is_same(const struct upstream_policy *a, const struct upstream_policy *b)
 {
@@ -106,6 +109,38 @@ static enum err take_origins(struct upstream *upstream, struct log *log)
     return OK;
 }
 
+/* But for its limits. */
+static void upstream_free(struct upstream *upstream)
+{
+    policy_fini(&upstream->policy);
+    free(upstream->name);
+    if (upstream->origins.places != NULL)
+        origin_set_fini(&upstream->origins);
+    buffer_fini(&upstream->base_url);
+    free(upstream);
+}
+
+static enum err take_limits(struct upstream *upstream)
+{
+    const struct upstream_policy *policy = &upstream->policy;
+    struct quota_policy quota = {
+        .burst = policy->rate_burst,
+        .wait_ms = policy->rate_wait_ms,
+        .learns = policy->learns_rates != 0,
+        .concurrency_least = policy->concurrency_least,
+        .concurrency_most = policy->concurrency_most,
+        .breaker = {.failures_max = policy->breaker_failures_max,
+                    .percent_max = policy->breaker_percent_max,
+                    .open_ms = policy->breaker_ms},
+    };
+
+    if (policy->rate_limits != NULL &&
+        !rate_specs_read(bytes_of_text(policy->rate_limits), quota.specs, &quota.spec_count))
+        return ERR_SYNTAX;
+    quota_init(&upstream->quota, &quota);
+    return OK;
+}
+
 enum err upstream_create(const struct upstream_spec *spec, struct log *log, struct upstream **upstream)
 {
     const struct upstream_policy *policy = &spec->policy;
@@ -117,7 +152,12 @@ enum err upstream_create(const struct upstream_spec *spec, struct log *log, stru
     made->reference_count = 1;
     err = policy_copy(policy, &made->policy) && copy_text(spec->name, &made->name) ? OK : ERR_NO_MEMORY;
     if (err == OK)
-        err = take_origins(made, log);
+        err = take_limits(made);
+    if (err != OK) {
+        upstream_free(made);
+        return err;
+    }
+    err = take_origins(made, log);
     if (err != OK) {
         upstream_release(made);
         return err;
@@ -136,12 +176,8 @@ void upstream_release(struct upstream *upstream)
 {
     if (atomic_fetch_sub(&upstream->reference_count, 1) > 1)
         return;
-    policy_fini(&upstream->policy);
-    free(upstream->name);
-    if (upstream->origins.places != NULL)
-        origin_set_fini(&upstream->origins);
-    buffer_fini(&upstream->base_url);
-    free(upstream);
+    quota_fini(&upstream->quota);
+    upstream_free(upstream);
 }
 
 bool upstream_is(const struct upstream *upstream, const struct upstream_spec *spec)

@@ -1,11 +1,12 @@
 /* upstream.h — an API that the gateway stands in front of, and each worker's connections to it.
  *
- * An upstream does not change. The plans that have it hold references, as does each worker's part of it;
- * any thread may hold and release. */
+ * An upstream does not change, but for what is known of it. The plans that have it hold references, as does
+ * each worker's part of it; any thread may hold and release. */
 #pragma once
 #include "base/buffer.h"
 #include "base/list.h"
 #include "client/origin.h"
+#include "engine/gateway/quota/quota.h"
 #include "origin_set.h"
 #include <stdatomic.h>
 
@@ -17,6 +18,7 @@
 #define UPSTREAM_FIELD_url(field)      char *field; /* one a line */
 #define UPSTREAM_FIELD_text(field)     char *field;
 #define UPSTREAM_FIELD_path(field)     char *field;
+#define UPSTREAM_FIELD_rates(field)    char *field; /* as of rate_spec.h */
 
 /* What the operator may say of an upstream: the rows of tables/upstream_options.def. */
 struct upstream_policy {
@@ -39,9 +41,10 @@ struct upstream {
         base_url; /* of its first origin: it names the upstream in keys, whichever origin answers */
     struct bytes authority; /* part of it */
     struct origin_set origins;
+    struct quota quota;
 };
 
-/* Makes one with one reference. Errors as of origin_set_init. */
+/* Makes one with one reference. Errors as of origin_set_init; ERR_SYNTAX also for limits that are none. */
 enum err upstream_create(const struct upstream_spec *spec, struct log *log, struct upstream **upstream);
 struct upstream *upstream_hold(struct upstream *upstream);
 void upstream_release(struct upstream *upstream);

@@ -1,4 +1,5 @@
 #include "upstream_call.h"
+#include "base/compiler.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -15,6 +16,26 @@ static void note(struct upstream_call *call, const char *failure)
         counters_add(call->counters, METRIC_gateway_origins_left_out, 1);
 }
 
+/* What the upstream as a whole makes of it. */
+static void tell_news(struct upstream_call *call, enum quota_news news)
+{
+    struct upstream *upstream = call->by->upstream;
+    struct log *log = upstream->origins.log;
+
+    switch (news) {
+    case QUOTA_SAME: return;
+    case QUOTA_OPENED:
+        counters_add(call->counters, METRIC_gateway_breakers_opened, 1);
+        log_write(log, LOG_WARNING, "upstream %.*s fails: it is left alone for a while",
+                  BYTES_PRINTF(upstream->authority));
+        return;
+    case QUOTA_CLOSED:
+        log_write(log, LOG_INFO, "upstream %.*s answers again", BYTES_PRINTF(upstream->authority));
+        return;
+    }
+    UNREACHABLE();
+}
+
 static void leave_origin(struct upstream_call *call)
 {
     if (call->is_under_way)
@@ -25,6 +46,8 @@ static void leave_origin(struct upstream_call *call)
 static void release(struct upstream_call *call)
 {
     leave_origin(call);
+    if (call->request.ticket != NULL)
+        quota_leave(call->request.ticket);
     free(call->request.fields.list);
     buffer_fini(&call->text);
     call->request = (struct upstream_request){0};
@@ -78,7 +101,8 @@ static bool send_again(struct upstream_call *call, enum err err, enum origin_rea
 {
     if (call->retries_left == 0 || !may_be_sent_again(call, err, reach) ||
         (call->total_due_ms != 0 && now_of(call) >= call->total_due_ms) ||
-        !origin_set_may_retry(origins_of(call), now_of(call)))
+        !origin_set_may_retry(origins_of(call), now_of(call)) ||
+        (call->request.ticket != NULL && !quota_ask_again(call->request.ticket, now_of(call))))
         return false;
     call->retries_left--;
     leave_origin(call);
@@ -104,6 +128,17 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
         snprintf(failure, sizeof failure, "it answered %d", status);
         call->is_noted = true;
         note(call, failure);
+    }
+    if (call->request.ticket != NULL) {
+        struct now now = loop_now(call->loop);
+        tell_news(call, quota_heed(call->request.ticket, now.mono_ms, now.wall_ms, status, fields,
+                                   &call->is_limited));
+        if (call->is_limited) {
+            counters_add(call->counters, METRIC_gateway_told_limited, 1);
+            log_write_limited(origins_of(call)->log, LOG_WARNING, LOG_KIND_ORIGIN,
+                              "upstream %.*s says that there are too many requests",
+                              BYTES_PRINTF(call->by->upstream->authority));
+        }
     }
     call->callbacks->head(call->owner, status, reason, fields, body_bytes);
 }
@@ -131,8 +166,12 @@ static void on_done(void *owner, enum err err, enum origin_reach reach)
     if (err != OK) {
         log_write_limited(origins->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
                           BYTES_PRINTF(origins->places[call->place].authority), err_text(err));
-        if (!call->is_noted && is_origin_to_blame(call, err, reach))
-            note(call, err_text(err));
+        if (is_origin_to_blame(call, err, reach)) {
+            if (!call->is_noted)
+                note(call, err_text(err));
+            if (call->request.ticket != NULL)
+                tell_news(call, quota_fail(call->request.ticket, now_of(call)));
+        }
         if (send_again(call, err, reach))
             return;
     } else if (!call->is_noted) {

@@ -19,6 +19,8 @@ struct upstream_request {
     int64_t body_bytes;        /* as in struct origin_request, as is upgrade */
     struct bytes upgrade;      /* not empty: a tunnel, for which upstream_worker_make_tunnels said OK */
     struct origin_timeouts timeouts;
+    struct quota_ticket *ticket; /* that has gone: the call tells what comes of it, asks again for another
+                                  * attempt, and leaves at its end. Stays until then */
 };
 
 struct upstream_call {
@@ -36,6 +38,7 @@ struct upstream_call {
     size_t place; /* the origin that is asked */
     bool is_under_way;
     bool is_noted;       /* what came of it, as its status said */
+    bool is_limited;     /* the answer says to come later */
     bool body_was_asked; /* it can be had only once */
 };
 

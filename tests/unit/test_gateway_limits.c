@@ -1,0 +1,323 @@
+/* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* The gateway in front of an API that bears only so much: who is sent on, who waits, who gets something
+ * stale, who is refused, and that the API is left alone. */
+#include "gateway_world.h"
+
+enum { HOUR_MS = 3600000 };
+
+static bool has_plan(void *argument)
+{
+    struct runner *runner = ((struct runner **)argument)[0];
+    const struct route_plan *plan = ((void **)argument)[1];
+    return runner->worker->plan == plan;
+}
+
+/* A world whose upstream has these limits. */
+static struct world *world_create_limited(struct upstream_policy policy)
+{
+    struct world *world = world_create();
+    struct route_plan *plan;
+    char url[64];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
+    policy.origin_urls = url;
+    policy.connect_timeout_ms = 5000;
+    policy.origin_connections_max = 64;
+    EXPECT_EQ(gateway_plan(world->gateway,
+                           &(struct plan_spec){.upstreams = &(struct upstream_spec){.policy = policy},
+                                               .upstream_count = 1,
+                                               .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                                          .first_byte_timeout_ms = 60000000,
+                                                          .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
+                                                          .stale_if_unreachable_ms = HOUR_MS}},
+                           &plan),
+              OK);
+    gateway_follow(world->gateway, plan);
+    for (size_t i = 0; i < WORKERS; i++)
+        wait_until_true(has_plan, (void *[]){&world->runners[i], plan});
+    return world;
+}
+
+static uint64_t counted(struct world *world, enum metric metric)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < WORKERS; i++)
+        sum += counters_read(&world->runners[i].counters, metric);
+    return sum;
+}
+
+/* ---- limits of the operator's -------------------------------------------------------------------- */
+
+TEST(what_is_beyond_a_limit_is_refused_with_an_honest_word)
+{
+    struct world *world =
+        world_create_limited((struct upstream_policy){.rate_limits = (char[]){"2/h"}, .rate_burst = 2});
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    expect_answer(world, "GET", "/private", "", 200, "2", NULL);
+    /* The limit of 2 in an hour and 2 at once leaves one an hour, and a second for what is late. */
+    expect_answer(world, "GET", "/fresh", "", 503, NULL, "Retry-After: 3601\r\n");
+    expect_answer(world, "GET", "/fresh", "", 503, NULL, "Cache-Status: nuthatch; detail=limited\r\n");
+    expect_answer(world, "POST", "/count", "", 503, NULL, "Retry-After: 3601\r\n");
+    expect_answer(world, "GET", "/count", "", 200, "1", "; hit");
+    EXPECT_EQ(world->stub.request_count, 2);
+    EXPECT_EQ(counted(world, METRIC_gateway_limited), 3);
+    expect_answer(world, "GET", "/count", "Authorization: Bearer mine\n", 200, "3",
+                  NULL); /* its own limit */
+    world->forward_ms += HOUR_MS + 1000;
+    expect_answer(world, "GET", "/fresh", "", 200, "fresh", NULL);
+    world_destroy(world);
+}
+
+TEST(beyond_a_limit_what_is_stale_will_do)
+{
+    struct world *world = world_create_limited(
+        (struct upstream_policy){.rate_limits = (char[]){"1/h"}, .rate_burst = 1, .rate_wait_ms = 60000});
+
+    expect_answer(world, "GET", "/brief", "", 200, "old", NULL);
+    world->forward_ms += 5000;
+    expect_answer(world, "GET", "/brief", "", 200, "old", "; fwd=stale; ttl=-4; detail=limited\r\n");
+    EXPECT_EQ(counted(world, METRIC_gateway_limit_waits), 0); /* who has that does not wait */
+    EXPECT_EQ(world->stub.request_count, 1);
+    world_destroy(world);
+}
+
+static bool is_waiting(void *argument)
+{
+    struct world *world = argument;
+    return counted(world, METRIC_gateway_limit_waits) > 0;
+}
+
+TEST(a_client_waits_for_its_turn_if_that_is_soon)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client;
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client = client_create(world, 1, "GET", "/private", "");
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    EXPECT_EQ(world->stub.request_count, 1);
+    world->forward_ms += 13 * HOUR_MS;
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 200);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("2"));
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(clients_that_ask_for_one_thing_wait_for_one_turn)
+{
+    enum { COUNT = 20 };
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *clients[COUNT];
+
+    expect_answer(world, "GET", "/private", "", 200, "1", NULL);
+    for (size_t i = 0; i < COUNT; i++) {
+        clients[i] = client_create(world, i % WORKERS, "GET", "/count", "");
+        client_start(clients[i]);
+    }
+    world->forward_ms += 13 * HOUR_MS;
+    for (size_t i = 0; i < COUNT; i++) {
+        wait_until_true(has_ended, clients[i]);
+        EXPECT_TEXT(buffer_bytes(&clients[i]->body), BYTES("2"));
+        client_destroy(clients[i]);
+    }
+    EXPECT_EQ(world->stub.request_count, 2);
+    world_destroy(world);
+}
+
+TEST(whoever_leaves_while_it_waits_is_not_sent_on)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client;
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client = client_create(world, 0, "POST", "/count", "");
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    on_worker(client->runner, leave, client);
+    client_destroy(client);
+    world->forward_ms += 13 * HOUR_MS;
+    expect_answer(world, "GET", "/private", "", 200, "2", NULL);
+    world_destroy(world);
+}
+
+TEST(a_worker_may_end_while_somebody_waits)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client;
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client = client_create(world, 0, "GET", "/private", "");
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    on_worker(client->runner, leave, client);
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(what_nobody_waits_for_leaves_some_to_others)
+{
+    struct world *world =
+        world_create_limited((struct upstream_policy){.rate_limits = (char[]){"10/d"}, .rate_burst = 10});
+
+    expect_answer(world, "GET", "/swr", "", 200, "1", NULL);
+    for (int i = 2; i <= 8; i++)
+        expect_answer(world, "GET", "/private", "", 200, NULL, NULL);
+    world->forward_ms += 2000;
+    expect_answer(world, "GET", "/swr", "", 200, "1", "detail=stale-while-revalidate");
+    EXPECT_EQ(counted(world, METRIC_gateway_limited), 1); /* of two that are left one could have gone */
+    expect_answer(world, "GET", "/private", "", 200, "9", NULL);
+    expect_answer(world, "GET", "/private", "", 200, "10", NULL);
+    expect_answer(world, "GET", "/private", "", 503, NULL, NULL);
+    world_destroy(world);
+}
+
+TEST(so_many_are_under_way_at_once_of_all_workers)
+{
+    struct world *world =
+        world_create_limited((struct upstream_policy){.concurrency_most = 1, .rate_wait_ms = HOUR_MS});
+    struct client *first = client_create(world, 0, "GET", "/count", ""),
+                  *second = client_create(world, 1, "GET", "/private", "");
+
+    stub_set(&world->stub, true, false);
+    client_start(first);
+    wait_for_requests(world, 1);
+    client_start(second);
+    wait_until_true(is_waiting, world);
+    sleep_ms(20);
+    EXPECT_EQ(world->stub.request_count, 1);
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, first);
+    wait_until_true(has_ended, second); /* woken, as its time is long */
+    EXPECT_EQ(second->status, 200);
+    client_destroy(first);
+    client_destroy(second);
+    world_destroy(world);
+}
+
+/* ---- what the upstream says ---------------------------------------------------------------------- */
+
+#define CLOSE "Connection: close\r\nContent-Length: 0\r\n\r\n"
+
+TEST(an_upstream_that_says_to_come_later_is_not_asked_before)
+{
+    struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
+
+    world->stub.scripted = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 30\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 429, "", "fwd=uri-miss; fwd-status=429");
+    expect_answer(world, "GET", "/count", "", 429, NULL, "Retry-After: 30\r\n");
+    expect_answer(world, "GET", "/count", "", 429, NULL, "Cache-Status: nuthatch; detail=limited\r\n");
+    world->forward_ms += 20500;
+    expect_answer(world, "GET", "/count", "", 429, NULL, "Retry-After: ");
+    EXPECT_EQ(world->stub.request_count, 1);
+    EXPECT_EQ(counted(world, METRIC_gateway_told_limited), 1);
+    world->forward_ms += 10000;
+    expect_answer(world, "GET", "/count", "", 200, "2", NULL);
+    world_destroy(world);
+}
+
+TEST(who_is_told_to_come_later_gives_what_is_stale)
+{
+    struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
+
+    world->stub.scripted =
+        "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nX-RateLimit-Remaining: 1\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", "X-RateLimit-Remaining: 1\r\n");
+    world->forward_ms += 5000;
+    world->stub.scripted = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 30\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "",
+                  "fwd=stale; fwd-status=429; ttl=-4; detail=limited");
+    expect_answer(world, "GET", "/scripted", "", 200, "", "fwd=stale; ttl=-4; detail=limited");
+    EXPECT_EQ(world->stub.request_count, 2);
+    world_destroy(world);
+}
+
+TEST(what_an_answer_said_of_limits_is_told_to_who_asked_alone)
+{
+    struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
+    struct client *client;
+
+    world->stub.scripted = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nX-RateLimit-Remaining: 42\r\n"
+                           "RateLimit: \"a\";r=42\r\nX-Other: stays\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", "X-RateLimit-Remaining: 42\r\n");
+    client = ask(world, "GET", "/scripted", "");
+    EXPECT(head_has(client, "; hit"));
+    EXPECT(head_has(client, "X-Other: stays\r\n"));
+    EXPECT(!head_has(client, "RateLimit"));
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(the_last_request_that_an_upstream_grants_is_the_last)
+{
+    struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
+
+    world->stub.scripted = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-RateLimit-Limit: 60\r\n"
+                           "X-RateLimit-Remaining: 1\r\nX-RateLimit-Reset: 50\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", NULL);
+    world->stub.scripted = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-RateLimit-Limit: 60\r\n"
+                           "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 50\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", NULL);
+    expect_answer(world, "GET", "/scripted", "", 429, NULL, "Retry-After: 51\r\n");
+    EXPECT_EQ(world->stub.request_count, 2);
+    world_destroy(world);
+}
+
+/* ---- the breaker --------------------------------------------------------------------------------- */
+
+TEST(an_upstream_that_fails_is_left_alone_until_a_request_succeeds)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .breaker_failures_max = 3, .breaker_percent_max = 100, .breaker_ms = 60000});
+
+    expect_answer(world, "GET", "/brief", "", 200, "old", NULL);
+    world->stub.scripted = "HTTP/1.1 502 Bad Gateway\r\n" CLOSE;
+    for (int i = 0; i < 3; i++)
+        expect_answer(world, "GET", "/scripted", "", 502, "", NULL);
+    expect_answer(world, "GET", "/count", "", 503, NULL, "Retry-After: 60\r\n");
+    expect_answer(world, "GET", "/count", "", 503, NULL, "Cache-Status: nuthatch; detail=open\r\n");
+    world->forward_ms += 5000;
+    expect_answer(world, "GET", "/brief", "", 200, "old", "fwd=stale; ttl=-4; detail=open");
+    EXPECT_EQ(world->stub.request_count, 4);
+    EXPECT_EQ(counted(world, METRIC_gateway_breakers_opened), 1);
+    world->forward_ms += 56000;
+    expect_answer(world, "GET", "/scripted", "", 502, "", NULL); /* the one that is tried */
+    expect_answer(world, "GET", "/count", "", 503, NULL, NULL);
+    world->forward_ms += 60000; /* the longest */
+    expect_answer(world, "GET", "/count", "", 200, "6", NULL);
+    expect_answer(world, "GET", "/private", "", 200, "7", NULL);
+    world_destroy(world);
+}
+
+TEST(an_upstream_that_cannot_be_reached_fails_too)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .breaker_failures_max = 2, .breaker_percent_max = 100, .breaker_ms = 60000});
+
+    stub_stop(&world->stub);
+    expect_answer(world, "GET", "/count", "", 502, NULL, NULL);
+    expect_answer(world, "GET", "/fresh", "", 502, NULL, NULL);
+    expect_answer(world, "GET", "/private", "", 503, NULL, "detail=open");
+    world_destroy(world);
+}
+
+RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
+          TEST_ROW(beyond_a_limit_what_is_stale_will_do),
+          TEST_ROW(a_client_waits_for_its_turn_if_that_is_soon),
+          TEST_ROW(clients_that_ask_for_one_thing_wait_for_one_turn),
+          TEST_ROW(whoever_leaves_while_it_waits_is_not_sent_on),
+          TEST_ROW(a_worker_may_end_while_somebody_waits),
+          TEST_ROW(what_nobody_waits_for_leaves_some_to_others),
+          TEST_ROW(so_many_are_under_way_at_once_of_all_workers),
+          TEST_ROW(an_upstream_that_says_to_come_later_is_not_asked_before),
+          TEST_ROW(who_is_told_to_come_later_gives_what_is_stale),
+          TEST_ROW(what_an_answer_said_of_limits_is_told_to_who_asked_alone),
+          TEST_ROW(the_last_request_that_an_upstream_grants_is_the_last),
+          TEST_ROW(an_upstream_that_fails_is_left_alone_until_a_request_succeeds),
+          TEST_ROW(an_upstream_that_cannot_be_reached_fails_too))
