@@ -316,7 +316,8 @@ class SeveralOrigins(UpstreamTest):
 
     def test_if_all_fail_all_are_asked(self):
         origins = [self.rude(broken) for _ in range(2)]
-        with gateway(*(origin.url for origin in origins), "--unhealthy-time", "1m") as server:
+        with gateway(*(origin.url for origin in origins), "--unhealthy-time", "1m",
+                     "--breaker-failures", "0") as server:
             for i in range(20):
                 self.assertEqual(fetch(server.port, f"/{i}").status, 503)
             self.assertEqual(sum(origin.count for origin in origins), 20)
@@ -324,7 +325,8 @@ class SeveralOrigins(UpstreamTest):
 
     def test_retries_are_a_tenth_at_most(self):
         origins = [self.rude(close) for _ in range(2)]
-        with gateway(*(origin.url for origin in origins), "--unhealthy-after", "0", "--retries", "5") as server:
+        with gateway(*(origin.url for origin in origins), "--unhealthy-after", "0", "--retries", "5",
+                     "--breaker-failures", "0") as server:
             began = time.monotonic()
             for i in range(100):
                 self.assertEqual(fetch(server.port, f"/{i}").status, 502)

@@ -28,7 +28,9 @@ from harness import Nuthatch  # noqa: E402
 from origin import Origin  # noqa: E402
 from play import play_all  # noqa: E402
 
-GATEWAY = ("--memory", "128M", "--threads", "2", "--first-byte-timeout", "5s")
+GATEWAY = ("--memory", "128M", "--threads", "2", "--first-byte-timeout", "5s",
+           # Rows fail side by side, on purpose.
+           "--breaker-failures", "0", "--rate-learn", "no")
 
 
 def all_rows():

@@ -318,15 +318,19 @@ enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int
                            int status, const struct http_fields *fields, bool *is_limited)
 {
     struct quota *quota = ticket->quota;
-    struct rate_said said = {.retry_after_ms = -1, .poll_interval_ms = -1};
+    struct rate_said said;
     enum quota_news news;
 
+    *is_limited = false;
     if (quota->policy.learns)
         rate_fields_read(&said, fields, now_wall_ms);
     pthread_mutex_lock(&quota->lock);
     ticket->is_answered = true;
-    *is_limited = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path, ticket->number,
-                                     status, &said);
+    if (quota->policy.learns)
+        *is_limited = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path,
+                                         ticket->number, status, &said);
+    else
+        learnt_limits_leave(&ticket->identity->learnt);
     news = note_breaker(ticket, now_mono_ms, !is_failure(status));
     if (*is_limited || is_failure(status))
         concurrency_note_failure(&quota->concurrency, now_mono_ms);
