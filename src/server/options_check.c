@@ -1,6 +1,7 @@
 /* options_check.c — what no single option can know: checks across options, and what follows from the rest.
  */
 #include "engine/gateway/policy/cors.h"
+#include "server/check_upstream.h"
 #include "server/option_units.h"
 #include "server/options.h"
 #include "server/tier_url.h"
@@ -407,6 +408,7 @@ enum err options_complete(struct options *options, struct buffer *message)
         if (err != OK)
             return err;
         is_good &= check_pages(options, role, message);
+        is_good &= check_upstreams(options, role, message);
         err = complete_listens(options, role, message);
         if (err == ERR_NO_MEMORY)
             return err;

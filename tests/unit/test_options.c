@@ -286,6 +286,42 @@ TEST(a_gateway_may_have_several_origins)
     buffer_fini(&message);
 }
 
+TEST(an_upstream_may_have_several_limits)
+{
+    static const struct {
+        const char *line, *said; /* said: null if it is good */
+    } cases[] = {
+        {"gateway http://a --rate-limit 10/s,5000/h --rate-limit 9/15m --rate-burst 5 --concurrency-max 4",
+         NULL},
+        {"gateway http://a --concurrency-max 4 --concurrency-min 4", NULL},
+        {"gateway http://a --rate-limit 10", "5000/h"},
+        {"gateway http://a --rate-limit 0/s", "write a number of requests and a time"},
+        {"gateway http://a --rate-limit ,", "does not fit"},
+        {"gateway http://a --rate-limit 1/s,2/s,3/s,4/s --rate-limit 5/s", "more than 4 limits"},
+        {"gateway http://a --rate-burst 5", "rate-burst is about rate-limit"},
+        {"gateway http://a --concurrency-min 4", "concurrency-max that is larger"},
+        {"gateway http://a --concurrency-max 3 --concurrency-min 4",
+         "concurrency-min is 4, and concurrency-max 3"},
+        {"gateway http://a --rate-wait 2m", "1m"},
+        {"gateway http://a --breaker-percent 0", "1"},
+    };
+    struct buffer message = {0};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct options options;
+        enum err err = parse(&options, cases[i].line, &message);
+        buffer_append_byte(&message, '\0');
+        if ((err == OK) != (cases[i].said == NULL) ||
+            (err != OK && strstr(message.data, cases[i].said) == NULL))
+            fail_msg("%s: %s", cases[i].line, message.data);
+        if (i == 0)
+            assert_string_equal(options.roles[0].upstream_policy.rate_limits, "10/s,5000/h,9/15m");
+        options_fini(&options);
+        buffer_clear(&message);
+    }
+    buffer_fini(&message);
+}
+
 TEST(what_is_wrong_with_a_command_line_is_said_with_what_to_do)
 {
     static const struct {
@@ -486,7 +522,7 @@ RUN_TESTS(TEST_ROW(a_password_is_taken_and_wiped_off_the_command_line),
           TEST_ROW(a_role_command_leaves_that_role_complete),
           TEST_ROW(operands_and_role_flags_reach_their_fields),
           TEST_ROW(help_and_version_are_found_wherever_they_stand),
-          TEST_ROW(a_gateway_may_have_several_origins),
+          TEST_ROW(a_gateway_may_have_several_origins), TEST_ROW(an_upstream_may_have_several_limits),
           TEST_ROW(what_is_wrong_with_a_command_line_is_said_with_what_to_do),
           TEST_ROW(only_listeners_and_origins_that_can_be_meant_are_taken),
           TEST_ROW(a_limit_that_nobody_set_follows_the_one_it_hangs_on),
