@@ -239,6 +239,20 @@ TEST(who_comes_back_warms_up)
     origin_set_fini(&set);
 }
 
+/* Workers' moments are not quite the same. */
+TEST(a_worker_whose_moment_is_earlier_may_choose_one_that_has_just_come_back)
+{
+    struct origin_set set = make("http://a\nhttp://b");
+    int counts[ORIGINS_MAX];
+
+    fail_times(&set, 1, 1000, 3);
+    spread(&set, 2000, 2, counts);
+    EXPECT_EQ(counts[1], 1); /* it is back */
+    spread(&set, 1999, 2, counts);
+    EXPECT_EQ(counts[1], 1);
+    origin_set_fini(&set);
+}
+
 TEST(two_failed_checks_take_an_origin_out_until_two_have_passed)
 {
     struct health_policy policy = patient;
@@ -310,5 +324,6 @@ RUN_TESTS(TEST_ROW(an_origin_is_a_url_and_perhaps_a_weight), TEST_ROW(what_is_no
           TEST_ROW(an_origin_that_was_good_for_as_long_as_it_was_out_is_trusted_again),
           TEST_ROW(if_all_origins_fail_all_are_asked), TEST_ROW(the_only_origin_is_never_left_out),
           TEST_ROW(who_comes_back_warms_up),
+          TEST_ROW(a_worker_whose_moment_is_earlier_may_choose_one_that_has_just_come_back),
           TEST_ROW(two_failed_checks_take_an_origin_out_until_two_have_passed),
           TEST_ROW(a_few_retries_a_second_are_always_allowed_and_a_tenth_of_many))

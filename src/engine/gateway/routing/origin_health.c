@@ -91,7 +91,7 @@ uint32_t health_share(const struct origin_health *health, const struct health_po
 {
     int64_t full = (int64_t)weight * SHARE_OF_ONE, since_ms = now_mono_ms - health->back_mono_ms, share;
 
-    if (health->back_mono_ms == 0 || since_ms >= policy->slow_start_ms)
+    if (health->back_mono_ms == 0 || policy->slow_start_ms == 0 || since_ms >= policy->slow_start_ms)
         return (uint32_t)full;
     share = full * (since_ms > 0 ? since_ms : 0) / policy->slow_start_ms;
     if (share < full / SLOW_START_LEAST)
