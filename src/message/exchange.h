@@ -73,6 +73,8 @@ struct exchange {
     const char *note;     /* how the answer came about, in a static word, or null; the engine's */
     void (*stop)(struct exchange *x); /* the engine's, null if it ends by itself: called once when the
                                        * server begins to stop; not in HTTP/2 */
+    bool is_endless; /* the engine's: the answer ends when its client goes, and one that has closed its
+                      * side of an HTTP/1.1 connection is taken to have gone */
     void *observer; /* the engine's, null if nobody wants to know: told by the connection, once, when the */
     void (*over)(struct exchange *x,
                  bool is_whole); /* exchange ends in whatever way, the request being there */

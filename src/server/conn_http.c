@@ -486,7 +486,7 @@ static void ended(struct conn *conn)
             note_end(http);
         return;
     }
-    if (is_cut_short(http) && conn->input.size == 0) {
+    if (http->exchange.is_endless || (is_cut_short(http) && conn->input.size == 0)) {
         conn->closing = true;
         stream_abort(&conn->stream);
     }

@@ -118,6 +118,7 @@ static void begin_stream(struct watcher *watcher)
                        "X-Accel-Buffering: no\r\n"),
                  -1, false, &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "live"});
     watcher->x->policy = NULL;
+    watcher->x->is_endless = true;
     let_route_go(watcher);
     watcher->has_begun = true;
     if (topic_resume(watcher))
