@@ -1,5 +1,6 @@
 #include "engine/gateway/gateway.h"
 #include "engine/kv/tier/kv_tier.h"
+#include "engine/kv/tier/kv_tier_http.h"
 #include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "engine/mock/record/recorder.h"
@@ -46,7 +47,7 @@ static void init_kv_http(struct port *port, const struct shared_port *shared, co
         .read_now = read_now,
         .now_context = worker,
     };
-    port->engine = &kv_http_engine;
+    port->engine = worker->kv.elsewhere != NULL ? &kv_tier_http_engine : &kv_http_engine;
     port->engine_worker = &port->kv_http;
 }
 

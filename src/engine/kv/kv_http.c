@@ -6,6 +6,7 @@
 #include "engine/kv/kv_http.h"
 #include "engine/kv/kv_change.h"
 #include "engine/kv/kv_database.h"
+#include "engine/kv/kv_http_answer.h"
 #include "engine/kv/kv_http_request.h"
 #include <stdlib.h>
 
@@ -41,39 +42,17 @@ static void release(struct exchange *x)
 
 /* ---- answers ----------------------------------------------------------------------------------- */
 
-/* The whole answer: `lines` of the head, each with its CRLF, and a body. Ends x. */
+/* As kv_http_answer.h has them; these release what is kept of x. */
 static void answer(struct exchange *x, int status, const struct buffer *lines, struct bytes body)
 {
-    struct http_response response = {
-        .status = status, .body_bytes = (int64_t)body.size, .rendered = buffer_bytes(lines)};
-
     release(x);
-    if (lines->failed) {
-        exchange_abort(x);
-        return;
-    }
-    exchange_respond(x, &response);
-    if (body.size > 0)
-        exchange_send(x, body);
-    exchange_end(x);
+    kv_http_answer(x, status, lines, body);
 }
 
-/* A problem document (RFC 9457). Ends x. */
 static void refuse(struct exchange *x, struct http_refusal refusal)
 {
-    struct buffer body = {0}, lines = {0};
-
-    buffer_append_format(&body, "{\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\"}\n",
-                         BYTES_PRINTF(http_status_reason(refusal.status)), refusal.status, refusal.detail);
-    buffer_append_literal(&lines, "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
-    if (refusal.status == 401)
-        buffer_append_literal(&lines, "WWW-Authenticate: Bearer realm=\"nuthatch\"\r\n");
-    if (refusal.status == 405)
-        buffer_append_literal(&lines, "Allow: GET, HEAD, PUT, DELETE\r\n");
-    lines.failed |= body.failed;
-    answer(x, refusal.status, &lines, buffer_bytes(&body));
-    buffer_fini(&body);
-    buffer_fini(&lines);
+    release(x);
+    kv_http_refuse(x, refusal);
 }
 
 static void refuse_with(struct exchange *x, int status, const char *detail)
@@ -95,25 +74,21 @@ static void refuse_result(struct exchange *x, nh_result result)
 
 static void refuse_condition(struct exchange *x)
 {
-    refuse_with(x, 412, "the key is not as If-Match or If-None-Match want it");
+    release(x);
+    kv_http_refuse_condition(x);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */
 
 static void append_lines(struct buffer *lines, const nh_value *value, int64_t now_ms)
 {
-    buffer_append_format(lines,
-                         "ETag: \"%llu\"\r\n"
-                         "Cache-Control: no-cache\r\n"
-                         "Accept-Ranges: bytes\r\n"
-                         "Nuthatch-State: %s\r\n"
-                         "Nuthatch-Flags: %u\r\n",
-                         (unsigned long long)value->version,
-                         value->traits & NH_VALUE_STALE ? "stale" : "hit", value->flags);
-    if (value->expires_at_ms != 0) {
-        long long left_ms = value->expires_at_ms > now_ms ? value->expires_at_ms - now_ms : 0;
-        buffer_append_format(lines, "Nuthatch-TTL: %lld.%03lld\r\n", left_ms / 1000, left_ms % 1000);
-    }
+    kv_http_append_lines(lines, &(struct kv_http_shown){.version = value->version,
+                                                        .flags = value->flags,
+                                                        .is_stale = (value->traits & NH_VALUE_STALE) != 0,
+                                                        .has_end = value->expires_at_ms != 0,
+                                                        .left_ms = value->expires_at_ms > now_ms
+                                                                       ? value->expires_at_ms - now_ms
+                                                                       : 0});
 }
 
 /* Sends what there is room for; ends x once that was all. */
@@ -167,12 +142,7 @@ static void answer_value(struct kv_http *http, struct exchange *x, nh_value *val
         buffer_fini(&lines);
         return;
     }
-    buffer_append_literal(&lines,
-                          "Content-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n");
-    if (range.is_part)
-        buffer_append_format(&lines, "Content-Range: bytes %llu-%llu/%llu\r\n",
-                             (unsigned long long)range.first, (unsigned long long)range.end - 1,
-                             (unsigned long long)value->size);
+    kv_http_append_content(&lines, range.is_part, range.first, range.end, value->size);
     response.rendered = buffer_bytes(&lines);
     if (lines.failed) {
         release(x);
@@ -327,7 +297,8 @@ static void delete_value(struct kv_http *http, struct exchange *x, nh_key key)
 
 static void refuse_large(struct exchange *x)
 {
-    refuse_with(x, 413, "the value is larger than this cache takes");
+    release(x);
+    kv_http_refuse_large(x);
 }
 
 /* `name` is taken over. */
@@ -377,8 +348,6 @@ static void begin(void *engine, struct exchange *x)
     key = (nh_key){name.data, name.size, kv_space_of(http->kv, database)};
     if (refusal.status != 0)
         refuse(x, refusal);
-    else if (http->kv->elsewhere != NULL)
-        refuse_with(x, 501, "the keys are in a shared tier, which is not to be had over HTTP: use RESP");
     else if (x->request->method == HTTP_METHOD_GET || x->request->method == HTTP_METHOD_HEAD)
         read_value(http, x, key);
     else if (x->request->method == HTTP_METHOD_PUT)

@@ -2,6 +2,7 @@
  *
  * Of many clients that miss one key, or find it stale, one is given a lease and computes the value; the
  * others serve what is stale, or ask again in a moment. Nothing here waits. */
+#include "engine/kv/kv_nh.h"
 #include "base/number.h"
 #include "engine/kv/kv_change.h"
 
@@ -163,15 +164,6 @@ void kv_nh_get(const struct kv_call *call)
 
 /* ---- NH.SET and NH.FILL ------------------------------------------------------------------------ */
 
-enum condition { ALWAYS, IF_MISSING, IF_THERE, IF_VERSION };
-
-struct set_options {
-    nh_put_options put;
-    nh_bytes tags[NH_TAGS_MAX];
-    enum condition condition;
-    uint64_t version; /* of IF_VERSION */
-};
-
 /* Reads argument `index` as a number of 0 to `highest`. False if an error was said. */
 static bool read_number(const struct kv_call *call, uint32_t index, uint64_t highest, uint64_t *number)
 {
@@ -201,7 +193,7 @@ static bool read_time(const struct kv_call *call, uint32_t index, bool is_second
 
 /* Reads TAGS' count at `*index` and the names behind it, leaving `*index` at the last. False if an error
  * was said. */
-static bool read_tags(const struct kv_call *call, uint32_t *index, struct set_options *options)
+static bool read_tags(const struct kv_call *call, uint32_t *index, struct kv_nh_set_options *options)
 {
     uint64_t count;
 
@@ -222,9 +214,10 @@ static bool read_tags(const struct kv_call *call, uint32_t *index, struct set_op
     return true;
 }
 
-static bool set_condition(const struct kv_call *call, struct set_options *options, enum condition condition)
+static bool set_condition(const struct kv_call *call, struct kv_nh_set_options *options,
+                          enum kv_nh_condition condition)
 {
-    if (options->condition != ALWAYS && options->condition != condition) {
+    if (options->condition != KV_NH_ALWAYS && options->condition != condition) {
         kv_syntax_error(call);
         return false;
     }
@@ -233,7 +226,7 @@ static bool set_condition(const struct kv_call *call, struct set_options *option
 }
 
 /* Reads one word from argument `*index` on, with what belongs to it. False if an error was said. */
-static bool read_set_word(const struct kv_call *call, uint32_t *index, struct set_options *options)
+static bool read_set_word(const struct kv_call *call, uint32_t *index, struct kv_nh_set_options *options)
 {
     bool has_next = *index + 1 < call->argument_count, may_condition = call->id == COMMAND_nh_set;
     uint32_t at = *index;
@@ -245,9 +238,9 @@ static bool read_set_word(const struct kv_call *call, uint32_t *index, struct se
         return true;
     }
     if (kv_argument_is(call, at, BYTES("nx")) && may_condition)
-        return set_condition(call, options, IF_MISSING);
+        return set_condition(call, options, KV_NH_IF_MISSING);
     if (kv_argument_is(call, at, BYTES("xx")) && may_condition)
-        return set_condition(call, options, IF_THERE);
+        return set_condition(call, options, KV_NH_IF_THERE);
     if (!has_next) {
         kv_syntax_error(call);
         return false;
@@ -272,7 +265,7 @@ static bool read_set_word(const struct kv_call *call, uint32_t *index, struct se
         options->put.flags = (uint32_t)number;
     } else if (kv_argument_is(call, at, BYTES("ifversion")) && may_condition) {
         is_read = read_number(call, at + 1, UINT64_MAX, &options->version) &&
-                  set_condition(call, options, IF_VERSION);
+                  set_condition(call, options, KV_NH_IF_VERSION);
     } else {
         kv_syntax_error(call);
         return false;
@@ -280,7 +273,7 @@ static bool read_set_word(const struct kv_call *call, uint32_t *index, struct se
     return is_read;
 }
 
-static bool read_set_options(const struct kv_call *call, uint32_t index, struct set_options *options)
+bool kv_nh_read_set_options(const struct kv_call *call, uint32_t index, struct kv_nh_set_options *options)
 {
     for (; index < call->argument_count; index++)
         if (!read_set_word(call, &index, options))
@@ -289,7 +282,8 @@ static bool read_set_options(const struct kv_call *call, uint32_t index, struct 
 }
 
 /* OK, or nil where a condition or the lease did not hold. */
-static void say_written(const struct kv_call *call, const struct set_options *options, nh_result result)
+static void say_written(const struct kv_call *call, const struct kv_nh_set_options *options,
+                        nh_result result)
 {
     switch (result) {
     case NH_OK:
@@ -306,20 +300,22 @@ static void say_written(const struct kv_call *call, const struct set_options *op
 
 void kv_nh_set(const struct kv_call *call)
 {
-    struct set_options options = {.put = {.size = sizeof options.put}};
+    struct kv_nh_set_options options = {.put = {.size = sizeof options.put}};
     nh_store *store = call->kv->store;
     nh_key key = kv_key(call, 1);
     nh_bytes value = kv_nh_bytes(call->arguments[2]);
     int64_t now_ms = call->now.mono_ms;
     nh_result result = NH_INVALID;
 
-    if (!read_set_options(call, 3, &options))
+    if (!kv_nh_read_set_options(call, 3, &options))
         return;
     switch (options.condition) {
-    case ALWAYS: result = nh_put(store, now_ms, key, value, &options.put, NULL); break;
-    case IF_MISSING: result = nh_add(store, now_ms, key, value, &options.put, NULL); break;
-    case IF_THERE: result = nh_replace(store, now_ms, key, value, &options.put, NULL); break;
-    case IF_VERSION: result = nh_cas(store, now_ms, key, value, &options.put, options.version, NULL); break;
+    case KV_NH_ALWAYS: result = nh_put(store, now_ms, key, value, &options.put, NULL); break;
+    case KV_NH_IF_MISSING: result = nh_add(store, now_ms, key, value, &options.put, NULL); break;
+    case KV_NH_IF_THERE: result = nh_replace(store, now_ms, key, value, &options.put, NULL); break;
+    case KV_NH_IF_VERSION:
+        result = nh_cas(store, now_ms, key, value, &options.put, options.version, NULL);
+        break;
     }
     say_written(call, &options, result);
 }
@@ -335,10 +331,10 @@ static bool read_lease(const struct kv_call *call, uint64_t *lease)
 
 void kv_nh_fill(const struct kv_call *call)
 {
-    struct set_options options = {.put = {.size = sizeof options.put}};
+    struct kv_nh_set_options options = {.put = {.size = sizeof options.put}};
     uint64_t lease;
 
-    if (!read_lease(call, &lease) || !read_set_options(call, 4, &options))
+    if (!read_lease(call, &lease) || !kv_nh_read_set_options(call, 4, &options))
         return;
     say_written(call, &options,
                 nh_fill(call->kv->store, call->now.mono_ms, kv_key(call, 1), lease,

@@ -8,6 +8,7 @@
  *                   before, C in this one
  *
  * It is read, judged and put back at the version that was read; who comes between makes one try again. */
+#include "engine/kv/kv_rate.h"
 #include "base/number.h"
 #include "engine/kv/kv_change.h"
 #include <assert.h>
@@ -19,20 +20,6 @@ enum { NS_PER_MS = 1000000, STATE_TEXT_BYTES = 96 };
 #define DURATION_MAX                                                                                       \
     (INT64_C(30) * 24 * 60 * 60 * 1000) /* ms; a product with LIMIT_MAX fits in 63 bits                    \
                                          */
-
-struct verdict {
-    bool may_pass;
-    int64_t remaining;
-    int64_t retry_after_ms; /* 0: at once; -1: never, for the cost is above the limit */
-    int64_t reset_ms;       /* until as much may pass as ever */
-};
-
-/* What was asked, and how the algorithm judges it. */
-struct rate {
-    int64_t limit, cost;
-    int64_t token_ns;  /* of a bucket: how long it takes to earn 1 */
-    int64_t window_ms; /* of a window */
-};
 
 /* What is remembered, as of the present moment. */
 struct state {
@@ -47,11 +34,11 @@ static int64_t divide_up(int64_t dividend, int64_t divisor)
     return dividend / divisor + (dividend % divisor != 0);
 }
 
-static struct verdict judge_bucket(const struct rate *rate, struct state *state)
+static struct kv_rate_verdict judge_bucket(const struct kv_rate *rate, struct state *state)
 {
     int64_t capacity_ns = rate->limit * rate->token_ns;
     int64_t cost_ns = rate->cost <= rate->limit ? rate->cost * rate->token_ns : 0;
-    struct verdict verdict = {.may_pass = true};
+    struct kv_rate_verdict verdict = {.may_pass = true};
 
     if (rate->cost > rate->limit) {
         verdict.may_pass = false;
@@ -83,7 +70,7 @@ static int64_t until_weight(int64_t count, int64_t room, int64_t window_ms)
     return count <= room ? 0 : window_ms - room * window_ms / count;
 }
 
-static int64_t window_retry_ms(const struct rate *rate, const struct state *state)
+static int64_t window_retry_ms(const struct kv_rate *rate, const struct state *state)
 {
     int64_t room = rate->limit - state->current - rate->cost;
 
@@ -96,10 +83,10 @@ static int64_t window_retry_ms(const struct rate *rate, const struct state *stat
            until_weight(state->current, rate->limit - rate->cost, rate->window_ms);
 }
 
-static struct verdict judge_window(const struct rate *rate, struct state *state)
+static struct kv_rate_verdict judge_window(const struct kv_rate *rate, struct state *state)
 {
     int64_t before = weigh(state->previous, state->elapsed_ms, rate->window_ms);
-    struct verdict verdict = {.may_pass = true};
+    struct kv_rate_verdict verdict = {.may_pass = true};
 
     if (rate->cost > 0 && before + state->current > rate->limit - rate->cost) {
         verdict.may_pass = false;
@@ -149,7 +136,7 @@ static bool take_number(struct bytes *text, int64_t highest, int64_t *number)
     return true;
 }
 
-static bool read_window(const struct kv_call *call, const struct rate *rate, const nh_value *value,
+static bool read_window(const struct kv_call *call, const struct kv_rate *rate, const nh_value *value,
                         struct state *state)
 {
     struct bytes text = kv_bytes(value->bytes);
@@ -179,7 +166,8 @@ static bool read_window(const struct kv_call *call, const struct rate *rate, con
     return true;
 }
 
-static nh_bytes write_state(const struct rate *rate, const struct state *state, char *text, int64_t *ttl_ms)
+static nh_bytes write_state(const struct kv_rate *rate, const struct state *state, char *text,
+                            int64_t *ttl_ms)
 {
     int size;
 
@@ -199,7 +187,8 @@ static nh_bytes write_state(const struct rate *rate, const struct state *state, 
 
 /* One try. NH_CHANGED, or NH_EXISTS, or NH_MISSING: another came between. NH_TYPE: the key holds something
  * else. */
-static nh_result try_once(const struct kv_call *call, const struct rate *rate, struct verdict *verdict)
+static nh_result try_once(const struct kv_call *call, const struct kv_rate *rate,
+                          struct kv_rate_verdict *verdict)
 {
     nh_store *store = call->kv->store;
     nh_put_options options = {.size = sizeof options};
@@ -238,7 +227,7 @@ static bool read_number(const struct kv_call *call, uint32_t index, const char *
     return false;
 }
 
-static bool read_bucket_rate(const struct kv_call *call, struct rate *rate)
+static bool read_bucket_rate(const struct kv_call *call, struct kv_rate *rate)
 {
     uint64_t per_second; /* in thousandths */
 
@@ -257,7 +246,7 @@ static bool read_bucket_rate(const struct kv_call *call, struct rate *rate)
     return true;
 }
 
-static bool read_rate(const struct kv_call *call, struct rate *rate)
+bool kv_rate_read(const struct kv_call *call, struct kv_rate *rate)
 {
     bool is_read = false;
 
@@ -282,13 +271,25 @@ static void say_integer(const struct kv_call *call, struct bytes name, int64_t i
     reply_integer(call->reply, integer);
 }
 
+void kv_rate_say(const struct kv_call *call, const struct kv_rate *rate,
+                 const struct kv_rate_verdict *verdict)
+{
+    reply_aggregate(call->reply, OUTCOME_map, 5);
+    reply_value(call->reply, BYTES("allowed"));
+    reply_kind(call->reply, verdict->may_pass ? OUTCOME_yes : OUTCOME_no);
+    say_integer(call, BYTES("limit"), rate->limit);
+    say_integer(call, BYTES("remaining"), verdict->remaining);
+    say_integer(call, BYTES("retry_after_ms"), verdict->retry_after_ms);
+    say_integer(call, BYTES("reset_ms"), verdict->reset_ms);
+}
+
 void kv_nh_rate(const struct kv_call *call)
 {
-    struct rate rate = {0};
-    struct verdict verdict = {0};
+    struct kv_rate rate = {0};
+    struct kv_rate_verdict verdict = {0};
     nh_result result;
 
-    if (!read_rate(call, &rate))
+    if (!kv_rate_read(call, &rate))
         return;
     do {
         result = try_once(call, &rate, &verdict);
@@ -303,11 +304,5 @@ void kv_nh_rate(const struct kv_call *call)
     }
     if (verdict.may_pass && rate.cost > 0)
         kv_changed(call, kv_key(call, 1), KV_EVENT_set);
-    reply_aggregate(call->reply, OUTCOME_map, 5);
-    reply_value(call->reply, BYTES("allowed"));
-    reply_kind(call->reply, verdict.may_pass ? OUTCOME_yes : OUTCOME_no);
-    say_integer(call, BYTES("limit"), rate.limit);
-    say_integer(call, BYTES("remaining"), verdict.remaining);
-    say_integer(call, BYTES("retry_after_ms"), verdict.retry_after_ms);
-    say_integer(call, BYTES("reset_ms"), verdict.reset_ms);
+    kv_rate_say(call, &rate, &verdict);
 }

@@ -5,6 +5,7 @@
 #include "engine/kv/kv_transaction.h"
 #include "engine/kv/tier/kv_tier_link.h"
 #include "engine/kv/tier/kv_tier_memcached.h"
+#include "engine/kv/tier/kv_tier_nh.h"
 #include "engine/kv/tier/kv_tier_state.h"
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ enum whose {
     SESSION,   /* MULTI, WATCH … */
     MEMCACHED, /* about keys, in memcached's words */
     SUBSCRIBES,
+    NH,      /* about keys, in words of our own */
     REFUSED, /* makes sense in one process only */
 };
 
@@ -33,8 +35,13 @@ static enum whose whose_is(enum command_id id)
     case COMMAND_strlen:
     case COMMAND_getrange:
     case COMMAND_substr:
-    case COMMAND_exists:
-    case COMMAND_nh_get: return READS;
+    case COMMAND_exists: return READS;
+    case COMMAND_nh_get:
+    case COMMAND_nh_set:
+    case COMMAND_nh_delifeq:
+    case COMMAND_nh_expireifeq:
+    case COMMAND_nh_rate:
+    case COMMAND_nh_purge: return NH;
     case COMMAND_keys:
     case COMMAND_scan:
     case COMMAND_dbsize:
@@ -56,13 +63,8 @@ static enum whose whose_is(enum command_id id)
     case COMMAND_sunsubscribe: return OURS;
     case COMMAND_swapdb:
     case COMMAND_move:
-    case COMMAND_nh_set:
     case COMMAND_nh_fill:
-    case COMMAND_nh_giveup:
-    case COMMAND_nh_purge:
-    case COMMAND_nh_delifeq:
-    case COMMAND_nh_expireifeq:
-    case COMMAND_nh_rate: return REFUSED;
+    case COMMAND_nh_giveup: return REFUSED;
     case COMMAND_object:
     case COMMAND_memory:
     case COMMAND_command:
@@ -130,7 +132,6 @@ static void read(const struct kv_call *call)
     switch (call->id) {
     case COMMAND_get: kv_tier_get(call); return;
     case COMMAND_mget: kv_tier_mget(call); return;
-    case COMMAND_nh_get: kv_tier_nh_get(call); return;
     default:
         if (!kv_tier_read_near(call))
             kv_tier_pass(call);
@@ -186,6 +187,8 @@ static void execute(const struct kv_call *call, enum whose whose)
         kv_tier_subscribe(call);
     else if (call->id == COMMAND_pubsub)
         kv_tier_pubsub(call);
+    else if (whose == NH)
+        kv_tier_nh(call);
     else
         kv_tier_pass(call);
     kv_tier_note_run(call);
@@ -196,8 +199,8 @@ static const char *what_is_refused_of_transactions(const struct kv_call *call, e
 {
     const struct server_commands *commands = kv_tier_of(call->kv)->commands;
 
-    if (whose == OURS || whose == WHOLE || whose == REFUSED || whose == SUBSCRIBES ||
-        call->id == COMMAND_nh_get || kv_tier_is_wait(call))
+    if (whose == OURS || whose == WHOLE || whose == REFUSED || whose == SUBSCRIBES || whose == NH ||
+        kv_tier_is_wait(call))
         return "it cannot be in a transaction with a shared tier";
     if (whose != PASSED || call->id == COMMAND_publish || call->id == COMMAND_spublish)
         return NULL;

@@ -34,6 +34,18 @@ size_t kv_tier_item_write_head(const struct kv_tier_item *item, char head[KV_TIE
     return KV_TIER_ITEM_HEAD_BYTES;
 }
 
+struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer *copy)
+{
+    char head[KV_TIER_ITEM_HEAD_BYTES];
+    size_t head_bytes = kv_tier_item_write_head(item, head);
+
+    if (head_bytes == 0)
+        return item->value;
+    buffer_append(copy, bytes_of(head, head_bytes));
+    buffer_append(copy, item->value);
+    return buffer_bytes(copy);
+}
+
 bool kv_tier_item_version(struct bytes raw, uint64_t *version)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -10,7 +10,7 @@
  * and so has a value that begins with those seven bytes by itself. Flags, state and value so come, expire
  * and go together. The scripts of kv_tier_scripts.c read and write the same. */
 #pragma once
-#include "base/bytes.h"
+#include "base/buffer.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +27,10 @@ struct kv_tier_item kv_tier_item_of(struct bytes raw);
 
 /* Writes what stands before the value of `item` and returns how many bytes that is: 0 if nothing has to. */
 size_t kv_tier_item_write_head(const struct kv_tier_item *item, char head[KV_TIER_ITEM_HEAD_BYTES]);
+
+/* The string that an item is in the tier, in `copy` if it has a head: a buffer that the caller has emptied
+ * and will fini. Without memory `copy->failed`. */
+struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer *copy);
 
 /* The flags as they stand there. */
 void kv_tier_item_write_flags(uint32_t flags, char text[4]);

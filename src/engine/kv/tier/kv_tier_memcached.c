@@ -21,18 +21,6 @@ void kv_tier_memcached_begin(const struct kv_call *call, bool writes,
     kv_tier_route(request, false);
 }
 
-struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer *copy)
-{
-    char head[KV_TIER_ITEM_HEAD_BYTES];
-    size_t head_bytes = kv_tier_item_write_head(item, head);
-
-    if (head_bytes == 0)
-        return item->value;
-    buffer_append(copy, bytes_of(head, head_bytes));
-    buffer_append(copy, item->value);
-    return buffer_bytes(copy);
-}
-
 void kv_tier_memcached_add_bytes_max(struct kv_tier_words *words, const struct kv_call *call)
 {
     uint64_t bytes_max = call->kv->memcached_value_bytes_max;

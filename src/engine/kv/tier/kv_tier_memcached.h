@@ -19,10 +19,6 @@ void kv_tier_memcached_get(const struct kv_call *call);
 void kv_tier_memcached_begin(const struct kv_call *call, bool writes,
                              void (*go)(struct kv_tier_request *request));
 
-/* The string that an item is in the tier, in `copy` if it has a head: a buffer that the caller has emptied
- * and will fini. Without memory `copy->failed`. */
-struct bytes kv_tier_item_string(const struct kv_tier_item *item, struct buffer *copy);
-
 /* Of a value that is too large to be stored: what it was to replace is gone all the same, as it must not be
  * taken for the new value. */
 void kv_tier_memcached_drop_old(const struct kv_call *call, struct bytes key);

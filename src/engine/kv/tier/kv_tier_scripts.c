@@ -107,3 +107,69 @@ const char kv_tier_script_drop[] = ITEM PUT "local s=redis.call('GET',KEYS[1]) "
                                             "local f,v=split(s) "
                                             "put(join(f,v,1),ARGV[3]) "
                                             "return 'HD'";
+
+const char kv_tier_script_delete_if[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end "
+                                        "return redis.call('DEL',KEYS[1])";
+
+const char kv_tier_script_expire_if[] = "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end "
+                                        "return redis.call('PEXPIRE',KEYS[1],ARGV[2])";
+
+/* kv_rate.c in Lua, on the tier's own clock: PTTL. Numbers stay below 2^53 but for the product of a count
+ * and a window, which loses less than a millionth of one. */
+#define WRONG_TYPE                                                                                         \
+    "return redis.error_reply('WRONGTYPE Operation against a key holding the wrong kind of value') "
+#define RATE                                                                                               \
+    "local limit,cost=tonumber(ARGV[1]),tonumber(ARGV[2]) "                                                \
+    "local s,left=redis.call('GET',KEYS[1]),redis.call('PTTL',KEYS[1]) "                                   \
+    "local pass,remaining,retry,reset=1,0,0,0 "
+
+const char kv_tier_script_bucket[] =
+    RATE "local token,debt=tonumber(ARGV[3]),0 "
+         "local capacity=limit*token "
+         "if s then "
+         "local fraction=s:match('^bucket (%d+)$') "
+         "if not fraction or #fraction>6 or left<0 then " WRONG_TYPE "end "
+         "debt=math.max(0,math.min(left,2592000000)*1000000-tonumber(fraction)) end "
+         "if cost>limit then pass,retry=0,-1 "
+         "elseif cost>0 and debt>capacity-cost*token then "
+         "pass,retry=0,math.ceil((debt+cost*token-capacity)/1000000) "
+         "else debt=debt+cost*token end "
+         "if debt<capacity then remaining=math.floor((capacity-debt)/token) end "
+         "reset=math.ceil(debt/1000000) "
+         "if pass==1 and cost>0 then "
+         "redis.call('SET',KEYS[1],'bucket '..string.format('%.0f',reset*1000000-debt),'PX',"
+         "string.format('%.0f',reset)) end "
+         "return {pass,remaining,retry,reset}";
+
+const char kv_tier_script_window[] =
+    RATE "local window,elapsed,before,now=tonumber(ARGV[3]),0,0,0 "
+         "local function until_weight(count,room) "
+         "if count<=room then return 0 end "
+         "return window-math.floor(room*window/count) end "
+         "if s then "
+         "local w,p,c=s:match('^window (%d+) (%d+) (%d+)$') "
+         "if not w or #w>10 or #p>10 or #c>10 or tonumber(w)==0 or left<0 then " WRONG_TYPE "end "
+         "w,before,now=tonumber(w),tonumber(p),tonumber(c) "
+         "elapsed=math.max(0,2*w-left) "
+         "if w~=window then "
+         "now=math.max(now,before) elapsed=0 before=0 "
+         "elseif elapsed>=window then elapsed,before,now=elapsed-window,now,0 end end "
+         "local weight=math.ceil(before*(window-elapsed)/window) "
+         "if cost>0 and weight+now>limit-cost then "
+         "pass=0 "
+         "local room=limit-now-cost "
+         "if cost>limit then retry=-1 "
+         "elseif room>=0 then retry=until_weight(before,room)-elapsed "
+         "else retry=window-elapsed+until_weight(now,limit-cost) end "
+         "else now=now+cost end "
+         "remaining=math.max(0,limit-weight-now) "
+         "if now>0 then reset=2*window-elapsed elseif before>0 then reset=window-elapsed end "
+         "if pass==1 and cost>0 then "
+         "redis.call('SET',KEYS[1],string.format('window %.0f %.0f %.0f',window,before,now),'PX',"
+         "string.format('%.0f',2*window-elapsed)) end "
+         "return {pass,remaining,retry,reset}";
+
+const char kv_tier_script_store[] = "local there=redis.call('EXISTS',KEYS[1]) "
+                                    "if ARGV[2]=='0' then redis.call('SET',KEYS[1],ARGV[1]) "
+                                    "else redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) end "
+                                    "return there";

@@ -30,3 +30,15 @@ extern const char kv_tier_script_show[];
 
 /* md with a version, or that makes stale: version, "I" or "", ttl. A code. */
 extern const char kv_tier_script_drop[];
+
+/* NH.DELIFEQ and NH.EXPIREIFEQ: value, milliseconds. 1, or 0 if the key has another value. */
+extern const char kv_tier_script_delete_if[];
+extern const char kv_tier_script_expire_if[];
+
+/* NH.RATE: limit, cost, nanoseconds for one of a bucket or milliseconds of a window. {1 if it may pass,
+ * what remains, when to ask again, when all is free}: kv_rate.h. */
+extern const char kv_tier_script_bucket[];
+extern const char kv_tier_script_window[];
+
+/* PUT: string, ttl. Whether the key was there. */
+extern const char kv_tier_script_store[];

@@ -129,8 +129,6 @@ void kv_tier_get(const struct kv_call *call);
 void kv_tier_mget(const struct kv_call *call);
 /* STRLEN, GETRANGE, SUBSTR, EXISTS: false if it has to be passed on. */
 bool kv_tier_read_near(const struct kv_call *call);
-/* NH.GET key [FENCED]. */
-void kv_tier_nh_get(const struct kv_call *call);
 
 /* ---- kv_tier_wait.c: WAIT and WAITAOF -----------------------------------------------------------------
  */
