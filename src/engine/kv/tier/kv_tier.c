@@ -235,7 +235,7 @@ static bool keep_for_exec(const struct kv_call *call, enum whose whose)
     return true;
 }
 
-static void run_guarded(const struct kv_call *call, void (*execute)(const struct kv_call *call))
+static void run_guarded(const struct kv_call *call, void (*does)(const struct kv_call *call))
 {
     enum kv_pass pass = may_run(call);
 
@@ -244,7 +244,7 @@ static void run_guarded(const struct kv_call *call, void (*execute)(const struct
     if (pass != KV_PASS)
         return;
     call->kv->running = call->id;
-    execute(call);
+    does(call);
     kv_tier_note_run(call);
 }
 
