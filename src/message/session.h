@@ -50,11 +50,12 @@ struct session {
      * `held_bytes`: what is held for it until it ends. Null without memory. The connection's; null where
      * answers cannot be late. */
     struct late *(*take_late)(struct session *session, unsigned flags, uint64_t held_bytes);
-    uint32_t late_count;   /* the connection's: answers that are late */
-    uint32_t write_count;  /* the engine's: of these, of commands that may write */
-    void *elsewhere;       /* the engine's: a connection by which it watches keys that are elsewhere */
-    bool keeps_blocking;   /* the engine's: of what it keeps for EXEC, a command may block elsewhere */
-    uint8_t written_count; /* the engine's: see kv_tier_wait.c */
+    uint32_t late_count;     /* the connection's: answers that are late */
+    uint32_t write_count;    /* the engine's: of these, of commands that may write */
+    void *elsewhere;         /* the engine's: a connection by which it watches keys that are elsewhere */
+    int64_t awaits_since_ms; /* the engine's: for a server elsewhere that cannot be reached; 0: for none */
+    bool keeps_blocking;     /* the engine's: of what it keeps for EXEC, a command may block elsewhere */
+    uint8_t written_count;   /* the engine's: see kv_tier_wait.c */
     uint16_t written_slots[SESSION_WRITTEN_SLOTS_MAX];
     struct kv_subscriber *subscriber; /* the engine's: what it subscribes to; null if to nothing */
     /* The engine's, null at first. */

@@ -258,6 +258,8 @@ bool valkey_note_redirection(struct valkey *valkey, const struct resp_node *erro
 
 bool valkey_is_cluster(const struct valkey *valkey) { return valkey->is_cluster; }
 
+int64_t valkey_call_timeout_ms(const struct valkey *valkey) { return valkey->options->call_timeout_ms; }
+
 size_t valkey_primary_count(const struct valkey *valkey)
 {
     size_t count = 0;

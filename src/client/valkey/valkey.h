@@ -127,6 +127,7 @@ bool valkey_note_redirection(struct valkey *valkey, const struct resp_node *erro
 
 bool valkey_is_cluster(const struct valkey *valkey);
 size_t valkey_primary_count(const struct valkey *valkey); /* of those that are known */
+int64_t valkey_call_timeout_ms(const struct valkey *valkey);
 /* Whether a server is known for `slot` and its connection is open. */
 bool valkey_can_reach(const struct valkey *valkey, uint16_t slot);
 /* The source that has `slot`; null if there is none that is open. */

@@ -241,6 +241,27 @@ bool kv_tier_hold(const struct kv_call *call)
     return true;
 }
 
+bool kv_tier_await_server(const struct kv_call *call, struct bytes key)
+{
+    enum { OFFERED_AGAIN_AFTER_MS = 20 };
+    struct session *session = call->session;
+    const struct valkey *valkey = kv_tier_of(call->kv)->valkey;
+
+    if (valkey_can_reach(valkey, valkey_slot(key))) {
+        session->awaits_since_ms = 0;
+        return false;
+    }
+    if (session->awaits_since_ms == 0)
+        session->awaits_since_ms = call->now.mono_ms;
+    if (call->now.mono_ms - session->awaits_since_ms >= valkey_call_timeout_ms(valkey)) {
+        session->awaits_since_ms = 0;
+        return false;
+    }
+    session->is_held = true;
+    session->held_until_ms = call->now.mono_ms + OFFERED_AGAIN_AFTER_MS;
+    return true;
+}
+
 /* ---- commands that block ------------------------------------------------------------------------------
  */
 
@@ -318,8 +339,14 @@ static void go_block(struct kv_tier_request *request)
 void kv_tier_block(const struct kv_call *call)
 {
     struct kv_tier_request *request;
+    uint32_t key;
+    bool writes;
 
     if (kv_tier_hold(call))
+        return;
+    if (kv_tier_keys_of(kv_tier_of(call->kv), call->id, call->arguments, call->argument_count, &key, 1,
+                        &writes) > 0 &&
+        kv_tier_await_server(call, call->arguments[key]))
         return;
     request = kv_tier_request_create(call, LATE_ALONE | LATE_BLOCKS, true);
     if (request != NULL)

@@ -35,5 +35,9 @@ void kv_tier_block(const struct kv_call *call);
  */
 bool kv_tier_hold(const struct kv_call *call);
 
+/* True if the server that has `key` cannot be reached, such as while its replica takes over: the command is
+ * offered again, as long as calls wait (call_timeout_ms). */
+bool kv_tier_await_server(const struct kv_call *call, struct bytes key);
+
 /* Now and then, on the worker's thread: whether connections still lead to who has the slot. */
 void kv_tier_links_look(struct kv_tier *tier);

@@ -1,5 +1,6 @@
 /* kv_tier_shards.c — commands that are about the whole tier: every primary is asked, and what they say is
  * put together as the command's own description demands (reply_policy). */
+#include "engine/kv/kv_transaction.h"
 #include "engine/kv/tier/kv_tier_state.h"
 #include <stdlib.h>
 
@@ -94,10 +95,22 @@ static void add_members(struct all *all, const struct resp_reply *reply)
     buffer_append(&all->whole, bytes_after(reply->raw, (size_t)(end + 1 - reply->raw.data)));
 }
 
+/* Whether so many bytes more may be kept. */
+static bool has_room(struct all *all, size_t bytes)
+{
+    if (all->whole.size + bytes <= kv_transaction_bytes_max(all->request->tier->kv))
+        return true;
+    if (all->err == OK)
+        all->err = ERR_TOO_LARGE;
+    return false;
+}
+
 static void add(struct all *all, const struct resp_reply *reply)
 {
     const struct resp_node *node = reply->nodes;
 
+    if (!has_room(all, reply->raw.size))
+        return;
     if (node->type == RESP_ERROR) {
         if (all->error.size == 0)
             buffer_append(&all->error, node->bytes);
@@ -162,6 +175,10 @@ static void say_together(struct all *all, struct reply *reply)
 
     if (all->whole.failed || all->numbers.failed)
         reply_error(reply, BYTES("OOM there is no memory for what was read"));
+    else if (all->err == ERR_TOO_LARGE)
+        reply_error(reply,
+                    BYTES("ERR what the servers of the shared tier say is more than a connection may "
+                          "buffer: ask for less at once"));
     else if (all->err != OK && !one_is_enough)
         kv_tier_say_failure(reply, all->err, all->may_have_run && all->request->writes,
                             buffer_bytes(&all->error));

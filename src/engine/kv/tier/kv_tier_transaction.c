@@ -461,6 +461,8 @@ void kv_tier_watch(const struct kv_call *call)
         kv_error(call, "CROSSSLOT Keys in request don't hash to the same slot");
         return;
     }
+    if (session->elsewhere == NULL && kv_tier_await_server(call, call->arguments[1]))
+        return;
     if (session->elsewhere == NULL && (session->elsewhere = kv_tier_own_open(tier, slot, &why)) == NULL) {
         kv_error(call, "%s", why);
         return;
