@@ -158,6 +158,8 @@ static void ask_everywhere(const struct kv_call *call)
 
     if (kv_tier_hold(call))
         return;
+    if (valkey_primary_count(kv_tier_of(call->kv)->valkey) == 0 && kv_tier_await_server(call, BYTES("")))
+        return; /* it is not known yet who they are */
     request = kv_tier_request_create(call, LATE_ALONE, writes);
     if (request != NULL)
         go_everywhere(request);

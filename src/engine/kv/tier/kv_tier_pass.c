@@ -327,6 +327,15 @@ static bool is_alone(const struct kv_call *call, const struct server_command *co
                                call->argument_count, NULL, 0) < 0;
 }
 
+/* Whether it is not known yet if the tier is a cluster, where keys of several slots have to be split. */
+static bool must_wait_for_map(const struct kv_call *call)
+{
+    return has_row_with_keys(call->id) &&
+           command_row(call->id)->last_key != command_row(call->id)->first_key &&
+           UNLIKELY(valkey_primary_count(kv_tier_of(call->kv)->valkey) == 0) &&
+           kv_tier_await_server(call, call->arguments[command_row(call->id)->first_key]);
+}
+
 /* False: it was answered, or will be offered again. */
 static bool may_pass(const struct kv_call *call, const struct server_command **command)
 {
@@ -334,6 +343,8 @@ static bool may_pass(const struct kv_call *call, const struct server_command **c
     const char *refusal;
 
     *command = NULL;
+    if (must_wait_for_map(call))
+        return false;
     if (!has_row_with_keys(call->id)) {
         if (kv_tier_await_commands(call) != KV_PASS)
             return false;

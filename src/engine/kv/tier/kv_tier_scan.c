@@ -12,6 +12,8 @@ enum { NUMBER_BITS = 10, TAG_BITS = 6, PLACE_BITS = NUMBER_BITS + TAG_BITS };
 static const char nobody_known[] =
     "CLUSTERDOWN The shared tier cannot answer now (no server of it is known): try again later";
 
+static const struct bytes slots_unserved = BYTES_INIT("some slots have no server");
+
 /* ---- servers in the order of their slots ---------------------------------------------------------------
  */
 
@@ -30,6 +32,18 @@ static uint8_t tag_of_server(const struct valkey_server_facts *facts, size_t cou
         if (facts[i].number == server)
             return tag_of(facts[i].address);
     return 0;
+}
+
+/* While a replica takes over there is nobody for some slots, and the others' numbers are not what they
+ * were.
+ */
+static bool is_whole(const struct valkey_slot_range *ranges, size_t count)
+{
+    uint32_t next = 0;
+
+    for (size_t i = 0; i < count && ranges[i].first == next; i++)
+        next = (uint32_t)ranges[i].last + 1;
+    return next == VALKEY_SLOT_COUNT;
 }
 
 static bool is_met(const struct valkey_slot_range *ranges, size_t index)
@@ -54,6 +68,8 @@ enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **
     if (err == OK) {
         valkey_slot_ranges(tier->valkey, ranges, range_count);
         valkey_servers(tier->valkey, facts, server_count);
+        if (!is_whole(ranges, range_count))
+            err = ERR_UNREACHABLE;
         for (size_t i = 0; i < range_count && *count < most; i++)
             if (!is_met(ranges, i))
                 found[(*count)++] = (struct kv_tier_primary){
@@ -108,6 +124,7 @@ static void say_scanned(const struct kv_tier_request *request, const struct resp
     uint64_t cursor = 0, number = number_in(place_of(request));
     struct kv_tier_primary primary = {0};
     size_t count = 0;
+    enum err err;
     char digits[NUMBER_TEXT_BYTES];
 
     if (node->type != RESP_ARRAY || node->integer != 2 || !uint64_parse(text->bytes, &cursor) ||
@@ -118,8 +135,9 @@ static void say_scanned(const struct kv_tier_request *request, const struct resp
             reply_error(reply, BYTES("ERR the shared tier's cursor is none that can be passed on"));
         return;
     }
-    if (primary_at(request->tier, number, &primary, &count) != OK) {
-        reply_error(reply, BYTES("OOM there is no memory to ask the shared tier"));
+    err = primary_at(request->tier, number, &primary, &count);
+    if (err != OK) {
+        kv_tier_say_failure(reply, err, false, slots_unserved);
         return;
     }
     if (cursor != 0)
@@ -152,20 +170,20 @@ void kv_tier_send_scan(struct kv_tier_request *request)
     char digits[NUMBER_TEXT_BYTES];
     uint64_t cursor, place = place_of(request);
     size_t count;
+    enum err err;
 
     if (!uint64_parse(cursor_text, &cursor)) {
         kv_tier_request_fail(request, "ERR invalid cursor");
         return;
     }
-    if (primary_at(request->tier, number_in(place), &primary, &count) != OK) {
-        kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
+    err = primary_at(request->tier, number_in(place), &primary, &count);
+    if (err != OK) {
+        kv_tier_request_answer(request, &(struct valkey_answer){.err = err, .text = slots_unserved});
         return;
     }
     if (number_in(place) >= count) {
-        kv_tier_request_fail(request, "%s",
-                             count == 0 ? nobody_known
-                                        : "ERR invalid cursor: the shared tier has fewer servers than when "
-                                          "the iteration began; begin anew");
+        kv_tier_request_fail(request, "ERR invalid cursor: the shared tier has fewer servers than when the "
+                                      "iteration began; begin anew");
         return;
     }
     request->scanned_tag = primary.tag;

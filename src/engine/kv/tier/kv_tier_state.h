@@ -151,7 +151,8 @@ struct kv_tier_primary {
     uint16_t slot;
     uint8_t tag;
 };
-/* All that are known, in the order of their slots; the caller frees it. ERR_NO_MEMORY. */
+/* All that are known, in the order of their slots; the caller frees it. ERR_NO_MEMORY;
+ * ERR_UNREACHABLE: some slots have no server now. */
 enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **primaries, size_t *count);
 
 /* SCAN: the cursor names the server, too. */

@@ -42,23 +42,25 @@ struct wait {
     uint16_t slots[];
 };
 
-static struct wait *wait_create(const struct kv_call *call)
+static enum err wait_create(const struct kv_call *call, struct wait **result)
 {
     const struct session *session = call->session;
     struct kv_tier_primary *primaries = NULL;
     size_t count = session->written_count;
     bool is_of_all = count == 0 || count > SESSION_WRITTEN_SLOTS_MAX;
     struct wait *wait;
+    enum err err = is_of_all ? kv_tier_primaries(kv_tier_of(call->kv), &primaries, &count) : OK;
 
-    if (is_of_all && kv_tier_primaries(kv_tier_of(call->kv), &primaries, &count) != OK)
-        return NULL;
+    if (err != OK)
+        return err;
     wait = calloc(1, sizeof *wait + count * sizeof wait->slots[0]);
     for (size_t i = 0; wait != NULL && i < count; i++)
         wait->slots[i] = is_of_all ? primaries[i].slot : session->written_slots[i];
     if (wait != NULL)
         wait->slot_count = count;
     free(primaries);
-    return wait;
+    *result = wait;
+    return wait != NULL ? OK : ERR_NO_MEMORY;
 }
 
 /* ---- asking --------------------------------------------------------------------------------------------
@@ -248,6 +250,7 @@ void kv_tier_wait(const struct kv_call *call)
     struct wait *wait;
     int64_t timeout_ms;
     const char *wrong = what_is_wrong(call, is_of_files, &timeout_ms);
+    enum err err;
 
     if (wrong != NULL) {
         kv_error(call, "%s", wrong);
@@ -255,9 +258,9 @@ void kv_tier_wait(const struct kv_call *call)
     }
     if (kv_tier_hold(call))
         return;
-    wait = wait_create(call);
-    if (wait == NULL) {
-        kv_refused(call, NH_NO_MEMORY);
+    err = wait_create(call, &wait);
+    if (err != OK) {
+        kv_tier_say_failure(call->reply, err, false, BYTES("some slots have no server"));
         return;
     }
     request = kv_tier_request_create(call, LATE_ALONE | LATE_BLOCKS, false);
