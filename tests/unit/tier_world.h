@@ -13,7 +13,7 @@
 enum { WORKERS_MAX = 2, SOURCES_OF_ONE = 4, TOKEN_MAX = 64, FOREVER_MS = 1 << 30 };
 
 /* Above 0 while what is played here is at work: memory that is asked for then is not the near cache's. */
-static int played_depth;
+static volatile int played_depth;
 
 struct source {
     uint32_t index, generation;

@@ -98,7 +98,7 @@ struct world {
 
 static struct world world; /* one at a time: what stands behind source.h has no other way to it */
 /* Above 0 while the servers are at work: memory that is asked for then is not the client's. */
-static int servers_depth;
+static volatile int servers_depth;
 
 /* ---- what servers do --------------------------------------------------------------------------------- */
 
