@@ -106,6 +106,7 @@ static enum err take_named_keys(struct kv_tier_request *request, const struct re
     request->keys = malloc((count + 1) * sizeof *request->keys);
     if (request->keys == NULL)
         return ERR_NO_MEMORY;
+    request->key_count = 0;
     for (int64_t i = 0; i < node->integer; i++, member = resp_next(member)) {
         uint32_t begin = at;
         while (at < count && !bytes_equal(request->arguments[at], member->bytes))

@@ -60,7 +60,7 @@ enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **
     size_t server_count = valkey_servers(tier->valkey, NULL, 0);
     struct valkey_slot_range *ranges = malloc((range_count + 1) * sizeof *ranges);
     struct valkey_server_facts *facts = malloc((server_count + 1) * sizeof *facts);
-    struct kv_tier_primary *found = malloc((range_count + 1) * sizeof *found);
+    struct kv_tier_primary *found = calloc(range_count + 1, sizeof *found);
     size_t most = (size_t)1 << NUMBER_BITS;
     enum err err = ranges == NULL || facts == NULL || found == NULL ? ERR_NO_MEMORY : OK;
 
@@ -84,7 +84,7 @@ enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **
     return err;
 }
 
-/* The primary of that number, and how many there are. */
+/* The primary of that number, zeroed if there is none, and how many there are. */
 static enum err primary_at(const struct kv_tier *tier, uint64_t number, struct kv_tier_primary *primary,
                            size_t *count)
 {
@@ -93,8 +93,7 @@ static enum err primary_at(const struct kv_tier *tier, uint64_t number, struct k
 
     if (err != OK)
         return err;
-    if (number < *count)
-        *primary = primaries[number];
+    *primary = number < *count ? primaries[number] : (struct kv_tier_primary){0};
     free(primaries);
     return OK;
 }
