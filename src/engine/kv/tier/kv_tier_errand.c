@@ -85,14 +85,6 @@ void kv_tier_say_error(struct reply *reply, const struct resp_node *error)
     reply_error(reply, error->bytes);
 }
 
-void kv_tier_say_not_read(struct reply *reply, const struct tier_found *found)
-{
-    if (found->err == ERR_TYPE || found->err == ERR_FORBIDDEN)
-        reply_error(reply, found->text);
-    else
-        kv_tier_say_failure(reply, found->err, false, found->text);
-}
-
 const struct resp_node *kv_tier_member(const struct resp_node *array, uint32_t number)
 {
     static const struct resp_node null = {.type = RESP_NULL, .span = 1};

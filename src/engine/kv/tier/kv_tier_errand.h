@@ -37,9 +37,6 @@ struct kv_call kv_tier_late_call(struct kv_tier_request *request, struct reply *
 /* What the tier says by an error, such as "WRONGTYPE …": to RESP as it is, memcached has SERVER_ERROR. */
 void kv_tier_say_error(struct reply *reply, const struct resp_node *error);
 
-/* What is said of a read that has failed. */
-void kv_tier_say_not_read(struct reply *reply, const struct tier_found *found);
-
 /* A member of an array that a script has answered; a null node if there are not so many. */
 const struct resp_node *kv_tier_member(const struct resp_node *array, uint32_t number);
 /* A version as scripts say it; 0 for none. */

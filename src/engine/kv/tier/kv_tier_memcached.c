@@ -8,19 +8,6 @@
 
 /* ---- what all share --------------------------------------------------------------------------------- */
 
-void kv_tier_memcached_begin(const struct kv_call *call, bool writes,
-                             void (*go)(struct kv_tier_request *request))
-{
-    bool is_fenced = kv_tier_must_ask(call);
-    struct kv_tier_request *request = kv_tier_request_create(call, 0, writes);
-
-    if (request == NULL)
-        return;
-    request->is_fenced = is_fenced;
-    request->go = go;
-    kv_tier_route(request, false);
-}
-
 void kv_tier_memcached_add_bytes_max(struct kv_tier_words *words, const struct kv_call *call)
 {
     uint64_t bytes_max = call->kv->memcached_value_bytes_max;
@@ -165,7 +152,7 @@ void kv_tier_memcached_drop_old(const struct kv_call *call, struct bytes key)
 
     without_data.arguments = arguments;
     without_data.argument_count = COUNT_OF(arguments);
-    kv_tier_memcached_begin(&without_data, true, go_drop_old);
+    kv_tier_request_begin(&without_data, true, go_drop_old);
 }
 
 static void store(const struct kv_call *call)
@@ -182,10 +169,10 @@ static void store(const struct kv_call *call)
         return;
     }
     switch (call->id) {
-    case COMMAND_memcached_cas: kv_tier_memcached_begin(call, true, go_compare_and_store); return;
+    case COMMAND_memcached_cas: kv_tier_request_begin(call, true, go_compare_and_store); return;
     case COMMAND_memcached_append:
-    case COMMAND_memcached_prepend: kv_tier_memcached_begin(call, true, go_extend); return;
-    default: kv_tier_memcached_begin(call, true, go_store); return;
+    case COMMAND_memcached_prepend: kv_tier_request_begin(call, true, go_extend); return;
+    default: kv_tier_request_begin(call, true, go_store); return;
     }
 }
 
@@ -210,7 +197,7 @@ static void delete_key(const struct kv_call *call)
     else if (call->argument_count == 3 && !bytes_equal(call->arguments[2], BYTES("0")))
         memcached_client_error(call, BYTES("bad command line format.  Usage: delete <key> [noreply]"));
     else
-        kv_tier_memcached_begin(call, true, go_delete);
+        kv_tier_request_begin(call, true, go_delete);
 }
 
 static void say_touched(const struct kv_call *call, const struct resp_node *node)
@@ -242,7 +229,7 @@ static void touch(const struct kv_call *call)
     if (!memcached_signed(call->arguments[2], &exptime_s))
         memcached_client_error(call, BYTES("invalid exptime argument"));
     else
-        kv_tier_memcached_begin(call, true, go_touch);
+        kv_tier_request_begin(call, true, go_touch);
 }
 
 static void say_sum(const struct kv_call *call, const struct resp_node *node)
@@ -283,7 +270,7 @@ static void count(const struct kv_call *call)
     if (!memcached_unsigned(call->arguments[2], UINT64_MAX, &delta))
         memcached_client_error(call, BYTES("invalid numeric delta argument"));
     else
-        kv_tier_memcached_begin(call, true, go_count);
+        kv_tier_request_begin(call, true, go_count);
 }
 
 /* ---- all keys --------------------------------------------------------------------------------------- */
@@ -319,8 +306,7 @@ static void flush(const struct kv_call *call)
     request = kv_tier_request_create(&passed, LATE_ALONE, true);
     if (request == NULL)
         return;
-    request->go = go_flush;
-    kv_tier_route(request, false);
+    go_flush(request);
 }
 
 /* ---- whose it is ------------------------------------------------------------------------------------ */

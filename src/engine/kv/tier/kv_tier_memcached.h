@@ -15,10 +15,6 @@ void kv_tier_memcached_get(const struct kv_call *call);
 
 /* ---- what they share --------------------------------------------------------------------------------- */
 
-/* Takes the place of the answer, and calls `go` when the command may be sent. */
-void kv_tier_memcached_begin(const struct kv_call *call, bool writes,
-                             void (*go)(struct kv_tier_request *request));
-
 /* Of a value that is too large to be stored: what it was to replace is gone all the same, as it must not be
  * taken for the new value. */
 void kv_tier_memcached_drop_old(const struct kv_call *call, struct bytes key);

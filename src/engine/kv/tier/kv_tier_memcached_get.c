@@ -327,12 +327,12 @@ void kv_tier_memcached_get(const struct kv_call *call)
         if (!memcached_signed(call->arguments[1], &exptime_s))
             memcached_client_error(call, BYTES("invalid exptime argument"));
         else
-            kv_tier_memcached_begin(call, true, go_fetch);
+            kv_tier_request_begin(call, true, go_fetch);
         return;
     }
     while (rest.argument_count > 1 && !kv_tier_must_ask(call)) {
         switch (tier_peek(kv_tier_of(call->kv)->worker, call->now.mono_ms, kv_key(&rest, 1), &value)) {
-        case TIER_NOT_NEAR: kv_tier_memcached_begin(&rest, false, go_fetch); return;
+        case TIER_NOT_NEAR: kv_tier_request_begin(&rest, false, go_fetch); return;
         case TIER_NEAR_NOTHING: counters_add(call->kv->counters, METRIC_get_misses, 1); break;
         case TIER_NEAR_VALUE:
             counters_add(call->kv->counters, METRIC_get_hits, 1);
@@ -344,7 +344,7 @@ void kv_tier_memcached_get(const struct kv_call *call)
         rest.argument_count--;
     }
     if (rest.argument_count > 1)
-        kv_tier_memcached_begin(&rest, false, go_fetch);
+        kv_tier_request_begin(&rest, false, go_fetch);
     else
         reply_kind(call->reply, OUTCOME_end);
 }

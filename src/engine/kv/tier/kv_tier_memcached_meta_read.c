@@ -148,26 +148,13 @@ static void got(struct tier_read *read, const struct tier_found *found)
     kv_tier_request_end(request);
 }
 
-static void cancel_read(struct kv_tier_request *request)
-{
-    tier_read_end(request->tier->worker, &request->read);
-}
-
-static void begin_read(struct kv_tier_request *request, const struct meta *meta,
-                       void (*done)(struct tier_read *read, const struct tier_found *found))
-{
-    request->read = (struct tier_read){.done = done};
-    request->cancel = cancel_read;
-    tier_read(request->tier->worker, &request->read, meta->key, request->is_fenced ? TIER_FENCED : 0, 0, 0);
-}
-
 static void go_look(struct kv_tier_request *request)
 {
     struct kv_call call = kv_tier_late_call(request, NULL);
     struct meta meta;
 
     parse(&call, &meta);
-    begin_read(request, &meta, got);
+    kv_tier_request_read(request, meta.key, request->is_fenced, got);
 }
 
 /* ---- changing on the way ---------------------------------------------------------------------------- */
@@ -281,7 +268,7 @@ void kv_tier_memcached_mg(const struct kv_call *call)
     is_script = meta_has(&meta, 'T') || meta_has(&meta, 'N');
     if (!is_script && !wants_time(&meta) && !kv_tier_must_ask(call) && say_near(call, &meta, &is_script))
         return;
-    kv_tier_memcached_begin(call, is_script, is_script ? go_show : go_look);
+    kv_tier_request_begin(call, is_script, is_script ? go_show : go_look);
 }
 
 /* ---- me --------------------------------------------------------------------------------------------- */
@@ -343,7 +330,7 @@ static void go_debug(struct kv_tier_request *request)
     struct meta meta;
 
     (void)read_debug_key(&call, &meta);
-    begin_read(request, &meta, got_debug);
+    kv_tier_request_read(request, meta.key, request->is_fenced, got_debug);
 }
 
 void kv_tier_memcached_me(const struct kv_call *call)
@@ -353,5 +340,5 @@ void kv_tier_memcached_me(const struct kv_call *call)
     if (call->argument_count < 2 || call->argument_count > 3 || !read_debug_key(call, &meta))
         memcached_client_error(call, MEMCACHED_BAD_FORMAT);
     else
-        kv_tier_memcached_begin(call, false, go_debug);
+        kv_tier_request_begin(call, false, go_debug);
 }

@@ -177,9 +177,9 @@ void kv_tier_memcached_ms(const struct kv_call *call)
     if (memcached_is_too_large(storing.item.value))
         kv_tier_memcached_drop_old(call, kv_tier_meta_key(&storing.meta));
     else if (is_extension(&storing.meta))
-        kv_tier_memcached_begin(call, true, go_extend);
+        kv_tier_request_begin(call, true, go_extend);
     else
-        kv_tier_memcached_begin(call, true, compares(&storing.meta) ? go_compare_and_set : go_set);
+        kv_tier_request_begin(call, true, compares(&storing.meta) ? go_compare_and_set : go_set);
 }
 
 /* ---- md ---------------------------------------------------------------------------------------------- */
@@ -249,7 +249,7 @@ void kv_tier_memcached_md(const struct kv_call *call)
     struct meta meta;
 
     if (parse_all(call, &meta))
-        kv_tier_memcached_begin(call, true, go_delete);
+        kv_tier_request_begin(call, true, go_delete);
 }
 
 /* ---- ma ---------------------------------------------------------------------------------------------- */
@@ -337,5 +337,5 @@ void kv_tier_memcached_ma(const struct kv_call *call)
     if (meta.mode != '\0' && strchr("I+D-", meta.mode) == NULL)
         memcached_client_error(call, BYTES("invalid mode for ma M token"));
     else
-        kv_tier_memcached_begin(call, true, go_count);
+        kv_tier_request_begin(call, true, go_count);
 }

@@ -9,18 +9,6 @@
 #include "engine/kv/tier/kv_tier_scripts.h"
 #include <stdlib.h>
 
-static void begin(const struct kv_call *call, bool writes, void (*go)(struct kv_tier_request *request))
-{
-    bool is_fenced = kv_tier_must_ask(call);
-    struct kv_tier_request *request = kv_tier_request_create(call, 0, writes);
-
-    if (request == NULL)
-        return;
-    request->is_fenced = is_fenced;
-    request->go = go;
-    kv_tier_route(request, false);
-}
-
 /* ---- NH.GET ----------------------------------------------------------------------------------------- */
 
 static void say_text(struct reply *reply, const char *text) { reply_value(reply, bytes_of_text(text)); }
@@ -79,11 +67,6 @@ static void got(struct tier_read *read, const struct tier_found *found)
     kv_tier_request_end(request);
 }
 
-static void cancel_read(struct kv_tier_request *request)
-{
-    tier_read_end(request->tier->worker, &request->read);
-}
-
 /* What is near has an end of its own, and does not know the key's. */
 static void go_get(struct kv_tier_request *request)
 {
@@ -92,9 +75,7 @@ static void go_get(struct kv_tier_request *request)
 
     for (uint32_t i = 2; i < request->argument_count; i++)
         is_fenced = is_fenced || kv_argument_is(&call, i, BYTES("fenced"));
-    request->read = (struct tier_read){.done = got};
-    request->cancel = cancel_read;
-    tier_read(request->tier->worker, &request->read, kv_key(&call, 1), is_fenced ? TIER_FENCED : 0, 0, 0);
+    kv_tier_request_read(request, kv_key(&call, 1), is_fenced, got);
 }
 
 static void get(const struct kv_call *call)
@@ -110,7 +91,7 @@ static void get(const struct kv_call *call)
             kv_syntax_error(call);
         return;
     }
-    begin(call, false, go_get);
+    kv_tier_request_begin(call, false, go_get);
 }
 
 /* ---- NH.SET ----------------------------------------------------------------------------------------- */
@@ -169,7 +150,7 @@ static void set(const struct kv_call *call)
                  "ERR TAGS, SOFTTTL, COST and NEGATIVE are not possible with a shared tier, which has no "
                  "place for them");
     else
-        begin(call, true, go_set);
+        kv_tier_request_begin(call, true, go_set);
 }
 
 /* ---- locks ------------------------------------------------------------------------------------------ */
@@ -201,7 +182,7 @@ static void lock(const struct kv_call *call)
     else if (ttl_ms <= 0 || ttl_ms > INT64_MAX / 4)
         kv_error(call, "ERR invalid expire time in '%s' command", command_row(call->id)->name);
     else
-        begin(call, true, go_lock);
+        kv_tier_request_begin(call, true, go_lock);
 }
 
 /* ---- rates ------------------------------------------------------------------------------------------ */
@@ -242,7 +223,7 @@ static void rate(const struct kv_call *call)
     struct kv_rate asked = {0};
 
     if (kv_rate_read(call, &asked))
-        begin(call, true, go_rate);
+        kv_tier_request_begin(call, true, go_rate);
 }
 
 /* ---- NH.PURGE --------------------------------------------------------------------------------------- */

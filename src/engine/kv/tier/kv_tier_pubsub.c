@@ -40,8 +40,7 @@ void kv_tier_pubsub(const struct kv_call *call)
     request = kv_tier_request_create(call, LATE_ALONE, false);
     if (request == NULL)
         return;
-    request->go = go;
-    kv_tier_route(request, false);
+    go(request);
 }
 
 /* ---- what all have said ---------------------------------------------------------------------------------

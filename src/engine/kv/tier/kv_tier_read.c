@@ -20,23 +20,6 @@ static enum tier_near peek(const struct kv_call *call, uint32_t index, nh_value 
 
 /* ---- one key ---------------------------------------------------------------------------------------- */
 
-static void cancel_read(struct kv_tier_request *request)
-{
-    tier_read_end(request->tier->worker, &request->read);
-}
-
-/* An error in place of what was to be read; false if there is none. */
-static bool say_error(struct reply *reply, const struct tier_found *found)
-{
-    if (found->err == OK)
-        return false;
-    if (found->err == ERR_TYPE || found->err == ERR_FORBIDDEN)
-        reply_error(reply, found->text);
-    else
-        kv_tier_say_failure(reply, found->err, false, found->text);
-    return true;
-}
-
 static void count(struct kv_tier *tier, const struct tier_found *found)
 {
     if (found->err == OK)
@@ -50,12 +33,12 @@ static void got(struct tier_read *read, const struct tier_found *found)
 
     request->cancel = NULL;
     count(request->tier, found);
-    if (reply != NULL && !say_error(reply, found)) {
-        if (found->is_there)
-            reply_value(reply, found->value);
-        else
-            reply_kind(reply, OUTCOME_nothing);
-    }
+    if (reply != NULL && found->err != OK)
+        kv_tier_say_not_read(reply, found);
+    else if (reply != NULL && found->is_there)
+        reply_value(reply, found->value);
+    else if (reply != NULL)
+        reply_kind(reply, OUTCOME_nothing);
     kv_tier_request_end(request);
 }
 
@@ -65,40 +48,22 @@ static nh_key near_key(const struct kv_tier_request *request, uint32_t index)
                     kv_space_of(request->tier->kv, 0)};
 }
 
-/* `done` has what was found. */
-static void begin_read(struct kv_tier_request *request,
-                       void (*done)(struct tier_read *read, const struct tier_found *found))
+static void go_get(struct kv_tier_request *request)
 {
-    request->read = (struct tier_read){.done = done};
-    request->cancel = cancel_read;
-    tier_read(request->tier->worker, &request->read, near_key(request, 1),
-              request->is_fenced ? TIER_FENCED : 0, 0, 0);
-}
-
-static void go_get(struct kv_tier_request *request) { begin_read(request, got); }
-
-static void ask(const struct kv_call *call, bool is_fenced, void (*go)(struct kv_tier_request *request))
-{
-    struct kv_tier_request *request = kv_tier_request_create(call, 0, false);
-
-    if (request == NULL)
-        return;
-    request->is_fenced = is_fenced;
-    go(request);
+    kv_tier_request_read(request, near_key(request, 1), request->is_fenced, got);
 }
 
 void kv_tier_get(const struct kv_call *call)
 {
-    bool is_fenced = kv_tier_must_ask(call);
     nh_value value;
 
-    if (LIKELY(!is_fenced))
+    if (LIKELY(!kv_tier_must_ask(call)))
         switch (peek(call, 1, &value)) {
         case TIER_NEAR_VALUE: kv_reply_value(call, &value); return;
         case TIER_NEAR_NOTHING: reply_kind(call->reply, OUTCOME_nothing); return;
         case TIER_NOT_NEAR: break;
         }
-    ask(call, is_fenced, go_get);
+    kv_tier_request_begin(call, false, go_get);
 }
 
 /* ---- parts of one ----------------------------------------------------------------------------------- */
@@ -363,11 +328,9 @@ static void go_mget(struct kv_tier_request *request)
 
 void kv_tier_mget(const struct kv_call *call)
 {
-    bool is_fenced = kv_tier_must_ask(call);
-
     if (call->argument_count - 1 > NEAR_KEYS_MAX) {
         kv_tier_pass(call);
         return;
     }
-    ask(call, is_fenced, go_mget);
+    kv_tier_request_begin(call, false, go_mget);
 }

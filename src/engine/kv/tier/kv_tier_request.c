@@ -54,6 +54,31 @@ struct kv_tier_request *kv_tier_request_create(const struct kv_call *call, unsig
     return request;
 }
 
+void kv_tier_request_begin(const struct kv_call *call, bool writes,
+                           void (*go)(struct kv_tier_request *request))
+{
+    bool is_fenced = kv_tier_must_ask(call); /* by what was sent before it */
+    struct kv_tier_request *request = kv_tier_request_create(call, 0, writes);
+
+    if (request == NULL)
+        return;
+    request->is_fenced = is_fenced;
+    go(request);
+}
+
+static void cancel_read(struct kv_tier_request *request)
+{
+    tier_read_end(request->tier->worker, &request->read);
+}
+
+void kv_tier_request_read(struct kv_tier_request *request, nh_key key, bool is_fenced,
+                          void (*done)(struct tier_read *read, const struct tier_found *found))
+{
+    request->read = (struct tier_read){.done = done};
+    request->cancel = cancel_read;
+    tier_read(request->tier->worker, &request->read, key, is_fenced ? TIER_FENCED : 0, 0, 0);
+}
+
 void kv_tier_request_end(struct kv_tier_request *request)
 {
     struct late *late = request->late;
@@ -109,6 +134,14 @@ void kv_tier_say_failure(struct reply *reply, enum err err, bool may_have_run, s
                      "CLUSTERDOWN The shared tier cannot answer now (%s): try again later", err_text(err));
     if (size > 0)
         reply_error(reply, bytes_of(line, (size_t)size < sizeof line ? (size_t)size : sizeof line - 1));
+}
+
+void kv_tier_say_not_read(struct reply *reply, const struct tier_found *found)
+{
+    if (found->err == ERR_TYPE || found->err == ERR_FORBIDDEN)
+        reply_error(reply, found->text);
+    else
+        kv_tier_say_failure(reply, found->err, false, found->text);
 }
 
 void kv_tier_request_answer(struct kv_tier_request *request, const struct valkey_answer *answer)

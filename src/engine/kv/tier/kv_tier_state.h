@@ -33,8 +33,6 @@ struct kv_tier_request {
     struct kv_tier *tier;
     struct session *session;
     struct late *late;
-    /* What kv_tier_route calls. */
-    void (*go)(struct kv_tier_request *request);
     /* Gives up what is under way; null: nothing is. */
     void (*cancel)(struct kv_tier_request *request);
     union {
@@ -69,6 +67,16 @@ void kv_tier_note_run(const struct kv_call *call);
 struct kv_tier_request *kv_tier_request_create(const struct kv_call *call, unsigned late_flags,
                                                bool writes);
 
+/* Makes one with nothing special about its answer, and has `go` carry it out; a read is fenced if it must
+ * pass by what is near. If there is no memory an error was said. */
+void kv_tier_request_begin(const struct kv_call *call, bool writes,
+                           void (*go)(struct kv_tier_request *request));
+
+/* Reads a key, past what is near if `is_fenced`; `done` has what was found, and is to set request->cancel
+ * to null. */
+void kv_tier_request_read(struct kv_tier_request *request, nh_key key, bool is_fenced,
+                          void (*done)(struct tier_read *read, const struct tier_found *found));
+
 /* Where to say the answer; null: nowhere. kv_tier_request_end follows in any case. */
 static inline struct reply *kv_tier_request_reply(struct kv_tier_request *request)
 {
@@ -87,6 +95,9 @@ void kv_tier_request_answer(struct kv_tier_request *request, const struct valkey
 /* What is said of a call that came to nothing. */
 void kv_tier_say_failure(struct reply *reply, enum err err, bool may_have_run, struct bytes text);
 
+/* What is said of a read that has failed. */
+void kv_tier_say_not_read(struct reply *reply, const struct tier_found *found);
+
 /* Drops what is near of the keys that the request writes. */
 void kv_tier_request_forget(const struct kv_tier_request *request);
 
@@ -101,12 +112,6 @@ static inline bool kv_tier_must_ask(const struct kv_call *call)
 /* KV_PASS if it is known what commands the tier has, or that it does not tell; KV_KEPT: the command is
  * offered again when it is; KV_REFUSED: it cannot be asked, an error was said. */
 enum kv_pass kv_tier_await_commands(const struct kv_call *call);
-
-static inline void kv_tier_route(struct kv_tier_request *request, bool is_needed)
-{
-    (void)is_needed;
-    request->go(request);
-}
 
 /* ---- kv_tier_pass.c --------------------------------------------------------------------------------- */
 
