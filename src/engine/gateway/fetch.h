@@ -88,6 +88,7 @@ struct fetch_order {
                           */
     bool supersedes;     /* there is one, and what comes is newer: it goes even if that is not stored */
     enum quota_class quota_class;
+    uint32_t page_set;       /* that it is a page of, not being the first; 0: of none */
     bool is_impatient;       /* there is something stale: the upstream's limits are not waited for */
     bool takes_lease;        /* of all nodes of the fleet one is to fetch it */
     uint64_t fleet_number;   /* what the fleet was seen to have; 0: nothing */

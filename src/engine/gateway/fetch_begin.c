@@ -21,6 +21,7 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     timer_init(&fetch->handover, fetch_hand_over);
     timer_init(&fetch->turn, fetch_turn_come);
     fetch->quota_class = order->quota_class;
+    fetch->page_set = order->page_set;
     fetch->ticket.is_impatient = order->is_impatient;
     fetch->traits = order->traits;
     fetch->method = order->request->method;

@@ -47,6 +47,9 @@ static void store_freshened(struct fetch *fetch, const nh_value *entry,
     fresh.reason = stored->reason;
     fresh.body_number = stored->body_number;
     fresh.shared = stored->shared;
+    fresh.fetch_ms = stored->fetch_ms;
+    fresh.page_set = stored->page_set;
+    purge_watch_add_page_set(&fetch->watch, stored->page_set);
     if (may_store(&facts, &fetch->traits, policy) && !response_fields_failed(&rendered) &&
         fetch_begin_value(fetch, &value, &fresh, stored->body_bytes)) {
         for (uint64_t offset = 0; offset < stored->body_bytes;) {

@@ -142,6 +142,7 @@ void fetch_take_fields(struct fetch *fetch, int status, const struct http_fields
     head->facts = response_facts_of(status, fields, fetch->requested, head->received, policy);
     vary_of(fields, &head->vary);
     purge_watch_read(&fetch->watch, fields, origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)));
+    purge_watch_add_page_set(&fetch->watch, fetch->page_set);
     response_fields_render(&head->fields, fields, &head->facts.directives, policy, head->received,
                            is_forwarded);
 }

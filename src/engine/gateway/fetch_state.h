@@ -79,6 +79,7 @@ struct fetch {
     struct timer turn;            /* when to ask again, while it waits for its turn at the upstream, */
     struct http_request *waiting; /* and this is what will be sent; else null */
     struct fetch_refusal refusal; /* immutable once it has failed */
+    uint32_t page_set;            /* that what comes is a page of: page_set.h; 0: of none */
 };
 
 /* Whether anything is still to come. */

@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "base/hash.h"
 #include "coded_exchange.h"
+#include "errand.h"
 #include "fleet.h"
 #include "passage.h"
 #include <assert.h>
@@ -90,6 +91,8 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
     list_init(&made->coded_exchanges);
     list_init(&made->tunnels);
     list_init(&made->inquiries);
+    list_init(&made->errands);
+    made->random = random_source_of(hash_seed_random(), 0, 0);
     list_init(&made->entry_watches);
     worker_join(made, gateway);
     *worker = made;
@@ -99,6 +102,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
 void gateway_worker_stop(struct gateway_worker *worker)
 {
     worker->is_stopping = true;
+    errands_cancel(worker);
     fetches_cancel(worker, false);
 }
 
@@ -106,7 +110,7 @@ bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
     return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
            list_is_empty(&worker->tunnels) && list_is_empty(&worker->inquiries) &&
-           list_is_empty(&worker->entry_watches) && fleet_is_idle(worker);
+           list_is_empty(&worker->entry_watches) && list_is_empty(&worker->errands) && fleet_is_idle(worker);
 }
 
 enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier)
@@ -117,6 +121,7 @@ enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_work
 void gateway_worker_destroy(struct gateway_worker *worker)
 {
     /* The loop has ended: tasks that were on their way to it will not run. */
+    errands_destroy(worker);
     inquiries_destroy(worker);
     entry_watches_destroy(worker);
     for (struct list *node = worker->passages.next, *next; node != &worker->passages; node = next) {

@@ -9,6 +9,7 @@
 #include "passage.h"
 #include "preflight.h"
 #include "purge_method.h"
+#include "refresh_ahead.h"
 #include "respond_stored.h"
 #include "tunnel.h"
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
         return false;
     found_find(gateway, x->now.mono_ms, request, &key, &found);
     if (found_use(route, facts, &found, x->now.mono_ms) != USE_FRESH ||
+        (x->inquiry != NULL && x->inquiry->page_number > 0) || /* its own links are to be followed */
         !fleet_holds(worker, &key, &found.response, x->now.mono_ms) || asks_fenced(worker, x->request) ||
         found.response.body.size < found.response.body_bytes ||
         found.response.body.size > exchange_room(x)) {
@@ -33,6 +35,7 @@ static bool answer_at_once(struct gateway_worker *worker, const struct route *ro
         return false;
     }
     counters_add(worker->counters, METRIC_gateway_hits, 1);
+    refresh_ahead_consider(worker, route, x, facts, &key, &found.response);
     if (respond_stored(gateway, route, x, x->now, facts, &found, &status, NULL))
         send_stored(gateway, x, &found, 0, found.response.body_bytes);
     found_release(gateway, &found);

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/compiler.h"
 #include "base/list.h"
+#include "base/random_source.h"
 #include "engine/gateway/policy/parts.h"
 #include "engine/gateway/policy/stored_response.h"
 #include "engine/gateway/routing/edited_request.h"
@@ -55,6 +56,7 @@ struct gateway {
     struct line_sink *access_log; /* or null */
     enum access_format access_format;
     struct fleet *fleet; /* null: there is no shared tier; see fleet.h */
+    atomic_bool has_page_sets; /* there has been one; see page_set.h */
     int64_t tier_timeout_ms;
     struct fetch_shard shards[FETCH_SHARDS];
 };
@@ -73,6 +75,9 @@ struct gateway_worker {
     struct list coded_exchanges;
     struct list tunnels;
     struct list inquiries; /* of ours; see inquiry.h */
+    struct list errands;   /* for which there are some; see errand.h */
+    size_t errand_count;
+    struct random_source random;
     struct list entry_watches;
     unsigned coder_count;         /* at work */
     struct edited_request edited; /* for the length of one call */

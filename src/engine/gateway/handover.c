@@ -8,7 +8,7 @@
 #include "gateway_state.h"
 #include "purge.h"
 
-enum { LAYOUT = 7 }; /* of the entries, and of this record */
+enum { LAYOUT = 8 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;

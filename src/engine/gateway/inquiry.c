@@ -17,6 +17,7 @@ struct inquiry {
     void *owner;
     enum err err;
     int status;
+    bool wants_no_body;
     bool is_posted;
     bool is_over; /* the exchange has ended */
     bool is_cancelled;
@@ -107,7 +108,7 @@ static void on_respond(struct exchange *x, const struct http_response *response)
     for (size_t i = 0; i < response->fields.count; i++)
         append_line(&inquiry->fields, &response->fields.list[i]);
     buffer_append(&inquiry->fields, response->rendered);
-    if (x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0 &&
+    if (x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0 && !inquiry->wants_no_body &&
         (uint64_t)response->body_bytes > inquiry->body_bytes_max)
         conclude(inquiry, ERR_TOO_LARGE);
 }
@@ -116,7 +117,7 @@ static void on_send(struct exchange *x, struct bytes bytes)
 {
     struct inquiry *inquiry = inquiry_of(x);
 
-    if (inquiry->is_posted)
+    if (inquiry->is_posted || inquiry->wants_no_body)
         return;
     if (bytes.size > inquiry->body_bytes_max - inquiry->body.size)
         conclude(inquiry, ERR_TOO_LARGE);
@@ -129,7 +130,9 @@ static size_t on_room(const struct exchange *x)
 {
     const struct inquiry *inquiry = inquiry_of(x);
 
-    return inquiry->is_posted ? 0 : inquiry->body_bytes_max - inquiry->body.size + 1;
+    return inquiry->is_posted       ? 0
+           : inquiry->wants_no_body ? SIZE_MAX
+                                    : inquiry->body_bytes_max - inquiry->body.size + 1;
 }
 
 static void on_end(struct exchange *x)
@@ -162,9 +165,12 @@ struct inquiry *inquiry_begin(struct gateway_worker *worker, const struct inquir
         return NULL;
     }
     inquiry->terms = (struct inquiry_terms){.urgency = order->urgency,
-                                            .confirmed_within_ms = order->confirmed_within_ms};
+                                            .confirmed_within_ms = order->confirmed_within_ms,
+                                            .page_number = order->page_number,
+                                            .page_set = order->page_set};
     inquiry->worker = worker;
     inquiry->task.run = run_task;
+    inquiry->wants_no_body = order->wants_no_body;
     inquiry->body_bytes_max = order->body_bytes_max;
     inquiry->done = order->done;
     inquiry->owner = order->owner;

@@ -17,6 +17,8 @@ struct inquiry_terms {
      * older is asked for again. What is stored may stand in for failures, as for clients. -1: what will do
      * for clients. */
     int64_t confirmed_within_ms;
+    unsigned page_number; /* how many pages before it led here; 0: none, nobody asked for it as a page */
+    uint32_t page_set;    /* that it is a page of, see page_set.h; 0: of none */
 
     /* Told with the head of the answer. */
     bool is_told; /* it is an answer of the origin's, new or stored; else one of the gateway's own, and

@@ -4,6 +4,7 @@
 #include "fetch_table.h"
 #include "fleet.h"
 #include "generation_key.h"
+#include "page_set.h"
 #include "purge.h"
 #include "search_alias.h"
 #include "variants.h"
@@ -49,6 +50,7 @@ static uint32_t invalidate_both(struct gateway *gateway, int64_t now_mono_ms, co
     }
     if (tells_fleet)
         fleet_tell_url(gateway, key, false);
+    page_set_drop(gateway, cache_key_primary(key), false, false);
     return invalidate(gateway, now_mono_ms, key);
 }
 
@@ -92,6 +94,7 @@ static void make_both_stale(struct gateway *gateway, int64_t now_mono_ms, const 
     }
     if (tells_fleet)
         fleet_tell_url(gateway, key, true);
+    page_set_drop(gateway, cache_key_primary(key), true, false);
     make_stale(gateway, now_mono_ms, key);
 }
 

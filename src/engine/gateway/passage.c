@@ -142,6 +142,9 @@ enum state passage_on_serve(struct passage *passage)
         exchange_send(x, piece.text);
         send_stored(passage->worker->gateway, x, &passage->found, piece.offset, piece.size);
     }
+    /* A client who comes again and again to a page that is stored brings no others. */
+    if (x->inquiry != NULL && x->inquiry->page_number > 0)
+        prefetch_next(passage, response->fields);
     found_release(passage->worker->gateway, &passage->found);
     return passage_over(passage, exchange_end);
 }

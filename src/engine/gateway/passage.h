@@ -110,6 +110,13 @@ enum state passage_serve_stale(struct passage *passage, const char *detail);
 enum state passage_look_again(struct passage *passage);
 enum state passage_over(struct passage *passage, void (*finish)(struct exchange *x));
 
+/* ---- prefetch_next.c ----------------------------------------------------------------------------- */
+
+/* The passage, whose exchange is not over, was answered with `fields`, as lines: if its route has
+ * prefetch-next, and they name a next page that the same route leads to, that is fetched, too, as far as
+ * nobody who waits is kept from the upstream by it. */
+void prefetch_next(struct passage *passage, struct bytes fields);
+
 /* ---- passage_ask.c ------------------------------------------------------------------------------- */
 
 /* Whether the client wants the tier to be asked, whatever is known of it. */

@@ -1,8 +1,10 @@
 /* passage_lookup.c — what there is decides how a passage goes on: from the store, or to the origin. */
 #include "engine/gateway/policy/key_rule.h"
 #include "engine/gateway/policy/validate.h"
+#include "inquiry_terms.h"
 #include "lookup_key.h"
 #include "passage.h"
+#include "refresh_ahead.h"
 #include "search_alias.h"
 
 /* ---- to the origin ------------------------------------------------------------------------------- */
@@ -54,6 +56,14 @@ static enum state pass(struct passage *passage)
     return begin_fetch(passage, &order);
 }
 
+/* A page stays one of the set it was fetched with, whoever asks for it again. */
+static uint32_t passage_page_set(const struct passage *passage)
+{
+    if (passage->x->inquiry != NULL && passage->x->inquiry->page_set != 0)
+        return passage->x->inquiry->page_set;
+    return passage->found.is_there ? passage->found.response.page_set : 0;
+}
+
 static void revalidate_in_background(struct passage *passage, const struct cache_key *key)
 {
     const struct stored_response *response = &passage->found.response;
@@ -68,6 +78,7 @@ static void revalidate_in_background(struct passage *passage, const struct cache
                                 .replaces_entry = true,
                                 .supersedes = true,
                                 .quota_class = QUOTA_REVALIDATION,
+                                .page_set = passage_page_set(passage),
                                 .takes_lease = passage_may_lease(passage),
                                 .fleet_number = passage_fleet_number(passage),
                                 .is_body_keyed = passage->facts.is_body_keyed,
@@ -145,6 +156,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .replaces_entry = found_may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),
         .supersedes = is_get && use != USE_NONE,
         .quota_class = passage_quota_class(passage),
+        .page_set = passage_page_set(passage),
         .is_impatient = found_may_stand_in(FAILURE_UNREACHABLE, passage->route, facts, found, now_mono_ms),
         .takes_lease = passage_may_lease(passage),
         .fleet_number = passage_fleet_number(passage),
@@ -235,6 +247,9 @@ enum state passage_on_lookup(struct passage *passage)
         found_release(gateway, &passage->found);
         use = USE_NONE;
     }
+    if (use == USE_FRESH)
+        refresh_ahead_consider(passage->worker, passage->route, passage->x, &passage->facts, &key,
+                               &passage->found.response);
     if (use == USE_NONE)
         use = find_elsewhere(passage);
     passage->status = (struct cache_status){0};

@@ -54,6 +54,8 @@ static void tell_inquiry(const struct passage *passage, const struct fetch_head 
     *passage->x->inquiry = (struct inquiry_terms){
         .urgency = passage->x->inquiry->urgency,
         .confirmed_within_ms = passage->x->inquiry->confirmed_within_ms,
+        .page_number = passage->x->inquiry->page_number,
+        .page_set = passage->x->inquiry->page_set,
         .is_told = true,
         .is_from_store = head->origin_status == 304,
         .is_for_all = may_tell_all(&head->facts, &passage->facts.traits, &passage->route->policy),
@@ -106,6 +108,14 @@ static bool respond_fetched(struct passage *passage)
     return passage->has_responded;
 }
 
+/* All is there that the client gets. Who asked for a page is the one to ask for the next. */
+static enum state end_of(struct passage *passage, const struct fetch_head *head)
+{
+    if (passage->reader.is_leader && head->is_stored)
+        prefetch_next(passage, buffer_bytes(&head->fields.kept));
+    return passage_over(passage, exchange_end);
+}
+
 enum state passage_on_relay(struct passage *passage)
 {
     enum fetch_progress progress;
@@ -128,7 +138,7 @@ enum state passage_on_relay(struct passage *passage)
         if (passage->skips_body &&
             !(passage->reader.is_leader && (passage->x->request->method == HTTP_METHOD_HEAD ||
                                             head->facts.status == 204 || head->facts.status == 304)))
-            return passage_over(passage, exchange_end);
+            return end_of(passage, head);
         if (!passage->skips_body && room == 0)
             return STATE_relay;
         piece = fetch_read(&passage->reader, passage->skips_body ? SIZE_MAX : room, &progress);
@@ -151,7 +161,7 @@ enum state passage_on_relay(struct passage *passage)
             if (!passage->skips_body && passage->promised_bytes >= 0 &&
                 passage->sent_bytes != (uint64_t)passage->promised_bytes)
                 return passage_over(passage, exchange_abort);
-            return passage_over(passage, exchange_end);
+            return end_of(passage, head);
         case FETCH_FAILED:
         case FETCH_AGAIN: return passage_over(passage, passage->skips_body ? exchange_end : exchange_abort);
         }

@@ -1,4 +1,5 @@
 #include "purge_watch.h"
+#include "page_set.h"
 
 void purge_watch_begin(struct purge_watch *watch, struct gateway *gateway)
 {
@@ -12,6 +13,14 @@ void purge_watch_read(struct purge_watch *watch, const struct http_fields *field
 {
     cache_tags_fini(&watch->tags);
     cache_tags_read(&watch->tags, fields, origin);
+}
+
+void purge_watch_add_page_set(struct purge_watch *watch, uint32_t page_set)
+{
+    char tag[PAGE_SET_TAG_BYTES];
+
+    if (page_set != 0)
+        cache_tags_add(&watch->tags, page_set_tag(page_set, tag));
 }
 
 bool purge_watch_has_tags(const struct purge_watch *watch)

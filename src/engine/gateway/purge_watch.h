@@ -16,6 +16,9 @@ void purge_watch_fini(struct purge_watch *watch);
 /* The response's head has come, from the origin "http://host:port". */
 void purge_watch_read(struct purge_watch *watch, const struct http_fields *fields, struct bytes origin);
 
+/* It is a page of that set (page_set.h); 0: of none. After purge_watch_read. */
+void purge_watch_add_page_set(struct purge_watch *watch, uint32_t page_set);
+
 /* False if the response has more tags than can be kept of one: it is not to be stored. */
 bool purge_watch_has_tags(const struct purge_watch *watch);
 

@@ -13,7 +13,7 @@ static bool has(const struct cache_tags *tags, struct bytes name)
     return false;
 }
 
-static void add(struct cache_tags *tags, struct bytes name)
+void cache_tags_add(struct cache_tags *tags, struct bytes name)
 {
     if (name.size == 0 || has(tags, name))
         return;
@@ -33,7 +33,7 @@ static void add_words(struct cache_tags *tags, struct bytes value, const char *s
     for (size_t at = 0; at <= value.size; at++) {
         if (at < value.size && strchr(separators, value.data[at]) == NULL)
             continue;
-        add(tags, bytes_trim(bytes_of(value.data + start, at - start)));
+        cache_tags_add(tags, bytes_trim(bytes_of(value.data + start, at - start)));
         start = at + 1;
     }
 }
@@ -45,7 +45,7 @@ void cache_group_tag(struct buffer *tag, struct bytes origin, struct bytes group
     structured_append_string(tag, group);
 }
 
-static void add_group(void *context, struct bytes tag) { add(context, tag); }
+static void add_group(void *context, struct bytes tag) { cache_tags_add(context, tag); }
 
 /* RFC 9651 §1.1: a field that is not of its type is ignored as a whole. */
 static bool is_list_of_strings(struct bytes list)

@@ -23,6 +23,8 @@ struct cache_tags {
 /* Adds what `fields` name; `origin` is "http://host:port" of the one that sent them. A Cache-Groups that is
  * no list of strings is ignored. `text.failed` if there is no memory. */
 void cache_tags_read(struct cache_tags *tags, const struct http_fields *fields, struct bytes origin);
+/* Adds one of ours. */
+void cache_tags_add(struct cache_tags *tags, struct bytes tag);
 void cache_tags_fini(struct cache_tags *tags);
 
 /* Writes them as the store wants them; they point into `tags`. Returns how many. */

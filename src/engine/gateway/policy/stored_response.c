@@ -25,6 +25,7 @@ struct response_head {
     uint32_t reason_bytes;
     uint32_t shared_bytes; /* those of struct stored_shared, or none */
     uint64_t birth;
+    uint32_t fetch_ms, page_set;
 };
 struct variants_head {
     uint64_t seal;
@@ -151,6 +152,8 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .reason_bytes = (uint32_t)response->reason.size,
         .shared_bytes = (uint32_t)shared_bytes(response),
         .birth = response->birth,
+        .fetch_ms = response->fetch_ms,
+        .page_set = response->page_set,
     };
 
     if (response->etag.size > 0) {
@@ -212,6 +215,8 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .body_bytes = value_bytes - head_bytes,
         .body_number = head.body_number,
         .birth = head.birth,
+        .fetch_ms = head.fetch_ms,
+        .page_set = head.page_set,
     };
     if (head.shared_bytes != 0)
         memcpy(&response->shared, value.data + head_bytes - head.shared_bytes, sizeof response->shared);
