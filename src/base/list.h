@@ -26,3 +26,15 @@ static inline void list_remove(struct list *node)
     node->next->previous = node->previous;
     list_init(node);
 }
+
+/* Moves all nodes of `from`, which is empty then, to the end of `to`. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->previous = to->previous;
+    from->previous->next = to;
+    to->previous->next = from->next;
+    to->previous = from->previous;
+    list_init(from);
+}

@@ -26,6 +26,7 @@ struct inquiry_terms {
     bool is_from_store;   /* the origin was not asked, or did not give another */
     bool is_stale;        /* it stands in for one that was not to be had */
     bool is_for_all;      /* any client may have it: it is nobody's in particular */
+    int64_t confirmed_ago_ms; /* how long ago the origin sent or confirmed it */
     int64_t fresh_ms;     /* how long it is fresh from now on; 0 or less: it is stale */
     uint64_t body_number; /* as of struct http_response */
 };

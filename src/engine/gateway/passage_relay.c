@@ -61,6 +61,7 @@ static void tell_inquiry(const struct passage *passage, const struct fetch_head 
         .is_for_all = may_tell_all(&head->facts, &passage->facts.traits, &passage->route->policy),
         .fresh_ms = freshness->lifetime_ms -
                     current_age_ms(freshness->initial_age_ms, head->received.mono_ms, now_mono_ms),
+        .confirmed_ago_ms = now_mono_ms - head->received.mono_ms,
         .body_number = head->body_number,
     };
 }

@@ -27,6 +27,7 @@ static void tell_inquiry(struct inquiry_terms *terms, const struct stored_respon
     terms->is_told = terms->is_from_store = terms->is_for_all = true;
     terms->fresh_ms = response->lifetime_ms - stored_age_ms(response, now_mono_ms);
     terms->is_stale = stands_in;
+    terms->confirmed_ago_ms = now_mono_ms - response->received_mono_ms;
     if ((response->flags & (STORED_PURGED | STORED_NO_CACHE)) && terms->fresh_ms > 0)
         terms->fresh_ms = 0;
     terms->body_number = response->body_number;
