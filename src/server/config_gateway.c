@@ -1,4 +1,4 @@
-/* config_gateway.c — what nests under `gateway:` in a YAML file: its upstreams and its routes.
+/* config_gateway.c — what nests under `gateway:` in a YAML file: its upstreams, its routes, its polls.
  *
  *   upstreams:
  *     NAME: {origin: URL, …}             options of tables/upstream_options.def
@@ -10,10 +10,12 @@
  *       response-headers: the same
  *       credentials: {header:, value-env: or value-file:, prefix:}
  *       …                                options of tables/route_options.def
+ *   poll:                                see config_poll.c
  *
  * What refers to something else in the file is looked at once all of the gateway has been read. */
 #include "server/config_mapping.h"
 #include "server/nearest.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,7 +292,8 @@ static void read_upstreams(struct config_reader *reader, const struct config_key
 /* ---- the gateway ------------------------------------------------------------------------------- */
 
 static const struct config_key gateway_keys[] = {{.name = "upstreams", .read = read_upstreams},
-                                                 {.name = "routes", .read = read_routes}};
+                                                 {.name = "routes", .read = read_routes},
+                                                 {.name = "poll", .read = config_read_polls}};
 
 void config_consider_gateway_keys(struct nearest *nearest)
 {
@@ -300,8 +303,11 @@ void config_consider_gateway_keys(struct nearest *nearest)
 
 bool config_read_gateway_key(struct config_reader *reader, struct role_options *role, struct bytes name)
 {
+    const struct place *places[] = {&role->upstreams_at, &role->routes_at, &role->polls_at}; /* as the keys */
+
+    static_assert(COUNT_OF(places) == COUNT_OF(gateway_keys), "each has its place");
     for (size_t i = 0; i < COUNT_OF(gateway_keys); i++) {
-        struct place was_at = i == 0 ? role->upstreams_at : role->routes_at;
+        struct place was_at = *places[i];
         if (!bytes_equal(bytes_of_text(gateway_keys[i].name), name))
             continue;
         if (was_at.line != 0) {

@@ -25,6 +25,10 @@ void config_read_fields(struct config_reader *reader, const struct config_key *k
 /* a mapping, its own struct. */
 void config_read_inner(struct config_reader *reader, const struct config_key *key, void *into);
 
+/* ---- config_poll.c: what stands behind `poll:`, into a struct role_options ------------------------ */
+
+void config_read_polls(struct config_reader *reader, const struct config_key *key, void *into);
+
 /* Rows of config_key: their name, the struct that the mapping is read into, fields of it. */
 #define CONFIG_TEXT(name_, type, field, wrong_, like_)                                                     \
     {                                                                                                      \

@@ -367,11 +367,35 @@ static json_t *route_of(const struct route_entry *route)
     return object;
 }
 
+/* ---- polls --------------------------------------------------------------------------------------- */
+
+static json_t *time_of(int64_t ms)
+{
+    return formatted(option_find_scoped(OPTION_OF_ROUTE, BYTES("default-ttl")), ms);
+}
+
+static json_t *poll_of(const struct poll_entry *poll)
+{
+    const struct poll_spec *spec = &poll->spec;
+    json_t *object = json_object();
+
+    add_text(object, "url", spec->url);
+    add_if_any(object, "over", texts(spec->over, spec->over_count));
+    if (poll->interval_ms != 0) {
+        json_object_set_new(object, "interval", time_of(poll->interval_ms));
+    } else {
+        json_object_set_new(object, "interval-min", time_of(spec->interval_ms_min));
+        json_object_set_new(object, "interval-max", time_of(spec->interval_ms_max));
+    }
+    add_if_any(object, "headers", fields(spec->fields, spec->field_count));
+    return object;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
 json_t *config_of_gateway(const struct role_options *role)
 {
-    json_t *object = json_object(), *upstreams = json_object(), *routes = json_array();
+    json_t *object = json_object(), *upstreams = json_object(), *routes = json_array(), *polls = json_array();
 
     add_options(object, OPTION_OF_UPSTREAM, ROLES_GATEWAY, &role->upstream_policy);
     add_options(object, OPTION_OF_ROUTE, ROLES_GATEWAY, &role->route_policy);
@@ -383,7 +407,10 @@ json_t *config_of_gateway(const struct role_options *role)
     for (size_t i = 0; i < role->route_count; i++)
         json_array_append_new(routes, route_of(&role->routes[i]));
     add_if_any(object, "upstreams", upstreams);
+    for (size_t i = 0; i < role->poll_count; i++)
+        json_array_append_new(polls, poll_of(&role->polls[i]));
     add_if_any(object, "routes", routes);
+    add_if_any(object, "poll", polls);
     return object;
 }
 

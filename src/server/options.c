@@ -42,6 +42,21 @@ static void route_entry_fini(struct route_entry *route)
     free(route->credential_prefix);
 }
 
+static void poll_entry_fini(struct poll_entry *poll)
+{
+    struct poll_spec *spec = &poll->spec;
+
+    free(spec->url);
+    for (size_t i = 0; i < spec->over_count; i++)
+        free(spec->over[i]);
+    free(spec->over);
+    for (size_t i = 0; i < spec->field_count; i++) {
+        free(spec->fields[i].name);
+        free(spec->fields[i].value);
+    }
+    free(spec->fields);
+}
+
 static void role_fini(struct role_options *role)
 {
     release_all(OPTION_OF_ROLE, role);
@@ -53,8 +68,11 @@ static void role_fini(struct role_options *role)
     }
     for (size_t i = 0; i < role->route_count; i++)
         route_entry_fini(&role->routes[i]);
+    for (size_t i = 0; i < role->poll_count; i++)
+        poll_entry_fini(&role->polls[i]);
     free(role->upstreams);
     free(role->routes);
+    free(role->polls);
 }
 
 void options_fini(struct options *options)

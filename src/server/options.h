@@ -12,6 +12,7 @@
 #include "engine/gateway/routing/plan.h"
 #include "engine/mock/collections/compat.h"
 #include "engine/mock/openapi/openapi_options.h"
+#include "engine/poll/poll_spec.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "server/listen_option.h"
@@ -69,6 +70,13 @@ struct route_entry {
     bool is_set[OPTION_COUNT_MAX];
 };
 
+/* What is polled. */
+struct poll_entry {
+    struct poll_spec spec;
+    int64_t interval_ms; /* as one was written, rather than two bounds; else 0 */
+    struct place where;
+};
+
 /* One role of the process. The fields of other roles hold their defaults and mean nothing. */
 struct role_options {
     enum role role;
@@ -84,7 +92,9 @@ struct role_options {
     size_t upstream_count;
     struct route_entry *routes;
     size_t route_count;
-    struct place upstreams_at, routes_at;
+    struct poll_entry *polls;
+    size_t poll_count;
+    struct place upstreams_at, routes_at, polls_at;
 };
 
 struct options {

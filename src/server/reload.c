@@ -1,5 +1,6 @@
 #include "server/reload.h"
 #include "server/gateway_plan.h"
+#include "server/poll_plan.h"
 #include "server/reread.h"
 #include <stdlib.h>
 
@@ -96,6 +97,23 @@ static json_t **make_configs(const struct reloadable *what, const struct options
     return configs;
 }
 
+/* What can go wrong has been looked at: but for memory. */
+static enum err follow_polls(const struct reloadable *what, const struct options *fresh,
+                             struct route_plan *const *plans, struct buffer *report)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < what->running->role_count && err == OK; i++) {
+        const struct role_options *role = plans[i] != NULL ? options_successor(what->running, fresh, i) : NULL;
+        if (role == NULL)
+            continue;
+        err = poll_plan_follow(what->polls[i], role);
+        if (err != OK)
+            options_report(fresh, role->polls_at, report, "poll: %s", err_text(err));
+    }
+    return err;
+}
+
 static enum err take_up(const struct reloadable *what, const struct options *fresh,
                         struct route_plan **plans, struct buffer *report)
 {
@@ -108,6 +126,8 @@ static enum err take_up(const struct reloadable *what, const struct options *fre
         err = reload_tls(what, report);
     if (err == OK)
         say_what_runs(what, plans, report);
+    if (err == OK && fresh != NULL)
+        err = follow_polls(what, fresh, plans, report);
     for (size_t i = 0; i < what->running->role_count && err == OK; i++) {
         if (plans[i] == NULL)
             continue;

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/log.h"
 #include "engine/gateway/gateway.h"
+#include "engine/poll/polls.h"
 #include "net/tls.h"
 #include "server/config_show.h"
 #include "server/options.h"
@@ -11,6 +12,7 @@
 struct reloadable {
     const struct options *running;
     struct gateway *const *gateways; /* by role; null for others */
+    struct polls *const *polls;      /* likewise */
     struct tls_server *tls;          /* or null */
     struct log *log;
     struct config_shown *shown;

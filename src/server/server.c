@@ -292,20 +292,32 @@ enum err server_reload(struct server *server, struct buffer *report)
 {
     size_t role_count = server->options->role_count;
     struct gateway **gateways = calloc(role_count + 1, sizeof(struct gateway *));
+    struct polls **polls = calloc(role_count + 1, sizeof(struct polls *));
     enum err err;
 
-    if (gateways == NULL)
+    if (gateways == NULL || polls == NULL) {
+        free(gateways);
+        free(polls);
         return ERR_NO_MEMORY;
-    for (size_t i = 0; i < role_count; i++)
+    }
+    for (size_t i = 0; i < role_count; i++) {
         gateways[i] = server->roles[i].gateway;
+        polls[i] = server->roles[i].polls;
+    }
     pthread_mutex_lock(&server->reload_lock);
-    err = reload(&(struct reloadable){server->options, gateways, server->tls, server->log, &server->shown},
+    err = reload(&(struct reloadable){.running = server->options,
+                                      .gateways = gateways,
+                                      .polls = polls,
+                                      .tls = server->tls,
+                                      .log = server->log,
+                                      .shown = &server->shown},
                  report);
     pthread_mutex_unlock(&server->reload_lock);
     if (server->access_log != NULL)
         line_sink_reopen(
             server->access_log); /* also if no file was taken up: logs are moved all the same */
     free(gateways);
+    free(polls);
     return err;
 }
 

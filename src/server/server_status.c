@@ -185,22 +185,47 @@ static void tell_route(void *list, const struct route_report *report)
     json_array_append_new(list, object);
 }
 
+enum { POLLS_SHOWN = 1000 };
+
+static void tell_poll(void *list, const struct poll_report *report)
+{
+    json_t *object;
+
+    if (json_array_size(list) >= POLLS_SHOWN)
+        return;
+    object = json_object();
+    json_object_set_new(object, "url", json_stringn_nocheck(report->url.data, report->url.size));
+    set_number(object, "polls", report->polls);
+    set_number(object, "changes", report->changes);
+    set_number(object, "unchanged", report->unchanged);
+    set_number(object, "failures", report->failures);
+    set_number(object, "seen", report->seen);
+    set_limit(object, "status", report->status != 0 ? report->status : -1);
+    set_number(object, "interval_ms", (uint64_t)report->interval_ms);
+    set_number(object, "due_in_ms", (uint64_t)report->due_ms);
+    json_array_append_new(list, object);
+}
+
 static void add_upstreams(const struct server *server, int64_t now_mono_ms, json_t *status)
 {
-    json_t *gateway = json_object_get(status, role_row(ROLE_GATEWAY)->name), *upstreams, *routes;
+    json_t *gateway = json_object_get(status, role_row(ROLE_GATEWAY)->name), *upstreams, *routes, *polls;
 
     if (gateway == NULL)
         return;
     upstreams = json_array();
     routes = json_array();
+    polls = json_array();
     for (size_t i = 0; i < server->options->role_count; i++) {
         if (server->roles[i].gateway == NULL)
             continue;
         upstreams_report(server->roles[i].gateway, now_mono_ms, tell_upstream, upstreams);
         routes_report(server->roles[i].gateway, tell_route, routes);
+        if (server->roles[i].polls != NULL)
+            polls_report(server->roles[i].polls, now_mono_ms, tell_poll, polls);
     }
     json_object_set_new(gateway, "upstreams", upstreams);
     json_object_set_new(gateway, "routes", routes);
+    json_object_set_new(gateway, "polls", polls);
 }
 
 /* ---- the shared tier ------------------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
 #include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "engine/mock/record/recorder.h"
+#include "server/poll_plan.h"
 #include "server/server_state.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -69,6 +70,19 @@ static void stop(void *context)
     kill(getpid(), SIGTERM);
 }
 
+/* One worker asks for what is polled. */
+static enum err create_polls(struct worker *worker, size_t index)
+{
+    struct server *server = worker->server;
+    enum err err =
+        polls_create(worker->gateways[index], worker->loop, &worker->counters, &worker->polls[index]);
+
+    if (err != OK)
+        return err;
+    server->roles[index].polls = worker->polls[index];
+    return poll_plan_follow(worker->polls[index], &server->options->roles[index]);
+}
+
 static enum err create_gateway_worker(struct worker *worker, size_t index)
 {
     struct gateway_worker **made = &worker->gateways[index];
@@ -77,9 +91,10 @@ static enum err create_gateway_worker(struct worker *worker, size_t index)
 
     if (err == OK && worker->tier != NULL)
         err = gateway_worker_use_tier(*made, worker->tier);
-    return err == OK ? live_worker_create(worker->server->roles[index].live, *made, worker->loop,
-                                          &worker->counters, &worker->lives[index])
-                     : err;
+    if (err == OK)
+        err = live_worker_create(worker->server->roles[index].live, *made, worker->loop, &worker->counters,
+                                 &worker->lives[index]);
+    return err == OK && worker == worker->server->workers ? create_polls(worker, index) : err;
 }
 
 static enum err create_engines(struct server *server, struct worker *worker)
@@ -169,10 +184,11 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     worker->ports = calloc(server->port_count + 1, sizeof *worker->ports);
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
     worker->lives = calloc(options->role_count + 1, sizeof *worker->lives);
+    worker->polls = calloc(options->role_count + 1, sizeof(struct polls *));
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
     worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->lives == NULL || worker->mocks == NULL || worker->recorders == NULL)
+        worker->lives == NULL || worker->polls == NULL || worker->mocks == NULL || worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop
@@ -195,6 +211,8 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
 static void destroy_worker(struct worker *worker)
 {
     for (size_t i = 0; i < worker->role_count; i++) {
+        if (worker->polls != NULL && worker->polls[i] != NULL)
+            polls_destroy(worker->polls[i]);
         if (worker->lives != NULL && worker->lives[i] != NULL)
             live_worker_destroy(worker->lives[i]);
         if (worker->gateways != NULL && worker->gateways[i] != NULL)
@@ -214,6 +232,7 @@ static void destroy_worker(struct worker *worker)
         intake_fini(&worker->intake);
     free(worker->gateways);
     free(worker->lives);
+    free(worker->polls);
     free(worker->mocks);
     free(worker->recorders);
     free(worker->ports);

@@ -338,6 +338,18 @@ static void fill_upstream(const json_t *upstream, size_t index, struct cell *cel
     cells[7] = text(upstream, "breaker");
 }
 
+static void fill_poll(const json_t *poll, size_t index, struct cell *cells)
+{
+    (void)index;
+    cells[0] = text(poll, "url");
+    cells[1] = count(number(poll, "polls"));
+    cells[2] = count(number(poll, "changes"));
+    cells[3] = count(number(poll, "failures"));
+    cells[4] = count(number(poll, "seen"));
+    cells[5] = time_span(number(poll, "interval_ms"));
+    cells[6] = wait_of(poll, "due_in_ms");
+}
+
 /* As a person reads it: µs, or ms from one on. */
 static struct cell round_trip(const json_t *object, const char *name)
 {
@@ -377,6 +389,7 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
     static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
     static const char *const of_upstream[] = {"upstream", "under way", "waiting",     "may be sent",
                                               "it says",  "reset in",  "limited for", "breaker"};
+    static const char *const of_poll[] = {"polled", "polls", "changes", "failures", "done by others", "every", "next in"};
     static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",
                                             "in flight",          "p50",  "p99",   "max"};
     static const struct {
@@ -396,6 +409,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
     append_table(&page, json_object_get(status, "workers"), of_worker, COUNT_OF(of_worker), fill_worker);
     append_table(&page, json_object_get(json_object_get(status, "gateway"), "upstreams"), of_upstream,
                  COUNT_OF(of_upstream), fill_upstream);
+    append_table(&page, json_object_get(json_object_get(status, "gateway"), "polls"), of_poll,
+                 COUNT_OF(of_poll), fill_poll);
     append_table(&page, json_object_get(json_object_get(status, "tier"), "servers"), of_server,
                  COUNT_OF(of_server), fill_server);
 }

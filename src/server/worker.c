@@ -151,6 +151,9 @@ void worker_drain(struct worker *worker, int64_t drain_ms)
     for (size_t i = 0; i < worker->role_count; i++)
         if (worker->lives[i] != NULL)
             live_worker_stop(worker->lives[i]);
+    for (size_t i = 0; i < worker->role_count; i++)
+        if (worker->polls[i] != NULL)
+            polls_stop(worker->polls[i]);
     for (struct list *node = worker->connections.next; node != &worker->connections; node = node->next) {
         struct conn *conn = CONTAINER_OF(node, struct conn, in_worker);
         if (conn->kind != NULL && !conn->closing)

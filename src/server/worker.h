@@ -10,6 +10,7 @@
 #include "engine/kv/kv.h"
 #include "engine/kv/kv_http.h"
 #include "engine/live/live.h"
+#include "engine/poll/polls.h"
 #include "engine/mock/mock.h"
 #include "message/http.h"
 #include "net/loop.h"
@@ -75,6 +76,7 @@ struct worker {
     size_t port_count;
     struct gateway_worker **gateways; /* one per role that is a gateway, else null */
     struct live_worker **lives;       /* likewise */
+    struct polls **polls;             /* likewise; the first worker's, for all */
     struct mock_worker **mocks;
     struct recorder_worker **recorders;
     size_t role_count;
