@@ -36,6 +36,7 @@ struct stub {
     const char *_Atomic scripted; /* all that /scripted… is answered, to the end of the connection */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
     _Atomic size_t streamed_bytes;
+    _Atomic int list_version; /* of /pages: a first page that is fresh for 10 s, and others for ten minutes */
     char state[256]; /* under the lock: what /state is; empty: it is not there */
     int state_number;
 };
@@ -98,6 +99,11 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
     } else if (strncmp(path, "/scripted", 9) == 0) {
         const char *scripted = stub->scripted;
         snprintf(text, sizeof text, "%s", scripted);
+    } else if (strncmp(path, "/pages", 6) == 0) {
+        int page = 1;
+        sscanf(path, "/pages?n=%d", &page);
+        ANSWER("200 OK", "Cache-Control: max-age=%d\r\nLink: <?n=%d>; rel=\"next\"\r\n", "page %d of list %d",
+               page == 1 ? 10 : 600, page + 1, page, stub->list_version);
     } else if (strcmp(path, "/fresh") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nETag: \"v1\"\r\nContent-Length: 5\r\n", "fresh");
     } else if (strcmp(path, "/count") == 0) {
@@ -442,6 +448,31 @@ static inline void world_destroy(struct world *world)
     pthread_mutex_destroy(&world->stub.lock);
     pthread_cond_destroy(&world->stub.changed);
     free(world);
+}
+
+/* From now on requests begin under that policy, on all workers. */
+static inline void do_nothing(void *argument) { (void)argument; }
+static inline void world_follow(struct world *world, const struct route_policy *policy)
+{
+    struct route_plan *plan;
+    char url[128];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
+    EXPECT_EQ(gateway_plan(world->gateway,
+                           &(struct plan_spec){
+                               .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
+                                                                               .connect_timeout_ms = 5000,
+                                                                               .failures_max = 3,
+                                                                               .out_ms = 500,
+                                                                               .origin_connections_max = 64}},
+                               .upstream_count = 1,
+                               .policy = *policy},
+                           &plan),
+              OK);
+    gateway_follow(world->gateway, plan);
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < WORKERS; i++)
+            on_worker(&world->runners[i], do_nothing, NULL);
 }
 
 /* ---- clients ------------------------------------------------------------------------------------- */

@@ -114,8 +114,9 @@ TEST(fields_of_an_answer_are_read)
 
 TEST(a_template_is_one_resource_for_each_item)
 {
-    char *over[] = {"1", "a b", "x/y"};
-    struct poll_spec spec = {.url = "https://api.example/users/{id}/posts?n=2", .over = over, .over_count = 3};
+    char url[] = "https://api.example/users/{id}/posts?n=2";
+    char one[] = "1", blank[] = "a b", deep[] = "x/y", *over[] = {one, blank, deep};
+    struct poll_spec spec = {.url = url, .over = over, .over_count = 3};
     struct poll_target target;
 
     EXPECT_EQ(poll_spec_count(&spec), 3);
@@ -134,7 +135,7 @@ TEST(a_template_is_one_resource_for_each_item)
 
 TEST(what_cannot_be_polled_is_said_to_be_wrong)
 {
-    char *good[] = {"1", "2"}, *bad[] = {"1", "../2"};
+    char one[] = "1", two[] = "2", up[] = "../2", *good[] = {one, two}, *bad[] = {one, up};
     static const struct {
         const char *url;
         int over; /* 0: none; 1: good; 2: one of it is bad */

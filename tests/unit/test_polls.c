@@ -1,0 +1,191 @@
+/* links: nuthatch-poll nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* Resources that a gateway asks for by itself, with a clock that is put forward. */
+#include "engine/poll/polls.h"
+#include "gateway_world.h"
+
+static char state_url[] = "/state", template[] = "/{name}", state_name[] = "state", count_name[] = "count";
+
+struct office {
+    struct world *world;
+    struct polls *polls;
+};
+
+static void create(void *argument)
+{
+    struct office *office = argument;
+    struct runner *runner = &office->world->runners[0];
+
+    EXPECT_EQ(polls_create(runner->worker, runner->loop, &runner->counters, &office->polls), OK);
+}
+
+static struct office *office_create(void)
+{
+    struct office *office = calloc(1, sizeof *office);
+
+    office->world = world_create();
+    stub_set_state(&office->world->stub, "a");
+    on_worker(&office->world->runners[0], create, office);
+    return office;
+}
+
+static void destroy(void *argument) { polls_destroy(((struct office *)argument)->polls); }
+
+static void office_destroy(struct office *office)
+{
+    on_worker(&office->world->runners[0], destroy, office);
+    world_destroy(office->world);
+    free(office);
+}
+
+static void follow(struct office *office, char *url, int64_t interval_ms_min, int64_t interval_ms_max)
+{
+    struct poll_spec spec = {
+        .url = url, .interval_ms_min = interval_ms_min, .interval_ms_max = interval_ms_max};
+
+    EXPECT_EQ(polls_follow(office->polls, &spec, url != NULL), OK);
+    on_worker(&office->world->runners[0], do_nothing, NULL);
+}
+
+struct seen {
+    struct poll_report report;
+    int count;
+};
+static void note(void *context, const struct poll_report *report)
+{
+    struct seen *seen = context;
+    seen->report = *report;
+    seen->count++;
+}
+static struct seen look(struct office *office)
+{
+    struct seen seen = {0};
+    polls_report(office->polls, world_now(office->world).mono_ms, note, &seen);
+    return seen;
+}
+
+static void pass(struct office *office, int64_t ms)
+{
+    office->world->forward_ms += ms;
+    for (int round = 0; round < 2; round++)
+        on_worker(&office->world->runners[0], do_nothing, NULL);
+}
+
+struct wanted {
+    struct office *office;
+    uint64_t sum; /* of polls and of those that others did */
+};
+static bool has_sum(void *argument)
+{
+    struct wanted *wanted = argument;
+    struct seen seen = look(wanted->office);
+    return seen.report.polls + seen.report.seen >= wanted->sum;
+}
+static void wait_for_sum(struct office *office, uint64_t sum)
+{
+    wait_until_true(has_sum, &(struct wanted){office, sum});
+}
+
+TEST(a_resource_is_kept_warm_without_any_client)
+{
+    struct office *office = office_create();
+
+    follow(office, state_url, 20000, 20000);
+    pass(office, 5000);
+    wait_for_sum(office, 1);
+    EXPECT_EQ(look(office).report.unchanged, 1); /* the first is no change */
+    expect_answer(office->world, "GET", "/state", "", 200, "a", "hit");
+    EXPECT_EQ(office->world->stub.request_count, 1);
+    stub_set_state(&office->world->stub, "b");
+    pass(office, 22001);
+    wait_for_sum(office, 2);
+    EXPECT_EQ(look(office).report.changes, 1);
+    EXPECT_EQ(look(office).report.status, 200);
+    pass(office, 22001);
+    wait_for_sum(office, 3);
+    EXPECT_EQ(look(office).report.unchanged, 2);
+    EXPECT_TEXT(look(office).report.url, BYTES("/state"));
+    EXPECT_EQ(office->world->stub.request_count, 3);
+    office_destroy(office);
+}
+
+TEST(what_a_client_has_fetched_just_now_will_do)
+{
+    struct office *office = office_create();
+
+    follow(office, state_url, 20000, 20000);
+    pass(office, 5000);
+    wait_for_sum(office, 1);
+    pass(office, 17000); /* not due before 18 s, stale since a second */
+    wait_for_sum(office, 1);
+    if (look(office).report.polls == 1) {
+        expect_answer(office->world, "GET", "/state", "Cache-Control: no-cache\r\n", 200, "a", NULL);
+        EXPECT_EQ(office->world->stub.request_count, 2);
+        pass(office, 5100);
+        wait_for_sum(office, 2);
+        EXPECT_EQ(look(office).report.seen, 1);
+        EXPECT_EQ(office->world->stub.request_count, 2);
+    }
+    office_destroy(office);
+}
+
+TEST(failures_are_told_and_wait_longer)
+{
+    struct office *office = office_create();
+
+    stub_set_state(&office->world->stub, "a");
+    stub_set(&office->world->stub, false, true);
+    follow(office, state_url, 20000, 20000);
+    pass(office, 5000);
+    wait_for_sum(office, 1);
+    EXPECT_EQ(look(office).report.failures, 1);
+    EXPECT_EQ(look(office).report.status, 500);
+    EXPECT(look(office).report.due_ms > 30000);
+    office_destroy(office);
+}
+
+TEST(another_list_keeps_what_is_known_of_those_that_stay)
+{
+    struct office *office = office_create();
+    char *over[] = {state_name, count_name};
+    struct poll_spec both = {.url = template,
+                             .over = over,
+                             .over_count = 2,
+                             .interval_ms_min = 20000,
+                             .interval_ms_max = 20000};
+
+    follow(office, state_url, 20000, 20000);
+    pass(office, 5000);
+    wait_for_sum(office, 1);
+    EXPECT_EQ(polls_follow(office->polls, &both, 1), OK);
+    on_worker(&office->world->runners[0], do_nothing, NULL);
+    EXPECT_EQ(look(office).count, 2);
+    follow(office, state_url, 5000, 5000);
+    EXPECT_EQ(look(office).count, 1);
+    EXPECT_EQ(look(office).report.polls, 1);
+    EXPECT_EQ(look(office).report.interval_ms, 5000);
+    EXPECT(look(office).report.due_ms <= 5000);
+    follow(office, NULL, 0, 0);
+    EXPECT_EQ(look(office).count, 0);
+    pass(office, 600000);
+    EXPECT(office->world->stub.request_count <= 2); /* /count may have begun */
+    office_destroy(office);
+}
+
+TEST(there_is_a_bound)
+{
+    struct office *office = office_create();
+    char **over = calloc(POLL_RESOURCES_MAX + 1, sizeof *over);
+    struct poll_spec spec = {.url = template,
+                             .over = over,
+                             .over_count = POLL_RESOURCES_MAX + 1,
+                             .interval_ms_min = 1000,
+                             .interval_ms_max = 1000};
+
+    EXPECT_EQ(polls_follow(office->polls, &spec, 1), ERR_FULL);
+    free(over);
+    office_destroy(office);
+}
+
+RUN_TESTS(TEST_ROW(a_resource_is_kept_warm_without_any_client),
+          TEST_ROW(what_a_client_has_fetched_just_now_will_do), TEST_ROW(failures_are_told_and_wait_longer),
+          TEST_ROW(another_list_keeps_what_is_known_of_those_that_stay), TEST_ROW(there_is_a_bound))
