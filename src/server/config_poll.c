@@ -38,7 +38,8 @@ static const char *wrong_with_name(struct bytes text)
 }
 
 static const struct config_key poll_keys[] = {
-    CONFIG_TEXT("url", struct poll_entry, spec.url, NULL, "a path as a client asks for it, such as /users?page=1"),
+    CONFIG_TEXT("url", struct poll_entry, spec.url, NULL,
+                "a path as a client asks for it, such as /users?page=1"),
     CONFIG_TEXTS("over", struct poll_entry, spec.over, spec.over_count, NULL,
                  "what takes the place of {id} in the url, or a list of that"),
     {.name = "interval", .read = read_interval, .offset = offsetof(struct poll_entry, interval_ms)},
@@ -59,12 +60,14 @@ static void check_interval(struct config_reader *reader, struct poll_entry *poll
     bool has_bounds = spec->interval_ms_min != 0 || spec->interval_ms_max != 0;
 
     if (poll->interval_ms != 0 && has_bounds)
-        CONFIG_REPORT(reader, poll->where, "a poll has either an interval or interval-min and interval-max");
+        CONFIG_REPORT(reader, poll->where,
+                      "a poll has either an interval or interval-min and interval-max");
     else if (poll->interval_ms != 0)
         spec->interval_ms_min = spec->interval_ms_max = poll->interval_ms;
     else if (spec->interval_ms_min == 0 || spec->interval_ms_max == 0)
-        CONFIG_REPORT(reader, poll->where,
-                      "a poll has an interval, such as interval: 30s, or both interval-min and interval-max");
+        CONFIG_REPORT(
+            reader, poll->where,
+            "a poll has an interval, such as interval: 30s, or both interval-min and interval-max");
     else if (spec->interval_ms_min > spec->interval_ms_max)
         CONFIG_REPORT(reader, poll->where, "interval-min is more than interval-max; exchange them");
 }
@@ -98,11 +101,12 @@ static void read_poll(struct config_reader *reader, struct role_options *role)
         return;
     }
     poll->where = config_here(reader);
-    config_read_mapping(
-        reader,
-        &(struct config_mapping){
-            .what = "a poll", .keys = poll_keys, .key_count = COUNT_OF(poll_keys), .scope = OPTION_OF_SERVER},
-        poll);
+    config_read_mapping(reader,
+                        &(struct config_mapping){.what = "a poll",
+                                                 .keys = poll_keys,
+                                                 .key_count = COUNT_OF(poll_keys),
+                                                 .scope = OPTION_OF_SERVER},
+                        poll);
     if (problems != reader->problem_count || reader->no_memory)
         return;
     check_interval(reader, poll);
@@ -128,6 +132,6 @@ void config_read_polls(struct config_reader *reader, const struct config_key *ke
     for (size_t i = 0; i < role->poll_count; i++)
         resource_count += poll_spec_count(&role->polls[i].spec);
     if (resource_count > POLL_RESOURCES_MAX)
-        CONFIG_REPORT(reader, role->polls_at, "polls are of %zu resources; at most %d can be", resource_count,
-                      (int)POLL_RESOURCES_MAX);
+        CONFIG_REPORT(reader, role->polls_at, "polls are of %zu resources; at most %d can be",
+                      resource_count, (int)POLL_RESOURCES_MAX);
 }

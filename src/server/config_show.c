@@ -395,7 +395,8 @@ static json_t *poll_of(const struct poll_entry *poll)
 
 json_t *config_of_gateway(const struct role_options *role)
 {
-    json_t *object = json_object(), *upstreams = json_object(), *routes = json_array(), *polls = json_array();
+    json_t *object = json_object(), *upstreams = json_object(), *routes = json_array(),
+           *polls = json_array();
 
     add_options(object, OPTION_OF_UPSTREAM, ROLES_GATEWAY, &role->upstream_policy);
     add_options(object, OPTION_OF_ROUTE, ROLES_GATEWAY, &role->route_policy);

@@ -104,7 +104,8 @@ static enum err follow_polls(const struct reloadable *what, const struct options
     enum err err = OK;
 
     for (size_t i = 0; i < what->running->role_count && err == OK; i++) {
-        const struct role_options *role = plans[i] != NULL ? options_successor(what->running, fresh, i) : NULL;
+        const struct role_options *role =
+            plans[i] != NULL ? options_successor(what->running, fresh, i) : NULL;
         if (role == NULL)
             continue;
         err = poll_plan_follow(what->polls[i], role);

@@ -24,7 +24,7 @@ struct shared_port {
 
 struct shared_role {
     struct gateway *gateway;
-    struct live *live; /* in front of it */
+    struct live *live;   /* in front of it */
     struct polls *polls; /* the first worker's */
     struct mock *mock;
     struct recorder *recorder;

@@ -188,7 +188,8 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
     worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->lives == NULL || worker->polls == NULL || worker->mocks == NULL || worker->recorders == NULL)
+        worker->lives == NULL || worker->polls == NULL || worker->mocks == NULL ||
+        worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop

@@ -389,7 +389,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
     static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
     static const char *const of_upstream[] = {"upstream", "under way", "waiting",     "may be sent",
                                               "it says",  "reset in",  "limited for", "breaker"};
-    static const char *const of_poll[] = {"polled", "polls", "changes", "failures", "done by others", "every", "next in"};
+    static const char *const of_poll[] = {"polled",         "polls", "changes", "failures",
+                                          "done by others", "every", "next in"};
     static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",
                                             "in flight",          "p50",  "p99",   "max"};
     static const struct {

@@ -36,8 +36,9 @@ struct stub {
     const char *_Atomic scripted; /* all that /scripted… is answered, to the end of the connection */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
     _Atomic size_t streamed_bytes;
-    _Atomic int list_version; /* of /pages: a first page that is fresh for 10 s, and others for ten minutes */
-    char state[256]; /* under the lock: what /state is; empty: it is not there */
+    _Atomic int
+        list_version; /* of /pages: a first page that is fresh for 10 s, and others for ten minutes */
+    char state[256];  /* under the lock: what /state is; empty: it is not there */
     int state_number;
 };
 
@@ -102,8 +103,8 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
     } else if (strncmp(path, "/pages", 6) == 0) {
         int page = 1;
         sscanf(path, "/pages?n=%d", &page);
-        ANSWER("200 OK", "Cache-Control: max-age=%d\r\nLink: <?n=%d>; rel=\"next\"\r\n", "page %d of list %d",
-               page == 1 ? 10 : 600, page + 1, page, stub->list_version);
+        ANSWER("200 OK", "Cache-Control: max-age=%d\r\nLink: <?n=%d>; rel=\"next\"\r\n",
+               "page %d of list %d", page == 1 ? 10 : 600, page + 1, page, stub->list_version);
     } else if (strcmp(path, "/fresh") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nETag: \"v1\"\r\nContent-Length: 5\r\n", "fresh");
     } else if (strcmp(path, "/count") == 0) {
@@ -458,17 +459,18 @@ static inline void world_follow(struct world *world, const struct route_policy *
     char url[128];
 
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(gateway_plan(world->gateway,
-                           &(struct plan_spec){
-                               .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
-                                                                               .connect_timeout_ms = 5000,
-                                                                               .failures_max = 3,
-                                                                               .out_ms = 500,
-                                                                               .origin_connections_max = 64}},
-                               .upstream_count = 1,
-                               .policy = *policy},
-                           &plan),
-              OK);
+    EXPECT_EQ(
+        gateway_plan(world->gateway,
+                     &(struct plan_spec){
+                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
+                                                                         .connect_timeout_ms = 5000,
+                                                                         .failures_max = 3,
+                                                                         .out_ms = 500,
+                                                                         .origin_connections_max = 64}},
+                         .upstream_count = 1,
+                         .policy = *policy},
+                     &plan),
+        OK);
     gateway_follow(world->gateway, plan);
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < WORKERS; i++)

@@ -126,7 +126,8 @@ TEST(pages_behind_the_first_are_there_before_they_are_asked_for)
     EXPECT_EQ(world->stub.request_count, 3);
     expect_page(world, 2, 0);
     expect_page(world, 3, 0);
-    EXPECT_EQ(world->stub.request_count, 3); /* from the store; and who gets it from there brings no others */
+    EXPECT_EQ(world->stub.request_count,
+              3); /* from the store; and who gets it from there brings no others */
     world_destroy(world);
 }
 

@@ -6,9 +6,10 @@
 
 enum { LIFETIME_MS = 10000, TRIALS = 2000 };
 
-/* Plays the last half of one lifetime with a request every `every_ms`; how long before its end the fetch begins, or
- * -1 if none does. Once begun, nobody else begins one. */
-static int64_t early_ms(struct random_source *random, int64_t every_ms, int64_t cost_ms, int64_t beta_percent)
+/* Plays the last half of one lifetime with a request every `every_ms`; how long before its end the fetch
+ * begins, or -1 if none does. Once begun, nobody else begins one. */
+static int64_t early_ms(struct random_source *random, int64_t every_ms, int64_t cost_ms,
+                        int64_t beta_percent)
 {
     for (int64_t fresh_ms = LIFETIME_MS / 2; fresh_ms > 0; fresh_ms -= every_ms)
         if (is_early_enough(fresh_ms, LIFETIME_MS, cost_ms, beta_percent, random_unit(random)))
@@ -72,10 +73,10 @@ TEST(the_dice_are_held_to_the_rule)
         double random;
         bool is_early;
     } cases[] = {
-        {100, 100, 100, 0.64, true},     /* -ln(0.36) = 1.02 */
-        {100, 100, 100, 0.63, false},    /* -ln(0.37) = 0.99 */
+        {100, 100, 100, 0.64, true},  /* -ln(0.36) = 1.02 */
+        {100, 100, 100, 0.63, false}, /* -ln(0.37) = 0.99 */
         {200, 100, 200, 0.64, true},     {200, 100, 200, 0.63, false},
-        {100, 0, 100, 0.64, true},       /* what is not known is EARLY_COST_UNKNOWN_MS */
+        {100, 0, 100, 0.64, true}, /* what is not known is EARLY_COST_UNKNOWN_MS */
         {100, 0, 100, 0.63, false},      {5001, 1000000, 100, 0.999999, false}, /* the first half */
         {5000, 1000000, 100, 0.1, true}, {0, 100, 100, 0.999999, false},        /* it is stale */
         {1, 100, 100, 0, false},         {3701, 100, 100, 0.9999999999999999, false},

@@ -3,6 +3,7 @@
 #include "engine/poll/poll_pace.h"
 #include "engine/poll/poll_spec.h"
 #include "test.h"
+#include <stdio.h>
 
 static const struct poll_said nothing = {-1, -1, -1};
 
@@ -43,8 +44,9 @@ TEST(what_the_origin_says_makes_it_longer_and_never_shorter)
         struct poll_said said;
         int64_t wait_ms;
     } cases[] = {
-        {{-1, -1, -1}, 1500},    {{4000, -1, -1}, 4000},    {{90000, -1, -1}, 10000}, {{10, 10, 10}, 1500},
-        {{-1, 60000, -1}, 60000}, {{-1, -1, 120000}, 120000}, {{4000, 6000, 5000}, 6000},
+        {{-1, -1, -1}, 1500},       {{4000, -1, -1}, 4000},   {{90000, -1, -1}, 10000},
+        {{10, 10, 10}, 1500},       {{-1, 60000, -1}, 60000}, {{-1, -1, 120000}, 120000},
+        {{4000, 6000, 5000}, 6000},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -165,9 +167,8 @@ TEST(what_cannot_be_polled_is_said_to_be_wrong)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char url[64];
-        struct poll_spec spec = {.url = url,
-                                 .over = cases[i].over == 2 ? bad : good,
-                                 .over_count = cases[i].over != 0 ? 2 : 0};
+        struct poll_spec spec = {
+            .url = url, .over = cases[i].over == 2 ? bad : good, .over_count = cases[i].over != 0 ? 2 : 0};
         size_t item;
         snprintf(url, sizeof url, "%s", cases[i].url);
         if ((poll_spec_is_wrong(&spec, &item) != NULL) != cases[i].is_wrong)

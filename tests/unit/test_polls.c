@@ -1,4 +1,5 @@
-/* links: nuthatch-poll nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
+/* links: nuthatch-poll nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message
+ * nuthatch-base */
 /* Resources that a gateway asks for by itself, with a clock that is put forward. */
 #include "engine/poll/polls.h"
 #include "gateway_world.h"
@@ -147,11 +148,8 @@ TEST(another_list_keeps_what_is_known_of_those_that_stay)
 {
     struct office *office = office_create();
     char *over[] = {state_name, count_name};
-    struct poll_spec both = {.url = template,
-                             .over = over,
-                             .over_count = 2,
-                             .interval_ms_min = 20000,
-                             .interval_ms_max = 20000};
+    struct poll_spec both = {
+        .url = template, .over = over, .over_count = 2, .interval_ms_min = 20000, .interval_ms_max = 20000};
 
     follow(office, state_url, 20000, 20000);
     pass(office, 5000);

@@ -49,7 +49,8 @@ static void run(struct task *task)
         counters_add(errand->worker->counters, errand->order.metric, 1);
 }
 
-/* A condition or a range of the client who led to it is not the cache's, and its word on age is not either. */
+/* A condition or a range of the client who led to it is not the cache's, and its word on age is not either.
+ */
 static bool is_left_out(enum http_header header)
 {
     return is_precondition(header) || header == HTTP_HEADER_CACHE_CONTROL || header == HTTP_HEADER_PRAGMA;

@@ -1,5 +1,5 @@
-/* errand.h — what the gateway asks itself for so that it will be there when a client asks: in turns to come, in the
- * background, and the answer stays in the cache. On one worker's thread. */
+/* errand.h — what the gateway asks itself for so that it will be there when a client asks: in turns to
+ * come, in the background, and the answer stays in the cache. On one worker's thread. */
 #pragma once
 #include "gateway_state.h"
 #include "inquiry.h"

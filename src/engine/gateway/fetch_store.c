@@ -157,8 +157,8 @@ static bool is_body(struct gateway *gateway, const nh_value *value, const struct
     return true;
 }
 
-/* The pages behind the first go when that has changed: who asks for the list again is not given pages of two
- * different ones. */
+/* The pages behind the first go when that has changed: who asks for the list again is not given pages of
+ * two different ones. */
 static void drop_pages_behind(struct fetch *fetch, struct bytes body, int64_t now_mono_ms)
 {
     struct gateway *gateway = fetch->gateway;
@@ -204,7 +204,8 @@ static void store_response(struct fetch *fetch)
     fetch_copy_body(fetch, &value);
     drop_parts(fetch);
     if (!value.failed)
-        drop_pages_behind(fetch, bytes_after(buffer_bytes(&value), value.size - fetch->body_bytes), now_mono_ms);
+        drop_pages_behind(fetch, bytes_after(buffer_bytes(&value), value.size - fetch->body_bytes),
+                          now_mono_ms);
     is_put = fetch_put(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms);
     buffer_fini(&value);
     if (is_put && fetch->method == HTTP_METHOD_GET)

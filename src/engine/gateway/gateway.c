@@ -110,7 +110,8 @@ bool gateway_worker_is_idle(const struct gateway_worker *worker)
 {
     return list_is_empty(&worker->fetches) && list_is_empty(&worker->passages) &&
            list_is_empty(&worker->tunnels) && list_is_empty(&worker->inquiries) &&
-           list_is_empty(&worker->entry_watches) && list_is_empty(&worker->errands) && fleet_is_idle(worker);
+           list_is_empty(&worker->entry_watches) && list_is_empty(&worker->errands) &&
+           fleet_is_idle(worker);
 }
 
 enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_worker *tier)

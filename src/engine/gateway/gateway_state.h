@@ -55,7 +55,7 @@ struct gateway {
     struct purge_sweep sweep;
     struct line_sink *access_log; /* or null */
     enum access_format access_format;
-    struct fleet *fleet; /* null: there is no shared tier; see fleet.h */
+    struct fleet *fleet;       /* null: there is no shared tier; see fleet.h */
     atomic_bool has_page_sets; /* there has been one; see page_set.h */
     int64_t tier_timeout_ms;
     struct fetch_shard shards[FETCH_SHARDS];

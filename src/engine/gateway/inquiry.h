@@ -26,9 +26,9 @@ struct inquiry_order {
     const struct http_request *request; /* a GET or HEAD without a body; copied */
     enum urgency urgency;
     int64_t confirmed_within_ms; /* as of struct inquiry_terms */
-    unsigned page_number; /* as there, */
-    uint32_t page_set;    /* and this */
-    bool wants_no_body;   /* it is to be in the cache: the answer's `body` stays empty, however long it is */
+    unsigned page_number;        /* as there, */
+    uint32_t page_set;           /* and this */
+    bool wants_no_body; /* it is to be in the cache: the answer's `body` stays empty, however long it is */
     size_t body_bytes_max;
     int64_t timeout_ms; /* from now to the end of the answer; at least 1 */
     /* Called once, later, unless the inquiry is cancelled; the inquiry and all of the answer are gone when

@@ -23,10 +23,10 @@ struct inquiry_terms {
     /* Told with the head of the answer. */
     bool is_told; /* it is an answer of the origin's, new or stored; else one of the gateway's own, and
                    * nothing of the following is said */
-    bool is_from_store;   /* the origin was not asked, or did not give another */
-    bool is_stale;        /* it stands in for one that was not to be had */
-    bool is_for_all;      /* any client may have it: it is nobody's in particular */
+    bool is_from_store;       /* the origin was not asked, or did not give another */
+    bool is_stale;            /* it stands in for one that was not to be had */
+    bool is_for_all;          /* any client may have it: it is nobody's in particular */
     int64_t confirmed_ago_ms; /* how long ago the origin sent or confirmed it */
-    int64_t fresh_ms;     /* how long it is fresh from now on; 0 or less: it is stale */
-    uint64_t body_number; /* as of struct http_response */
+    int64_t fresh_ms;         /* how long it is fresh from now on; 0 or less: it is stale */
+    uint64_t body_number;     /* as of struct http_response */
 };

@@ -13,7 +13,8 @@ uint32_t page_set_of(struct bytes primary_key)
 
 struct bytes page_set_tag(uint32_t set, char text[PAGE_SET_TAG_BYTES])
 {
-    int size = snprintf(text, PAGE_SET_TAG_BYTES, "page set\n%08x", set); /* no field has a line's end in it */
+    int size =
+        snprintf(text, PAGE_SET_TAG_BYTES, "page set\n%08x", set); /* no field has a line's end in it */
 
     return bytes_of(text, (size_t)size);
 }

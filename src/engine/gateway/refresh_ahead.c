@@ -12,7 +12,8 @@ static bool may_lead(const struct exchange *x, const struct request_facts *facts
 }
 
 /* Not while it is known that the origin fails. */
-static bool has_failed_lately(struct gateway_worker *worker, const struct cache_key *key, int64_t now_mono_ms)
+static bool has_failed_lately(struct gateway_worker *worker, const struct cache_key *key,
+                              int64_t now_mono_ms)
 {
     struct stored_note note;
 

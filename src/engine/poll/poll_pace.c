@@ -46,7 +46,8 @@ int64_t poll_pace_next(struct poll_pace *pace, enum poll_outcome outcome, const 
     adapt(pace, outcome);
     wait_ms = pace->interval_ms;
     if (pace->failure_count > 0)
-        wait_ms = smaller(wait_ms << pace->failure_count, larger(pace->interval_ms_max, POLL_FAILED_MS_MAX));
+        wait_ms =
+            smaller(wait_ms << pace->failure_count, larger(pace->interval_ms_max, POLL_FAILED_MS_MAX));
     wait_ms = spread(wait_ms, random);
     /* The operator may want to be no later than that, be it fresh until then or not. */
     wait_ms = larger(wait_ms, smaller(said->fresh_ms, pace->interval_ms_max));

@@ -1,7 +1,7 @@
 /* poll_pace.h — how long to wait until a resource is asked for again. Pure.
  *
- * Halved by a change, half as long again without one, doubled by each failure; between what the operator says. What
- * the origin says makes it longer, never shorter. */
+ * Halved by a change, half as long again without one, doubled by each failure; between what the operator
+ * says. What the origin says makes it longer, never shorter. */
 #pragma once
 #include "base/bytes.h"
 #include <stdint.h>
@@ -26,8 +26,8 @@ enum { POLL_FAILED_MS_MAX = 10 * 60 * 1000 };
 /* New bounds, of one that goes on, too, whose interval is kept as far as it lies between them. */
 void poll_pace_bound(struct poll_pace *pace, int64_t interval_ms_min, int64_t interval_ms_max);
 
-/* Takes the outcome into account, and returns how long after the poll the next one is, at least 1. `random`, 0 … 1,
- * spreads it by a tenth to both sides. */
+/* Takes the outcome into account, and returns how long after the poll the next one is, at least 1.
+ * `random`, 0 … 1, spreads it by a tenth to both sides. */
 int64_t poll_pace_next(struct poll_pace *pace, enum poll_outcome outcome, const struct poll_said *said,
                        double random);
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    POLL_MS = 120000,                 /* an answer comes within this, or has failed */
-    POLL_BODY_BYTES_MAX = 4 << 20,    /* of a larger one it is not known whether it has changed */
-    FIRST_WITHIN_MS = 5000,           /* what begins together is spread over so long */
+    POLL_MS = 120000,              /* an answer comes within this, or has failed */
+    POLL_BODY_BYTES_MAX = 4 << 20, /* of a larger one it is not known whether it has changed */
+    FIRST_WITHIN_MS = 5000,        /* what begins together is spread over so long */
 };
 
 /* One resource. */
@@ -29,9 +29,9 @@ struct poll {
     struct poll_pace pace;
     int64_t begun_ms;
     uint64_t body_number, body_hash;
-    bool has_body;               /* the last two are of one */
-    struct poll_report figures;  /* under the lock of `polls`; but for due_ms */
-    int64_t due_mono_ms;         /* likewise */
+    bool has_body;              /* the last two are of one */
+    struct poll_report figures; /* under the lock of `polls`; but for due_ms */
+    int64_t due_mono_ms;        /* likewise */
 };
 
 struct polls {
@@ -210,14 +210,14 @@ static void on_due(struct timer *timer)
     struct polls *polls = poll->polls;
 
     poll->begun_ms = loop_now(polls->loop).mono_ms;
-    poll->inquiry = inquiry_begin(polls->gateway, &(struct inquiry_order){
-                                                      .request = poll->request,
-                                                      .urgency = URGENCY_REVALIDATION,
-                                                      .confirmed_within_ms = poll->pace.interval_ms / 2,
-                                                      .body_bytes_max = POLL_BODY_BYTES_MAX,
-                                                      .timeout_ms = POLL_MS,
-                                                      .done = on_answer,
-                                                      .owner = poll});
+    poll->inquiry = inquiry_begin(polls->gateway,
+                                  &(struct inquiry_order){.request = poll->request,
+                                                          .urgency = URGENCY_REVALIDATION,
+                                                          .confirmed_within_ms = poll->pace.interval_ms / 2,
+                                                          .body_bytes_max = POLL_BODY_BYTES_MAX,
+                                                          .timeout_ms = POLL_MS,
+                                                          .done = on_answer,
+                                                          .owner = poll});
     if (poll->inquiry == NULL)
         wait_for_next(poll, poll->begun_ms + poll->pace.interval_ms);
 }
@@ -263,8 +263,7 @@ static void go_on(struct poll *poll, const struct poll *like)
 static void begin(struct poll *poll)
 {
     struct polls *polls = poll->polls;
-    int64_t within_ms =
-        poll->pace.interval_ms < FIRST_WITHIN_MS ? poll->pace.interval_ms : FIRST_WITHIN_MS;
+    int64_t within_ms = poll->pace.interval_ms < FIRST_WITHIN_MS ? poll->pace.interval_ms : FIRST_WITHIN_MS;
 
     wait_for_next(poll, loop_now(polls->loop).mono_ms + random_between(&polls->random, 1, within_ms));
 }

@@ -1,22 +1,22 @@
-/* polls.h — resources that a gateway asks for by itself, so that they are in its cache whoever asks, and whether or
- * not anybody does: through the cache, conditionally, behind what clients wait for.
+/* polls.h — resources that a gateway asks for by itself, so that they are in its cache whoever asks, and
+ * whether or not anybody does: through the cache, conditionally, behind what clients wait for.
  *
- * One worker asks for all of them. Where somebody else has asked already, a client or, with a shared tier, another
- * node, that will do: so of all nodes one asks, and the next when it does not. */
+ * One worker asks for all of them. Where somebody else has asked already, a client or, with a shared tier,
+ * another node, that will do: so of all nodes one asks, and the next when it does not. */
 #pragma once
 #include "engine/gateway/gateway.h"
 #include "poll_spec.h"
 
 struct polls; /* opaque: polls.c */
 
-/* The resources that the worker which has `gateway` asks for: none yet. Before its loop runs or on its thread.
- * ERR_NO_MEMORY. */
+/* The resources that the worker which has `gateway` asks for: none yet. Before its loop runs or on its
+ * thread. ERR_NO_MEMORY. */
 enum err polls_create(struct gateway_worker *gateway, struct loop *loop, struct counters *counters,
                       struct polls **polls);
 
 /* From now on those that `specs` name, and no others; what is known of those that stay is kept. Nothing of
- * `specs`, of which none is wrong, is kept. Any thread. ERR_FULL: more than POLL_RESOURCES_MAX; ERR_NO_MEMORY: then
- * nothing changes. */
+ * `specs`, of which none is wrong, is kept. Any thread. ERR_FULL: more than POLL_RESOURCES_MAX;
+ * ERR_NO_MEMORY: then nothing changes. */
 enum err polls_follow(struct polls *polls, const struct poll_spec *specs, size_t count);
 
 /* No more is asked for. On the loop's thread. */
@@ -26,12 +26,12 @@ void polls_destroy(struct polls *polls);
 
 /* How one stands. */
 struct poll_report {
-    struct bytes url;                            /* without its scheme */
+    struct bytes url;                             /* without its scheme */
     uint64_t polls, changes, unchanged, failures; /* the first is the sum of the others */
-    uint64_t seen;        /* times that another had asked already */
-    int status;           /* the newest answer's; 0: none yet */
-    int64_t interval_ms;  /* at present */
-    int64_t due_ms;       /* from now; 0: it is being asked for */
+    uint64_t seen;                                /* times that another had asked already */
+    int status;                                   /* the newest answer's; 0: none yet */
+    int64_t interval_ms;                          /* at present */
+    int64_t due_ms;                               /* from now; 0: it is being asked for */
 };
 
 /* Calls `tell` for each, in no order, with what is readable during the call. Any thread. */

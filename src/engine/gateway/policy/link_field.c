@@ -48,7 +48,8 @@ static struct bytes take_quoted(struct bytes *rest)
     return bytes_of(start, size);
 }
 
-static void note_parameter(struct link_value *link, struct bytes name, struct bytes value, bool *has_relation)
+static void note_parameter(struct link_value *link, struct bytes name, struct bytes value,
+                           bool *has_relation)
 {
     if (bytes_equal_nocase(name, BYTES("anchor")))
         link->has_anchor = true;

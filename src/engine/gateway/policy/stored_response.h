@@ -44,7 +44,7 @@ struct stored_response {
     uint64_t body_number;              /* no other body of this gateway's has it */
     uint64_t birth;                    /* among purges: see purge_rules.h */
     uint32_t fetch_ms;                 /* how long it took to fetch it or have it confirmed; 0: not known */
-    uint32_t page_set;                 /* that it is a page of, not being the first: page_set.h; 0: of none */
+    uint32_t page_set; /* that it is a page of, not being the first: page_set.h; 0: of none */
     struct stored_shared shared;
 };
 
