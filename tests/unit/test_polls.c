@@ -1,10 +1,10 @@
-/* links: nuthatch-poll nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message
- * nuthatch-base */
+/* links: nuthatch-poll nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-base */
 /* Resources that a gateway asks for by itself, with a clock that is put forward. */
 #include "engine/poll/polls.h"
 #include "gateway_world.h"
 
-static char state_url[] = "/state", template[] = "/{name}", state_name[] = "state", count_name[] = "count";
+static char state_url[] = "/state", fresh_url[] = "/fresh", template[] = "/{name}", state_name[] = "state",
+            count_name[] = "count";
 
 struct office {
     struct world *world;
@@ -86,7 +86,19 @@ static void wait_for_sum(struct office *office, uint64_t sum)
     wait_until_true(has_sum, &(struct wanted){office, sum});
 }
 
-TEST(a_resource_is_kept_warm_without_any_client)
+TEST(what_is_polled_is_there_for_who_comes)
+{
+    struct office *office = office_create();
+
+    follow(office, fresh_url, 20000, 20000);
+    pass(office, 5000);
+    wait_for_sum(office, 1);
+    expect_answer(office->world, "GET", "/fresh", "", 200, "fresh", "hit");
+    EXPECT_EQ(office->world->stub.request_count, 1);
+    office_destroy(office);
+}
+
+TEST(a_resource_is_polled_without_any_client)
 {
     struct office *office = office_create();
 
@@ -94,8 +106,6 @@ TEST(a_resource_is_kept_warm_without_any_client)
     pass(office, 5000);
     wait_for_sum(office, 1);
     EXPECT_EQ(look(office).report.unchanged, 1); /* the first is no change */
-    expect_answer(office->world, "GET", "/state", "", 200, "a", "hit");
-    EXPECT_EQ(office->world->stub.request_count, 1);
     stub_set_state(&office->world->stub, "b");
     pass(office, 22001);
     wait_for_sum(office, 2);
@@ -184,6 +194,7 @@ TEST(there_is_a_bound)
     office_destroy(office);
 }
 
-RUN_TESTS(TEST_ROW(a_resource_is_kept_warm_without_any_client),
+RUN_TESTS(TEST_ROW(what_is_polled_is_there_for_who_comes),
+          TEST_ROW(a_resource_is_polled_without_any_client),
           TEST_ROW(what_a_client_has_fetched_just_now_will_do), TEST_ROW(failures_are_told_and_wait_longer),
           TEST_ROW(another_list_keeps_what_is_known_of_those_that_stay), TEST_ROW(there_is_a_bound))
