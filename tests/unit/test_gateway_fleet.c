@@ -273,8 +273,6 @@ TEST(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later)
     two_destroy(&two);
 }
 
-static void do_nothing(void *argument) { (void)argument; }
-
 /* Lets an hour, or less, pass at both nodes. */
 static void pass_ms(struct two *two, int ms)
 {

@@ -49,11 +49,12 @@ static void run(struct task *task)
         counters_add(errand->worker->counters, errand->order.metric, 1);
 }
 
-/* A condition or a range of the client who led to it is not the cache's, and its word on age is not either.
- */
+/* A condition or a range of the client who led to it is not the cache's, nor is its word on age, nor what
+ * is between it and us. */
 static bool is_left_out(enum http_header header)
 {
-    return is_precondition(header) || header == HTTP_HEADER_CACHE_CONTROL || header == HTTP_HEADER_PRAGMA;
+    return is_precondition(header) || header == HTTP_HEADER_CACHE_CONTROL || header == HTTP_HEADER_PRAGMA ||
+           (header != HTTP_HEADER_OTHER && http_header_kind(header) == HTTP_HEADER_HOP_BY_HOP);
 }
 
 static struct http_request *copy_of(const struct http_request *request)

@@ -87,7 +87,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
         tunnel_begin(worker, route, request, x);
         return NULL;
     }
-    if (route->policy.compress)
+    if (route->policy.compress && x->inquiry == NULL) /* nobody sends that anywhere */
         coded_exchange_begin(worker, route, x);
     if (facts.plan == PLAN_CACHE && !facts.has_range && !facts.is_body_keyed &&
         answer_at_once(worker, route, x, request, &facts))
