@@ -91,7 +91,7 @@ TEST(without_the_option_and_for_who_has_credentials_nothing_is_fetched_ahead)
     world = world_ahead(10000, 0);
     fetch_slowly(world);
     world->forward_ms += 40000;
-    ask_often(world, "Cookie: a=b\r\n");
+    ask_often(world, "Cookie: a=b");
     wait_until_true(is_at_rest, world);
     EXPECT_EQ(world->stub.request_count, 1);
     world_destroy(world);

@@ -130,7 +130,7 @@ TEST(what_a_client_has_fetched_just_now_will_do)
     pass(office, 17000); /* not due before 18 s, stale since a second */
     wait_for_sum(office, 1);
     if (look(office).report.polls == 1) {
-        expect_answer(office->world, "GET", "/state", "Cache-Control: no-cache\r\n", 200, "a", NULL);
+        expect_answer(office->world, "GET", "/state", "Cache-Control: no-cache", 200, "a", NULL);
         EXPECT_EQ(office->world->stub.request_count, 2);
         pass(office, 5100);
         wait_for_sum(office, 2);
