@@ -104,7 +104,7 @@ bool errand_begin(struct gateway_worker *worker, const struct errand_order *orde
     return true;
 }
 
-void errands_cancel(struct gateway_worker *worker)
+void gateway_errands_cancel(struct gateway_worker *worker)
 {
     for (struct list *node = worker->errands.next, *next; node != &worker->errands; node = next) {
         struct errand *errand = CONTAINER_OF(node, struct errand, in_worker);
@@ -118,7 +118,7 @@ void errands_cancel(struct gateway_worker *worker)
     }
 }
 
-void errands_destroy(struct gateway_worker *worker)
+void gateway_errands_destroy(struct gateway_worker *worker)
 {
     for (struct list *node = worker->errands.next, *next; node != &worker->errands; node = next) {
         next = node->next;

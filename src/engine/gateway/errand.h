@@ -20,6 +20,6 @@ struct errand_order {
 bool errand_begin(struct gateway_worker *worker, const struct errand_order *order);
 
 /* The worker is stopping: those under way are given up. */
-void errands_cancel(struct gateway_worker *worker);
+void gateway_errands_cancel(struct gateway_worker *worker);
 /* Its loop has ended. */
-void errands_destroy(struct gateway_worker *worker);
+void gateway_errands_destroy(struct gateway_worker *worker);

@@ -102,7 +102,7 @@ enum err gateway_worker_create(struct gateway *gateway, struct loop *loop, struc
 void gateway_worker_stop(struct gateway_worker *worker)
 {
     worker->is_stopping = true;
-    errands_cancel(worker);
+    gateway_errands_cancel(worker);
     fetches_cancel(worker, false);
 }
 
@@ -122,7 +122,7 @@ enum err gateway_worker_use_tier(struct gateway_worker *worker, struct tier_work
 void gateway_worker_destroy(struct gateway_worker *worker)
 {
     /* The loop has ended: tasks that were on their way to it will not run. */
-    errands_destroy(worker);
+    gateway_errands_destroy(worker);
     inquiries_destroy(worker);
     entry_watches_destroy(worker);
     for (struct list *node = worker->passages.next, *next; node != &worker->passages; node = next) {
