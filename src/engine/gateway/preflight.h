@@ -6,3 +6,6 @@
 
 /* Answers if it is such a question, and about a request whose route says what pages may. */
 bool preflight_takes(struct gateway_worker *worker, struct exchange *x);
+
+/* The same where it is known already which route the request would take: one that pages are told of. */
+bool preflight_takes_for(struct gateway_worker *worker, const struct route *route, struct exchange *x);
