@@ -55,6 +55,21 @@ static enum err take_routes(struct route_plan *plan, const struct plan_spec *spe
     return OK;
 }
 
+static enum err take_compositions(struct route_plan *plan, const struct plan_spec *spec)
+{
+    for (size_t i = 0; i < spec->composition_count; i++) {
+        struct composition *composition = &plan->compositions[i];
+        enum err err;
+
+        plan->composition_count++;
+        err = composition_init(composition, &spec->compositions[i]);
+        if (err != OK)
+            return err;
+        composition->route.plan = plan;
+    }
+    return OK;
+}
+
 enum err plan_create(const struct plan_spec *spec, const struct route_plan *before,
                      struct route_plan **plan)
 {
@@ -66,7 +81,8 @@ enum err plan_create(const struct plan_spec *spec, const struct route_plan *befo
     made->reference_count = 1;
     made->upstreams = calloc(spec->upstream_count + 1, sizeof(struct upstream *));
     made->routes = calloc(spec->route_count + 1, sizeof *made->routes);
-    if (made->upstreams != NULL && made->routes != NULL)
+    made->compositions = calloc(spec->composition_count + 1, sizeof *made->compositions);
+    if (made->upstreams != NULL && made->routes != NULL && made->compositions != NULL)
         err = take_upstreams(made, spec, before);
     if (err == OK && spec->route_count == 0 && made->upstream_count > 0)
         err =
@@ -74,6 +90,8 @@ enum err plan_create(const struct plan_spec *spec, const struct route_plan *befo
     made->otherwise.plan = made;
     if (err == OK)
         err = take_routes(made, spec);
+    if (err == OK)
+        err = take_compositions(made, spec);
     if (err != OK) {
         plan_release(made);
         return err;
@@ -95,8 +113,11 @@ void plan_release(struct route_plan *plan)
     for (size_t i = 0; i < plan->route_count; i++)
         route_fini(&plan->routes[i]);
     route_fini(&plan->otherwise);
+    for (size_t i = 0; i < plan->composition_count; i++)
+        composition_fini(&plan->compositions[i]);
     for (size_t i = 0; i < plan->upstream_count; i++)
         upstream_release(plan->upstreams[i]);
+    free(plan->compositions);
     free(plan->routes);
     free(plan->upstreams);
     free(plan);
@@ -116,6 +137,15 @@ const struct route *plan_route(const struct route_plan *plan, const struct http_
         if (route_matches(&plan->routes[i].match, request))
             return &plan->routes[i];
     return &plan->otherwise;
+}
+
+const struct composition *plan_composition(const struct route_plan *plan,
+                                           const struct http_request *request)
+{
+    for (size_t i = 0; i < plan->composition_count; i++)
+        if (path_pattern_fits(&plan->compositions[i].path, request->path, NULL))
+            return &plan->compositions[i];
+    return NULL;
 }
 
 bool plan_sibling_key(const struct route *route, size_t index, const struct http_request *request,

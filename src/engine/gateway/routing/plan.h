@@ -4,6 +4,7 @@
  * same in both, with what is known of them; a request goes by the plan it began under to its end, and so
  * does a fetch, which may outlive many. Any thread may hold and release. */
 #pragma once
+#include "composition.h"
 #include "message/http.h"
 #include "route.h"
 
@@ -13,6 +14,8 @@ struct plan_spec {
     size_t upstream_count;
     const struct route_spec *routes;
     size_t route_count;
+    const struct composition_spec *compositions;
+    size_t composition_count;
     struct route_policy policy;
     struct log *log; /* the gateway's: where what becomes of origins is told */
 };
@@ -24,6 +27,8 @@ struct route_plan {
     struct route *routes;
     size_t route_count;
     struct route otherwise; /* of requests that none of the routes takes */
+    struct composition *compositions;
+    size_t composition_count;
 };
 
 /* Makes a plan with one reference; `before`, or null, is the one whose upstreams it may take over.
@@ -38,6 +43,10 @@ bool plan_has_upstream(const struct route_plan *plan, const struct upstream *ups
 
 /* The first route that takes the request; one without an upstream if none does. */
 const struct route *plan_route(const struct route_plan *plan, const struct http_request *request);
+
+/* The first composition whose path the request's fits, whatever its method; null if none does. */
+const struct composition *plan_composition(const struct route_plan *plan,
+                                           const struct http_request *request);
 
 /* The key under which the route at `index` of the same plan keeps what `route` keeps under the primary key
  * `key`: the answer to `request`, which is as the upstream sees it. False if that is none other: it leads
