@@ -2,6 +2,7 @@
  *
  *   upstreams:
  *     NAME: {origin: URL, …}             options of tables/upstream_options.def
+ *   compose:                             see config_compose.c
  *   routes:
  *     - match: {host:, path:, method:, header: {NAME: PATTERN}}
  *       upstream: NAME
@@ -291,9 +292,16 @@ static void read_upstreams(struct config_reader *reader, const struct config_key
 
 /* ---- the gateway ------------------------------------------------------------------------------- */
 
+static void read_compose(struct config_reader *reader, const struct config_key *key, void *into)
+{
+    (void)key;
+    config_read_compose(reader, into);
+}
+
 static const struct config_key gateway_keys[] = {{.name = "upstreams", .read = read_upstreams},
                                                  {.name = "routes", .read = read_routes},
-                                                 {.name = "poll", .read = config_read_polls}};
+                                                 {.name = "poll", .read = config_read_polls},
+                                                 {.name = "compose", .read = read_compose}};
 
 void config_consider_gateway_keys(struct nearest *nearest)
 {
@@ -304,7 +312,7 @@ void config_consider_gateway_keys(struct nearest *nearest)
 bool config_read_gateway_key(struct config_reader *reader, struct role_options *role, struct bytes name)
 {
     const struct place *places[] = {&role->upstreams_at, &role->routes_at,
-                                    &role->polls_at}; /* as the keys */
+                                    &role->polls_at, &role->compose_at}; /* as the keys */
 
     static_assert(COUNT_OF(places) == COUNT_OF(gateway_keys), "each has its place");
     for (size_t i = 0; i < COUNT_OF(gateway_keys); i++) {
@@ -357,6 +365,7 @@ void config_check_gateway(struct config_reader *reader, struct role_options *rol
                           role->upstreams[i].spec.name, origin->help);
     for (size_t i = 0; i < role->route_count; i++)
         check_upstream_of(reader, role, &role->routes[i]);
+    config_check_compose(reader, role);
     if (role->upstream_count > 0 && role->routes_at.line == 0)
         CONFIG_REPORT(reader, role->upstreams_at, "nothing leads to the upstreams; add routes");
 }

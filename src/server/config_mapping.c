@@ -20,12 +20,28 @@ void *config_append(struct config_reader *reader, void **items, size_t *count, s
 
 /* ---- keys -------------------------------------------------------------------------------------- */
 
-/* True if it is said that the key belongs to the other of upstreams and routes. */
+/* The option of that name, if the mapping has it. */
+static const struct option_row *find_option(const struct config_mapping *mapping, struct bytes name)
+{
+    const struct option_row *row =
+        mapping->scope != OPTION_OF_SERVER ? option_find_scoped(mapping->scope, name) : NULL;
+
+    return row != NULL && mapping->takes != NULL && !mapping->takes(row) ? NULL : row;
+}
+
+/* True if it is said that the key belongs elsewhere: to the other of upstreams and routes, or to routes
+ * that are not composed. */
 static bool report_misplaced(struct config_reader *reader, const struct config_mapping *mapping,
                              struct bytes name)
 {
     bool is_upstream = mapping->scope == OPTION_OF_UPSTREAM;
 
+    if (mapping->takes != NULL && option_find_scoped(mapping->scope, name) != NULL) {
+        CONFIG_REPORT(reader, config_here(reader),
+                      "%s belongs under a route that leads to an upstream, not under %s",
+                      shown_text(name).text, mapping->what);
+        return true;
+    }
     if (mapping->scope == OPTION_OF_SERVER ||
         option_find_scoped(is_upstream ? OPTION_OF_ROUTE : OPTION_OF_UPSTREAM, name) == NULL)
         return false;
@@ -46,7 +62,8 @@ static void report_unknown(struct config_reader *reader, const struct config_map
         buffer_append_format(&all, "%s%s", i > 0 ? ", " : "", mapping->keys[i].name);
     }
     for (size_t i = 0; i < option_row_count() && mapping->scope != OPTION_OF_SERVER; i++)
-        if (option_row(i)->scope == mapping->scope)
+        if (option_row(i)->scope == mapping->scope &&
+            (mapping->takes == NULL || mapping->takes(option_row(i))))
             nearest_consider(&nearest, option_row(i)->name);
     if (report_misplaced(reader, mapping, name))
         ; /* said */
@@ -54,8 +71,8 @@ static void report_unknown(struct config_reader *reader, const struct config_map
         CONFIG_REPORT(reader, config_here(reader), "unknown key %s; did you mean %s?", shown.text,
                       nearest.name);
     else if (mapping->scope != OPTION_OF_SERVER)
-        CONFIG_REPORT(reader, config_here(reader), "%s is no key of %s; see docs/options.md", shown.text,
-                      mapping->what);
+        CONFIG_REPORT(reader, config_here(reader), "%s is no key of %s; see docs/%s.md", shown.text,
+                      mapping->what, mapping->takes != NULL ? "compose" : "options");
     else
         CONFIG_REPORT(reader, config_here(reader), "%s is no key of %s; write %.*s", shown.text,
                       mapping->what, BYTES_PRINTF(buffer_bytes(&all)));
@@ -75,8 +92,7 @@ static void read_pair(struct config_reader *reader, const struct config_mapping 
                       bool seen[KEYS_MAX], struct bytes name, void *into)
 {
     const struct config_key *key = find_key(mapping, name);
-    const struct option_row *row =
-        mapping->scope != OPTION_OF_SERVER ? option_find_scoped(mapping->scope, name) : NULL;
+    const struct option_row *row = find_option(mapping, name);
     bool *is_seen = key != NULL   ? &seen[key - mapping->keys]
                     : row != NULL ? &mapping->is_set[row - option_row(0)]
                                   : NULL;

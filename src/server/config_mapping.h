@@ -57,8 +57,9 @@ struct config_mapping {
     const struct config_key *keys;
     size_t key_count;
     enum option_scope scope;
-    void *policy; /* what the options are set in */
-    bool *is_set; /* by row */
+    bool (*takes)(const struct option_row *row); /* which options of that scope; null: all */
+    void *policy;                                /* what the options are set in */
+    bool *is_set;                                /* by row */
 };
 
 void config_read_mapping(struct config_reader *reader, const struct config_mapping *mapping, void *into);

@@ -2,6 +2,7 @@
 #include "base/compiler.h"
 #include "base/number.h"
 #include "engine/kv/kv_notify_flags.h"
+#include "server/config_yaml.h"
 #include "server/tier_url.h"
 #include <stdlib.h>
 #include <string.h>
@@ -391,12 +392,59 @@ static json_t *poll_of(const struct poll_entry *poll)
     return object;
 }
 
+/* ---- composed routes ----------------------------------------------------------------------------- */
+
+static json_t *selected(const struct part_spec *part)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < part->selected_count; i++)
+        add_text(object, part->selected[i].name, part->selected[i].value);
+    return object;
+}
+
+static json_t *part_of(const struct part_spec *part)
+{
+    json_t *object = json_object();
+
+    add_text(object, "target", part->target);
+    add_text(object, "pointer", part->pointer);
+    add_if_any(object, "select", selected(part));
+    add_text(object, "optional", part->optional);
+    if (part->timeout_ms > 0)
+        json_object_set_new(object, "timeout", show_words(&part_timeout_row, &part->timeout_ms));
+    return object;
+}
+
+static json_t *composition_of(const struct compose_entry *entry)
+{
+    const struct composition_spec *spec = &entry->spec;
+    json_t *object = json_object(), *parts = json_object();
+
+    add_text(object, "path", spec->path);
+    for (size_t i = 0; i < spec->part_count; i++)
+        json_object_set_new(parts, spec->parts[i].name, part_of(&spec->parts[i]));
+    add_if_any(object, "parts", parts);
+    add_if_any(object, "pass-headers", texts(spec->passed, spec->passed_count));
+    json_object_set_new(object, "on-failure",
+                        text_of(spec->on_failure != NULL ? spec->on_failure : "null"));
+    json_object_set_new(object, "timeout", show_words(&compose_timeout_row, &spec->timeout_ms));
+    json_object_set_new(object, "compose-max", show_words(&compose_max_row, &spec->body_bytes_max));
+    for (size_t i = 0; i < option_row_count(); i++) {
+        const struct option_row *row = option_row(i);
+        if (option_is_of_composition(row))
+            json_object_set_new(object, row->name,
+                                showers[row->type](row, (const char *)&spec->policy + row->offset));
+    }
+    return object;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
 json_t *config_of_gateway(const struct role_options *role)
 {
     json_t *object = json_object(), *upstreams = json_object(), *routes = json_array(),
-           *polls = json_array();
+           *polls = json_array(), *compositions = json_array();
 
     add_options(object, OPTION_OF_UPSTREAM, ROLES_GATEWAY, &role->upstream_policy);
     add_options(object, OPTION_OF_ROUTE, ROLES_GATEWAY, &role->route_policy);
@@ -408,10 +456,13 @@ json_t *config_of_gateway(const struct role_options *role)
     for (size_t i = 0; i < role->route_count; i++)
         json_array_append_new(routes, route_of(&role->routes[i]));
     add_if_any(object, "upstreams", upstreams);
+    for (size_t i = 0; i < role->composition_count; i++)
+        json_array_append_new(compositions, composition_of(&role->compositions[i]));
     for (size_t i = 0; i < role->poll_count; i++)
         json_array_append_new(polls, poll_of(&role->polls[i]));
     add_if_any(object, "routes", routes);
     add_if_any(object, "poll", polls);
+    add_if_any(object, "compose", compositions);
     return object;
 }
 

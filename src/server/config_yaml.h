@@ -77,3 +77,15 @@ void config_consider_gateway_keys(struct nearest *nearest);
 
 /* Says what is wrong with a gateway as a whole. */
 void config_check_gateway(struct config_reader *reader, struct role_options *role);
+
+/* ---- config_compose.c ---------------------------------------------------------------------------- */
+
+/* Reads what stands behind `compose:` of a gateway. */
+void config_read_compose(struct config_reader *reader, struct role_options *role);
+
+/* Says what is wrong with its composed routes as a whole. */
+void config_check_compose(struct config_reader *reader, const struct role_options *role);
+
+/* The options that are no rows of a table: of a composed route, in a struct composition_spec, and of a part
+ * of it, in a struct part_spec. */
+extern const struct option_row compose_timeout_row, compose_max_row, part_timeout_row;

@@ -115,10 +115,14 @@ enum err plan_spec_init(struct plan_spec *spec, const struct options *options,
 {
     struct upstream_spec *upstreams = calloc(role->upstream_count + 1, sizeof *upstreams);
     struct route_spec *routes = calloc(role->route_count + 1, sizeof *routes);
+    struct composition_spec *compositions = calloc(role->composition_count + 1, sizeof *compositions);
     enum err err = OK;
 
-    *spec = (struct plan_spec){.upstreams = upstreams, .routes = routes, .policy = role->route_policy};
-    if (upstreams == NULL || routes == NULL) {
+    *spec = (struct plan_spec){.upstreams = upstreams,
+                               .routes = routes,
+                               .compositions = compositions,
+                               .policy = role->route_policy};
+    if (upstreams == NULL || routes == NULL || compositions == NULL) {
         plan_spec_fini(spec);
         return ERR_NO_MEMORY;
     }
@@ -142,6 +146,8 @@ enum err plan_spec_init(struct plan_spec *spec, const struct options *options,
         if (found != OK && err != ERR_NO_MEMORY)
             err = found;
     }
+    for (size_t i = 0; i < role->composition_count; i++)
+        compositions[spec->composition_count++] = role->compositions[i].spec;
     if (err != OK)
         plan_spec_fini(spec);
     return err;
@@ -158,6 +164,7 @@ void plan_spec_fini(struct plan_spec *spec)
     }
     free((void *)(uintptr_t)spec->upstreams);
     free((void *)(uintptr_t)spec->routes);
+    free((void *)(uintptr_t)spec->compositions);
     *spec = (struct plan_spec){0};
 }
 

@@ -104,6 +104,18 @@ bool option_is_of_server(const struct option_row *row)
     return row->scope == OPTION_OF_SERVER && row->verbs == SERVER_VERBS;
 }
 
+bool option_is_of_composition(const struct option_row *row)
+{
+    static const char *const names[] = {"compress", "compress-min", "request-id", "access-log-sample"};
+
+    if (row->scope != OPTION_OF_ROUTE)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(row->name, names[i]) == 0)
+            return true;
+    return strncmp(row->name, "cors-", 5) == 0;
+}
+
 bool option_is_of_tier(const struct option_row *row) { return row->key != NULL; }
 
 bool option_is_operand(const struct option_row *row)

@@ -52,6 +52,9 @@ const struct option_row *option_find_key(unsigned roles, struct bytes name);
 /* The row called `name` that is a key of an upstream or a route of a gateway, or null. */
 const struct option_row *option_find_scoped(enum option_scope scope, struct bytes name);
 
+/* Whether it is a route's that a composed route has, too. */
+bool option_is_of_composition(const struct option_row *row);
+
 /* The row that is called `key` under `tier:`, or null. */
 const struct option_row *option_find_tier_key(struct bytes key);
 

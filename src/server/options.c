@@ -57,6 +57,13 @@ static void poll_entry_fini(struct poll_entry *poll)
     free(spec->fields);
 }
 
+static void compose_entry_fini(struct compose_entry *entry)
+{
+    release_all(OPTION_OF_ROUTE, &entry->spec.policy);
+    composition_spec_fini(&entry->spec);
+    free(entry->part_places);
+}
+
 static void role_fini(struct role_options *role)
 {
     release_all(OPTION_OF_ROLE, role);
@@ -70,9 +77,12 @@ static void role_fini(struct role_options *role)
         route_entry_fini(&role->routes[i]);
     for (size_t i = 0; i < role->poll_count; i++)
         poll_entry_fini(&role->polls[i]);
+    for (size_t i = 0; i < role->composition_count; i++)
+        compose_entry_fini(&role->compositions[i]);
     free(role->upstreams);
     free(role->routes);
     free(role->polls);
+    free(role->compositions);
 }
 
 void options_fini(struct options *options)

@@ -77,6 +77,15 @@ struct poll_entry {
     struct place where;
 };
 
+/* A composed route, likewise; its policy has only what option_is_of_composition says. */
+struct compose_entry {
+    struct composition_spec spec;
+    struct place where, path_at;
+    struct place *part_places; /* of each of spec.parts */
+    size_t part_place_count;
+    bool is_set[OPTION_COUNT_MAX];
+};
+
 /* One role of the process. The fields of other roles hold their defaults and mean nothing. */
 struct role_options {
     enum role role;
@@ -94,7 +103,9 @@ struct role_options {
     size_t route_count;
     struct poll_entry *polls;
     size_t poll_count;
-    struct place upstreams_at, routes_at, polls_at;
+    struct compose_entry *compositions;
+    size_t composition_count;
+    struct place upstreams_at, routes_at, polls_at, compose_at;
 };
 
 struct options {

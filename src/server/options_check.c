@@ -307,10 +307,10 @@ static bool check_cors(const struct options *options, const struct route_policy 
 
 /* Whether the route says itself how pages are dealt with; that there are none it may say of what it
  * inherits. */
-static bool sets_cors(const struct route_entry *route)
+static bool sets_cors(const bool is_set[OPTION_COUNT_MAX])
 {
     for (size_t i = 0; i < option_row_count(); i++)
-        if (route->is_set[i] && strncmp(option_row(i)->name, "cors-", 5) == 0 &&
+        if (is_set[i] && strncmp(option_row(i)->name, "cors-", 5) == 0 &&
             strcmp(option_row(i)->name, "cors-origins") != 0)
             return true;
     return false;
@@ -325,8 +325,14 @@ static bool check_pages(const struct options *options, const struct role_options
     for (size_t i = 0; i < role->route_count; i++) {
         const struct route_policy *policy = &role->routes[i].spec.policy;
         is_used |= cors_is_on(policy);
-        if (cors_is_on(policy) || sets_cors(&role->routes[i]))
+        if (cors_is_on(policy) || sets_cors(role->routes[i].is_set))
             is_good &= check_cors(options, policy, role->routes[i].where, message);
+    }
+    for (size_t i = 0; i < role->composition_count; i++) {
+        const struct route_policy *policy = &role->compositions[i].spec.policy;
+        is_used |= cors_is_on(policy);
+        if (cors_is_on(policy) || sets_cors(role->compositions[i].is_set))
+            is_good &= check_cors(options, policy, role->compositions[i].where, message);
     }
     if (is_good && (role->route_count == 0 || (!is_used && !cors_is_on(&role->route_policy))))
         is_good = check_cors(options, &role->route_policy, role->where, message);
@@ -360,6 +366,9 @@ static enum err inherit_policies(struct role_options *role)
     for (size_t i = 0; i < role->route_count && err == OK; i++)
         err = inherit(OPTION_OF_ROUTE, role->routes[i].is_set, &role->route_policy,
                       &role->routes[i].spec.policy);
+    for (size_t i = 0; i < role->composition_count && err == OK; i++)
+        err = inherit(OPTION_OF_ROUTE, role->compositions[i].is_set, &role->route_policy,
+                      &role->compositions[i].spec.policy);
     return err;
 }
 

@@ -1,3 +1,4 @@
+#include "engine/compose/compose.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/tier/kv_tier.h"
 #include "engine/kv/tier/kv_tier_http.h"
@@ -94,6 +95,10 @@ static enum err create_gateway_worker(struct worker *worker, size_t index)
     if (err == OK)
         err = live_worker_create(worker->server->roles[index].live, *made, worker->loop, &worker->counters,
                                  &worker->lives[index]);
+    if (err == OK)
+        err = compose_worker_create(*made, worker->loop, &worker->counters,
+                                    (struct compose_next){&live_engine, worker->lives[index]},
+                                    &worker->composes[index]);
     return err == OK && worker == worker->server->workers ? create_polls(worker, index) : err;
 }
 
@@ -135,8 +140,8 @@ static void init_ports(struct server *server, struct worker *worker, size_t inde
         port->has_http2 = server->options->has_http2 == ANSWER_YES;
         port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
-            port->engine = &live_engine;
-            port->engine_worker = worker->lives[shared->role_index];
+            port->engine = &compose_engine;
+            port->engine_worker = worker->composes[shared->role_index];
         } else if (role == ROLE_MOCK && worker->recorders[shared->role_index] != NULL) {
             port->engine = &recorder_engine;
             port->engine_worker = worker->recorders[shared->role_index];
@@ -185,10 +190,11 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     worker->gateways = calloc(options->role_count + 1, sizeof *worker->gateways);
     worker->lives = calloc(options->role_count + 1, sizeof *worker->lives);
     worker->polls = calloc(options->role_count + 1, sizeof(struct polls *));
+    worker->composes = calloc(options->role_count + 1, sizeof *worker->composes);
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
     worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->lives == NULL || worker->polls == NULL || worker->mocks == NULL ||
+        worker->lives == NULL || worker->polls == NULL || worker->composes == NULL || worker->mocks == NULL ||
         worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
@@ -214,6 +220,8 @@ static void destroy_worker(struct worker *worker)
     for (size_t i = 0; i < worker->role_count; i++) {
         if (worker->polls != NULL && worker->polls[i] != NULL)
             polls_destroy(worker->polls[i]);
+        if (worker->composes != NULL && worker->composes[i] != NULL)
+            compose_worker_destroy(worker->composes[i]);
         if (worker->lives != NULL && worker->lives[i] != NULL)
             live_worker_destroy(worker->lives[i]);
         if (worker->gateways != NULL && worker->gateways[i] != NULL)
@@ -232,6 +240,7 @@ static void destroy_worker(struct worker *worker)
     if (worker->server != NULL) /* its making had begun */
         intake_fini(&worker->intake);
     free(worker->gateways);
+    free(worker->composes);
     free(worker->lives);
     free(worker->polls);
     free(worker->mocks);

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "client/tier/tier.h"
+#include "engine/compose/compose.h"
 #include "engine/gateway/gateway.h"
 #include "engine/kv/kv.h"
 #include "engine/kv/kv_http.h"
@@ -77,6 +78,7 @@ struct worker {
     struct gateway_worker **gateways; /* one per role that is a gateway, else null */
     struct live_worker **lives;       /* likewise */
     struct polls **polls;             /* likewise; the first worker's, for all */
+    struct compose_worker **composes; /* likewise */
     struct mock_worker **mocks;
     struct recorder_worker **recorders;
     size_t role_count;

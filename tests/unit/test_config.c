@@ -459,6 +459,112 @@ TEST(each_problem_of_a_route_is_said_with_its_place)
     }
 }
 
+TEST(composed_routes_are_read_and_have_what_their_gateway_says)
+{
+    static const char text[] =
+        "gateway:\n"
+        "  origin: http://one\n"
+        "  compress: yes\n"
+        "  compose:\n"
+        "  - path: /overview/{id}\n"
+        "    parts:\n"
+        "      user: /users/{id}\n"
+        "      posts:\n"
+        "        target: /posts?user={id}&page={query.page}\n"
+        "        pointer: /items\n"
+        "        optional: yes\n"
+        "        timeout: 2s\n"
+        "      last: {target: \"/last/{id}\", select: {at: /time, by: /who/name}, optional: no}\n"
+        "    on-failure: null\n"
+        "    pass-headers: [Accept-Language, X-Tenant]\n"
+        "    compose-max: 64k\n"
+        "    cors-origins: \"*\"\n"
+        "  - {path: /plain, parts: {a: /a}, compress: no, on-failure: fail, timeout: 1m}\n";
+    const struct composition_spec *spec;
+    struct buffer message = {0};
+    struct options options;
+
+    EXPECT_EQ(load(&options, bytes_of_text(text), &message), OK);
+    EXPECT_EQ(message.size, 0);
+    EXPECT_EQ(options.roles[0].composition_count, 2);
+    spec = &options.roles[0].compositions[0].spec;
+    assert_string_equal(spec->path, "/overview/{id}");
+    EXPECT_EQ(spec->part_count, 3);
+    assert_string_equal(spec->parts[0].name, "user");
+    assert_string_equal(spec->parts[0].target, "/users/{id}");
+    assert_null(spec->parts[0].optional);
+    EXPECT(!part_is_required(spec, &spec->parts[0]));
+    assert_string_equal(spec->parts[1].target, "/posts?user={id}&page={query.page}");
+    assert_string_equal(spec->parts[1].pointer, "/items");
+    EXPECT_EQ(spec->parts[1].timeout_ms, 2000);
+    EXPECT_EQ(spec->parts[2].selected_count, 2);
+    assert_string_equal(spec->parts[2].selected[1].name, "by");
+    assert_string_equal(spec->parts[2].selected[1].value, "/who/name");
+    EXPECT(part_is_required(spec, &spec->parts[2]));
+    EXPECT_EQ(spec->passed_count, 2);
+    EXPECT_EQ(spec->timeout_ms, 10000);
+    EXPECT_EQ(spec->body_bytes_max, 65536);
+    assert_string_equal(spec->policy.cors_origins, "*");
+    EXPECT_EQ(spec->policy.compress, 1);
+    spec = &options.roles[0].compositions[1].spec;
+    EXPECT_EQ(spec->policy.compress, 0);
+    EXPECT_EQ(spec->timeout_ms, 60000);
+    EXPECT_EQ(spec->body_bytes_max, 1024 * 1024);
+    EXPECT(part_is_required(spec, &spec->parts[0]));
+    options_fini(&options);
+    buffer_fini(&message);
+}
+
+TEST(each_problem_of_a_composed_route_is_said_with_its_place)
+{
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"  compose: x\n", "3:12: compose is a list: begin each with a dash, `- path:`\n"},
+        {"  compose: []\n  compose: []\n", "4:3: compose is there twice; keep one\n"},
+        {"  compose:\n  - {}\n",
+         "4:5: the composed route has no `path`; write path: /overview\n"
+         "4:5: the composed route has no `parts`; write at least one, such as `user: /users/1`\n"},
+        {"  compose:\n  - {path: a, parts: {b: /b}}\n", "4:12: path: \"a\" does not begin with /\n"},
+        {"  compose:\n  - path: /a/{id}\n    parts:\n      errors: /x\n      b c: /x\n      d: /{x}\n"
+         "      e: {pointer: x}\n      f: {pointer: /x}\n      g: /x\n      g: /y\n",
+         "6:7: the part errors is where failures are told; call the part something else\n"
+         "7:7: the part b c is no name here; write 1 to 64 letters, digits, _, - and .\n"
+         "9:20: pointer: \"x\" is no JSON Pointer: it begins with /, such as /items/0/name\n"
+         "12:7: the part g is there twice; keep one\n"
+         "8:7: the target of the part d has a {name} that the path has not\n"
+         "10:7: the part f has no `target`; write a path of one of the routes, such as "
+         "\"/users/{id}\"\n"},
+        {"  compose:\n  - path: /a\n    parts:\n      b: {target: /x, pointer: /y, select: {c: /d}}\n",
+         "6:7: the part b has a pointer and select; leave out the one or the other\n"},
+        {"  compose:\n  - {path: /a, parts: {b: /b}, object-max: 1M, cors-orgins: x, zzzz: no, timeout: "
+         "5}\n",
+         "4:32: object-max belongs under a route that leads to an upstream, not under a composed route\n"
+         "4:48: unknown key cors-orgins; did you mean cors-origins?\n"
+         "4:64: zzzz is no key of a composed route; see docs/compose.md\n"
+         "4:83: timeout: \"5\" does not fit; write a time with its unit, such as 300ms, 5s, 2m or 1h\n"},
+        {"  compose:\n"
+         "  - {path: \"/a/{id}\", parts: {b: /c, d: /e/x}, pass-headers: [Host, If-None-Match], "
+         "on-failure: nul}\n"
+         "  - {path: \"/e/{id}\", parts: {b: \"/a/{id}\"}}\n"
+         "  - {path: \"/e/{id}\", parts: {b: /c}}\n",
+         "4:63: pass-headers: \"Host\" is a field that no origin is sent\n"
+         "4:69: pass-headers: \"If-None-Match\" is about the composed answer: it is not passed on\n"
+         "4:97: on-failure: \"nul\" is neither null (the part is null) nor fail (so does the whole)\n"
+         "4:38: the target of the part d is composed itself, as /e/{id}; name what that is made of\n"
+         "5:31: the target of the part b is composed itself, as /a/{id}; name what that is made of\n"
+         "6:12: path: /e/{id} is composed twice; keep one\n"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer text = {0};
+        buffer_append_literal(&text, "gateway:\n  origin: http://one\n");
+        buffer_append(&text, bytes_of_text(cases[i].text));
+        expect_refused(buffer_bytes(&text), cases[i].said);
+        buffer_fini(&text);
+    }
+}
+
 TEST(what_no_single_option_can_know_is_said_with_a_place_too)
 {
     static const struct {
@@ -604,7 +710,9 @@ TEST(a_file_without_end_or_bottom_is_refused_soon)
     buffer_fini(&message);
 }
 
-RUN_TESTS(TEST_ROW(a_file_may_hold_every_role_as_often_as_it_likes),
+RUN_TESTS(TEST_ROW(composed_routes_are_read_and_have_what_their_gateway_says),
+          TEST_ROW(each_problem_of_a_composed_route_is_said_with_its_place),
+          TEST_ROW(a_file_may_hold_every_role_as_often_as_it_likes),
           TEST_ROW(a_role_without_a_word_has_its_defaults),
           TEST_ROW(a_flag_on_the_command_line_wins_over_the_file),
           TEST_ROW(each_problem_is_said_with_its_line_and_column_and_the_walk_goes_on),
