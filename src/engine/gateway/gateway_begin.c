@@ -69,6 +69,7 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
     if (x->inquiry != NULL && x->inquiry->confirmed_within_ms >= 0) {
         facts.wants_confirmation = true;
         facts.confirmed_within_ms = x->inquiry->confirmed_within_ms;
+        facts.fresh_will_do = x->inquiry->fresh_will_do;
     }
     if (facts.traits.has_cookie && route->policy.key_cookies != NULL)
         facts.traits.has_cookie = key_leaves_cookies(&route->policy, &request->fields);

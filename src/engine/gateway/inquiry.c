@@ -166,6 +166,7 @@ struct inquiry *inquiry_begin(struct gateway_worker *worker, const struct inquir
     }
     inquiry->terms = (struct inquiry_terms){.urgency = order->urgency,
                                             .confirmed_within_ms = order->confirmed_within_ms,
+                                            .fresh_will_do = order->fresh_will_do,
                                             .page_number = order->page_number,
                                             .page_set = order->page_set};
     inquiry->worker = worker;
@@ -174,7 +175,7 @@ struct inquiry *inquiry_begin(struct gateway_worker *worker, const struct inquir
     inquiry->body_bytes_max = order->body_bytes_max;
     inquiry->done = order->done;
     inquiry->owner = order->owner;
-    inquiry->x = (struct exchange){.engine = &gateway_engine,
+    inquiry->x = (struct exchange){.engine = order->engine != NULL ? order->engine : &gateway_engine,
                                    .client = &client,
                                    .request = inquiry->request,
                                    .now = loop_now(worker->loop),
@@ -183,7 +184,7 @@ struct inquiry *inquiry_begin(struct gateway_worker *worker, const struct inquir
     timer_init(&inquiry->deadline, on_deadline);
     timer_set(worker->loop, &inquiry->deadline, inquiry->x.now.mono_ms + order->timeout_ms);
     list_append(&worker->inquiries, &inquiry->in_worker);
-    inquiry->x.engine->begin(worker, &inquiry->x);
+    inquiry->x.engine->begin(order->engine != NULL ? order->engine_worker : worker, &inquiry->x);
     return inquiry;
 }
 

@@ -24,10 +24,14 @@ struct inquiry_answer {
 
 struct inquiry_order {
     const struct http_request *request; /* a GET or HEAD without a body; copied */
+    /* Whom it asks, and what its `begin` takes: one that stands in front of the gateway's; null: that. */
+    const struct exchange_engine *engine;
+    void *engine_worker;
     enum urgency urgency;
-    int64_t confirmed_within_ms; /* as of struct inquiry_terms */
-    unsigned page_number;        /* as there, */
-    uint32_t page_set;           /* and this */
+    int64_t confirmed_within_ms; /* this and the next as of struct inquiry_terms */
+    bool fresh_will_do;
+    unsigned page_number; /* as there, */
+    uint32_t page_set;    /* and this */
     bool wants_no_body; /* it is to be in the cache: the answer's `body` stays empty, however long it is */
     size_t body_bytes_max;
     int64_t timeout_ms; /* from now to the end of the answer; at least 1 */

@@ -17,6 +17,7 @@ struct inquiry_terms {
      * older is asked for again. What is stored may stand in for failures, as for clients. -1: what will do
      * for clients. */
     int64_t confirmed_within_ms;
+    bool fresh_will_do;   /* with that: and so will what is fresh, as for clients */
     unsigned page_number; /* how many pages before it led here; 0: none, nobody asked for it as a page */
     uint32_t page_set;    /* that it is a page of, see page_set.h; 0: of none */
 

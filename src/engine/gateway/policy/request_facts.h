@@ -23,6 +23,7 @@ struct request_facts {
     bool is_only_if_cached;
     bool wants_confirmation; /* an inquiry: see inquiry_terms.h */
     int64_t confirmed_within_ms;
+    bool fresh_will_do;
     int64_t max_age_seconds; /* -1: any */
     int64_t min_fresh_seconds;
     int64_t max_stale_seconds;      /* 0: what is stale will not do */

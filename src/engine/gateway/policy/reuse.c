@@ -22,7 +22,7 @@ enum use use_of(const struct route_policy *policy, const struct request_facts *f
     if ((response->flags & (STORED_NO_CACHE | STORED_PURGED)) || age_ms >= response->lifetime_ms)
         return USE_STALE;
     if (facts->wants_confirmation)
-        return USE_UNWANTED;
+        return facts->fresh_will_do ? USE_FRESH : USE_UNWANTED;
     if (facts->wants_validation) /* RFC 8246 §2: it will not change before */
         return policy->honours_immutable != 0 && (response->flags & STORED_IMMUTABLE) ? USE_FRESH
                                                                                       : USE_UNWANTED;
