@@ -311,8 +311,8 @@ void config_consider_gateway_keys(struct nearest *nearest)
 
 bool config_read_gateway_key(struct config_reader *reader, struct role_options *role, struct bytes name)
 {
-    const struct place *places[] = {&role->upstreams_at, &role->routes_at,
-                                    &role->polls_at, &role->compose_at}; /* as the keys */
+    const struct place *places[] = {&role->upstreams_at, &role->routes_at, &role->polls_at,
+                                    &role->compose_at}; /* as the keys */
 
     static_assert(COUNT_OF(places) == COUNT_OF(gateway_keys), "each has its place");
     for (size_t i = 0; i < COUNT_OF(gateway_keys); i++) {

@@ -113,7 +113,8 @@ bool option_is_of_composition(const struct option_row *row)
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (strcmp(row->name, names[i]) == 0)
             return true;
-    return strncmp(row->name, "cors-", 5) == 0;
+    return strncmp(row->name, "cors-", 5) == 0 || strcmp(row->name, "live") == 0 ||
+           strncmp(row->name, "live-", 5) == 0;
 }
 
 bool option_is_of_tier(const struct option_row *row) { return row->key != NULL; }

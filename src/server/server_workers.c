@@ -93,12 +93,12 @@ static enum err create_gateway_worker(struct worker *worker, size_t index)
     if (err == OK && worker->tier != NULL)
         err = gateway_worker_use_tier(*made, worker->tier);
     if (err == OK)
+        err = compose_worker_create(*made, worker->loop, &worker->counters, &worker->composes[index]);
+    if (err == OK)
         err = live_worker_create(worker->server->roles[index].live, *made, worker->loop, &worker->counters,
                                  &worker->lives[index]);
     if (err == OK)
-        err = compose_worker_create(*made, worker->loop, &worker->counters,
-                                    (struct compose_next){&live_engine, worker->lives[index]},
-                                    &worker->composes[index]);
+        live_worker_put_before(worker->lives[index], &compose_engine, worker->composes[index]);
     return err == OK && worker == worker->server->workers ? create_polls(worker, index) : err;
 }
 
@@ -140,8 +140,8 @@ static void init_ports(struct server *server, struct worker *worker, size_t inde
         port->has_http2 = server->options->has_http2 == ANSWER_YES;
         port->is_for_all = shared->transport == LISTEN_UNIX;
         if (role == ROLE_GATEWAY) {
-            port->engine = &compose_engine;
-            port->engine_worker = worker->composes[shared->role_index];
+            port->engine = &live_engine;
+            port->engine_worker = worker->lives[shared->role_index];
         } else if (role == ROLE_MOCK && worker->recorders[shared->role_index] != NULL) {
             port->engine = &recorder_engine;
             port->engine_worker = worker->recorders[shared->role_index];
@@ -194,8 +194,8 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     worker->mocks = calloc(options->role_count + 1, sizeof *worker->mocks);
     worker->recorders = calloc(options->role_count + 1, sizeof *worker->recorders);
     if (worker->fields == NULL || worker->ports == NULL || worker->gateways == NULL ||
-        worker->lives == NULL || worker->polls == NULL || worker->composes == NULL || worker->mocks == NULL ||
-        worker->recorders == NULL)
+        worker->lives == NULL || worker->polls == NULL || worker->composes == NULL ||
+        worker->mocks == NULL || worker->recorders == NULL)
         return ERR_NO_MEMORY;
     /* Only the first loop's falling back to epoll is worth a line. */
     err = loop_create(&(struct loop_options){index == 0                ? options->loop
@@ -220,10 +220,10 @@ static void destroy_worker(struct worker *worker)
     for (size_t i = 0; i < worker->role_count; i++) {
         if (worker->polls != NULL && worker->polls[i] != NULL)
             polls_destroy(worker->polls[i]);
-        if (worker->composes != NULL && worker->composes[i] != NULL)
-            compose_worker_destroy(worker->composes[i]);
         if (worker->lives != NULL && worker->lives[i] != NULL)
             live_worker_destroy(worker->lives[i]);
+        if (worker->composes != NULL && worker->composes[i] != NULL)
+            compose_worker_destroy(worker->composes[i]);
         if (worker->gateways != NULL && worker->gateways[i] != NULL)
             gateway_worker_destroy(worker->gateways[i]);
         if (worker->mocks != NULL && worker->mocks[i] != NULL)

@@ -1,5 +1,5 @@
 """Composed routes: one answer made of several, from a file, before an origin that says who asks it what and when."""
-import gzip, json, os, re, shutil, signal, subprocess, tempfile, threading, unittest
+import gzip, json, os, re, shutil, signal, socket, subprocess, tempfile, threading, unittest
 
 from harness import BINARY, Nuthatch, Origin, fetch
 
@@ -11,13 +11,13 @@ class Api:
 
     def __init__(self):
         self.meeting = threading.Barrier(1)
-        self.fails = False
+        self.fails, self.name = False, "A"
 
     def __call__(self, request):
         path, _, query = request.path.partition("?")
         if path.startswith("/users/"):
             self.meeting.wait(PATIENCE_S)
-            request.reply(200, b'{"id": %d, "name": "A", "balance": 10.50}' % int(path[7:]), Cache_Control="max-age=60")
+            request.reply(200, b'{"id": %d, "name": "%s", "balance": 10.50}' % (int(path[7:]), self.name.encode()), Cache_Control="max-age=60")
         elif path == "/posts" and not self.fails:
             self.meeting.wait(PATIENCE_S)
             items = b'{"items": [{"n": 12345678901234567890}], "asked": "%s"}' % query.encode()
@@ -37,6 +37,8 @@ COMPOSE = """
       posts: {target: "/posts?user={id}&page={query.page}", pointer: /items}
       page: {target: "/posts?user={id}&page={query.page}", select: {asked: /asked}}
     on-failure: %s
+    live: yes
+    live-interval: 300ms
 """
 
 
@@ -94,6 +96,23 @@ class Composed(unittest.TestCase):
         self.assertNotIn(b"secret", failed.body)
         refused = fetch(self.port, "/overview/7", method="DELETE")
         self.assertEqual((refused.status, refused["Allow"]), (405, "GET, HEAD"))
+
+    def next_event(self, stream):
+        data = b""
+        while (line := stream.readline()) != b"\n" or not data:
+            self.assertTrue(line)
+            data += line[6:] if line.startswith(b"data: ") else b""
+        return json.loads(data)
+
+    def test_who_watches_is_told_when_a_part_changes_and_that_the_server_stops(self):
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as watcher:
+            watcher.sendall(b"GET /_live/overview/7?page=1 HTTP/1.1\r\nHost: test\r\n\r\n")
+            stream = watcher.makefile("rb")
+            self.assertEqual(self.next_event(stream)["user"]["name"], "A")
+            self.api.name = "B"
+            event = self.next_event(stream)
+            self.assertEqual((event["user"]["name"], event["page"]), ("B", {"asked": "user=7&page=1"}))
+            self.assertEqual(self.server.stop(), 0)
 
     def test_the_examples_of_the_page_are_fine(self):
         with open("docs/compose.md") as page:

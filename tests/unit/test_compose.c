@@ -19,9 +19,7 @@ static void make_worker(void *argument)
     struct front *front = argument;
     struct runner *runner = &front->world->runners[0];
 
-    EXPECT_EQ(compose_worker_create(runner->worker, runner->loop, &runner->counters,
-                                    (struct compose_next){&gateway_engine, runner->worker}, &front->worker),
-              OK);
+    EXPECT_EQ(compose_worker_create(runner->worker, runner->loop, &runner->counters, &front->worker), OK);
 }
 
 static void destroy_worker(void *argument) { compose_worker_destroy(((struct front *)argument)->worker); }

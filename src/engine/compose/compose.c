@@ -12,10 +12,10 @@
 #include "engine/gateway/policy/cors.h"
 #include "engine/gateway/preflight.h"
 #include "engine/gateway/respond.h"
+#include "engine/gateway/routing/part_request.h"
 #include "message/entity_tag.h"
 #include "message/plain_target.h"
 #include "message/problem.h"
-#include "part_request.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -23,7 +23,6 @@ struct compose_worker {
     struct gateway_worker *gateway;
     struct loop *loop;
     struct counters *counters;
-    struct compose_next next;
     struct list composings;
 };
 
@@ -51,6 +50,12 @@ static const struct cache_status ours = {.reason = FORWARD_REFUSED, .detail = "c
 
 /* ---- refusals ------------------------------------------------------------------------------------ */
 
+/* Who watches is told what lasts, and may be told to all; the rest is for it as if nobody answered. */
+static void tell_inquiry_of_refusal(struct inquiry_terms *inquiry, int status)
+{
+    inquiry->is_told = inquiry->is_for_all = status < 500;
+}
+
 /* Sends a problem document, and ends the exchange. */
 static void respond_refusal(struct exchange *x, int status, struct bytes detail,
                             int64_t retry_after_seconds)
@@ -69,6 +74,8 @@ static void respond_refusal(struct exchange *x, int status, struct bytes detail,
         buffer_clear(&body);
         buffer_clear(&lines);
     }
+    if (x->inquiry != NULL)
+        tell_inquiry_of_refusal(x->inquiry, status);
     respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&lines), -1, false,
                  &ours);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
@@ -148,6 +155,17 @@ static void send_body(struct composing *composing)
     end(composing);
 }
 
+static void tell_inquiry(const struct composing *composing, const struct composed_terms *terms)
+{
+    struct inquiry_terms *inquiry = composing->x->inquiry;
+
+    inquiry->is_told = true;
+    inquiry->is_stale = terms->is_stale;
+    inquiry->is_for_all = !composing->passes_credentials &&
+                          parts_are_for_all(&composing->composition->own, composing->answers);
+    inquiry->fresh_ms = terms->is_unkept ? 0 : terms->shared_ms;
+}
+
 static void respond(struct composing *composing)
 {
     const struct composition_spec *spec = &composing->composition->own;
@@ -155,7 +173,8 @@ static void respond(struct composing *composing)
     struct exchange *x = composing->x;
     char text[COMPOSED_TAG_BYTES];
     struct bytes body = buffer_bytes(&composing->body), tag = {0};
-    bool client_has_it = false, is_private = composing->passes_credentials;
+    bool client_has_it = false;
+    struct composed_terms terms = composed_terms_of_parts(spec, parts, composing->passes_credentials);
     struct buffer lines = {0};
 
     if (composed_tag(body, text))
@@ -163,12 +182,14 @@ static void respond(struct composing *composing)
     if (tag.size == 0 ||
         !entity_tag_condition(&x->request->fields, HTTP_HEADER_IF_NONE_MATCH, tag, &client_has_it))
         client_has_it = false;
-    composed_fields_append(spec, parts, is_private, !client_has_it, tag, &lines);
+    composed_fields_append(spec, &terms, !client_has_it, tag, &lines);
     if (lines.failed) {
         buffer_fini(&lines);
         refuse(composing, 503, BYTES("out of memory"), 0);
         return;
     }
+    if (x->inquiry != NULL)
+        tell_inquiry(composing, &terms);
     for (size_t i = 0; i < spec->part_count; i++)
         part_answer_fini(&composing->answers[i]); /* what they say is in the body */
     respond_head(x, client_has_it ? 304 : 200, (struct bytes){0},
@@ -251,6 +272,7 @@ static void ask_for(struct part *part)
     const struct part_spec *asked = &spec->parts[part->index];
     struct part_answer *failure = &composing->answers[part->index];
     struct exchange *x = composing->x;
+    const struct inquiry_terms *asker = x->inquiry;
     struct part_request made;
     enum part_request_result result =
         part_request_init(&made, composing->composition, asked, x->request,
@@ -259,14 +281,15 @@ static void ask_for(struct part *part)
     if (result == PART_REQUEST_GOOD)
         part->inquiry =
             inquiry_begin(composing->worker->gateway,
-                          &(struct inquiry_order){.request = &made.request,
-                                                  .urgency = URGENCY_CLIENT,
-                                                  .confirmed_within_ms = -1,
-                                                  .body_bytes_max = (size_t)spec->body_bytes_max,
-                                                  .timeout_ms = asked->timeout_ms > 0 ? asked->timeout_ms
-                                                                                      : spec->timeout_ms,
-                                                  .done = on_answer,
-                                                  .owner = part});
+                          &(struct inquiry_order){
+                              .request = &made.request,
+                              .urgency = asker != NULL ? asker->urgency : URGENCY_CLIENT,
+                              .confirmed_within_ms = asker != NULL ? asker->confirmed_within_ms : -1,
+                              .fresh_will_do = asker != NULL && asker->fresh_will_do,
+                              .body_bytes_max = (size_t)spec->body_bytes_max,
+                              .timeout_ms = asked->timeout_ms > 0 ? asked->timeout_ms : spec->timeout_ms,
+                              .done = on_answer,
+                              .owner = part});
     if (result == PART_REQUEST_NOT_PLAIN)
         part_answer_fail(failure, 400, "this URL makes none that can be asked for");
     else if (part->inquiry == NULL)
@@ -295,7 +318,7 @@ static void begin(struct compose_worker *worker, const struct composition *compo
     composing->waiting_count = composition->own.part_count;
     list_append(&worker->composings, &composing->in_worker);
     x->engine_state = composing;
-    if (composition->route.policy.compress)
+    if (composition->route.policy.compress && x->inquiry == NULL)
         coded_exchange_begin(worker->gateway, &composition->route, x);
     for (size_t i = 0; i < composition->own.part_count; i++) {
         composing->parts[i] = (struct part){.composing = composing, .index = i};
@@ -312,14 +335,15 @@ static void compose_begin(void *engine, struct exchange *x)
     const struct route_policy *policy;
 
     if (composition == NULL) {
-        x->engine = worker->next.engine;
-        x->engine->begin(worker->next.worker, x);
+        x->engine = &gateway_engine;
+        x->engine->begin(worker->gateway, x);
         return;
     }
     policy = &composition->route.policy;
     if (preflight_takes_for(worker->gateway, &composition->route, x))
         return;
-    access_log_begin(worker->gateway, &composition->route, x);
+    if (x->inquiry == NULL)
+        access_log_begin(worker->gateway, &composition->route, x);
     if (cors_is_on(policy))
         x->policy = policy;
     if (policy->request_id) {
@@ -352,13 +376,13 @@ const struct exchange_engine compose_engine = {compose_begin, on_body, on_body_e
 /* ---- workers ------------------------------------------------------------------------------------- */
 
 enum err compose_worker_create(struct gateway_worker *gateway, struct loop *loop, struct counters *counters,
-                               struct compose_next next, struct compose_worker **worker)
+                               struct compose_worker **worker)
 {
     struct compose_worker *made = calloc(1, sizeof *made);
 
     if (made == NULL)
         return ERR_NO_MEMORY;
-    *made = (struct compose_worker){.gateway = gateway, .loop = loop, .counters = counters, .next = next};
+    *made = (struct compose_worker){.gateway = gateway, .loop = loop, .counters = counters};
     list_init(&made->composings);
     *worker = made;
     return OK;

@@ -58,17 +58,31 @@ static void append_vary(const struct composition_spec *spec, struct buffer *line
         buffer_append_literal(lines, "\r\n");
 }
 
-void composed_fields_append(const struct composition_spec *spec, const struct part_answer *parts,
-                            bool is_private, bool has_body, struct bytes tag, struct buffer *lines)
+struct composed_terms composed_terms_of_parts(const struct composition_spec *spec,
+                                              const struct part_answer *parts, bool is_private)
 {
     struct composed_terms terms = composed_terms_free;
 
     terms.is_private = is_private;
     for (size_t i = 0; i < spec->part_count; i++)
         composed_terms_add(&terms, &parts[i].terms);
+    return terms;
+}
+
+bool parts_are_for_all(const struct composition_spec *spec, const struct part_answer *parts)
+{
+    for (size_t i = 0; i < spec->part_count; i++)
+        if (parts[i].is_good && (parts[i].terms.is_private || parts[i].terms.is_unkept))
+            return false;
+    return true;
+}
+
+void composed_fields_append(const struct composition_spec *spec, const struct composed_terms *terms,
+                            bool has_body, struct bytes tag, struct buffer *lines)
+{
     if (has_body)
         buffer_append_literal(lines, "Content-Type: application/json\r\n");
-    composed_terms_append(&terms, lines);
+    composed_terms_append(terms, lines);
     if (tag.size > 0) {
         buffer_append_literal(lines, "ETag: ");
         buffer_append(lines, tag);

@@ -11,10 +11,16 @@ enum { COMPOSED_TAG_BYTES = 34 };
 /* Writes the strong entity tag of `body`, quotes and all. False if it cannot be had. */
 bool composed_tag(struct bytes body, char tag[COMPOSED_TAG_BYTES]);
 
-/* Appends the field lines of the document; `is_private`: it is this client's alone, whatever its parts say;
- * `has_body`: not of a 304. */
-void composed_fields_append(const struct composition_spec *spec, const struct part_answer *parts,
-                            bool is_private, bool has_body, struct bytes tag, struct buffer *lines);
+/* How long the document may be kept; `is_private`: it is this client's alone, whatever its parts say. */
+struct composed_terms composed_terms_of_parts(const struct composition_spec *spec,
+                                              const struct part_answer *parts, bool is_private);
+
+/* Whether any client may have what is in it. A part that failed is not. */
+bool parts_are_for_all(const struct composition_spec *spec, const struct part_answer *parts);
+
+/* Appends the field lines of the document; `has_body`: not of a 304. */
+void composed_fields_append(const struct composition_spec *spec, const struct composed_terms *terms,
+                            bool has_body, struct bytes tag, struct buffer *lines);
 
 /* What clients are told of a whole that failed as this part of it did. */
 int composed_failure_status(const struct part_answer *part, bool passes_credentials);

@@ -55,6 +55,7 @@ struct composed_terms composed_terms_of(struct bytes lines, const struct inquiry
         .is_private = !told->is_for_all || directives_have(directives, DIRECTIVE_PRIVATE),
         .must_revalidate = directives_have(directives, DIRECTIVE_MUST_REVALIDATE) ||
                            directives_have(directives, DIRECTIVE_PROXY_REVALIDATE),
+        .is_stale = told->is_stale,
         .browser_ms = told->fresh_ms,
         .shared_ms = told->fresh_ms};
 
@@ -74,6 +75,7 @@ void composed_terms_add(struct composed_terms *terms, const struct composed_term
     terms->is_unkept |= other->is_unkept;
     terms->is_private |= other->is_private;
     terms->must_revalidate |= other->must_revalidate;
+    terms->is_stale |= other->is_stale;
     lower(&terms->browser_ms, other->browser_ms);
     lower(&terms->shared_ms, other->shared_ms);
 }

@@ -8,6 +8,7 @@ struct composed_terms {
     bool is_unkept;  /* no-store */
     bool is_private; /* one client's */
     bool must_revalidate;
+    bool is_stale; /* something in it stands in for what was not to be had */
     /* How long it is fresh from now on; 0 or less: it is to be confirmed. A browser goes by what the
      * answers say to all, caches by what they say to caches, and by the route's options. */
     int64_t browser_ms, shared_ms;

@@ -35,7 +35,8 @@ enum err live_worker_create(struct live *live, struct gateway_worker *gateway, s
     if (made == NULL)
         return ERR_NO_MEMORY;
     made->live = live;
-    made->gateway = gateway;
+    made->gateway = made->next_worker = gateway;
+    made->next = &gateway_engine;
     made->loop = loop;
     made->counters = counters;
     made->random = random_source_of(hash_seed_random(), 0, 0);
@@ -47,6 +48,13 @@ enum err live_worker_create(struct live *live, struct gateway_worker *gateway, s
     timer_init(&made->beat_timer, watchers_beat);
     *worker = made;
     return OK;
+}
+
+void live_worker_put_before(struct live_worker *worker, const struct exchange_engine *engine,
+                            void *engine_worker)
+{
+    worker->next = engine;
+    worker->next_worker = engine_worker;
 }
 
 void live_worker_stop(struct live_worker *worker)
@@ -80,9 +88,9 @@ void live_worker_destroy(struct live_worker *worker)
 
 void live_pass_on(struct live_worker *worker, struct exchange *x)
 {
-    x->engine = &gateway_engine;
+    x->engine = worker->next;
     x->engine_state = NULL;
-    x->engine->begin(worker->gateway, x);
+    x->engine->begin(worker->next_worker, x);
 }
 
 static void refuse(struct exchange *x, int status, const char *text)
@@ -90,9 +98,18 @@ static void refuse(struct exchange *x, int status, const char *text)
     respond_problem(x, status, text, &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "live"});
 }
 
-/* The primary key of what answers `request`, as its upstream sees it. */
-static bool find_key(struct live_worker *worker, const struct route *route,
-                     const struct http_request *request, struct cache_key *key)
+const struct route *live_route(const struct live_worker *worker, const struct http_request *request)
+{
+    const struct route_plan *plan = worker->gateway->plan;
+    const struct composition *composition = plan_composition(plan, request);
+    const struct route *route = composition != NULL ? &composition->route : plan_route(plan, request);
+    bool leads_somewhere = composition != NULL || route->upstream != NULL;
+
+    return leads_somewhere && route->policy.live ? route : NULL;
+}
+
+bool live_entry_key(struct live_worker *worker, const struct route *route,
+                    const struct http_request *request, struct cache_key *key)
 {
     struct edited_request *edited = &worker->gateway->edited;
 
@@ -102,6 +119,24 @@ static bool find_key(struct live_worker *worker, const struct route *route,
     if (!route_edits_requests(route))
         return route_key(route, request, key);
     return edited_request_make(edited, route, request) && route_key(route, &edited->request, key);
+}
+
+/* Told from the primary keys of others, which begin with a scheme. */
+static bool composed_key(const struct http_request *request, struct cache_key *key)
+{
+    int size = snprintf(key->text, CACHE_KEY_PRIMARY_MAX, "%.*s?%.*s", BYTES_PRINTF(request->path),
+                        BYTES_PRINTF(request->query));
+
+    key->primary_size = key->size = (size_t)size;
+    return size >= 0 && size < CACHE_KEY_PRIMARY_MAX;
+}
+
+bool live_find_key(struct live_worker *worker, const struct route *route,
+                   const struct http_request *request, struct cache_key *key)
+{
+    if (plan_composition(route->plan, request) == NULL)
+        return live_entry_key(worker, route, request, key);
+    return target_is_plain(request->path, request->query) && composed_key(request, key);
 }
 
 static void live_begin(void *engine, struct exchange *x)
@@ -118,8 +153,8 @@ static void live_begin(void *engine, struct exchange *x)
     }
     request = *x->request; /* as one asks for the resource itself */
     request.path = bytes_after(request.path, ask.prefix_size);
-    route = plan_route(worker->gateway->plan, &request);
-    if (route->upstream == NULL || !route->policy.live) {
+    route = live_route(worker, &request);
+    if (route == NULL) {
         live_pass_on(worker, x);
         return;
     }
@@ -134,7 +169,7 @@ static void live_begin(void *engine, struct exchange *x)
         refuse(x, 403, "what is watched is one answer for all: it cannot be asked for with Authorization");
     else if (http_fields_find(&request.fields, HTTP_HEADER_AUTHORIZATION) != NULL)
         live_pass_on(worker, x);
-    else if (!find_key(worker, route, &request, &key))
+    else if (!live_find_key(worker, route, &request, &key))
         refuse(x, 400, "this URL cannot be watched: it is too long, or not plain");
     else
         watcher_begin(worker, x, route, &ask, &request, &key);

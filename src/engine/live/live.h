@@ -1,9 +1,9 @@
 /* live.h — resources that are watched: the gateway polls what one client asks for, and tells any number.
  *
  * It stands in front of the gateway's engine and passes on all requests but those to watch a resource of a
- * route with `live: yes`: for Server-Sent Events, or for one answer once there is another (long polling).
- * Whoever watches the same resource shares a topic: one representation, one poller (on one worker), one
- * ring of encoded events, from whichever worker they are sent. */
+ * route, or a composition, with `live: yes`: for Server-Sent Events, or for one answer once there is
+ * another (long polling). Whoever watches the same resource shares a topic: one representation, one poller
+ * (on one worker), one ring of encoded events, from whichever worker they are sent. */
 #pragma once
 #include "base/counters.h"
 #include "base/err.h"
@@ -21,6 +21,12 @@ void live_destroy(struct live *live);
  * thread. ERR_NO_MEMORY. */
 enum err live_worker_create(struct live *live, struct gateway_worker *gateway, struct loop *loop,
                             struct counters *counters, struct live_worker **worker);
+
+/* An engine that stands between it and the gateway's: from now on it has the requests that are not to
+ * watch, and those by which the hub asks for what is watched. Before the first request; it outlives the
+ * worker. */
+void live_worker_put_before(struct live_worker *worker, const struct exchange_engine *engine,
+                            void *engine_worker);
 
 /* Begins to stop: streams end, and so does polling; who waits for another answer gets the one there is.
  * On the loop's thread. */

@@ -44,6 +44,8 @@ struct live {
 struct live_worker {
     struct live *live;
     struct gateway_worker *gateway;
+    const struct exchange_engine *next; /* whom it asks, and passes on to */
+    void *next_worker;                  /* what its `begin` takes */
     struct loop *loop;
     struct counters *counters;
     struct list parts;
@@ -94,11 +96,12 @@ struct topic {
     /* The keeper's. */
     struct list in_keeper;
     struct http_request *request;
-    struct cache_key *primary;
     struct timer timer; /* awake: the next poll; asleep: its end */
     struct inquiry *inquiry;
-    struct entry_watch *watch;
-    struct buffer body; /* of the state */
+    struct entry_watch *watches[COMPOSED_PARTS_MAX]; /* of what it is made of, */
+    size_t watch_count;
+    struct route_plan *watched_plan; /* by this one; held. Null: it has not been looked at */
+    struct buffer body;              /* of the state */
     unsigned char digest[STATE_DIGEST_BYTES];
     bool is_json;
     uint64_t body_number;
@@ -181,6 +184,14 @@ void topic_end(struct topic *topic, int status, const char *text);
 void topic_attend(struct task *task);
 void topic_tick(struct timer *timer);
 
+/* ---- topic_watch.c: which entries a topic's resource is made of ------------------------------------ */
+
+/* Has topic_changed called whenever one of them may have changed; by the newest plan. */
+void topic_watch(struct topic *topic);
+void topic_unwatch(struct topic *topic);
+/* What is stored has changed, or may have: in topic_keep.c. */
+void topic_changed(void *topic);
+
 /* ---- watcher.c: who watches ---------------------------------------------------------------------- */
 
 void part_run(struct task *task);
@@ -200,5 +211,17 @@ void watchers_beat(struct timer *timer);
 
 /* ---- live.c -------------------------------------------------------------------------------------- */
 
-/* Hands the exchange to the gateway. */
+/* Hands the exchange to the next engine. */
 void live_pass_on(struct live_worker *worker, struct exchange *x);
+
+/* The route, or a composition's, by which the resource that `request` asks for may be watched; null: it may
+ * not. */
+const struct route *live_route(const struct live_worker *worker, const struct http_request *request);
+
+/* The primary key of what answers `request`, as its upstream sees it. False if there is none: it is too
+ * long, or not plain. */
+bool live_entry_key(struct live_worker *worker, const struct route *route,
+                    const struct http_request *request, struct cache_key *key);
+/* What tells the resource from others, likewise: that, or of a composed one the URL. */
+bool live_find_key(struct live_worker *worker, const struct route *route,
+                   const struct http_request *request, struct cache_key *key);

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "engine/gateway/policy/route_list.h"
 #include "engine/gateway/policy/validate.h"
+#include "engine/gateway/routing/part_request.h"
 #include "live_state.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -35,6 +36,13 @@ static bool is_taken_along(const struct route *route, const struct http_field *f
     return false;
 }
 
+/* The same of a composed route: its parts have it, but are always asked for JSON. */
+static bool is_for_parts(const struct composition *composition, const struct http_fields *fields,
+                         const struct http_field *field)
+{
+    return field->header != HTTP_HEADER_ACCEPT && part_has_field(composition, fields, field);
+}
+
 /* The request of the topic, and its key; null if there is no memory. */
 static struct http_request *request_of(const struct route *route, const struct http_request *asked,
                                        const struct cache_key *primary, struct buffer *key)
@@ -46,6 +54,7 @@ static struct http_request *request_of(const struct route *route, const struct h
                                    .query = asked->query,
                                    .has_query = asked->has_query,
                                    .minor_version = 1};
+    const struct composition *composition = plan_composition(route->plan, asked);
     struct http_field *list = calloc(asked->fields.count + 1, sizeof *list);
     struct http_request *copy = NULL;
 
@@ -56,13 +65,15 @@ static struct http_request *request_of(const struct route *route, const struct h
     buffer_append_literal(key, "\n");
     buffer_append(key, asked->authority); /* by which routes may be chosen */
     for (size_t i = 0; i < asked->fields.count; i++) {
-        if (!is_taken_along(route, &asked->fields.list[i]))
+        const struct http_field *field = &asked->fields.list[i];
+        if (composition != NULL ? !is_for_parts(composition, &asked->fields, field)
+                                : !is_taken_along(route, field))
             continue;
-        list[request.fields.count++] = asked->fields.list[i];
+        list[request.fields.count++] = *field;
         buffer_append_literal(key, "\n");
-        buffer_append(key, asked->fields.list[i].name);
+        buffer_append(key, field->name);
         buffer_append_literal(key, ":");
-        buffer_append(key, asked->fields.list[i].value);
+        buffer_append(key, field->value);
     }
     if (!key->failed)
         copy = http_request_copy(&request);
@@ -86,7 +97,6 @@ static void destroy(struct topic *topic)
     drop_slot(&topic->state);
     free(topic->ring);
     free(topic->request);
-    free(topic->primary);
     buffer_fini(&topic->key);
     buffer_fini(&topic->fields);
     buffer_fini(&topic->body);
@@ -103,8 +113,7 @@ void topic_unhold(struct topic *topic)
 /* Makes one and puts it into the table, under the live lock; takes `key` over. Null if there is no memory.
  */
 static struct topic *create(struct live_worker *worker, const struct route *route,
-                            const struct http_request *request, const struct cache_key *primary,
-                            struct buffer *key, uint64_t hash)
+                            const struct http_request *request, struct buffer *key, uint64_t hash)
 {
     struct topic *topic = calloc(1, sizeof *topic);
 
@@ -124,15 +133,12 @@ static struct topic *create(struct live_worker *worker, const struct route *rout
     topic->ring_capacity = (size_t)route->policy.live_ring_count;
     topic->ring = calloc(topic->ring_capacity, sizeof *topic->ring);
     topic->request = http_request_copy(request);
-    topic->primary = malloc(offsetof(struct cache_key, text) + primary->primary_size);
-    if (topic->ring == NULL || topic->request == NULL || topic->primary == NULL) {
+    if (topic->ring == NULL || topic->request == NULL) {
         if (topic->ring == NULL)
             topic->ring_capacity = 0;
         destroy(topic);
         return NULL;
     }
-    memcpy(topic->primary, primary, offsetof(struct cache_key, text) + primary->primary_size);
-    topic->primary->size = primary->primary_size;
     if (!hash_table_insert(&worker->live->topics, &topic->in_table, hash)) {
         destroy(topic);
         return NULL;
@@ -235,7 +241,7 @@ enum err topic_join(struct live_worker *worker, struct watcher *watcher, const s
     if (is_new && live->topics.node_count >= (size_t)watcher->route->policy.live_topics_max)
         err = ERR_FULL;
     else if (is_new)
-        topic = create(worker, watcher->route, own, primary, &key, hash);
+        topic = create(worker, watcher->route, own, &key, hash);
     if (topic != NULL) {
         pthread_mutex_lock(&topic->lock);
         err = join(topic, worker, watcher);

@@ -13,9 +13,9 @@ static int64_t now_of(const struct topic *topic) { return loop_now(topic->keeper
 /* As the newest plan has it: null if the resource cannot be watched any more. */
 static const struct route_policy *policy_of(const struct topic *topic)
 {
-    const struct route *route = plan_route(topic->keeper->gateway->plan, topic->request);
+    const struct route *route = live_route(topic->keeper, topic->request);
 
-    return route->upstream != NULL && route->policy.live ? &route->policy : NULL;
+    return route != NULL ? &route->policy : NULL;
 }
 
 /* ---- its end ------------------------------------------------------------------------------------- */
@@ -27,9 +27,7 @@ static void rest(struct topic *topic)
     if (topic->inquiry != NULL)
         inquiry_cancel(topic->inquiry);
     topic->inquiry = NULL;
-    if (topic->watch != NULL)
-        entry_watch_end(topic->watch);
-    topic->watch = NULL;
+    topic_unwatch(topic);
     topic->is_awake = false;
 }
 
@@ -92,6 +90,17 @@ static void poll_later(struct topic *topic)
 
 static void on_answer(void *owner, const struct inquiry_answer *answer);
 
+static bool is_composed(const struct topic *topic)
+{
+    return plan_composition(topic->keeper->gateway->plan, topic->request) != NULL;
+}
+
+/* Of what is composed one part has changed: the others are not asked for before it is their time. */
+static int64_t look_within_ms(const struct topic *topic)
+{
+    return is_composed(topic) && topic->interval_ms > LOOK_WITHIN_MS ? topic->interval_ms : LOOK_WITHIN_MS;
+}
+
 /* Asks the gateway; `is_poll`: the origin must have confirmed it lately. */
 static void ask(struct topic *topic, bool is_poll)
 {
@@ -102,15 +111,19 @@ static void ask(struct topic *topic, bool is_poll)
         topic_end(topic, 404, "this resource cannot be watched any more");
         return;
     }
+    topic_watch(topic);
     topic->is_dirty = false;
     topic->is_poll = is_poll;
     topic->begun_ms = now_of(topic);
     order = (struct inquiry_order){
         .request = topic->request,
+        .engine = topic->keeper->next,
+        .engine_worker = topic->keeper->next_worker,
         .urgency = topic->was_asked ? URGENCY_REVALIDATION : URGENCY_CLIENT,
         .confirmed_within_ms = !topic->was_asked                   ? -1
                                : is_poll && topic->interval_ms > 0 ? topic->interval_ms / 2
-                                                                   : LOOK_WITHIN_MS,
+                                                                   : look_within_ms(topic),
+        .fresh_will_do = !is_poll && is_composed(topic),
         .body_bytes_max = (size_t)policy->live_bytes_max,
         .timeout_ms = INQUIRY_MS,
         .done = on_answer,
@@ -121,8 +134,7 @@ static void ask(struct topic *topic, bool is_poll)
         poll_later(topic);
 }
 
-/* What is stored has changed, or may have. */
-static void on_changed(void *owner)
+void topic_changed(void *owner)
 {
     struct topic *topic = owner;
 
@@ -147,8 +159,6 @@ static void wake(struct topic *topic)
 {
     topic->is_awake = true;
     timer_cancel(topic->keeper->loop, &topic->timer);
-    if (topic->watch == NULL)
-        topic->watch = entry_watch_begin(topic->keeper->gateway, topic->primary, on_changed, topic);
     if (topic->inquiry == NULL)
         ask(topic, true);
 }

@@ -1,6 +1,6 @@
 /* part_request.h — what a part asks the gateway for, made of the client's request. Pure. */
 #pragma once
-#include "engine/gateway/routing/composition.h"
+#include "composition.h"
 
 /* A request, and the memory that is its own; the rest is the client's request's and the part's. */
 struct part_request {
@@ -21,6 +21,10 @@ enum part_request_result part_request_init(struct part_request *made, const stru
                                            const struct part_spec *part, const struct http_request *client,
                                            struct bytes request_id);
 void part_request_fini(struct part_request *made);
+
+/* Whether the parts are to have this one of the client's fields. */
+bool part_has_field(const struct composition *composition, const struct http_fields *fields,
+                    const struct http_field *field);
 
 /* Whether a field that tells clients apart is passed on and there: the answer is then this client's. */
 bool passes_credentials(const struct composition *composition, const struct http_fields *fields);

@@ -1,9 +1,8 @@
 #include "part_request.h"
 #include <stdlib.h>
 
-/* Whether the parts are to have this field of the client's. */
-static bool is_passed(const struct composition *composition, const struct http_fields *fields,
-                      const struct http_field *field)
+bool part_has_field(const struct composition *composition, const struct http_fields *fields,
+                    const struct http_field *field)
 {
     for (size_t i = 0; i < composition->own.passed_count; i++)
         if (bytes_equal_nocase(field->name, bytes_of_text(composition->own.passed[i])))
@@ -16,7 +15,7 @@ bool passes_credentials(const struct composition *composition, const struct http
     for (size_t i = 0; i < fields->count; i++) {
         enum http_header header = fields->list[i].header;
         if ((header == HTTP_HEADER_AUTHORIZATION || header == HTTP_HEADER_COOKIE) &&
-            is_passed(composition, fields, &fields->list[i]))
+            part_has_field(composition, fields, &fields->list[i]))
             return true;
     }
     return false;
@@ -35,7 +34,7 @@ static bool make_fields(struct part_request *made, const struct composition *com
     for (size_t i = 0; i < client->fields.count; i++) {
         const struct http_field *field = &client->fields.list[i];
         bool is_id = field->header == HTTP_HEADER_X_REQUEST_ID && request_id.size > 0;
-        if (is_id || !is_passed(composition, &client->fields, field))
+        if (is_id || !part_has_field(composition, &client->fields, field))
             continue;
         has_accept |= field->header == HTTP_HEADER_ACCEPT;
         made->fields[fields->count++] = *field;
