@@ -54,10 +54,10 @@ class Routes(unittest.TestCase):
             examples = re.findall(r"```yaml\n(.*?)```", page.read(), re.DOTALL)
         with open("README.md") as page:
             tour = re.findall(r"```yaml\n(.*?)```", page.read(), re.DOTALL)
-        for name in ("examples/gateway.yaml", "examples/nuthatch.yaml"):
+        for name in ("examples/gateway.yaml", "examples/live.yaml", "examples/nuthatch.yaml"):
             with open(name) as file:
                 examples.append(file.read())
-        self.assertEqual(tour, examples[-1:])
+        self.assertEqual(tour, examples[-2:])
         self.assertGreater(len(examples), 2)
         for example in examples:
             self.write(example)
