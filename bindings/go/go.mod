@@ -1,0 +1,3 @@
+module nuthatch
+
+go 1.19
