@@ -13,6 +13,7 @@ struct question {
     enum err err;
     int status;
     struct buffer body;
+    uint64_t body_hash;
     struct inquiry_terms terms;
 };
 
@@ -24,6 +25,7 @@ static void on_done(void *owner, const struct inquiry_answer *answer)
     question->status = answer->status;
     question->terms = *answer->terms;
     question->body = *answer->body;
+    question->body_hash = answer->body_hash;
     *answer->body = (struct buffer){0};
     question->is_done = true;
 }
@@ -246,7 +248,71 @@ TEST(an_inquiry_that_was_answered_at_once_can_still_be_cancelled)
     world_destroy(world);
 }
 
-RUN_TESTS(TEST_ROW(an_inquiry_goes_through_the_cache_as_a_client_does),
+/* Asks in another way, and leaves the answer to be freed. */
+static struct question *ask_so(struct world *world, const char *path, bool asks_nobody, bool wants_hash)
+{
+    struct question *question = question_begin(world, path, "", INT64_MAX, 4096, 60000000);
+
+    wait_until_true(is_done, question);
+    question->is_done = false;
+    buffer_fini(&question->body);
+    question->order.asks_nobody = asks_nobody;
+    question->order.wants_no_body = question->order.wants_hash = wants_hash;
+    on_worker(question->runner, begin, question);
+    wait_until_true(is_done, question);
+    EXPECT_EQ(question->err, OK);
+    return question;
+}
+
+static void begin_look(void *argument)
+{
+    ((struct question *)argument)->order.asks_nobody = true;
+    begin(argument);
+}
+
+TEST(a_look_brings_what_is_there_however_old_and_asks_nobody)
+{
+    struct world *world = world_create();
+    struct question *question = ask_so(world, "/brief", true, false);
+
+    EXPECT_TEXT(buffer_bytes(&question->body), BYTES("old"));
+    question->is_done = false;
+    buffer_fini(&question->body);
+    world->forward_ms += 30000; /* it was fresh for a second */
+    on_worker(question->runner, begin_look, question);
+    wait_until_true(is_done, question);
+    EXPECT(question->terms.is_told && !question->terms.is_stale);
+    EXPECT_TEXT(buffer_bytes(&question->body), BYTES("old"));
+    question->is_done = false;
+    buffer_fini(&question->body);
+    question->request.path = BYTES("/fresh");
+    on_worker(question->runner, begin_look, question);
+    wait_until_true(is_done, question);
+    EXPECT(!question->terms.is_told && question->status == 504);
+    EXPECT_EQ(world->stub.request_count, 1);
+    question_free(question);
+    world_destroy(world);
+}
+
+TEST(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart)
+{
+    struct world *world = world_create();
+    struct question *one = ask_so(world, "/large-unsaid", false, true);
+    struct question *same = ask_so(world, "/large-unsaid", false, true);
+    struct question *other = ask_so(world, "/fresh", false, true);
+
+    EXPECT(one->body_hash != 0 && one->body_hash == same->body_hash);
+    EXPECT(one->body_hash != other->body_hash);
+    EXPECT_EQ(one->body.size, 0);
+    question_free(one);
+    question_free(same);
+    question_free(other);
+    world_destroy(world);
+}
+
+RUN_TESTS(TEST_ROW(a_look_brings_what_is_there_however_old_and_asks_nobody),
+          TEST_ROW(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart),
+          TEST_ROW(an_inquiry_goes_through_the_cache_as_a_client_does),
           TEST_ROW(what_is_fresh_but_not_confirmed_lately_is_asked_for_again),
           TEST_ROW(what_was_confirmed_lately_will_do_though_it_is_stale_by_now),
           TEST_ROW(one_who_asks_for_a_confirmation_waits_for_it_where_clients_get_what_is_stale),

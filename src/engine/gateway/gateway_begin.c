@@ -71,6 +71,8 @@ static struct passage *begin(struct gateway_worker *worker, const struct route *
         facts.confirmed_within_ms = x->inquiry->confirmed_within_ms;
         facts.fresh_will_do = x->inquiry->fresh_will_do;
     }
+    if (x->inquiry != NULL && x->inquiry->asks_nobody)
+        facts.is_only_if_cached = true;
     if (facts.traits.has_cookie && route->policy.key_cookies != NULL)
         facts.traits.has_cookie = key_leaves_cookies(&route->policy, &request->fields);
     if (route->upstream == NULL && facts.plan != PLAN_ANSWER) {

@@ -1,4 +1,5 @@
 #include "inquiry.h"
+#include "base/hash.h"
 #include "gateway_state.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct inquiry {
     struct timer deadline;
     struct task task; /* calls `done` */
     struct buffer fields, body;
+    struct hash_stream *hash; /* null: not wanted */
     size_t body_bytes_max;
     void (*done)(void *owner, const struct inquiry_answer *answer);
     void *owner;
@@ -34,6 +36,7 @@ static void free_inquiry(struct inquiry *inquiry)
     list_remove(&inquiry->in_worker);
     buffer_fini(&inquiry->fields);
     buffer_fini(&inquiry->body);
+    hash_stream_destroy(inquiry->hash);
     free(inquiry->request);
     free(inquiry);
 }
@@ -47,6 +50,11 @@ static void leave(struct inquiry *inquiry)
     inquiry->x.engine->gone(&inquiry->x);
 }
 
+static uint64_t body_hash(const struct inquiry *inquiry)
+{
+    return inquiry->hash != NULL ? hash_stream_value(inquiry->hash) : 0;
+}
+
 static void tell(struct inquiry *inquiry)
 {
     leave(inquiry);
@@ -57,6 +65,7 @@ static void tell(struct inquiry *inquiry)
                                                                .status = inquiry->status,
                                                                .fields = buffer_bytes(&inquiry->fields),
                                                                .body = &inquiry->body,
+                                                               .body_hash = body_hash(inquiry),
                                                                .terms = &inquiry->terms});
     }
     free_inquiry(inquiry);
@@ -117,6 +126,8 @@ static void on_send(struct exchange *x, struct bytes bytes)
 {
     struct inquiry *inquiry = inquiry_of(x);
 
+    if (inquiry->hash != NULL)
+        hash_stream_add(inquiry->hash, bytes);
     if (inquiry->is_posted || inquiry->wants_no_body)
         return;
     if (bytes.size > inquiry->body_bytes_max - inquiry->body.size)
@@ -159,14 +170,19 @@ struct inquiry *inquiry_begin(struct gateway_worker *worker, const struct inquir
     assert(order->request->body_bytes == HTTP_BODY_NONE && order->body_bytes_max < SIZE_MAX);
     if (inquiry == NULL)
         return NULL;
+    assert(order->wants_no_body || !order->wants_hash);
     inquiry->request = http_request_copy(order->request);
-    if (inquiry->request == NULL) {
+    inquiry->hash = order->wants_hash ? hash_stream_create(worker->gateway->seed) : NULL;
+    if (inquiry->request == NULL || (order->wants_hash && inquiry->hash == NULL)) {
+        hash_stream_destroy(inquiry->hash);
+        free(inquiry->request);
         free(inquiry);
         return NULL;
     }
     inquiry->terms = (struct inquiry_terms){.urgency = order->urgency,
                                             .confirmed_within_ms = order->confirmed_within_ms,
                                             .fresh_will_do = order->fresh_will_do,
+                                            .asks_nobody = order->asks_nobody,
                                             .page_number = order->page_number,
                                             .page_set = order->page_set};
     inquiry->worker = worker;

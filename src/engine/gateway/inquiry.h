@@ -19,6 +19,7 @@ struct inquiry_answer {
     int status;
     struct bytes fields; /* as lines "Name: value CRLF" */
     struct buffer *body; /* who wants to keep it takes it, and leaves a zeroed one */
+    uint64_t body_hash;  /* where that is wanted; of OK alone. Of one gateway's life */
     const struct inquiry_terms *terms;
 };
 
@@ -30,9 +31,11 @@ struct inquiry_order {
     enum urgency urgency;
     int64_t confirmed_within_ms; /* this and the next as of struct inquiry_terms */
     bool fresh_will_do;
-    unsigned page_number; /* as there, */
+    bool asks_nobody;     /* as there, */
+    unsigned page_number; /* and this, */
     uint32_t page_set;    /* and this */
     bool wants_no_body; /* it is to be in the cache: the answer's `body` stays empty, however long it is */
+    bool wants_hash;    /* of the body; only with wants_no_body */
     size_t body_bytes_max;
     int64_t timeout_ms; /* from now to the end of the answer; at least 1 */
     /* Called once, later, unless the inquiry is cancelled; the inquiry and all of the answer are gone when

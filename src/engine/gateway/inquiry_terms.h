@@ -18,6 +18,7 @@ struct inquiry_terms {
      * for clients. */
     int64_t confirmed_within_ms;
     bool fresh_will_do;   /* with that: and so will what is fresh, as for clients */
+    bool asks_nobody;     /* only what is there already, here or, with a shared tier, there; else 504 */
     unsigned page_number; /* how many pages before it led here; 0: none, nobody asked for it as a page */
     uint32_t page_set;    /* that it is a page of, see page_set.h; 0: of none */
 

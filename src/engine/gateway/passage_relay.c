@@ -50,20 +50,16 @@ static void respond_whole_or_cut(struct passage *passage, struct bytes rendered,
 static void tell_inquiry(const struct passage *passage, const struct fetch_head *head, int64_t now_mono_ms)
 {
     const struct freshness *freshness = &head->facts.freshness;
+    struct inquiry_terms *terms = passage->x->inquiry;
 
-    *passage->x->inquiry = (struct inquiry_terms){
-        .urgency = passage->x->inquiry->urgency,
-        .confirmed_within_ms = passage->x->inquiry->confirmed_within_ms,
-        .page_number = passage->x->inquiry->page_number,
-        .page_set = passage->x->inquiry->page_set,
-        .is_told = true,
-        .is_from_store = head->origin_status == 304,
-        .is_for_all = may_tell_all(&head->facts, &passage->facts.traits, &passage->route->policy),
-        .fresh_ms = freshness->lifetime_ms -
-                    current_age_ms(freshness->initial_age_ms, head->received.mono_ms, now_mono_ms),
-        .confirmed_ago_ms = now_mono_ms - head->received.mono_ms,
-        .body_number = head->body_number,
-    };
+    terms->is_told = true;
+    terms->is_from_store = head->origin_status == 304;
+    terms->is_stale = false;
+    terms->is_for_all = may_tell_all(&head->facts, &passage->facts.traits, &passage->route->policy);
+    terms->fresh_ms = freshness->lifetime_ms -
+                      current_age_ms(freshness->initial_age_ms, head->received.mono_ms, now_mono_ms);
+    terms->confirmed_ago_ms = now_mono_ms - head->received.mono_ms;
+    terms->body_number = head->body_number;
 }
 
 /* False, with nothing said to the client, if there is no memory for what the route makes of the fields. */
