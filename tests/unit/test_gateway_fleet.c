@@ -699,7 +699,68 @@ TEST(what_is_large_comes_in_pieces)
     two_destroy(&two);
 }
 
-RUN_TESTS(TEST_ROW(what_one_node_has_fetched_the_other_need_not),
+static void prefetch_pages(struct world *world, const struct two *two)
+{
+    world->stub.port = two->one->stub.port;
+    world_follow(world, &(struct route_policy){.object_bytes_max = OBJECT_BYTES_MAX,
+                                               .first_byte_timeout_ms = 60000000,
+                                               .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
+                                               .prefetch_next = 2});
+}
+
+/* Asks for a page, 0 for the first, and expects it of that list. */
+static void expect_page(struct world *world, int page, int list)
+{
+    char query[16], body[64];
+    struct client *client = client_create(world, 0, "GET", "/pages", "");
+
+    snprintf(query, sizeof query, "n=%d", page);
+    snprintf(body, sizeof body, "page %d of list %d", page > 0 ? page : 1, list);
+    client->request.has_query = page > 0;
+    client->request.query = page > 0 ? bytes_of_text(query) : (struct bytes){0};
+    client_start(client);
+    wait_until_true(has_ended, client);
+    EXPECT_TEXT(buffer_bytes(&client->body), bytes_of_text(body));
+    client_destroy(client);
+}
+
+static void wait_for_pages(const struct two *two, int count)
+{
+    wait_for_requests(two->one, count);
+    wait_until_true(are_visitors_gone, &two->one->stub);
+    for (int round = 0; round < 4; round++) {
+        on_worker(&two->one->runners[0], do_nothing, NULL);
+        on_worker(&two->other->runners[0], do_nothing, NULL);
+    }
+}
+
+TEST(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change)
+{
+    struct two two = two_create();
+
+    prefetch_pages(two.one, &two);
+    prefetch_pages(two.other, &two);
+    expect_page(two.other, 0, 0);
+    wait_for_pages(&two, 3);
+    expect_page(two.one, 0, 0);
+    EXPECT_EQ(requests(&two), 3);
+    two.one->stub.list_version = 1;
+    two.one->forward_ms += 11000;
+    two.other->forward_ms += 11000;
+    expect_page(two.one, 0, 1);
+    wait_for_pages(&two, 6);
+    expect_page(two.one, 2, 1);
+    expect_page(two.one, 3, 1);
+    EXPECT_EQ(requests(&two), 6);
+    expect_page(two.other, 2, 0); /* it is fresh for itself */
+    expect_page(two.other, 0, 1);
+    EXPECT_EQ(requests(&two), 6);
+    expect_page(two.other, 2, 1);
+    two_destroy(&two);
+}
+
+RUN_TESTS(TEST_ROW(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change),
+          TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(an_answer_is_as_old_at_the_other_node), TEST_ROW(variants_are_shared_too),
           TEST_ROW(a_crowd_at_both_nodes_is_one_request),
           TEST_ROW(what_is_not_for_all_holds_up_nobody_at_any_node),

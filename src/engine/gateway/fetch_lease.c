@@ -373,7 +373,7 @@ struct stored_shared fetch_lease_share(const struct fetch *fetch)
     struct fleet_id id;
     uint64_t number;
 
-    if (fetch->traits.has_authorization || fetch->traits.has_cookie ||
+    if (fetch->traits.has_authorization || fetch->traits.has_cookie || fetch->page_set != 0 ||
         fetch->body_bytes > FLEET_BODY_BYTES_MAX ||
         !fleet_takes(fetch->worker, buffer_bytes(&fetch->key), fetch->primary_size, &id))
         return (struct stored_shared){0};

@@ -142,44 +142,6 @@ static uint32_t fetch_cost_ms(const struct fetch *fetch, int64_t now_mono_ms)
     return cost_ms < 1 ? 1 : cost_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)cost_ms;
 }
 
-/* Whether that is the body of what is stored. */
-static bool is_body(struct gateway *gateway, const nh_value *value, const struct stored_response *response,
-                    struct bytes body)
-{
-    if (response->body_bytes != body.size)
-        return false;
-    while (body.size > 0) {
-        struct bytes piece = value_body_piece(gateway, value, response, response->body_bytes - body.size);
-        if (piece.size == 0 || !bytes_start_with(body, piece))
-            return false;
-        body = bytes_after(body, piece.size);
-    }
-    return true;
-}
-
-/* The pages behind the first go when that has changed: who asks for the list again is not given pages of
- * two different ones. */
-static void drop_pages_behind(struct fetch *fetch, struct bytes body, int64_t now_mono_ms)
-{
-    struct gateway *gateway = fetch->gateway;
-    struct bytes key = buffer_bytes(&fetch->key);
-    struct stored_response before;
-    nh_value value;
-    bool has_changed;
-
-    if (fetch->route->policy.prefetch_next == 0 || fetch->head.body_number != 0 || /* it was confirmed */
-        !atomic_load(&gateway->has_page_sets))
-        return;
-    has_changed = nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, key), &value) != NH_OK;
-    if (!has_changed) {
-        has_changed =
-            !value_response(gateway, key, &value, &before) || !is_body(gateway, &value, &before, body);
-        nh_release(gateway->store, &value);
-    }
-    if (has_changed)
-        page_set_drop(gateway, bytes_first(key, fetch->primary_size), false, true);
-}
-
 static void store_response(struct fetch *fetch)
 {
     struct fetch_head *head = &fetch->head;
@@ -203,9 +165,9 @@ static void store_response(struct fetch *fetch)
         return;
     fetch_copy_body(fetch, &value);
     drop_parts(fetch);
-    if (!value.failed)
-        drop_pages_behind(fetch, bytes_after(buffer_bytes(&value), value.size - fetch->body_bytes),
-                          now_mono_ms);
+    if (!value.failed && head->body_number == 0) /* else it is the same, confirmed */
+        page_set_see_change(fetch->gateway, now_mono_ms, buffer_bytes(&fetch->key), fetch->primary_size,
+                            bytes_after(buffer_bytes(&value), value.size - fetch->body_bytes));
     is_put = fetch_put(fetch, buffer_bytes(&fetch->key), &value, now_mono_ms, keep_ms);
     buffer_fini(&value);
     if (is_put && fetch->method == HTTP_METHOD_GET)

@@ -3,6 +3,7 @@
 #include "fetch_table.h"
 #include "fleet_take_in.h"
 #include "invalidate.h"
+#include "page_set.h"
 #include "variants.h"
 #include <stdlib.h>
 
@@ -110,6 +111,8 @@ static void take_in(struct question *question)
     struct bytes origin = origin_of_url(buffer_bytes(&question->route->upstream->base_url));
     struct gateway_worker *worker = question->fleet->worker;
 
+    page_set_see_change(worker->gateway, now_of(question), cache_key_bytes(&question->key),
+                        question->key.primary_size, buffer_bytes(&question->body));
     if (!fleet_take_in(worker, &question->id, &question->answer, buffer_bytes(&question->body),
                        question->expires_at_ms, origin, &question->stand)) {
         reply_verdict(question, FLEET_NOTHING);

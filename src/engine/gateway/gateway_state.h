@@ -11,7 +11,7 @@
 #include "purge_rules.h"
 #include <pthread.h>
 
-enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256 };
+enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256, PAGE_SET_WORDS = 128 };
 
 /* Invalidations of the URLs that share it. `last_hash`: the upper half of the last one's. */
 struct fence {
@@ -55,8 +55,9 @@ struct gateway {
     struct purge_sweep sweep;
     struct line_sink *access_log; /* or null */
     enum access_format access_format;
-    struct fleet *fleet;       /* null: there is no shared tier; see fleet.h */
-    atomic_bool has_page_sets; /* there has been one; see page_set.h */
+    struct fleet *fleet; /* null: there is no shared tier; see fleet.h */
+    /* A bit for the hash of each there has been; see page_set.h. */
+    _Atomic uint64_t page_sets[PAGE_SET_WORDS];
     int64_t tier_timeout_ms;
     struct fetch_shard shards[FETCH_SHARDS];
 };

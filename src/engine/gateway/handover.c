@@ -65,7 +65,7 @@ void gateway_take_over(struct gateway *gateway, struct now now)
     gateway->seed = handover.seed;
     gateway->stored_clock_offset_ms = offset_ms;
     purge_rules_start(&gateway->purge_rules, handover.birth);
-    page_set_begin(gateway); /* there may be some among what is restored */
+    page_sets_begin_all(gateway); /* there may be some among what is restored */
     if (gateway->fleet != NULL) {
         atomic_store(&gateway->fleet->number, handover.fleet_number);
         if (handover.owes_purges)

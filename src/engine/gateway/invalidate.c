@@ -50,7 +50,7 @@ static uint32_t invalidate_both(struct gateway *gateway, int64_t now_mono_ms, co
     }
     if (tells_fleet)
         fleet_tell_url(gateway, key, false);
-    page_set_drop(gateway, cache_key_primary(key), false, false);
+    page_set_drop(gateway, cache_key_primary(key), false);
     return invalidate(gateway, now_mono_ms, key);
 }
 
@@ -94,7 +94,7 @@ static void make_both_stale(struct gateway *gateway, int64_t now_mono_ms, const 
     }
     if (tells_fleet)
         fleet_tell_url(gateway, key, true);
-    page_set_drop(gateway, cache_key_primary(key), true, false);
+    page_set_drop(gateway, cache_key_primary(key), true);
     make_stale(gateway, now_mono_ms, key);
 }
 

@@ -1,7 +1,6 @@
 #include "page_set.h"
 #include "base/hash.h"
 #include "entry_watch.h"
-#include "fleet.h"
 #include <stdio.h>
 
 uint32_t page_set_of(struct bytes primary_key)
@@ -19,22 +18,75 @@ struct bytes page_set_tag(uint32_t set, char text[PAGE_SET_TAG_BYTES])
     return bytes_of(text, (size_t)size);
 }
 
-void page_set_begin(struct gateway *gateway)
+/* ---- which there may be -------------------------------------------------------------------------- */
+
+static uint64_t bit_of(uint32_t set) { return UINT64_C(1) << set % 64; }
+
+static _Atomic uint64_t *word_of(struct gateway *gateway, uint32_t set)
 {
-    if (!atomic_load_explicit(&gateway->has_page_sets, memory_order_relaxed))
-        atomic_store(&gateway->has_page_sets, true);
+    return &gateway->page_sets[set / 64 % PAGE_SET_WORDS];
 }
 
-void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_soft, bool tells_fleet)
+void page_set_begin(struct gateway *gateway, uint32_t set)
 {
+    atomic_fetch_or(word_of(gateway, set), bit_of(set));
+}
+
+void page_sets_begin_all(struct gateway *gateway)
+{
+    for (size_t i = 0; i < PAGE_SET_WORDS; i++)
+        atomic_store(&gateway->page_sets[i], UINT64_MAX);
+}
+
+static bool may_be(struct gateway *gateway, uint32_t set)
+{
+    return (atomic_load_explicit(word_of(gateway, set), memory_order_relaxed) & bit_of(set)) != 0;
+}
+
+/* ---- their end ----------------------------------------------------------------------------------- */
+
+void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_soft)
+{
+    uint32_t set = page_set_of(primary_key);
     char text[PAGE_SET_TAG_BYTES];
     struct bytes tag;
 
-    if (!atomic_load(&gateway->has_page_sets))
+    if (!may_be(gateway, set))
         return;
-    tag = page_set_tag(page_set_of(primary_key), text);
+    tag = page_set_tag(set, text);
     nh_purge_tag(gateway->store, (nh_bytes){tag.data, tag.size}, is_soft ? NH_PURGE_SOFT : NH_PURGE_DROP);
-    if (tells_fleet)
-        fleet_tell_rule(gateway, FLEET_TAG, tag, is_soft);
     entries_changed(gateway);
+}
+
+/* Whether that is the body of what is stored. */
+static bool is_body(const struct gateway *gateway, const nh_value *value,
+                    const struct stored_response *response, struct bytes body)
+{
+    if (response->body_bytes != body.size)
+        return false;
+    while (body.size > 0) {
+        struct bytes piece = value_body_piece(gateway, value, response, response->body_bytes - body.size);
+        if (piece.size == 0 || !bytes_start_with(body, piece))
+            return false;
+        body = bytes_after(body, piece.size);
+    }
+    return true;
+}
+
+void page_set_see_change(struct gateway *gateway, int64_t now_mono_ms, struct bytes key,
+                         size_t primary_bytes, struct bytes body)
+{
+    struct bytes primary_key = bytes_first(key, primary_bytes);
+    struct stored_response before;
+    bool is_same = false;
+    nh_value value;
+
+    if (!may_be(gateway, page_set_of(primary_key)))
+        return;
+    if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, key), &value) == NH_OK) {
+        is_same = value_response(gateway, key, &value, &before) && is_body(gateway, &value, &before, body);
+        nh_release(gateway->store, &value);
+    }
+    if (!is_same)
+        page_set_drop(gateway, primary_key, false);
 }

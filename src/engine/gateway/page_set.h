@@ -1,20 +1,29 @@
 /* page_set.h — the pages that follow a first one, as one group: when that changes or is purged, they go
  * with it. A set is known by a hash of its first page's primary key; each of the others bears its tag. Two
- * sets that share a hash cost each other a fetch, and nothing else. */
+ * sets that share a hash cost each other a fetch, and nothing else.
+ *
+ * Pages that bear a tag stay at their node, also with a shared tier: of a purge or a change elsewhere that
+ * hears by the first page itself. */
 #pragma once
 #include "gateway_state.h"
 
 enum { PAGE_SET_TAG_BYTES = 32 };
 
-/* Never 0. The same at all nodes. */
+/* Never 0. */
 uint32_t page_set_of(struct bytes primary_key);
 
 /* Writes the tag of the set to `text`, and returns it. No field of an answer can name it. */
 struct bytes page_set_tag(uint32_t set, char text[PAGE_SET_TAG_BYTES]);
 
-/* From now on there are pages that bear a tag: until then nothing is to be dropped. Any thread. */
-void page_set_begin(struct gateway *gateway);
+/* From now on there are pages that bear its tag; or some of all sets. Until then there is nothing to be
+ * dropped. Any thread. */
+void page_set_begin(struct gateway *gateway, uint32_t set);
+void page_sets_begin_all(struct gateway *gateway);
 
-/* Has the pages behind the first one, whose primary key is given, dropped or stale: at all nodes, or here
- * alone, where the others hear of it by other ways. Any thread. */
-void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_soft, bool tells_fleet);
+/* Has the pages behind the first one, whose primary key is given, dropped or stale. Any thread. */
+void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_soft);
+
+/* What is put under `key`, which begins with the primary key of so many bytes, has that body: if another is
+ * there, or none, and it is a first page, the pages behind it are dropped. Before it is put. Any thread. */
+void page_set_see_change(struct gateway *gateway, int64_t now_mono_ms, struct bytes key,
+                         size_t primary_bytes, struct bytes body);

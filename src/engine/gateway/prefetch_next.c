@@ -42,6 +42,15 @@ static bool as_asked(const struct passage *passage, const struct reference *next
     return plan_route(passage->worker->plan, request) == passage->route;
 }
 
+/* Half of what there is of connections is left to who waits. */
+static bool is_upstream_busy(const struct passage *passage)
+{
+    const struct upstream *upstream = passage->route->upstream;
+
+    return worker_call_count(passage->worker, upstream) >
+           (size_t)upstream->policy.origin_connections_max / 2;
+}
+
 static uint32_t set_of(const struct passage *passage)
 {
     struct cache_key key;
@@ -60,7 +69,7 @@ void prefetch_next(struct passage *passage, struct bytes fields)
     uint32_t set;
 
     if (page_number(passage) >= (unsigned)route->policy.prefetch_next || !may_lead(passage) ||
-        !link_find(fields, next_relation, &target))
+        is_upstream_busy(passage) || !link_find(fields, next_relation, &target))
         return;
     if (!reference_resolve(&next, buffer_bytes(&route->upstream->base_url), upstream_request(passage)->path,
                            target) ||
@@ -69,7 +78,7 @@ void prefetch_next(struct passage *passage, struct bytes fields)
     set = set_of(passage);
     if (set == 0)
         goto done;
-    page_set_begin(passage->worker->gateway);
+    page_set_begin(passage->worker->gateway, set);
     errand_begin(passage->worker,
                  &(struct errand_order){.request = &request,
                                         .hash = hash_bytes(request.query, hash_bytes(request.path, set)),

@@ -11,6 +11,13 @@ static bool may_lead(const struct exchange *x, const struct request_facts *facts
            !facts->has_range && !facts->traits.has_cookie && !facts->traits.has_authorization;
 }
 
+/* Who waits comes first. */
+static bool is_upstream_busy(const struct gateway_worker *worker, const struct route *route)
+{
+    return worker_call_count(worker, route->upstream) >=
+           (size_t)route->upstream->policy.origin_connections_max;
+}
+
 /* Not while it is known that the origin fails. */
 static bool has_failed_lately(struct gateway_worker *worker, const struct cache_key *key,
                               int64_t now_mono_ms)
@@ -31,7 +38,7 @@ void refresh_ahead_consider(struct gateway_worker *worker, const struct route *r
     if (policy->refreshes_ahead == 0 || !may_lead(x, facts) ||
         !is_early_enough(fresh_ms, response->lifetime_ms - response->initial_age_ms, response->fetch_ms,
                          policy->refresh_ahead_beta_percent, random_unit(&worker->random)) ||
-        has_failed_lately(worker, key, now_mono_ms))
+        is_upstream_busy(worker, route) || has_failed_lately(worker, key, now_mono_ms))
         return;
     /* What came after this will do: another worker, or another node, may have been quicker. */
     errand_begin(worker, &(struct errand_order){
