@@ -200,6 +200,7 @@ static void tell_poll(void *list, const struct poll_report *report)
     set_number(object, "unchanged", report->unchanged);
     set_number(object, "failures", report->failures);
     set_number(object, "seen", report->seen);
+    json_object_set_new(object, "by_another_node", json_boolean(report->is_anothers));
     set_limit(object, "status", report->status != 0 ? report->status : -1);
     set_number(object, "interval_ms", (uint64_t)report->interval_ms);
     set_number(object, "due_in_ms", (uint64_t)report->due_ms);

@@ -42,7 +42,7 @@ struct fake_server {
     void *on_set_context;
     _Atomic bool is_full;              /* it can be read, and refuses scripts */
     const char *_Atomic silent_script; /* which is not answered, while all else is */
-    _Atomic int script_counts[6], read_count;
+    _Atomic int script_counts[7], read_count;
 };
 
 /* One process's. */
@@ -67,8 +67,9 @@ struct fake_event {
 };
 
 static const char *const fake_scripts[] = {fleet_script_take,    fleet_script_renew, fleet_script_fill,
-                                           fleet_script_release, fleet_script_purge, fleet_script_log};
-enum { FAKE_TAKE, FAKE_RENEW, FAKE_FILL, FAKE_RELEASE, FAKE_PURGE, FAKE_LOG };
+                                           fleet_script_release, fleet_script_purge, fleet_script_log,
+                                           fleet_script_turn};
+enum { FAKE_TAKE, FAKE_RENEW, FAKE_FILL, FAKE_RELEASE, FAKE_PURGE, FAKE_LOG, FAKE_TURN };
 
 static inline struct fake_server *fake_server_create(void)
 {
@@ -346,6 +347,21 @@ static inline int64_t fake_release(struct fake_server *server, const struct byte
     return 1;
 }
 
+static inline int64_t fake_turn(struct fake_server *server, struct bytes key, const struct bytes *arguments,
+                                int64_t now_ms)
+{
+    struct fake_key *found = fake_find(server, key, now_ms);
+    int64_t keep_ms = strtoll(arguments[1].data, NULL, 10);
+
+    if (found != NULL && !bytes_equal(buffer_bytes(&found->value), arguments[0]))
+        return found->expires_at_ms - now_ms;
+    if (keep_ms > 0)
+        fake_set(server, key, arguments[0], now_ms + keep_ms);
+    else
+        fake_del(server, key);
+    return 0;
+}
+
 static inline int64_t fake_run(struct fake_server *server, const struct bytes *all, size_t count,
                                int64_t now_ms)
 {
@@ -373,6 +389,7 @@ static inline int64_t fake_run(struct fake_server *server, const struct bytes *a
         case FAKE_RELEASE: return fake_release(server, keys, arguments, now_ms);
         case FAKE_PURGE: return fake_purge(server, keys[0], keys[1], arguments[0].data[0] == 's');
         case FAKE_LOG: return fake_log(server, keys[0], arguments);
+        case FAKE_TURN: return fake_turn(server, keys[0], arguments, now_ms);
         default: break;
         }
     }

@@ -352,6 +352,36 @@ TEST(a_lease_is_given_back_with_a_note_or_without_one)
     EXPECT_SAID(ASK(T("EXISTS"), T("{u}:l")), "int 0");
 }
 
+static struct bytes take_turn(const char *token, const char *keep_ms)
+{
+    return EVAL(fleet_script_turn, "1", T("{v}:t"), T(token), T(keep_ms));
+}
+
+TEST(a_turn_is_one_s_until_its_time_is_over_or_it_is_given_back)
+{
+    struct bytes left;
+
+    begin();
+    EXPECT_SAID(take_turn("me", "10000"), "int 0");
+    left = take_turn("you", "90000");
+    EXPECT(bytes_start_with(left, BYTES("int ")) && atoi(left.data + 4) > 5000 &&
+           atoi(left.data + 4) <= 10000);
+    EXPECT_SAID(take_turn("me", "50000"), "int 0");
+    EXPECT(atoi(take_turn("you", "0").data + 4) > 10000);
+    EXPECT_SAID(ASK(T("GET"), T("{v}:t")), "text me");
+    EXPECT_SAID(take_turn("me", "0"), "int 0");
+    EXPECT_SAID(ASK(T("EXISTS"), T("{v}:t")), "int 0");
+    EXPECT_SAID(take_turn("me", "0"), "int 0");
+    EXPECT_SAID(take_turn("you", "1"), "int 0");
+    usleep(5000);
+    EXPECT_SAID(take_turn("me", "1000"), "int 0");
+    ASK(T("SET"), T("{v}:t"), T("somebody")); /* with no end to it: nobody of ours */
+    EXPECT_SAID(take_turn("me", "1000"), "int 0");
+    ASK(T("DEL"), T("{v}:t"));
+    ASK(T("LPUSH"), T("{v}:t"), T("x"));
+    EXPECT_SAID(take_turn("me", "1000"), "int 0");
+}
+
 static uint64_t add(const char *rule, const char *soft, const char *place, const char *text)
 {
     return strtoull(EVAL(fleet_script_log, "1", FLEET_LOG_KEY, T("12345678"), T(rule), T(soft), T(place),
@@ -421,6 +451,7 @@ int main(void)
         TEST_ROW(a_url_has_no_more_keys_than_so_many_whatever_is_asked_for),
         TEST_ROW(purges_need_no_memory),
         TEST_ROW(a_lease_is_given_back_with_a_note_or_without_one),
+        TEST_ROW(a_turn_is_one_s_until_its_time_is_over_or_it_is_given_back),
         TEST_ROW(the_log_remembers_of_old_purges_what_it_must),
         TEST_ROW(a_log_that_was_lost_or_broken_forgets_all_before_it),
     };

@@ -78,16 +78,6 @@ TEST(waits_are_spread_by_a_tenth)
     EXPECT_EQ(poll_pace_next(&pace, POLL_UNCHANGED, &nothing, 0.999999), 1099);
 }
 
-TEST(who_follows_finds_what_the_other_has_brought)
-{
-    struct poll_pace pace = {0};
-
-    poll_pace_bound(&pace, 1000, 1000);
-    EXPECT_EQ(poll_pace_follow(&pace, POLL_UNCHANGED, 0, 0), 1200);
-    EXPECT_EQ(poll_pace_follow(&pace, POLL_UNCHANGED, 400, 0.999999), 899);
-    EXPECT_EQ(poll_pace_follow(&pace, POLL_UNCHANGED, 5000, 0), 1);
-}
-
 TEST(bounds_may_change_on_the_way)
 {
     struct poll_pace pace = {0};
@@ -182,7 +172,6 @@ RUN_TESTS(TEST_ROW(a_change_halves_the_interval_and_none_makes_it_longer),
           TEST_ROW(a_fixed_interval_stays_what_it_is),
           TEST_ROW(what_the_origin_says_makes_it_longer_and_never_shorter),
           TEST_ROW(failures_wait_longer_and_longer_and_one_success_ends_that),
-          TEST_ROW(waits_are_spread_by_a_tenth), TEST_ROW(who_follows_finds_what_the_other_has_brought),
-          TEST_ROW(bounds_may_change_on_the_way), TEST_ROW(fields_of_an_answer_are_read),
-          TEST_ROW(a_template_is_one_resource_for_each_item),
+          TEST_ROW(waits_are_spread_by_a_tenth), TEST_ROW(bounds_may_change_on_the_way),
+          TEST_ROW(fields_of_an_answer_are_read), TEST_ROW(a_template_is_one_resource_for_each_item),
           TEST_ROW(what_cannot_be_polled_is_said_to_be_wrong))

@@ -180,6 +180,90 @@ TEST(another_list_keeps_what_is_known_of_those_that_stay)
     office_destroy(office);
 }
 
+TEST(what_stays_fresh_is_not_asked_for_before_its_end)
+{
+    struct office *office = office_create();
+
+    follow(office, fresh_url, 1000, 600000);
+    pass(office, 1000);
+    wait_for_sum(office, 1);
+    EXPECT_EQ(look(office).report.interval_ms, 1500);
+    EXPECT(look(office).report.due_ms > 50000 && look(office).report.due_ms <= 60000);
+    pass(office, 40000);
+    expect_answer(office->world, "GET", "/fresh", "Cache-Control: no-cache", 200, "fresh", NULL);
+    pass(office, 20000); /* what the client brought is less than half a wait old */
+    wait_for_sum(office, 2);
+    EXPECT_EQ(look(office).report.seen, 1);
+    EXPECT(look(office).report.due_ms > 30000 && look(office).report.due_ms <= 40000);
+    EXPECT_EQ(office->world->stub.request_count, 2);
+    office_destroy(office);
+}
+
+enum { CROWD = 40, AT_ONCE = 16 };
+
+/* So many resources, none of which is there. */
+static void follow_crowd(struct office *office)
+{
+    static char names[CROWD][8];
+    char *over[CROWD];
+    struct poll_spec spec = {.url = template,
+                             .over = over,
+                             .over_count = CROWD,
+                             .interval_ms_min = 1000,
+                             .interval_ms_max = 1000};
+
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(names[i], sizeof names[i], "n%d", i);
+        over[i] = names[i];
+    }
+    stub_set(&office->world->stub, true, false);
+    EXPECT_EQ(polls_follow(office->polls, &spec, 1), OK);
+    on_worker(&office->world->runners[0], do_nothing, NULL);
+    pass(office, 1000);
+    wait_for_requests(office->world, AT_ONCE);
+    sleep_ms(20);
+    EXPECT_EQ(office->world->stub.request_count, AT_ONCE);
+}
+
+static void add_polls(void *context, const struct poll_report *report)
+{
+    *(uint64_t *)context += report->polls;
+}
+static bool has_had_its_turn(void *argument)
+{
+    struct office *office = argument;
+    uint64_t sum = 0;
+    polls_report(office->polls, world_now(office->world).mono_ms, add_polls, &sum);
+    return sum == CROWD;
+}
+
+TEST(so_many_of_an_upstream_are_asked_for_at_once_and_the_others_after_them)
+{
+    struct office *office = office_create();
+
+    follow_crowd(office);
+    stub_set(&office->world->stub, false, false);
+    wait_until_true(has_had_its_turn, office);
+    EXPECT_EQ(office->world->stub.request_count, CROWD);
+    office_destroy(office);
+}
+
+TEST(whatever_is_under_way_ends_when_it_is_not_wanted_any_more)
+{
+    struct office *office = office_create();
+
+    follow_crowd(office);
+    follow(office, NULL, 0, 0);
+    EXPECT_EQ(look(office).count, 0);
+    stub_set(&office->world->stub, false, false);
+    pass(office, 5000);
+    EXPECT_EQ(office->world->stub.request_count, AT_ONCE);
+    office_destroy(office);
+    office = office_create();
+    follow_crowd(office);
+    office_destroy(office);
+}
+
 TEST(there_is_a_bound)
 {
     struct office *office = office_create();
@@ -198,4 +282,7 @@ TEST(there_is_a_bound)
 RUN_TESTS(TEST_ROW(what_is_polled_is_there_for_who_comes),
           TEST_ROW(a_resource_is_polled_without_any_client),
           TEST_ROW(what_a_client_has_fetched_just_now_will_do), TEST_ROW(failures_are_told_and_wait_longer),
-          TEST_ROW(another_list_keeps_what_is_known_of_those_that_stay), TEST_ROW(there_is_a_bound))
+          TEST_ROW(another_list_keeps_what_is_known_of_those_that_stay),
+          TEST_ROW(what_stays_fresh_is_not_asked_for_before_its_end),
+          TEST_ROW(so_many_of_an_upstream_are_asked_for_at_once_and_the_others_after_them),
+          TEST_ROW(whatever_is_under_way_ends_when_it_is_not_wanted_any_more), TEST_ROW(there_is_a_bound))

@@ -21,7 +21,7 @@ void poll_pace_bound(struct poll_pace *pace, int64_t interval_ms_min, int64_t in
                             : between(interval_ms_min, pace->interval_ms, pace->interval_ms_max);
 }
 
-static void adapt(struct poll_pace *pace, enum poll_outcome outcome)
+void poll_pace_learn(struct poll_pace *pace, enum poll_outcome outcome)
 {
     pace->failure_count = outcome != POLL_FAILED                       ? 0
                           : pace->failure_count < FAILURES_COUNTED_MAX ? pace->failure_count + 1
@@ -43,7 +43,7 @@ int64_t poll_pace_next(struct poll_pace *pace, enum poll_outcome outcome, const 
 {
     int64_t wait_ms;
 
-    adapt(pace, outcome);
+    poll_pace_learn(pace, outcome);
     wait_ms = pace->interval_ms;
     if (pace->failure_count > 0)
         wait_ms =
@@ -53,16 +53,6 @@ int64_t poll_pace_next(struct poll_pace *pace, enum poll_outcome outcome, const 
     wait_ms = larger(wait_ms, smaller(said->fresh_ms, pace->interval_ms_max));
     wait_ms = larger(wait_ms, larger(said->poll_interval_ms, said->retry_after_ms));
     return larger(wait_ms, 1);
-}
-
-int64_t poll_pace_follow(struct poll_pace *pace, enum poll_outcome outcome, int64_t ago_ms, double random)
-{
-    adapt(pace, outcome);
-    /* A fifth to three tenths late: they may be a tenth late themselves, and what they brought then is less
-     * than half an interval old, and will do. */
-    return larger(pace->interval_ms + pace->interval_ms / 5 +
-                      (int64_t)((double)pace->interval_ms / 10 * random) - ago_ms,
-                  1);
 }
 
 void poll_said_read(struct poll_said *said, struct bytes fields, int64_t now_wall_ms)

@@ -26,14 +26,13 @@ enum { POLL_FAILED_MS_MAX = 10 * 60 * 1000 };
 /* New bounds, of one that goes on, too, whose interval is kept as far as it lies between them. */
 void poll_pace_bound(struct poll_pace *pace, int64_t interval_ms_min, int64_t interval_ms_max);
 
-/* Takes the outcome into account, and returns how long after the poll the next one is, at least 1.
- * `random`, 0 … 1, spreads it by a tenth to both sides. */
+/* Takes an outcome into account. */
+void poll_pace_learn(struct poll_pace *pace, enum poll_outcome outcome);
+
+/* Does that, and returns how long after the answer was given the next poll is, at least 1. `random`, 0 … 1,
+ * spreads it by a tenth to both sides. */
 int64_t poll_pace_next(struct poll_pace *pace, enum poll_outcome outcome, const struct poll_said *said,
                        double random);
-
-/* The same, from now on, where somebody else has asked, `ago_ms` ago: they will again; only if they do not
- * in time, it is our turn. */
-int64_t poll_pace_follow(struct poll_pace *pace, enum poll_outcome outcome, int64_t ago_ms, double random);
 
 /* Reads X-Poll-Interval and Retry-After from `fields`, lines as of struct inquiry_answer. */
 void poll_said_read(struct poll_said *said, struct bytes fields, int64_t now_wall_ms);

@@ -1,59 +1,15 @@
-#include "polls.h"
 #include "base/compiler.h"
 #include "base/hash.h"
-#include "base/hash_table.h"
-#include "base/random_source.h"
-#include "engine/gateway/inquiry.h"
 #include "engine/gateway/routing/edited_request.h"
 #include "message/http.h"
-#include "poll_pace.h"
-#include <pthread.h>
+#include "poll_state.h"
 #include <stdlib.h>
-
-enum {
-    POLL_MS = 120000,              /* an answer comes within this, or has failed */
-    POLL_BODY_BYTES_MAX = 4 << 20, /* of a larger one it is not known whether it has changed */
-    FIRST_WITHIN_MS = 5000,        /* what begins together is spread over so long */
-};
-
-/* One resource. */
-struct poll {
-    struct hash_node in_table;
-    struct list in_list;
-    struct polls *polls;
-    struct http_request *request;
-    struct buffer identity; /* its target, and the fields that go along */
-    size_t url_bytes;       /* of it: the target */
-    struct timer timer;
-    struct inquiry *inquiry;
-    struct poll_pace pace;
-    int64_t begun_ms;
-    uint64_t body_number, body_hash;
-    bool has_body;              /* the last two are of one */
-    struct poll_report figures; /* under the lock of `polls`; but for due_ms */
-    int64_t due_mono_ms;        /* likewise */
-};
-
-struct polls {
-    struct gateway_worker *gateway;
-    struct loop *loop;
-    struct counters *counters;
-    struct random_source random;
-    uint64_t seed;
-    bool is_stopping;
-    struct task follow; /* takes up what is `wanted` */
-    pthread_mutex_t lock;
-    /* Under the lock; the list and the table are changed by the worker alone. */
-    struct list polls;
-    struct hash_table table;
-    struct list wanted;
-    bool is_posted;
-};
 
 /* ---- one resource: its life ---------------------------------------------------------------------- */
 
 static void poll_free(struct poll *poll)
 {
+    fleet_turn_fini(&poll->turn);
     free(poll->request);
     buffer_fini(&poll->identity);
     free(poll);
@@ -93,8 +49,6 @@ static struct http_request *request_of(const struct poll_target *target, const s
     return copy;
 }
 
-static void on_due(struct timer *timer);
-
 /* Null if there is no memory. */
 static struct poll *poll_create(struct polls *polls, const struct poll_spec *spec, size_t index)
 {
@@ -103,8 +57,7 @@ static struct poll *poll_create(struct polls *polls, const struct poll_spec *spe
 
     if (poll == NULL)
         return NULL;
-    poll->polls = polls;
-    timer_init(&poll->timer, on_due);
+    poll_init(poll, polls);
     if (poll_target_init(&target, spec, index)) {
         poll->request = request_of(&target, spec);
         buffer_append(&poll->identity, buffer_bytes(&target.text));
@@ -120,114 +73,6 @@ static struct poll *poll_create(struct polls *polls, const struct poll_spec *spe
         return NULL;
     }
     return poll;
-}
-
-/* ---- asking -------------------------------------------------------------------------------------- */
-
-static void wait_for_next(struct poll *poll, int64_t due_mono_ms)
-{
-    int64_t now_mono_ms = loop_now(poll->polls->loop).mono_ms;
-
-    if (due_mono_ms <= now_mono_ms)
-        due_mono_ms = now_mono_ms + 1;
-    pthread_mutex_lock(&poll->polls->lock);
-    poll->due_mono_ms = due_mono_ms;
-    poll->figures.interval_ms = poll->pace.interval_ms;
-    pthread_mutex_unlock(&poll->polls->lock);
-    timer_set(poll->polls->loop, &poll->timer, due_mono_ms);
-}
-
-static void count(struct poll *poll, uint64_t *figure, enum metric metric, int status)
-{
-    pthread_mutex_lock(&poll->polls->lock);
-    ++*figure;
-    if (figure != &poll->figures.seen)
-        poll->figures.polls++;
-    if (status != 0)
-        poll->figures.status = status;
-    pthread_mutex_unlock(&poll->polls->lock);
-    counters_add(poll->polls->counters, metric, 1);
-    if (figure != &poll->figures.seen)
-        counters_add(poll->polls->counters, METRIC_poll_polls, 1);
-}
-
-/* Whether the answer has another body than the one before; it is noted. The first is no change. */
-static bool has_changed(struct poll *poll, const struct inquiry_answer *answer)
-{
-    uint64_t number = answer->terms->body_number;
-    uint64_t hash = hash_bytes(buffer_bytes(answer->body), poll->polls->seed);
-    bool is_same =
-        poll->has_body && ((number != 0 && number == poll->body_number) || hash == poll->body_hash);
-    bool is_first = !poll->has_body;
-
-    poll->body_number = number;
-    poll->body_hash = hash;
-    poll->has_body = true;
-    return !is_same && !is_first;
-}
-
-/* An answer that a client would be content with, be it that there is nothing. */
-static bool is_good(const struct inquiry_answer *answer)
-{
-    return answer->err == ERR_TOO_LARGE ||
-           (answer->err == OK && answer->terms->is_told && !answer->terms->is_stale &&
-            answer->status < 500 && answer->status != 429);
-}
-
-static void on_answer(void *owner, const struct inquiry_answer *answer)
-{
-    struct poll *poll = owner;
-    struct polls *polls = poll->polls;
-    struct now now = loop_now(polls->loop);
-    struct poll_said said = {.fresh_ms = -1};
-    enum poll_outcome outcome = POLL_FAILED;
-    double random = random_unit(&polls->random);
-
-    poll->inquiry = NULL;
-    poll_said_read(&said, answer->fields, now.wall_ms);
-    if (!is_good(answer)) {
-        count(poll, &poll->figures.failures, METRIC_poll_failures, answer->status);
-    } else if (answer->err == OK && answer->terms->confirmed_ago_ms > now.mono_ms - poll->begun_ms) {
-        /* Somebody else was first. */
-        outcome = has_changed(poll, answer) ? POLL_CHANGED : POLL_UNCHANGED;
-        count(poll, &poll->figures.seen, METRIC_poll_seen, answer->status);
-        wait_for_next(poll, now.mono_ms + poll_pace_follow(&poll->pace, outcome,
-                                                           answer->terms->confirmed_ago_ms, random));
-        return;
-    } else {
-        outcome = answer->err == OK && has_changed(poll, answer) ? POLL_CHANGED : POLL_UNCHANGED;
-        if (answer->err == OK)
-            said.fresh_ms = answer->terms->fresh_ms;
-        count(poll, outcome == POLL_CHANGED ? &poll->figures.changes : &poll->figures.unchanged,
-              outcome == POLL_CHANGED ? METRIC_poll_changes : METRIC_poll_unchanged, answer->status);
-    }
-    wait_for_next(poll, poll->begun_ms + poll_pace_next(&poll->pace, outcome, &said, random));
-}
-
-static void on_due(struct timer *timer)
-{
-    struct poll *poll = CONTAINER_OF(timer, struct poll, timer);
-    struct polls *polls = poll->polls;
-
-    poll->begun_ms = loop_now(polls->loop).mono_ms;
-    poll->inquiry = inquiry_begin(polls->gateway,
-                                  &(struct inquiry_order){.request = poll->request,
-                                                          .urgency = URGENCY_REVALIDATION,
-                                                          .confirmed_within_ms = poll->pace.interval_ms / 2,
-                                                          .body_bytes_max = POLL_BODY_BYTES_MAX,
-                                                          .timeout_ms = POLL_MS,
-                                                          .done = on_answer,
-                                                          .owner = poll});
-    if (poll->inquiry == NULL)
-        wait_for_next(poll, poll->begun_ms + poll->pace.interval_ms);
-}
-
-static void rest(struct poll *poll)
-{
-    timer_cancel(poll->polls->loop, &poll->timer);
-    if (poll->inquiry != NULL)
-        inquiry_cancel(poll->inquiry);
-    poll->inquiry = NULL;
 }
 
 /* ---- which there are ----------------------------------------------------------------------------- */
@@ -256,16 +101,10 @@ static void go_on(struct poll *poll, const struct poll *like)
     int64_t due_ms = loop_now(poll->polls->loop).mono_ms + like->pace.interval_ms_max;
 
     poll_pace_bound(&poll->pace, like->pace.interval_ms_min, like->pace.interval_ms_max);
-    if (is_other && poll->inquiry == NULL && poll->due_mono_ms > due_ms)
-        wait_for_next(poll, due_ms);
-}
-
-static void begin(struct poll *poll)
-{
-    struct polls *polls = poll->polls;
-    int64_t within_ms = poll->pace.interval_ms < FIRST_WITHIN_MS ? poll->pace.interval_ms : FIRST_WITHIN_MS;
-
-    wait_for_next(poll, loop_now(polls->loop).mono_ms + random_between(&polls->random, 1, within_ms));
+    if (!is_other || poll->stage != POLL_SLEEPS || poll->due_mono_ms <= due_ms)
+        return;
+    poll->wait_ms = like->pace.interval_ms_max;
+    poll_wait(poll, due_ms);
 }
 
 /* Puts it among those that there are; false if there is no memory. */
@@ -286,7 +125,7 @@ static void take_out(struct poll *poll)
 {
     struct polls *polls = poll->polls;
 
-    rest(poll);
+    poll_rest(poll);
     pthread_mutex_lock(&polls->lock);
     hash_table_remove(&polls->table, &poll->in_table);
     list_remove(&poll->in_list);
@@ -306,6 +145,7 @@ static void take_up(struct task *task)
     list_move_all(&wanted, &polls->wanted);
     list_move_all(&before, &polls->polls);
     pthread_mutex_unlock(&polls->lock);
+    polls->is_choosing = true;
     for (struct list *node = wanted.next, *next; node != &wanted; node = next) {
         struct poll *poll = CONTAINER_OF(node, struct poll, in_list);
         struct poll *same = find(&polls->table, poll);
@@ -322,13 +162,15 @@ static void take_up(struct task *task)
         } else if (polls->is_stopping || !enter(poll)) {
             poll_free(poll);
         } else {
-            begin(poll);
+            poll_begin(poll);
         }
     }
     for (struct list *node = before.next, *next; node != &before; node = next) {
         next = node->next;
         take_out(CONTAINER_OF(node, struct poll, in_list));
     }
+    polls->is_choosing = false;
+    polls_run_lanes(polls);
 }
 
 enum err polls_follow(struct polls *polls, const struct poll_spec *specs, size_t count)
@@ -379,6 +221,8 @@ enum err polls_create(struct gateway_worker *gateway, struct loop *loop, struct 
     polls->seed = hash_seed_random();
     polls->random = random_source_of(hash_seed_random(), 0, 0);
     polls->follow.run = take_up;
+    for (size_t i = 0; i < POLL_LANES; i++)
+        list_init(&polls->lanes[i].waiting);
     pthread_mutex_init(&polls->lock, NULL);
     list_init(&polls->polls);
     list_init(&polls->wanted);
@@ -390,7 +234,7 @@ void polls_stop(struct polls *polls)
 {
     polls->is_stopping = true;
     for (struct list *node = polls->polls.next; node != &polls->polls; node = node->next)
-        rest(CONTAINER_OF(node, struct poll, in_list));
+        poll_rest(CONTAINER_OF(node, struct poll, in_list));
 }
 
 void polls_destroy(struct polls *polls)

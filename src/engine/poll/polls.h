@@ -1,8 +1,8 @@
 /* polls.h — resources that a gateway asks for by itself, so that they are in its cache whoever asks, and
  * whether or not anybody does: through the cache, conditionally, behind what clients wait for.
  *
- * One worker asks for all of them. Where somebody else has asked already, a client or, with a shared tier,
- * another node, that will do: so of all nodes one asks, and the next when it does not. */
+ * One worker asks for all of them. With a shared tier each is one node's turn, and the others look at what
+ * that has brought (fleet_turn.h). Where a client has asked just before, that will do. */
 #pragma once
 #include "engine/gateway/gateway.h"
 #include "poll_spec.h"
@@ -29,6 +29,7 @@ struct poll_report {
     struct bytes url;                             /* without its scheme */
     uint64_t polls, changes, unchanged, failures; /* the first is the sum of the others */
     uint64_t seen;                                /* times that another had asked already */
+    bool is_anothers;                             /* it is another node's turn */
     int status;                                   /* the newest answer's; 0: none yet */
     int64_t interval_ms;                          /* at present */
     int64_t due_ms;                               /* from now; 0: it is being asked for */

@@ -32,6 +32,17 @@ bool fleet_id_of(struct fleet_id *id, struct bytes key, size_t primary_size)
     return true;
 }
 
+bool fleet_id_of_turn(struct fleet_id *id, struct bytes name)
+{
+    uint64_t numbers[2];
+
+    *id = (struct fleet_id){0};
+    if (!digest(name, numbers))
+        return false;
+    id->url = numbers[0];
+    return true;
+}
+
 uint64_t fleet_generation_of(struct bytes key, size_t primary_size)
 {
     uint64_t generation = 0;

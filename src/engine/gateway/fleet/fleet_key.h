@@ -6,6 +6,7 @@
  *   nh:{U}:s      the names of all keys of the URL, so that one script takes them out
  *   nh:{U}:w:V    and so on: of one variant
  *   nh:{U}:c:N:i  piece i of the body number N
+ *   nh:{T}:t      whose turn it is to ask for something, T being a digest of that
  *
  * U is 64 bits of a digest of the URL's primary key, in hexadecimal, and the hash tag: all keys of a URL
  * lie in one slot. V is 128 bits of a digest of the whole key of the variant. Digests may meet: an answer
@@ -30,10 +31,14 @@ struct fleet_key {
 #define FLEET_ANSWER  'a'
 #define FLEET_LEASE   'l'
 #define FLEET_NAMES   's'
+#define FLEET_TURN    't'
 
 /* What `key` is known by, whose first `primary_size` bytes are the URL's. False if it stays at its node:
  * what it says is below a URL (a digest of fields or of a body). */
 bool fleet_id_of(struct fleet_id *id, struct bytes key, size_t primary_size);
+
+/* Of something that nodes take turns in. False if there is no memory. */
+bool fleet_id_of_turn(struct fleet_id *id, struct bytes name);
 
 static inline bool fleet_id_is_of_variant(const struct fleet_id *id)
 {

@@ -136,6 +136,14 @@ const char fleet_script_purge[] = WHATEVER_MEMORY MEND TELL
     "tell(KEYS[2])\n"
     "return 1\n";
 
+const char fleet_script_turn[] =
+    MEND "mend(KEYS[1], 'string')\n"
+         "local holder, left = redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])\n"
+         "if holder and holder ~= ARGV[1] and left >= 0 then return math.max(left, 1) end\n"
+         "if ARGV[2] ~= '0' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+         "elseif holder == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"
+         "return 0\n";
+
 /* The bounds are those of fleet_log.h. */
 const char fleet_script_log[] = WHATEVER_MEMORY MEND
     "mend(KEYS[1], 'string')\n"

@@ -28,6 +28,10 @@ extern const char fleet_script_release[];
  *   names, the URL's witness, its lease | "h" or "s" */
 extern const char fleet_script_purge[];
 
+/* Takes the turn, or keeps it for longer, if nobody else has it: 0; else for how many ms another has it
+ * yet. For 0 ms it is given back. turn | token, milliseconds */
+extern const char fleet_script_turn[];
+
 /* Adds a record to the log of purges, and returns its number as text; makes the log if there is none, or
  * anew ("1"). Without a rule nothing is added.
  *   log | node (8 bytes), rule or nothing, "h" or "s", place of the tag, text, "0" or "1" */
