@@ -1,5 +1,6 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* What the gateway is asked from inside, by its own. */
+#include "base/hash.h"
 #include "engine/gateway/inquiry.h"
 #include "gateway_world.h"
 
@@ -302,6 +303,7 @@ TEST(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart)
     struct question *other = ask_so(world, "/fresh", false, true);
 
     EXPECT(one->body_hash != 0 && one->body_hash == same->body_hash);
+    EXPECT(other->body_hash == hash_bytes(BYTES("fresh"), world->gateway->seed));
     EXPECT(one->body_hash != other->body_hash);
     EXPECT_EQ(one->body.size, 0);
     question_free(one);
