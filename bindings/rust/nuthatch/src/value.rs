@@ -1,0 +1,234 @@
+use crate::store::Store;
+use nuthatch_sys as sys;
+use std::fmt;
+use std::ops::Deref;
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which write of a key a value is of: it changes with each. See
+/// [`Cache::compare_and_swap`](crate::Cache::compare_and_swap).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub(crate) u64);
+
+impl Version {
+    /// As a number, to be kept elsewhere.
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The version of that number.
+    pub fn from_u64(number: u64) -> Self {
+        Version(number)
+    }
+}
+
+enum Owner<'a> {
+    Borrowed(&'a Arc<Store>),
+    Kept(Arc<Store>),
+}
+
+impl Owner<'_> {
+    fn store(&self) -> &Arc<Store> {
+        match self {
+            Owner::Borrowed(store) => store,
+            Owner::Kept(store) => store,
+        }
+    }
+}
+
+/// A value of a cache, without a copy. The bytes stay as they are until this is dropped, even if the key is
+/// overwritten, removed or evicted meanwhile; drop it soon, for the memory around it cannot be reused before.
+///
+/// It is a slice of bytes. A value that lies in pieces, as large ones do, is put together the first time that it is
+/// looked at as a slice; [`pieces`](ValueRef::pieces) gives them as they lie.
+pub struct ValueRef<'a> {
+    owner: Owner<'a>,
+    /// Lent by the store; nothing lent, and a `pin` of null, if the bytes are in `joined` alone.
+    value: sys::nh_value,
+    /// All of the bytes in one piece, ours; or null.
+    joined: AtomicPtr<Vec<u8>>,
+}
+
+// Safety: a lent value may be read and released by any thread; `joined` is set once, atomically.
+unsafe impl Send for ValueRef<'_> {}
+unsafe impl Sync for ValueRef<'_> {}
+
+/// The bytes that C points to. They must be good for 'a.
+pub(crate) unsafe fn slice_of<'a>(bytes: sys::nh_bytes) -> &'a [u8] {
+    if bytes.size == 0 {
+        &[]
+    } else {
+        // Safety: as said above.
+        unsafe { slice::from_raw_parts(bytes.data.cast(), bytes.size) }
+    }
+}
+
+/// All pieces of a lent value, one behind the other.
+///
+/// # Safety
+/// `value` is lent by `store`, and stays so during the call.
+pub(crate) unsafe fn join(store: *mut sys::nh_store, value: &sys::nh_value) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(value.size as usize);
+    let mut piece = sys::nh_bytes { data: ptr::null(), size: 0 };
+    // Safety: the value is lent.
+    while unsafe { sys::nh_value_piece(store, value, bytes.len() as u64, &mut piece) } == sys::NH_OK {
+        bytes.extend_from_slice(unsafe { slice_of(piece) });
+    }
+    bytes
+}
+
+impl<'a> ValueRef<'a> {
+    /// # Safety
+    /// `value` is lent by the store, by nh_borrow or nh_fetch, and is the new owner's to release.
+    pub(crate) unsafe fn lent(store: &'a Arc<Store>, value: sys::nh_value) -> Self {
+        ValueRef { owner: Owner::Borrowed(store), value, joined: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Bytes that are not in the store, or not any more; `value` says the rest and lends nothing.
+    pub(crate) fn owned(store: &'a Arc<Store>, mut value: sys::nh_value, bytes: Vec<u8>) -> Self {
+        value.pin = ptr::null_mut();
+        value.size = bytes.len() as u64;
+        ValueRef { owner: Owner::Borrowed(store), value, joined: AtomicPtr::new(Box::into_raw(Box::new(bytes))) }
+    }
+
+    /// The value alone, without a cache to borrow: it keeps the cache itself.
+    pub fn into_owned(mut self) -> ValueRef<'static> {
+        let owner = Owner::Kept(Arc::clone(self.owner.store()));
+        let value = self.value;
+        self.value.pin = ptr::null_mut(); // the other's to release
+        let joined = std::mem::replace(self.joined.get_mut(), ptr::null_mut());
+        ValueRef { owner, value, joined: AtomicPtr::new(joined) }
+    }
+
+    /// The write that it is of.
+    pub fn version(&self) -> Version {
+        Version(self.value.version)
+    }
+
+    /// The flags that it was put with.
+    pub fn flags(&self) -> u32 {
+        self.value.flags
+    }
+
+    /// Whether its soft time to live was over, or a tag of it purged softly, when it was asked for.
+    pub fn is_stale(&self) -> bool {
+        self.value.traits & sys::NH_VALUE_STALE != 0
+    }
+
+    /// How long its key will be there from now on; `None`: until something is done about it.
+    pub fn expires_in(&self) -> Option<Duration> {
+        let left_ms = self.value.expires_at_ms.saturating_sub(self.owner.store().now_ms());
+        (self.value.expires_at_ms != 0).then(|| Duration::from_millis(left_ms.max(0) as u64))
+    }
+
+    /// The bytes as they lie in the cache: one piece, or several of a large value.
+    pub fn pieces(&self) -> Pieces<'_> {
+        Pieces { value: self, offset: 0 }
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.value.traits & sys::NH_VALUE_NEGATIVE != 0
+    }
+
+    fn joined(&self) -> &[u8] {
+        let mut joined = self.joined.load(Ordering::Acquire);
+        if joined.is_null() {
+            // Safety: without `joined` the value is lent.
+            let ours = Box::into_raw(Box::new(unsafe { join(self.owner.store().raw(), &self.value) }));
+            joined = match self.joined.compare_exchange(joined, ours, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => ours,
+                Err(other) => {
+                    // Safety: another thread was first; nobody has seen this one.
+                    drop(unsafe { Box::from_raw(ours) });
+                    other
+                }
+            };
+        }
+        // Safety: once set it stays until `self` is dropped or taken apart.
+        unsafe { &*joined }
+    }
+}
+
+impl Deref for ValueRef<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        if self.value.pin.is_null() || self.value.bytes.size as u64 != self.value.size {
+            return self.joined();
+        }
+        // Safety: lent until `self` is dropped.
+        unsafe { slice_of(self.value.bytes) }
+    }
+}
+
+impl AsRef<[u8]> for ValueRef<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq<[u8]> for ValueRef<'_> {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for ValueRef<'_> {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == other[..]
+    }
+}
+
+impl fmt::Debug for ValueRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValueRef")
+            .field("bytes", &self.value.size)
+            .field("flags", &self.flags())
+            .field("is_stale", &self.is_stale())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for ValueRef<'_> {
+    fn drop(&mut self) {
+        let joined = *self.joined.get_mut();
+        if !joined.is_null() {
+            // Safety: made by Box::into_raw, and nobody looks at it any more.
+            drop(unsafe { Box::from_raw(joined) });
+        }
+        if !self.value.pin.is_null() {
+            // Safety: lent, and released here alone.
+            unsafe { sys::nh_release(self.owner.store().raw(), &mut self.value) };
+        }
+    }
+}
+
+/// The pieces that a value lies in: [`ValueRef::pieces`].
+pub struct Pieces<'a> {
+    value: &'a ValueRef<'a>,
+    offset: u64,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let piece: &[u8] = if self.value.value.pin.is_null() {
+            self.value.joined().get(self.offset as usize..)?
+        } else {
+            let mut piece = sys::nh_bytes { data: ptr::null(), size: 0 };
+            let store = self.value.owner.store().raw();
+            // Safety: the value is lent for as long as it is borrowed here.
+            let result = unsafe { sys::nh_value_piece(store, &self.value.value, self.offset, &mut piece) };
+            if result != sys::NH_OK {
+                return None;
+            }
+            unsafe { slice_of(piece) }
+        };
+        self.offset += piece.len() as u64;
+        (!piece.is_empty()).then(|| piece)
+    }
+}
