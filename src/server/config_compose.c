@@ -256,6 +256,19 @@ static const struct compose_entry *composed_by(const struct role_options *role, 
     return NULL;
 }
 
+/* The one that answers requests for `path`, or null. */
+static const struct compose_entry *composed_as(const struct role_options *role, struct bytes path)
+{
+    for (size_t i = 0; i < role->composition_count; i++) {
+        const char *text = role->compositions[i].spec.path;
+        struct path_pattern pattern;
+        if (text != NULL && path_pattern_parse(&pattern, bytes_of_text(text)) == NULL &&
+            path_pattern_fits(&pattern, path, NULL))
+            return &role->compositions[i];
+    }
+    return NULL;
+}
+
 static void check_part(struct config_reader *reader, const struct role_options *role,
                        const struct part_spec *part, struct place where, const struct path_pattern *pattern)
 {
@@ -301,8 +314,29 @@ static void check_entry(struct config_reader *reader, const struct role_options 
                           shown_text(bytes_of_text(spec->path)).text);
 }
 
+/* A poll asks the gateway's routes, and what is composed is not kept. */
+static void check_poll(struct config_reader *reader, const struct role_options *role,
+                       const struct poll_entry *poll)
+{
+    const struct compose_entry *composed = NULL;
+
+    if (poll->spec.url == NULL)
+        return;
+    for (size_t i = 0; i < poll_spec_count(&poll->spec) && composed == NULL; i++) {
+        struct poll_target target;
+        if (poll_target_init(&target, &poll->spec, i))
+            composed = composed_as(role, target.path);
+        poll_target_fini(&target);
+    }
+    if (composed != NULL)
+        CONFIG_REPORT(reader, poll->where, "what is polled is composed, as %s; poll what that is made of",
+                      shown_text(bytes_of_text(composed->spec.path)).text);
+}
+
 void config_check_compose(struct config_reader *reader, const struct role_options *role)
 {
     for (size_t i = 0; i < role->composition_count; i++)
         check_entry(reader, role, &role->compositions[i]);
+    for (size_t i = 0; i < role->poll_count && role->composition_count > 0; i++)
+        check_poll(reader, role, &role->polls[i]);
 }

@@ -554,6 +554,9 @@ TEST(each_problem_of_a_composed_route_is_said_with_its_place)
          "4:38: the target of the part d is composed itself, as /e/{id}; name what that is made of\n"
          "5:31: the target of the part b is composed itself, as /a/{id}; name what that is made of\n"
          "6:12: path: /e/{id} is composed twice; keep one\n"},
+        {"  compose:\n  - {path: \"/a/{id}\", parts: {b: /b}}\n"
+         "  poll:\n  - {url: \"/{what}/1\", over: [b, a], interval: 1m}\n  - {url: /b, interval: 1m}\n",
+         "6:5: what is polled is composed, as /a/{id}; poll what that is made of\n"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

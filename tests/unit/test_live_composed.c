@@ -338,23 +338,27 @@ TEST(a_new_plan_s_parts_are_those_that_are_watched)
     hub_destroy(hub);
 }
 
-TEST(fields_that_are_passed_on_make_other_resources_and_the_type_of_a_stream_is_not)
+TEST(fields_that_are_passed_on_make_other_resources_but_for_what_is_about_the_stream)
 {
     struct part_spec part = {.name = TEXT("greeting"), .target = TEXT("/vary")};
     struct composition_spec composition = of_two;
-    char *passed[] = {TEXT("Accept-Language"), TEXT("Accept")};
+    char *passed[] = {TEXT("Accept-Language"), TEXT("Accept"), TEXT("Cache-Control")};
     struct hub *hub;
-    struct viewer *one, *other;
+    struct viewer *one, *other, *again;
 
     composition.parts = &part;
     composition.part_count = 1;
     composition.passed = passed;
-    composition.passed_count = 2;
+    composition.passed_count = 3;
     hub = hub_create(&composition, "1");
     one = begin(hub, "/both/x", "Accept: text/event-stream\nAccept-Language: 1");
     expect_heard(one, "data: {\"greeting\":11}\n\n");
     other = begin(hub, "/both/x", "Accept: text/event-stream\nAccept-Language: 2");
     expect_heard(other, "data: {\"greeting\":22}\n\n");
+    again = begin(hub, "/both/x", "Accept: text/event-stream\nCache-Control: no-cache\nAccept-Language: 1");
+    expect_heard(again, "data: {\"greeting\":11}\n\n");
+    EXPECT_EQ(hub->world->stub.request_count, 2);
+    end(again);
     end(one);
     end(other);
     hub_destroy(hub);
@@ -400,6 +404,6 @@ RUN_TESTS(TEST_ROW(a_composed_answer_is_watched_as_others_are_and_each_part_poll
           TEST_ROW(what_is_one_client_s_in_part_is_not_watched),
           TEST_ROW(who_cannot_take_a_stream_waits_for_another_answer),
           TEST_ROW(a_new_plan_s_parts_are_those_that_are_watched),
-          TEST_ROW(fields_that_are_passed_on_make_other_resources_and_the_type_of_a_stream_is_not),
+          TEST_ROW(fields_that_are_passed_on_make_other_resources_but_for_what_is_about_the_stream),
           TEST_ROW(where_nothing_may_be_watched_the_answer_is_an_ordinary_one),
           TEST_ROW(who_stops_while_parts_are_asked_for_leaves_nothing_behind))
