@@ -1,6 +1,7 @@
 #include "server/run.h"
 #include "server/console.h"
 #include "server/server.h"
+#include "server/service_manager.h"
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -96,6 +97,16 @@ static void report_start(const struct options *options, const struct server *ser
     }
 }
 
+/* The service manager waits for it: what goes wrong with that is worth a line. */
+static void tell_ready(struct log *log)
+{
+    enum err err = service_manager_tell(getenv("NOTIFY_SOCKET"), "READY=1");
+
+    if (err != OK)
+        log_write(log, LOG_WARNING, "the service manager at NOTIFY_SOCKET cannot be told: %s",
+                  err_text(err));
+}
+
 static void on_typed(void *server, struct bytes line)
 {
     if (bytes_equal(line, BYTES("s")))
@@ -131,16 +142,20 @@ int run_roles(const struct options *options)
         _exit(1);
     }
     report_start(options, server, log);
+    tell_ready(log);
     if (options->verb == VERB_MOCK && options->roles[0].record_url == NULL &&
         (console = console_begin(on_typed, server)) != NULL)
         log_write(log, LOG_INFO, "s and Enter saves the data as they are, to a file of its own");
     while (wait_for(signals, -1) == SIGHUP) {
         struct buffer report = {0};
+        service_manager_tell_reloading(getenv("NOTIFY_SOCKET"), clock_read(&clock_system));
         server_reload(server, &report); /* which logs what came of it */
+        tell_ready(log);
         buffer_fini(&report);
     }
     log_write(log, LOG_INFO, "stopping: answers in hand have %lld ms; a second signal ends them",
               (long long)options->drain_timeout_ms);
+    service_manager_tell(getenv("NOTIFY_SOCKET"), "STOPPING=1");
     console_end(console);
     if (pthread_create(&leaver, NULL, leave_on_signal, log) == 0)
         pthread_detach(leaver);
