@@ -18,7 +18,7 @@ static void read_answer(struct bytes bytes)
     uint64_t checksum;
 
     if (bytes.size >= 16) {
-        buffer_append_literal(&value, "nhAnswr1");
+        buffer_append_literal(&value, "nhAnswr2");
         checksum = hash_bytes(bytes_after(bytes, 16), 1);
         buffer_append(&value, bytes_of(&checksum, sizeof checksum));
         buffer_append(&value, bytes_after(bytes, 16));

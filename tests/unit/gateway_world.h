@@ -120,6 +120,17 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
             ANSWER("200 OK", "Cache-Control: max-age=1, must-revalidate\r\n", "old");
         else
             ANSWER("200 OK", "Cache-Control: max-age=1\r\nETag: \"v1\"\r\nX-Old: yes\r\n", "old");
+    } else if (strcmp(path, "/tag-of-token") == 0 || strcmp(path, "/tag-of-all") == 0) {
+        char token[128];
+        header_value(head, "If-None-Match: ", value, sizeof value);
+        header_value(head, "Authorization: ", token, sizeof token);
+        if (strcmp(path, "/tag-of-all") == 0)
+            snprintf(token, sizeof token, "all");
+        stub->conditional_count += value[0] != '\0';
+        if (strlen(value) == strlen(token) + 2 && strncmp(value + 1, token, strlen(token)) == 0)
+            ANSWER("304 Not Modified", "Cache-Control: public, max-age=1\r\nETag: \"%s\"\r\n", "", token);
+        else
+            ANSWER("200 OK", "Cache-Control: public, max-age=1\r\nETag: \"%s\"\r\n", "same", token);
     } else if (strcmp(path, "/cut") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nContent-Length: 100\r\n", "short");
     } else if (strcmp(path, "/vary") == 0) {

@@ -196,6 +196,65 @@ TEST(so_many_are_under_way_at_once_of_all_workers)
     world_destroy(world);
 }
 
+TEST(what_is_not_modified_takes_nothing_where_that_is_free)
+{
+    struct world *world = world_create_limited(
+        (struct upstream_policy){.rate_limits = (char[]){"2/d"}, .rate_burst = 2, .has_free_304 = 1});
+
+    expect_answer(world, "GET", "/brief", "", 200, "old", NULL);
+    for (int i = 0; i < 5; i++) {
+        world->forward_ms += 20000;
+        expect_answer(world, "GET", "/brief", "", 200, "old", "fwd-status=304");
+    }
+    expect_answer(world, "GET", "/private", "", 200, "7", NULL);
+    world->forward_ms += 20000; /* it might have changed, and then it would count */
+    expect_answer(world, "GET", "/brief", "", 200, "old", "detail=limited");
+    EXPECT_EQ(world->stub.request_count, 7);
+    world_destroy(world);
+}
+
+/* ---- validators of several credentials ----------------------------------------------------------- */
+
+static void ask_stale(struct world *world, const char *path, const char *token, const char *in_head)
+{
+    char fields[64];
+
+    snprintf(fields, sizeof fields, "Authorization: %s\n", token);
+    world->forward_ms += 5000;
+    expect_answer(world, "GET", path, fields, 200, "same", in_head);
+}
+
+TEST(each_credential_asks_by_the_validators_that_it_was_given)
+{
+    struct world *world = world_create_limited((struct upstream_policy){0});
+
+    ask_stale(world, "/tag-of-token", "a", "fwd=uri-miss");
+    ask_stale(world, "/tag-of-token", "b", "fwd-status=200");
+    EXPECT_EQ(world->stub.conditional_count, 0); /* those of another's would have been no use */
+    for (int i = 0; i < 3; i++) {
+        ask_stale(world, "/tag-of-token", "a", "fwd-status=304");
+        ask_stale(world, "/tag-of-token", "b", "fwd-status=304");
+    }
+    ask_stale(world, "/tag-of-token", "c", "fwd-status=200");
+    ask_stale(world, "/tag-of-token", "a", "fwd-status=304");
+    EXPECT_EQ(counted(world, METRIC_gateway_revalidations), 7);
+    EXPECT_EQ(counted(world, METRIC_gateway_not_modified), 7);
+    world_destroy(world);
+}
+
+TEST(where_two_credentials_were_given_the_same_validators_they_will_do_for_all)
+{
+    struct world *world = world_create_limited((struct upstream_policy){0});
+
+    ask_stale(world, "/tag-of-all", "a", "fwd=uri-miss");
+    ask_stale(world, "/tag-of-all", "b", "fwd-status=200");
+    ask_stale(world, "/tag-of-all", "c", "fwd-status=304");
+    ask_stale(world, "/tag-of-all", "d", "fwd-status=304");
+    ask_stale(world, "/tag-of-all", "a", "fwd-status=304");
+    EXPECT_EQ(world->stub.conditional_count, 3);
+    world_destroy(world);
+}
+
 /* ---- what the upstream says ---------------------------------------------------------------------- */
 
 #define CLOSE "Connection: close\r\nContent-Length: 0\r\n\r\n"
@@ -310,6 +369,9 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(a_worker_may_end_while_somebody_waits),
           TEST_ROW(what_nobody_waits_for_leaves_some_to_others),
           TEST_ROW(so_many_are_under_way_at_once_of_all_workers),
+          TEST_ROW(what_is_not_modified_takes_nothing_where_that_is_free),
+          TEST_ROW(each_credential_asks_by_the_validators_that_it_was_given),
+          TEST_ROW(where_two_credentials_were_given_the_same_validators_they_will_do_for_all),
           TEST_ROW(an_upstream_that_says_to_come_later_is_not_asked_before),
           TEST_ROW(who_is_told_to_come_later_gives_what_is_stale),
           TEST_ROW(what_an_answer_said_of_limits_is_told_to_who_asked_alone),

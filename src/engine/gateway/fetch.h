@@ -97,7 +97,8 @@ struct fetch_order {
         range; /* the one condition of a part that others may join who ask for the same; or empty */
     bool is_body_keyed; /* `body` is all of the request's, and part of the key; copied */
     struct bytes body;
-    struct bytes etag, last_modified; /* of the entry to validate; empty: ask for the whole */
+    struct bytes etag, last_modified; /* to validate the entry by; empty: ask for the whole */
+    uint64_t body_number;             /* of that entry */
 };
 
 void reader_init(struct reader *reader, struct gateway_worker *worker,

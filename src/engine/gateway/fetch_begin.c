@@ -1,5 +1,6 @@
 /* fetch_begin.c — a fetch is joined, or made and sent. */
 #include "base/hash.h"
+#include "engine/gateway/routing/asker.h"
 #include "fetch_state.h"
 #include "fetch_table.h"
 #include "search_alias.h"
@@ -37,6 +38,8 @@ static struct fetch *fetch_create(struct gateway_worker *worker, const struct fe
     fetch->asks_for_part =
         order->with_preconditions && http_fields_find(&order->request->fields, HTTP_HEADER_RANGE) != NULL;
     fetch->has_if_range = http_fields_find(&order->request->fields, HTTP_HEADER_IF_RANGE) != NULL;
+    fetch->body_number = order->body_number;
+    fetch->asker = asker_identity(order->route, &order->request->fields);
     fetch->requested = loop_now(worker->loop);
     purge_watch_begin(&fetch->watch, gateway);
     list_init(&fetch->in_worker);

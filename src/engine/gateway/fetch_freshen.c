@@ -50,6 +50,8 @@ static void store_freshened(struct fetch *fetch, const nh_value *entry,
     fresh.fetch_ms = stored->fetch_ms;
     fresh.page_set = stored->page_set;
     purge_watch_add_page_set(&fetch->watch, stored->page_set);
+    fresh.asker = stored->asker;
+    fresh.flags |= stored->flags & STORED_VALID_FOR_ALL;
     if (may_store(&facts, &fetch->traits, policy) && !response_fields_failed(&rendered) &&
         fetch_begin_value(fetch, &value, &fresh, stored->body_bytes)) {
         for (uint64_t offset = 0; offset < stored->body_bytes;) {
@@ -75,7 +77,8 @@ void fetch_learn_from_head(struct fetch *fetch, const struct http_fields *fields
 
     if (nh_borrow(gateway->store, now_mono_ms, key, &entry) != NH_OK)
         return;
-    if (value_response(gateway, buffer_bytes(&fetch->key), &entry, &stored) && stored.status == 200) {
+    if (value_response(gateway, buffer_bytes(&fetch->key), &entry, &stored) && stored.status == 200 &&
+        (stored.asker == fetch->asker || (stored.flags & STORED_VALID_FOR_ALL))) {
         if (is_described_by(&stored, fields, body_bytes))
             store_freshened(fetch, &entry, &stored, fields);
         else
@@ -108,6 +111,33 @@ static bool append_stored_body(struct fetch *fetch, const nh_value *value,
     return true;
 }
 
+/* It may be another one by now than the one we asked about. */
+static bool is_the_one(const struct fetch *fetch, const struct stored_response *stored,
+                       const struct http_fields *fields)
+{
+    struct stored_response asked = *stored;
+
+    asked.etag = buffer_bytes(&fetch->etag);
+    asked.last_modified = buffer_bytes(&fetch->last_modified);
+    return (stored->body_number == fetch->body_number ||
+            (bytes_equal(stored->etag, asked.etag) &&
+             bytes_equal(stored->last_modified, asked.last_modified))) &&
+           is_validated_by(&asked, fields);
+}
+
+/* Whose the validators are that a stored answer has once it is freshened. */
+static uint64_t asker_of_freshened(const struct fetch *fetch, const struct stored_response *stored,
+                                   const struct http_fields *merged)
+{
+    const struct http_field *etag = http_fields_find(merged, HTTP_HEADER_ETAG),
+                            *modified = http_fields_find(merged, HTTP_HEADER_LAST_MODIFIED);
+    bool is_as_before =
+        bytes_equal(stored->etag, etag != NULL ? etag->value : (struct bytes){0}) &&
+        bytes_equal(stored->last_modified, modified != NULL ? modified->value : (struct bytes){0});
+
+    return is_as_before ? stored->asker : fetch->asker;
+}
+
 void fetch_on_not_modified(struct fetch *fetch, const struct http_fields *fields)
 {
     struct gateway *gateway = fetch->gateway;
@@ -124,13 +154,11 @@ void fetch_on_not_modified(struct fetch *fetch, const struct http_fields *fields
         begin_anew(fetch);
         return;
     }
-    /* It may be another one by now than the one we asked about. */
     if (value_response(gateway, buffer_bytes(&fetch->key), &value, &stored) &&
-        bytes_equal(stored.etag, buffer_bytes(&fetch->etag)) &&
-        bytes_equal(stored.last_modified, buffer_bytes(&fetch->last_modified)) &&
-        is_validated_by(&stored, fields)) {
+        is_the_one(fetch, &stored, fields)) {
         merged = freshened_fields(stored.fields, stored.hidden, fields);
         if (merged.list != NULL) {
+            fetch->asker = asker_of_freshened(fetch, &stored, &merged);
             fetch_take_fields(fetch, stored.status, &merged, false);
             fetch_take_reason(head, stored.reason);
             head->body_bytes = (int64_t)stored.body_bytes;

@@ -66,7 +66,9 @@ struct fetch {
     struct buffer body;
     struct buffer path, query, authority; /* of a write's request: what it changes has to be found */
     bool has_query;
-    struct buffer etag, last_modified; /* what we asked the origin to validate */
+    struct buffer etag, last_modified; /* what we asked the origin to validate, */
+    uint64_t body_number;              /* which is about this body */
+    uint64_t asker;                    /* as of asker_identity: whose validators come */
     struct buffer range;               /* of which part it is, for those who may join; else empty */
     bool may_be_shared, takes_notes, replaces_entry, supersedes, with_preconditions;
     bool is_validation; /* we asked, and may be answered 304 */

@@ -6,6 +6,7 @@
 #include "page_set.h"
 #include "parts_add.h"
 #include "search_alias.h"
+#include "validators.h"
 #include "variants.h"
 #include <assert.h>
 
@@ -142,6 +143,30 @@ static uint32_t fetch_cost_ms(const struct fetch *fetch, int64_t now_mono_ms)
     return cost_ms < 1 ? 1 : cost_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)cost_ms;
 }
 
+/* What is stored so far may be the same body, as another credential was given it. */
+static void carry_validators(struct fetch *fetch, struct buffer *value, struct stored_response *response,
+                             int64_t keep_ms)
+{
+    struct gateway *gateway = fetch->gateway;
+    nh_key key = gateway_key(gateway, buffer_bytes(&fetch->key));
+    int64_t now_mono_ms = loop_now(fetch->worker->loop).mono_ms;
+    struct bytes body = bytes_after(buffer_bytes(value), stored_response_bytes(response));
+    struct stored_response before;
+    struct buffer head = {0};
+    nh_value stored;
+
+    if (value->failed || nh_borrow(gateway->store, now_mono_ms, key, &stored) != NH_OK)
+        return;
+    if (value_response(gateway, buffer_bytes(&fetch->key), &stored, &before)) {
+        validators_carry(gateway, now_mono_ms, &stored, &before, body, keep_ms, response);
+        stored_response_encode(&head, gateway->seed, response);
+        if (!head.failed)
+            memcpy(value->data, head.data, head.size);
+    }
+    nh_release(gateway->store, &stored);
+    buffer_fini(&head);
+}
+
 static void store_response(struct fetch *fetch)
 {
     struct fetch_head *head = &fetch->head;
@@ -159,11 +184,13 @@ static void store_response(struct fetch *fetch)
     response.shared = fetch_lease_share(fetch);
     response.page_set = fetch->page_set;
     response.fetch_ms = fetch_cost_ms(fetch, now_mono_ms);
+    response.asker = fetch->asker;
     response.body_number =
         head->body_number != 0 ? head->body_number : atomic_fetch_add(&fetch->gateway->generation, 1) + 1;
     if (!fetch_begin_value(fetch, &value, &response, fetch->body_bytes))
         return;
     fetch_copy_body(fetch, &value);
+    carry_validators(fetch, &value, &response, keep_ms);
     drop_parts(fetch);
     if (!value.failed && head->body_number == 0) /* else it is the same, confirmed */
         page_set_see_change(fetch->gateway, now_mono_ms, buffer_bytes(&fetch->key), fetch->primary_size,
@@ -196,6 +223,7 @@ static void store_part(struct fetch *fetch)
         .is_bare = fetch->has_if_range,
         .origin = origin_of_url(buffer_bytes(&fetch->route->upstream->base_url)),
         .policy = &fetch->route->policy,
+        .asker = fetch->asker,
     };
     struct cache_key key;
 

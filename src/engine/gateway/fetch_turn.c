@@ -115,6 +115,7 @@ enum err fetch_start(struct fetch *fetch, const struct http_request *request)
     if (fetch->by == NULL)
         return ERR_NO_MEMORY;
     asker_of(fetch->route, request->path, &fetch->upstream.fields, fetch->gateway->seed, &fetch->ticket);
+    fetch->ticket.is_conditional = fetch->is_validation;
     fetch->ticket.wake = on_wake;
     return ask(fetch, request);
 }

@@ -225,6 +225,7 @@ static void write_answer(struct publication *publication, const struct publicati
         .lifetime_ms = response->lifetime_ms,
         .stale_if_error_ms = response->stale_if_error_ms,
         .stale_while_revalidate_ms = response->stale_while_revalidate_ms,
+        .asker = response->asker,
         .key = order->key,
         .fields = response->fields,
         .hidden = response->hidden,

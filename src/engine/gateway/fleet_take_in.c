@@ -30,6 +30,7 @@ static struct stored_response response_of(const struct gateway_worker *worker, c
         .lifetime_ms = answer->lifetime_ms,
         .stale_if_error_ms = answer->stale_if_error_ms,
         .stale_while_revalidate_ms = answer->stale_while_revalidate_ms,
+        .asker = answer->asker,
         .fields = answer->fields,
         .hidden = answer->hidden,
         .reason = answer->reason,

@@ -178,3 +178,18 @@ static inline struct bytes value_body_piece(const struct gateway *gateway, const
         return (struct bytes){NULL, 0};
     return bytes_of(piece.data, piece.size);
 }
+
+/* Whether that is the whole body. */
+static inline bool value_has_body(const struct gateway *gateway, const nh_value *value,
+                                  const struct stored_response *response, struct bytes body)
+{
+    if (response->body_bytes != body.size)
+        return false;
+    while (body.size > 0) {
+        struct bytes piece = value_body_piece(gateway, value, response, response->body_bytes - body.size);
+        if (piece.size == 0 || !bytes_start_with(body, piece))
+            return false;
+        body = bytes_after(body, piece.size);
+    }
+    return true;
+}

@@ -9,7 +9,7 @@
 #include "page_set.h"
 #include "purge.h"
 
-enum { LAYOUT = 8 }; /* of the entries, and of this record */
+enum { LAYOUT = 9 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;

@@ -96,6 +96,7 @@ enum parts_added parts_add(struct gateway *gateway, int64_t now_mono_ms, const s
     facts.status = parts_are_whole(&made) ? 200 : 206;
     made.response = stored_response_of(&facts, arrived->received, buffer_bytes(&fields));
     made.response.hidden = arrived->hidden;
+    made.response.asker = arrived->asker;
     *keep_ms = stored_keep_ms(&made.response, arrived->policy);
     made.response.received_mono_ms += gateway->stored_clock_offset_ms;
     made.response.body_number = atomic_fetch_add(&gateway->generation, 1) + 1;

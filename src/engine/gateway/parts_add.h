@@ -14,6 +14,7 @@ struct arrived_part {
     struct bytes body;
     struct bytes origin; /* "http://host:port" */
     bool is_bare; /* it answers a request with If-Range, and so may lack fields: no use but beside others */
+    uint64_t asker;                    /* as of asker_identity */
     const struct route_policy *policy; /* its object_bytes_max is of the parts together */
 };
 

@@ -1,11 +1,13 @@
 /* passage_lookup.c — what there is decides how a passage goes on: from the store, or to the origin. */
 #include "engine/gateway/policy/key_rule.h"
 #include "engine/gateway/policy/validate.h"
+#include "engine/gateway/routing/asker.h"
 #include "inquiry_terms.h"
 #include "lookup_key.h"
 #include "passage.h"
 #include "refresh_ahead.h"
 #include "search_alias.h"
+#include "validators.h"
 
 /* ---- to the origin ------------------------------------------------------------------------------- */
 
@@ -64,6 +66,19 @@ static uint32_t passage_page_set(const struct passage *passage)
     return passage->found.is_there ? passage->found.response.page_set : 0;
 }
 
+/* What is found is to be asked about anew, by the validators of who asks; `validators` are due a fini. */
+static void ask_about_found(const struct passage *passage, struct fetch_order *order,
+                            struct validators *validators)
+{
+    const struct stored_response *response = &passage->found.response;
+
+    validators_find(passage->worker->gateway, passage_now(passage).mono_ms, response,
+                    asker_identity(passage->route, &order->request->fields), validators);
+    order->etag = validators->etag;
+    order->last_modified = validators->last_modified;
+    order->body_number = response->body_number;
+}
+
 static void revalidate_in_background(struct passage *passage, const struct cache_key *key)
 {
     const struct stored_response *response = &passage->found.response;
@@ -83,6 +98,7 @@ static void revalidate_in_background(struct passage *passage, const struct cache
                                 .fleet_number = passage_fleet_number(passage),
                                 .is_body_keyed = passage->facts.is_body_keyed,
                                 .body = buffer_bytes(&passage->body)};
+    struct validators validators = {0};
     struct stored_note note;
     bool joined;
 
@@ -95,11 +111,10 @@ static void revalidate_in_background(struct passage *passage, const struct cache
         (note_find(passage->worker->gateway, passage_now(passage).mono_ms, key, &note) &&
          note.kind != NOTE_NOT_SHAREABLE))
         return;
-    if (!order.is_body_keyed) {
-        order.etag = response->etag;
-        order.last_modified = response->last_modified;
-    }
+    if (!order.is_body_keyed)
+        ask_about_found(passage, &order, &validators);
     fetch_join_or_begin(passage->worker, &order, NULL, &joined); /* without it the answer is good, too */
+    validators_fini(&validators);
 }
 
 /* The Range of a request for a part that others may ask for, too: nothing else is conditional about it. */
@@ -136,6 +151,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     const struct request_facts *facts = &passage->facts;
     const struct found *found = &passage->found;
     struct stored_note note = {0};
+    struct validators validators = {0};
+    enum state state;
     int64_t now_mono_ms = passage_now(passage).mono_ms;
     bool has_note = note_find(gateway, now_mono_ms, key, &note);
     bool is_get = request->method == HTTP_METHOD_GET || facts->is_body_keyed;
@@ -177,13 +194,13 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
             return passage_refuse(passage, note.status, "the origin did not answer a moment ago");
         }
     }
-    if (is_get && use != USE_NONE && !facts->is_body_keyed) {
-        order.etag = found->response.etag;
-        order.last_modified = found->response.last_modified;
-    }
+    if (is_get && use != USE_NONE && !facts->is_body_keyed)
+        ask_about_found(passage, &order, &validators);
     order.with_preconditions =
         asks_for_part || (!order.is_shared && order.etag.size == 0 && order.last_modified.size == 0);
-    return begin_fetch(passage, &order);
+    state = begin_fetch(passage, &order);
+    validators_fini(&validators);
+    return state;
 }
 
 /* ---- the store ----------------------------------------------------------------------------------- */

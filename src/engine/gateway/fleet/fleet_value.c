@@ -9,10 +9,10 @@ enum {
     CHECKSUM_SEED = 1,
     WORD_BYTES = 8,
     STORED_KEPT = STORED_NO_CACHE | STORED_PERMITS_AUTHORIZED | STORED_NAMES_CACHES | STORED_FORBIDS_STALE |
-                  STORED_IMMUTABLE | STORED_HAS_REASON,
+                  STORED_IMMUTABLE | STORED_HAS_REASON | STORED_VALID_FOR_ALL,
     KEY_BYTES_MAX = 8192,
 };
-#define MAGIC BYTES("nhAnswr1")
+#define MAGIC BYTES("nhAnswr2")
 /* A thousand years: sums of such times do not overflow. */
 #define TIME_MS_MAX (INT64_C(1000) * 365 * 24 * 3600 * 1000)
 
@@ -28,6 +28,7 @@ enum {
     X(lifetime_ms)                                                                                         \
     X(stale_if_error_ms)                                                                                   \
     X(stale_while_revalidate_ms)                                                                           \
+    X(asker)                                                                                               \
     X(body_bytes)                                                                                          \
     X(key_bytes)                                                                                           \
     X(fields_bytes)                                                                                        \
@@ -80,6 +81,7 @@ void fleet_answer_encode(struct buffer *value, const struct fleet_answer *answer
         .lifetime_ms = (uint64_t)answer->lifetime_ms,
         .stale_if_error_ms = (uint64_t)answer->stale_if_error_ms,
         .stale_while_revalidate_ms = (uint64_t)answer->stale_while_revalidate_ms,
+        .asker = answer->asker,
         .body_bytes = answer->body_bytes,
         .key_bytes = answer->key.size,
         .fields_bytes = answer->fields.size,
@@ -188,6 +190,7 @@ bool fleet_answer_decode(struct bytes value, struct fleet_answer *answer)
         .lifetime_ms = (int64_t)words.lifetime_ms,
         .stale_if_error_ms = (int64_t)words.stale_if_error_ms,
         .stale_while_revalidate_ms = (int64_t)words.stale_while_revalidate_ms,
+        .asker = words.asker,
         .key = bytes_of(at, words.key_bytes),
         .body_bytes = words.body_bytes,
     };

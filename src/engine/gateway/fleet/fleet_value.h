@@ -30,6 +30,7 @@ struct fleet_answer {
     int64_t keep_ms;    /* for how long it was put */
     int64_t initial_age_ms, lifetime_ms;
     int64_t stale_if_error_ms, stale_while_revalidate_ms; /* -1: the response does not say */
+    uint64_t asker;                                       /* as in struct stored_response */
     struct bytes key;                                     /* the whole key, a variant's with all of it */
     struct bytes fields, hidden;                          /* as in struct stored_response */
     struct bytes reason;                                  /* likewise */

@@ -7,6 +7,7 @@
  *   marker     primary "\n!"                     what is known of fetches of it, for some seconds
  *   parts      primary "\n%"                     what is kept of it where only parts were asked for
  *   place      primary "\n#" number              which variant has it; see variants.h
+ *   validators "\n&" body asker                  validators of another credential; see validators.h
  *
  * A '\n' cannot come from a client: target_is_plain is asked first. */
 #pragma once

@@ -3,7 +3,12 @@
 #include "base/hash.h"
 #include "route_policy.h"
 
-enum { MAGIC_RESPONSE = 0x6e750001, MAGIC_VARIANTS = 0x6e750002, MAGIC_NOTE = 0x6e750003 };
+enum {
+    MAGIC_RESPONSE = 0x6e750001,
+    MAGIC_VARIANTS = 0x6e750002,
+    MAGIC_NOTE = 0x6e750003,
+    MAGIC_VALIDATORS = 0x6e750004
+};
 
 /* How long a response with a validator is kept after its freshness ended; room is made earlier if needed.
  */
@@ -26,6 +31,7 @@ struct response_head {
     uint32_t shared_bytes; /* those of struct stored_shared, or none */
     uint64_t birth;
     uint32_t fetch_ms, page_set;
+    uint64_t asker;
 };
 struct variants_head {
     uint64_t seal;
@@ -39,6 +45,10 @@ struct note_head {
     uint64_t seal;
     uint32_t magic;
     uint16_t kind, status;
+};
+struct validators_head {
+    uint64_t seal;
+    uint32_t magic, etag_bytes;
 };
 enum { SEAL_BYTES = sizeof(uint64_t) };
 
@@ -154,6 +164,7 @@ void stored_response_encode(struct buffer *value, uint64_t seed, const struct st
         .birth = response->birth,
         .fetch_ms = response->fetch_ms,
         .page_set = response->page_set,
+        .asker = response->asker,
     };
 
     if (response->etag.size > 0) {
@@ -217,6 +228,7 @@ bool stored_response_decode(struct bytes value, uint64_t value_bytes, uint64_t s
         .birth = head.birth,
         .fetch_ms = head.fetch_ms,
         .page_set = head.page_set,
+        .asker = head.asker,
     };
     if (head.shared_bytes != 0)
         memcpy(&response->shared, value.data + head_bytes - head.shared_bytes, sizeof response->shared);
@@ -278,6 +290,35 @@ bool stored_note_decode(struct bytes value, uint64_t seed, struct stored_note *n
         return false;
     note->kind = (enum note_kind)head.kind;
     note->status = head.status;
+    return true;
+}
+
+void stored_validators_encode(struct buffer *value, uint64_t seed,
+                              const struct stored_validators *validators)
+{
+    size_t start = value->size;
+    struct validators_head head = {.magic = MAGIC_VALIDATORS,
+                                   .etag_bytes = (uint32_t)validators->etag.size};
+
+    buffer_append(value, bytes_of(&head, sizeof head));
+    buffer_append(value, validators->etag);
+    buffer_append(value, validators->last_modified);
+    seal(value, start, seed);
+}
+
+bool stored_validators_decode(struct bytes value, uint64_t seed, struct stored_validators *validators)
+{
+    struct validators_head head;
+    struct bytes rest;
+
+    if (value.size < sizeof head)
+        return false;
+    memcpy(&head, value.data, sizeof head);
+    rest = bytes_after(value, sizeof head);
+    if (head.magic != MAGIC_VALIDATORS || head.etag_bytes > rest.size || !is_sealed(value, seed))
+        return false;
+    validators->etag = bytes_first(rest, head.etag_bytes);
+    validators->last_modified = bytes_after(rest, head.etag_bytes);
     return true;
 }
 

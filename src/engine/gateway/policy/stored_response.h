@@ -5,6 +5,7 @@
  *   variants   the marker under a primary key whose response varies: a generation and the names of Vary.
  *              Variants' keys hold the generation, so that forgetting the marker forgets them all.
  *   note       under a marker key, for seconds: "not shareable" or "the origin fails"
+ *   validators those that one of several who show different credentials was given for a response's body
  *
  * Other protocols may write to the same store. Each of these begins with a seal, a hash of what follows
  * (but the body) keyed with a secret of the gateway, and decoding checks it and every bound: bytes that
@@ -21,6 +22,7 @@ enum stored_flags {
     STORED_IMMUTABLE = 16,         /* RFC 8246 */
     STORED_HAS_REASON = 32,        /* its reason, which may be empty, is not the usual one */
     STORED_PURGED = 64,            /* softly: stale whatever its age; said by who looks it up, never kept */
+    STORED_VALID_FOR_ALL = 128,    /* another credential was given the same validators */
 };
 
 /* What an answer is to the fleet: it is given only while the tier's witness names its number. */
@@ -36,6 +38,7 @@ struct stored_response {
     int64_t stale_if_error_ms;         /* after the lifetime; -1: the response does not say */
     int64_t stale_while_revalidate_ms; /* likewise */
     struct bytes etag, last_modified;  /* both empty if there is none */
+    uint64_t asker;                    /* the credential that they were given to, as of asker_identity */
     struct bytes fields;               /* for everybody: struct response_fields' `kept` */
     struct bytes hidden;               /* not to be sent */
     struct bytes reason;               /* as struct http_response has it */
@@ -102,6 +105,13 @@ struct stored_note {
 };
 void stored_note_encode(struct buffer *value, uint64_t seed, const struct stored_note *note);
 bool stored_note_decode(struct bytes value, uint64_t seed, struct stored_note *note);
+
+struct stored_validators {
+    struct bytes etag, last_modified; /* both empty: none */
+};
+void stored_validators_encode(struct buffer *value, uint64_t seed,
+                              const struct stored_validators *validators);
+bool stored_validators_decode(struct bytes value, uint64_t seed, struct stored_validators *validators);
 
 /* ---- rendered fields ---------------------------------------------------------------------------- */
 

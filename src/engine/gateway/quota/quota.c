@@ -140,19 +140,26 @@ static struct ahead ahead_of(const struct quota_ticket *ticket)
 
 /* ---- may it go ----------------------------------------------------------------------------------- */
 
+/* What costs nothing unless something has changed need not leave others their share. */
+static enum quota_class class_of(const struct quota_ticket *ticket)
+{
+    return ticket->quota->policy.has_free_304 && ticket->is_conditional ? QUOTA_INTERACTIVE : ticket->class;
+}
+
 /* Under the lock, as all that follows. When limits let it go: now, or later because of `*verdict`. */
 static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono_ms, int64_t ahead,
                              enum quota_verdict *verdict)
 {
     struct quota *quota = ticket->quota;
     struct quota_identity *identity = ticket->identity;
+    enum quota_class class = class_of(ticket);
     int64_t due_ms = now_mono_ms;
 
     *verdict = QUOTA_GO;
     for (size_t i = 0; i < quota->policy.spec_count; i++) {
         const struct token_bucket *bucket = &identity->buckets[i];
         int64_t bucket_ms =
-            token_bucket_due_ms(bucket, now_mono_ms, token_bucket_need(bucket, ticket->class) + ahead);
+            token_bucket_due_ms(bucket, now_mono_ms, token_bucket_need(bucket, class) + ahead);
         if (bucket_ms > due_ms) {
             due_ms = bucket_ms;
             *verdict = QUOTA_LIMITED;
@@ -160,7 +167,7 @@ static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono
     }
     if (quota->policy.learns) {
         int64_t learnt_ms =
-            learnt_limits_due_ms(&identity->learnt, now_mono_ms, ticket->path, ticket->class, ahead);
+            learnt_limits_due_ms(&identity->learnt, now_mono_ms, ticket->path, class, ahead);
         if (learnt_ms > due_ms) {
             due_ms = learnt_ms;
             *verdict = QUOTA_TOLD;
@@ -326,6 +333,9 @@ enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int
         rate_fields_read(&said, fields, now_wall_ms);
     pthread_mutex_lock(&quota->lock);
     ticket->is_answered = true;
+    if (status == 304 && quota->policy.has_free_304)
+        for (size_t i = 0; i < quota->policy.spec_count; i++)
+            token_bucket_give(&ticket->identity->buckets[i], now_mono_ms);
     if (quota->policy.learns)
         *is_limited = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path,
                                          ticket->number, status, &said);

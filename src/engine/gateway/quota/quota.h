@@ -28,9 +28,10 @@ enum { QUOTA_SETS = 64, QUOTA_WAYS = 8, QUOTA_WAITING_MAX = 1024 };
 struct quota_policy {
     struct rate_spec specs[RATE_SPECS_MAX];
     size_t spec_count;
-    int64_t burst;   /* as of token_bucket_init */
-    int64_t wait_ms; /* how long a client may be kept waiting */
-    bool learns;     /* heeds what the upstream says */
+    int64_t burst;     /* as of token_bucket_init */
+    int64_t wait_ms;   /* how long a client may be kept waiting */
+    bool learns;       /* heeds what the upstream says */
+    bool has_free_304; /* the upstream does not count what it answers with 304 */
     int64_t concurrency_least, concurrency_most;
     struct breaker_policy breaker;
 };
@@ -65,13 +66,14 @@ enum quota_verdict {
     QUOTA_OPEN,    /* the upstream fails */
 };
 
-/* One request. Embedded in its owner; zeroed, but for the first four, before quota_ask. */
+/* One request. Embedded in its owner; zeroed, but for the first six, before quota_ask. */
 struct quota_ticket {
     uint64_t credential; /* a hash; 0: none */
     uint64_t path;       /* a hash of the first part of it: which limits a request comes under may depend on
                           * that */
     enum quota_class class;
     bool is_impatient;                         /* as if wait_ms were 0 */
+    bool is_conditional;                       /* it may be answered with 304 */
     void (*wake)(struct quota_ticket *ticket); /* on any thread, and under the lock: have it asked again */
     struct quota *quota;                       /* null: nothing is due */
     struct quota_identity *identity;

@@ -48,6 +48,11 @@ void token_bucket_take(struct token_bucket *bucket, int64_t now_mono_ms)
     bucket->full_us = now_mono_ms * 1000 + lacking_us(bucket, now_mono_ms) + bucket->interval_us;
 }
 
+void token_bucket_give(struct token_bucket *bucket, int64_t now_mono_ms)
+{
+    bucket->full_us = now_mono_ms * 1000 + lacking_us(bucket, now_mono_ms) - bucket->interval_us;
+}
+
 int64_t token_bucket_need(const struct token_bucket *bucket, enum quota_class class)
 {
     return quota_need(class, bucket->burst);

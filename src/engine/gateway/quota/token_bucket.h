@@ -30,6 +30,9 @@ int64_t token_bucket_due_ms(const struct token_bucket *bucket, int64_t now_mono_
 /* Takes one, which must be there. */
 void token_bucket_take(struct token_bucket *bucket, int64_t now_mono_ms);
 
+/* Gives one back that was taken: the request does not count. */
+void token_bucket_give(struct token_bucket *bucket, int64_t now_mono_ms);
+
 /* How many have to be there for a request of this class: one, and for those that nobody waits for also what
  * is kept for others. */
 int64_t token_bucket_need(const struct token_bucket *bucket, enum quota_class class);

@@ -127,6 +127,7 @@ static enum err take_limits(struct upstream *upstream)
         .burst = policy->rate_burst,
         .wait_ms = policy->rate_wait_ms,
         .learns = policy->learns_rates != 0,
+        .has_free_304 = policy->has_free_304 != 0,
         .concurrency_least = policy->concurrency_least,
         .concurrency_most = policy->concurrency_most,
         .breaker = {.failures_max = policy->breaker_failures_max,
