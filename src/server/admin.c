@@ -304,6 +304,7 @@ static void answer_metrics(struct admin *admin, struct exchange *x)
     if (worker->store != NULL)
         nh_stats_read(worker->store, &store);
     prometheus_append(&text, &facts, &store, loop_now(worker->loop).mono_ms);
+    server_append_upstream_metrics(worker->server, loop_now(worker->loop).mono_ms, &text);
     server_append_tier_metrics(worker->server, loop_now(worker->loop).mono_ms, &text);
     if (text.failed)
         refuse(x, 503, BYTES("no memory"));

@@ -37,6 +37,9 @@ enum err server_append_config(struct server *server, struct buffer *out);
 /* Appends how it is doing, as JSON: see GET /status in docs/operations.md. ERR_NO_MEMORY. Any thread. */
 enum err server_append_status(struct server *server, int64_t now_mono_ms, struct buffer *out);
 
+/* Appends what prometheus_upstreams.h has of all gateways; nothing if there are none. */
+void server_append_upstream_metrics(struct server *server, int64_t now_mono_ms, struct buffer *out);
+
 /* Appends gauges of the shared tier's servers as prometheus.h has them; nothing if there is no tier. */
 void server_append_tier_metrics(struct server *server, int64_t now_mono_ms, struct buffer *out);
 

@@ -1,6 +1,7 @@
 #include "base/compiler.h"
 #include "engine/gateway/upstream_report.h"
 #include "server/prometheus.h"
+#include "server/prometheus_upstreams.h"
 #include "server/server_state.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -333,6 +334,24 @@ enum err server_append_status(struct server *server, int64_t now_mono_ms, struct
     json_decref(status);
     buffer_append_byte(out, '\n');
     return result == 0 && !out->failed ? OK : ERR_NO_MEMORY;
+}
+
+void server_append_upstream_metrics(struct server *server, int64_t now_mono_ms, struct buffer *out)
+{
+    struct prometheus_upstreams *noted = calloc(1, sizeof *noted);
+
+    out->failed |= noted == NULL;
+    if (noted == NULL)
+        return;
+    for (size_t i = 0; i < server->options->role_count; i++) {
+        if (server->roles[i].gateway == NULL)
+            continue;
+        upstreams_report(server->roles[i].gateway, now_mono_ms, prometheus_note_upstream, noted);
+        routes_report(server->roles[i].gateway, prometheus_note_route, noted);
+    }
+    prometheus_append_upstreams(out, noted);
+    prometheus_upstreams_fini(noted);
+    free(noted);
 }
 
 void server_append_tier_metrics(struct server *server, int64_t now_mono_ms, struct buffer *out)

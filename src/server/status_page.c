@@ -350,6 +350,26 @@ static void fill_poll(const json_t *poll, size_t index, struct cell *cells)
     cells[6] = wait_of(poll, "due_in_ms");
 }
 
+static void fill_route(const json_t *route, size_t index, struct cell *cells)
+{
+    (void)index;
+    cells[0] = (struct cell){"-"};
+    if (json_is_string(json_object_get(route, "path")))
+        cells[0] = text(route, "path");
+    cells[1] = (struct cell){"-"};
+    if (json_is_string(json_object_get(route, "host")))
+        cells[1] = text(route, "host");
+    cells[2] = (struct cell){"-"};
+    if (json_is_string(json_object_get(route, "upstream")))
+        cells[2] = text(route, "upstream");
+    cells[3] = count(number(route, "revalidations"));
+    cells[4] = count(number(route, "not_modified"));
+    cells[5] = (struct cell){"-"};
+    if (number(route, "revalidations") > 0)
+        snprintf(cells[5].text, sizeof cells[5].text, "%.1f %%",
+                 100 * json_number_value(json_object_get(route, "not_modified_ratio")));
+}
+
 /* As a person reads it: µs, or ms from one on. */
 static struct cell round_trip(const json_t *object, const char *name)
 {
@@ -391,6 +411,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
                                               "it says",  "reset in",  "limited for", "breaker"};
     static const char *const of_poll[] = {"polled",         "polls", "changes", "failures",
                                           "done by others", "every", "next in"};
+    static const char *const of_route[] = {"route",       "host",      "upstream",
+                                           "asked again", "unchanged", "of all"};
     static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",
                                             "in flight",          "p50",  "p99",   "max"};
     static const struct {
@@ -412,6 +434,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
                  COUNT_OF(of_upstream), fill_upstream);
     append_table(&page, json_object_get(json_object_get(status, "gateway"), "polls"), of_poll,
                  COUNT_OF(of_poll), fill_poll);
+    append_table(&page, json_object_get(json_object_get(status, "gateway"), "routes"), of_route,
+                 COUNT_OF(of_route), fill_route);
     append_table(&page, json_object_get(json_object_get(status, "tier"), "servers"), of_server,
                  COUNT_OF(of_server), fill_server);
 }

@@ -124,7 +124,7 @@ mock:
             answer = fetch(self.admin, "/metrics")
             self.assertEqual(answer["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
             lines = answer.body.decode().splitlines()
-            return {line.split()[0]: int(line.split()[1]) for line in lines if not line.startswith("#")}, lines
+            return {line.split()[0]: int(line.split()[1]) for line in lines if not line.startswith("#") and "{" not in line}, lines
         before, lines = read()
         fetch(self.server.port, "/m")
         fetch(self.server.port, "/m")
@@ -135,6 +135,20 @@ mock:
         for name in after:
             self.assertEqual(sum(line.startswith(f"# TYPE {name} ") for line in lines), 1)
             self.assertEqual(sum(line.startswith(f"# HELP {name} ") for line in lines), 1)
+
+    def test_metrics_tell_of_each_upstream_and_route(self):
+        def read():
+            lines = fetch(self.admin, "/metrics").body.decode().splitlines()
+            return dict(line.rsplit(" ", 1) for line in lines if "{" in line)
+        upstream = '{upstream="%s"}' % self.origin.url.removeprefix("http://")
+        route = '{route="1",host="",path="",upstream=""}'
+        stands = read()
+        for name in ("under_way", "waiting", "limited_seconds", "breaker_open", "breaker_half_open"):
+            self.assertEqual(float(stands[f"nuthatch_upstream_{name}{upstream}"]), 0, name)
+        for name in ("tokens", "said_left", "said_reset_seconds", "concurrency_limit"):  # nothing limits it
+            self.assertNotIn(f"nuthatch_upstream_{name}{upstream}", stands)
+        for name in ("revalidations", "not_modified"):
+            self.assertEqual(stands[f"nuthatch_route_{name}_total{route}"], "0")
 
     def test_no_page_of_a_browser_gets_in(self):
         for headers in ({"Origin": "http://evil.test"}, {"Host": "evil.test"}, {"Sec_Fetch_Site": "cross-site"}):

@@ -1,7 +1,7 @@
 """An API that grants each client so many requests in a time, as GitHub's does, and counts those that are too many."""
-import concurrent.futures, threading, time, unittest
+import concurrent.futures, subprocess, threading, time, unittest
 
-from harness import Nuthatch, Origin, fetch
+from harness import BINARY, Nuthatch, Origin, fetch
 
 WINDOW_S, GRANTED = 2, 10
 
@@ -29,6 +29,10 @@ class Api:
         elif is_refused:
             handler.reply(403, b"API rate limit exceeded", **fields)
         else:
+            if handler.headers.get("If-None-Match") == '"1"':
+                return handler.reply(304, **fields)
+            if handler.path == "/brief-tagged":
+                fields["ETag"] = '"1"'
             age = "max-age=1" if handler.path.startswith("/brief") else "no-store"
             handler.reply(200, handler.path.encode(), **fields, **{"Cache-Control": age})
 
@@ -84,6 +88,25 @@ class LimitsTest(unittest.TestCase):
             answers = list(pool.map(lambda number: fetch(server.port, f"/items/{number}"), range(20)))
         self.assertEqual(sorted(answer.status for answer in answers), [200] * 4 + [503] * 16)
         self.assertEqual(self.api.origin.count(), 4)
+
+    def test_the_metrics_say_how_it_stands(self):
+        server = self.gateway("--rate-limit", "4/h", "--rate-burst", "4", "--rate-free-304", "yes", "--concurrency-max",
+                              "7", "--admin", "http://127.0.0.1:0")
+        admin = int(server.wait_for(r"admin ready on http://127.0.0.1:(\d+)\n")[0])
+        for path in ("/brief-tagged", "/brief-tagged", "/brief-tagged", "/items/1"):  # the second and third are not modified, and free
+            self.assertEqual(fetch(server.port, path, Cache_Control="no-cache").status, 200)
+        lines = fetch(admin, "/metrics").body.decode().splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if "{" in line)
+        labels = '{upstream="%s"}' % self.api.origin.url.removeprefix("http://")
+        for name, value in (("tokens", 2), ("concurrency_limit", 7), ("under_way", 0), ("waiting", 0), ("limited_seconds", 0),
+                            ("breaker_open", 0)):
+            self.assertEqual(float(values[f"nuthatch_upstream_{name}{labels}"]), value, name)
+        self.assertIn(int(values[f"nuthatch_upstream_said_left{labels}"]), range(6, 10))
+        self.assertLess(float(values[f"nuthatch_upstream_said_reset_seconds{labels}"]), 3)
+        for name in ("revalidations", "not_modified"):
+            self.assertEqual(values['nuthatch_route_%s_total{route="1",host="",path="",upstream=""}' % name], "2")
+        page = subprocess.run([BINARY, "status", "--admin", f"http://127.0.0.1:{admin}"], capture_output=True, text=True).stdout
+        self.assertRegex(page, r"asked again +unchanged +of all\n.* 2 +2 +100.0 %")
 
     def test_after_a_429_nobody_asks(self):
         self.api.refused_for = 60
