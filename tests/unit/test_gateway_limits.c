@@ -5,8 +5,6 @@
 
 enum { HOUR_MS = 3600000 };
 
-static void do_nothing(void *argument) { (void)argument; }
-
 /* A world whose upstream has these limits. */
 static struct world *world_create_limited(struct upstream_policy policy)
 {
