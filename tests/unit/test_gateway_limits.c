@@ -290,6 +290,22 @@ TEST(who_is_told_to_come_later_gives_what_is_stale)
     world_destroy(world);
 }
 
+/* GitHub's way of saying it. */
+TEST(a_403_that_is_a_refusal_does_not_take_what_is_stored)
+{
+    struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
+
+    world->stub.scripted = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", NULL);
+    world->forward_ms += 5000;
+    world->stub.scripted = "HTTP/1.1 403 Forbidden\r\nX-RateLimit-Limit: 60\r\n"
+                           "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 50\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "",
+                  "fwd=stale; fwd-status=403; ttl=-4; detail=limited");
+    expect_answer(world, "GET", "/scripted", "", 200, "", "fwd=stale; ttl=-4; detail=limited");
+    world_destroy(world);
+}
+
 TEST(what_an_answer_said_of_limits_is_told_to_who_asked_alone)
 {
     struct world *world = world_create_limited((struct upstream_policy){.learns_rates = 1});
@@ -372,6 +388,7 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(where_two_credentials_were_given_the_same_validators_they_will_do_for_all),
           TEST_ROW(an_upstream_that_says_to_come_later_is_not_asked_before),
           TEST_ROW(who_is_told_to_come_later_gives_what_is_stale),
+          TEST_ROW(a_403_that_is_a_refusal_does_not_take_what_is_stored),
           TEST_ROW(what_an_answer_said_of_limits_is_told_to_who_asked_alone),
           TEST_ROW(the_last_request_that_an_upstream_grants_is_the_last),
           TEST_ROW(an_upstream_that_fails_is_left_alone_until_a_request_succeeds),

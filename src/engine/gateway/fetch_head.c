@@ -51,7 +51,7 @@ static void judge(struct fetch *fetch)
                       (fetch->method == HTTP_METHOD_POST && !fetch->is_body_keyed
                            ? !key_selects(policy) && may_store_post(facts, &fetch->traits, policy)
                            : may_store(facts, &fetch->traits, policy));
-    if (fetch->supersedes && outdates_others(facts->status) &&
+    if (fetch->supersedes && !head->is_limited && outdates_others(facts->status) &&
         !(fits && is_taggable && may_store(facts, &(struct request_traits){0}, policy)))
         nh_delete(fetch->gateway->store, head->received.mono_ms,
                   gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
