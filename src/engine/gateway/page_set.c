@@ -58,21 +58,6 @@ void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_so
     entries_changed(gateway);
 }
 
-/* Whether that is the body of what is stored. */
-static bool is_body(const struct gateway *gateway, const nh_value *value,
-                    const struct stored_response *response, struct bytes body)
-{
-    if (response->body_bytes != body.size)
-        return false;
-    while (body.size > 0) {
-        struct bytes piece = value_body_piece(gateway, value, response, response->body_bytes - body.size);
-        if (piece.size == 0 || !bytes_start_with(body, piece))
-            return false;
-        body = bytes_after(body, piece.size);
-    }
-    return true;
-}
-
 void page_set_see_change(struct gateway *gateway, int64_t now_mono_ms, struct bytes key,
                          size_t primary_bytes, struct bytes body)
 {
@@ -84,7 +69,8 @@ void page_set_see_change(struct gateway *gateway, int64_t now_mono_ms, struct by
     if (!may_be(gateway, page_set_of(primary_key)))
         return;
     if (nh_borrow(gateway->store, now_mono_ms, gateway_key(gateway, key), &value) == NH_OK) {
-        is_same = value_response(gateway, key, &value, &before) && is_body(gateway, &value, &before, body);
+        is_same =
+            value_response(gateway, key, &value, &before) && value_has_body(gateway, &value, &before, body);
         nh_release(gateway->store, &value);
     }
     if (!is_same)
