@@ -424,6 +424,31 @@ TEST(news_are_reckoned_with_what_is_under_way)
     quota_fini(&quota);
 }
 
+TEST(an_answer_that_others_have_overtaken_does_not_make_it_more)
+{
+    struct quota quota;
+    struct asker first = asker_of(1, QUOTA_INTERACTIVE), second = first, third = first;
+
+    quota_init(&quota, &(struct quota_policy){.learns = true});
+    EXPECT_EQ(ask(&quota, &first, START_MS), QUOTA_GO);
+    EXPECT_EQ(ask(&quota, &second, START_MS), QUOTA_GO);
+    answer(&second, START_MS, 200, REMAINING(3));
+    EXPECT_EQ(ask(&quota, &third, START_MS), QUOTA_GO);
+    /* The third is counted before the first, and heard of behind it. */
+    answer(&first, START_MS, 200, REMAINING(1));
+    answer(&third, START_MS, 200, REMAINING(2));
+    EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS, 200, ""), QUOTA_GO);
+    EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS, 200, ""), QUOTA_TOLD);
+    /* What was said of the time before does not count in the next. */
+    first = second = asker_of(1, QUOTA_INTERACTIVE);
+    EXPECT_EQ(ask(&quota, &first, START_MS + 61000), QUOTA_GO);
+    answer(&first, START_MS + 61000, 200, REMAINING(50));
+    EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS + 61000, 200, REMAINING(49)), QUOTA_GO);
+    EXPECT_EQ(play(&quota, 1, QUOTA_PREFETCH, START_MS + 61000, 200, ""), QUOTA_TOLD);
+    EXPECT_EQ(play(&quota, 1, QUOTA_REVALIDATION, START_MS + 61000, 200, ""), QUOTA_GO);
+    quota_fini(&quota);
+}
+
 TEST(after_a_refusal_nobody_asks_until_one_may)
 {
     static const struct {
@@ -663,8 +688,9 @@ RUN_TESTS(
     TEST_ROW(each_credential_has_its_own), TEST_ROW(made_up_credentials_share_what_is_left),
     TEST_ROW(the_strictest_of_several_limits_counts),
     TEST_ROW(what_the_upstream_says_is_left_is_not_overdrawn),
-    TEST_ROW(news_are_reckoned_with_what_is_under_way), TEST_ROW(after_a_refusal_nobody_asks_until_one_may),
-    TEST_ROW(a_403_for_another_reason_is_no_refusal),
+    TEST_ROW(news_are_reckoned_with_what_is_under_way),
+    TEST_ROW(an_answer_that_others_have_overtaken_does_not_make_it_more),
+    TEST_ROW(after_a_refusal_nobody_asks_until_one_may), TEST_ROW(a_403_for_another_reason_is_no_refusal),
     TEST_ROW(refusals_that_say_nothing_are_waited_out_longer_and_longer),
     TEST_ROW(a_budget_that_is_named_holds_for_the_paths_that_use_it),
     TEST_ROW(what_is_not_to_be_learnt_is_not), TEST_ROW(what_is_learnt_permits_no_more_than_the_operator),

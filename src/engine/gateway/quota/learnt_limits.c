@@ -4,7 +4,8 @@
 enum {
     REFUSAL_MS = 1000, /* doubled with each refusal in a row that does not say for how long, */
     REFUSAL_MS_MAX = 60000,
-    RESET_SLACK_MS = 250,   /* it is said in whole seconds, and not always rounded up */
+    RESET_SLACK_MS = 250, /* it is said in whole seconds, and not always rounded up */
+    SAME_RESET_MS = 1000,
     UNSAID_RESET_MS = 1000, /* until a limit is believed to have some left again, if that is not said */
 };
 
@@ -83,8 +84,26 @@ static struct learnt_window *place_of(struct learnt_limits *limits, uint64_t nam
         if (place->name != 0 && (window->name == 0 || window->reset_mono_ms < place->reset_mono_ms))
             place = window;
     }
-    *place = (struct learnt_window){.name = name, .pool = pool, .left = INT64_MAX};
+    *place = (struct learnt_window){.name = name, .pool = pool, .left = INT64_MAX, .lowest = INT64_MAX};
     return place;
+}
+
+/* Whether it is the same time that two answers speak of, by when they say that it is over. */
+static bool is_of_one_time(int64_t one_mono_ms, int64_t other_mono_ms)
+{
+    return one_mono_ms - other_mono_ms < SAME_RESET_MS && other_mono_ms - one_mono_ms < SAME_RESET_MS;
+}
+
+static void note_lowest(struct learnt_window *window, int64_t remaining, int64_t reset_mono_ms)
+{
+    if (!is_of_one_time(window->lowest_reset_mono_ms, reset_mono_ms)) {
+        if (reset_mono_ms < window->lowest_reset_mono_ms)
+            return;
+        window->lowest = INT64_MAX;
+    }
+    window->lowest_reset_mono_ms = reset_mono_ms;
+    if (remaining < window->lowest)
+        window->lowest = remaining;
 }
 
 static void note_window(struct learnt_limits *limits, int64_t now_mono_ms, uint64_t number, uint64_t pool,
@@ -92,13 +111,22 @@ static void note_window(struct learnt_limits *limits, int64_t now_mono_ms, uint6
 {
     struct learnt_window *window = place_of(limits, said->name, pool);
     int64_t others = limits->under_way - 1; /* that may have been counted, or not */
-    int64_t left = said->remaining > others ? said->remaining - others : 0;
     int64_t reset_ms = said->reset_ms >= 0 ? said->reset_ms + RESET_SLACK_MS : UNSAID_RESET_MS;
+    int64_t reset_mono_ms = now_mono_ms + (reset_ms < WAIT_MS_MAX ? reset_ms : WAIT_MS_MAX);
+    bool is_news = window->news == 0 || number > window->news;
+    int64_t remaining = is_news && window->lowest < said->remaining &&
+                                is_of_one_time(window->lowest_reset_mono_ms, reset_mono_ms)
+                            ? window->lowest
+                            : said->remaining;
+    int64_t left = remaining > others ? remaining - others : 0;
 
-    if (window->news == 0 || number > window->news) {
+    if (!is_news)
+        note_lowest(window, remaining, reset_mono_ms);
+    if (is_news) {
+        window->lowest = INT64_MAX;
         window->left = left;
         window->limit = said->limit > 0 ? said->limit : 0;
-        window->reset_mono_ms = now_mono_ms + (reset_ms < WAIT_MS_MAX ? reset_ms : WAIT_MS_MAX);
+        window->reset_mono_ms = reset_mono_ms;
         window->news = limits->sent_count;
         window->is_new = false;
     } else if (left < window->left) {

@@ -5,7 +5,8 @@
  * left is reckoned as the least that can be:
  *   (1) a request that is sent takes one of each limit that it comes under;
  *   (2) an answer to a request that was sent after the last news is news: what it says, less what is under
- *       way, is what is left, even if that is more (an API may not count a 304);
+ *       way, is what is left, even if that is more (an API may not count a 304); but not more than answers
+ *       have said that came since, of requests that were sent before: they may have overtaken it;
  *   (3) any other answer can only make it less. */
 #pragma once
 #include "quota_class.h"
@@ -19,8 +20,9 @@ struct learnt_window {
     int64_t limit;       /* 0: not known */
     int64_t left;
     int64_t reset_mono_ms;
-    uint64_t news; /* how many requests had been sent when it was told last */
-    bool is_new;   /* its time was over, and nothing was told since */
+    int64_t lowest, lowest_reset_mono_ms; /* said since by answers that were no news, of that time */
+    uint64_t news;                        /* how many requests had been sent when it was told last */
+    bool is_new;                          /* its time was over, and nothing was told since */
 };
 
 /* To be zeroed. */
