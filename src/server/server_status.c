@@ -81,6 +81,9 @@ static json_t *cache_of(const struct kv_facts *facts)
     return cache;
 }
 
+/* How many of those who came have not gone: the two are not counted at one moment. */
+static uint64_t now_of(uint64_t came, uint64_t gone) { return came > gone ? came - gone : 0; }
+
 static json_t *gateway_of(const struct kv_facts *facts)
 {
     const uint64_t *metrics = facts->metrics;
@@ -96,6 +99,11 @@ static json_t *gateway_of(const struct kv_facts *facts)
     set_number(gateway, "limited", metrics[METRIC_gateway_limited]);
     set_number(gateway, "origin_errors", metrics[METRIC_gateway_origin_errors]);
     set_number(gateway, "purges", metrics[METRIC_gateway_purges]);
+    set_number(gateway, "composed", metrics[METRIC_compose_requests]);
+    set_number(gateway, "parts_failed", metrics[METRIC_compose_parts_failed]);
+    set_number(gateway, "watchers",
+               now_of(metrics[METRIC_live_watchers], metrics[METRIC_live_watchers_gone]));
+    set_number(gateway, "changes", metrics[METRIC_live_changes]);
     set_ratio(gateway, "hit_ratio",
               metrics[METRIC_gateway_hits] + metrics[METRIC_gateway_stale] +
                   metrics[METRIC_gateway_collapsed],

@@ -154,12 +154,21 @@ static void append_gateway(struct page *page, const json_t *gateway)
     buffer_append_format(
         page->out,
         "%s answered without a fetch of their own: %s hits, %s stale, %s waited for another; "
-        "%s fetches, %s failed, %s waited for their turn, %s not sent; %s purges\n",
+        "%s fetches, %s failed, %s waited for their turn, %s not sent; %s purges",
         ratio(gateway, "hit_ratio").text, count(number(gateway, "hits")).text,
         count(number(gateway, "stale")).text, count(number(gateway, "collapsed")).text,
         count(number(gateway, "fetches")).text, count(number(gateway, "origin_errors")).text,
         count(number(gateway, "limit_waits")).text, count(number(gateway, "limited")).text,
         count(number(gateway, "purges")).text);
+    if (number(gateway, "composed") > 0)
+        buffer_append_format(page->out, "; %s composed, %s of their parts failed",
+                             count(number(gateway, "composed")).text,
+                             count(number(gateway, "parts_failed")).text);
+    if (number(gateway, "changes") > 0)
+        buffer_append_format(page->out, "; %s watch, told of %s changes",
+                             count(number(gateway, "watchers")).text,
+                             count(number(gateway, "changes")).text);
+    buffer_append_byte(page->out, '\n');
 }
 
 static void append_mock(struct page *page, const json_t *mock)

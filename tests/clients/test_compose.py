@@ -56,8 +56,9 @@ class Composed(unittest.TestCase):
         self.origin = Origin(self.api)
         self.addCleanup(self.origin.stop)
         self.write()
-        self.server = Nuthatch("serve", self.file, listen=())
-        self.port = int(self.server.wait_for(r"ready on http://127.0.0.1:(\d+)")[0])
+        self.server = Nuthatch("serve", self.file, "--admin", "http://127.0.0.1:0", listen=())
+        self.port = int(self.server.wait_for(r"gateway ready on http://127.0.0.1:(\d+)")[0])
+        self.admin = int(self.server.wait_for(r"admin ready on http://127.0.0.1:(\d+)")[0])
         self.addCleanup(lambda: self.assertEqual(self.server.stop(), 0))
 
     def test_parts_are_fetched_side_by_side_and_stored(self):
@@ -112,6 +113,9 @@ class Composed(unittest.TestCase):
             self.api.name = "B"
             event = self.next_event(stream)
             self.assertEqual((event["user"]["name"], event["page"]), ("B", {"asked": "user=7&page=1"}))
+            said = json.loads(fetch(self.admin, "/status").body)["gateway"]
+            self.assertEqual((said["watchers"], said["changes"], said["parts_failed"]), (1, 2, 0))
+            self.assertGreaterEqual(said["composed"], 2)
             self.assertEqual(self.server.stop(), 0)
 
     def test_the_examples_of_the_page_are_fine(self):
