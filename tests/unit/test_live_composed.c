@@ -274,6 +274,30 @@ TEST(without_a_part_that_is_required_there_is_nothing_to_watch)
     hub_destroy(hub);
 }
 
+TEST(who_watches_keeps_what_it_has_while_a_part_that_is_required_is_gone)
+{
+    struct composition_spec composition = of_two;
+    struct hub *hub;
+    struct viewer *one;
+
+    composition.on_failure = TEXT("fail");
+    hub = hub_create(&composition, "1");
+    hub->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=600\r\n", "0");
+    one = begin(hub, "/both/x", "Accept: text/event-stream");
+    expect_heard(one, "data: {\"state\":1,\"fixed\":0}\n\n");
+    stub_set_state(&hub->world->stub, "");
+    pass(hub, 12000);
+    expect_heard(one, "event: problem\n");
+    expect_heard(one, "\"status\":404");
+    stub_set_state(&hub->world->stub, "2");
+    pass(hub, 12000);
+    expect_heard(one, "data: {\"state\":2,\"fixed\":0}\n\n");
+    one->wanted = "null";
+    EXPECT(!has_wanted(one));
+    end(one);
+    hub_destroy(hub);
+}
+
 TEST(what_is_one_client_s_in_part_is_not_watched)
 {
     struct hub *hub = hub_create(&of_two, "1");
@@ -401,6 +425,7 @@ RUN_TESTS(TEST_ROW(a_composed_answer_is_watched_as_others_are_and_each_part_poll
           TEST_ROW(a_part_that_others_fetch_is_told_at_once_without_asking_for_the_others),
           TEST_ROW(a_part_that_fails_is_null_to_those_who_watch_until_it_is_back),
           TEST_ROW(without_a_part_that_is_required_there_is_nothing_to_watch),
+          TEST_ROW(who_watches_keeps_what_it_has_while_a_part_that_is_required_is_gone),
           TEST_ROW(what_is_one_client_s_in_part_is_not_watched),
           TEST_ROW(who_cannot_take_a_stream_waits_for_another_answer),
           TEST_ROW(a_new_plan_s_parts_are_those_that_are_watched),
