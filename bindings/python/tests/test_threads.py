@@ -151,6 +151,7 @@ class SingleFlight(unittest.TestCase):
             signal.signal(signal.SIGALRM, before)
             self.may_end.set()
         crowd.wait()
+        self.assertEqual(self.cache.stats().leases, 1, "it ended with the lease")
 
     def test_loads_of_different_keys_run_beside_each_other(self):
         meeting = threading.Barrier(8, timeout=PATIENCE_S)
