@@ -119,7 +119,8 @@ PROGRAMS = {"redis-server": "--version", "valkey-server": "--version", "memcache
 
 def versions(nuthatch, part):
     found, of_mocks = [], part in ("mock", "mock-large")
-    for program in ["nginx"] if of_mocks else ["redis-server", "valkey-server"] if part == "tier" else PROGRAMS:
+    of_parts = {"mock": ["nginx"], "mock-large": ["nginx"], "tier": ["redis-server", "valkey-server"], "live": []}
+    for program in of_parts.get(part, PROGRAMS):
         try:
             found.append(f"- {program}: {version_of([needed(program), PROGRAMS[program]])}")
         except Absent:

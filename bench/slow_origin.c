@@ -1,7 +1,9 @@
 /* slow_origin — an HTTP/1.1 server that takes its time, for any number of requests at once.
  *
  * GET /CACHE-CONTROL/anything is answered after --delay-ms with that Cache-Control ("_" stands for a
- * space), an ETag and 1 KiB; GET /count at once with how many others there were since it was asked last. */
+ * space), an ETag and --body-bytes; GET /count at once with how many others there were since it was asked
+ * last. With --stamps 1 no answer is like another: it is JSON that begins with its number and the time of
+ * its making, on the clock that all programs here share (now_ns), and its ETag is that number. */
 #include "load.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,9 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES_MAX = 8192, BODY_BYTES = 1024 };
+enum { HEAD_BYTES_MAX = 8192, BODY_BYTES_MIN = 128, BODY_BYTES_MAX = 65536 };
 
-static int64_t port, delay_ms = 1000;
+static int64_t port, delay_ms = 1000, body_bytes = 1024, has_stamps = 0;
 
 /* A client's connection; while an answer is due, in the queue of those, which is in the order they are due
  * in. */
@@ -30,35 +32,42 @@ struct connection {
 };
 
 static struct connection *first_due, **last_due = &first_due;
-static uint64_t request_count;
+static uint64_t request_count, answer_number;
 static int epoll;
 
 /* What does not fit or nobody takes any more is dropped: the answers are far smaller than a socket's
  * buffer. */
-static void send_answer(const struct connection *connection, const char *cache_control, const char *body,
-                        size_t size)
+static void send_answer(const struct connection *connection, const char *cache_control, uint64_t tag,
+                        const char *body, size_t size)
 {
-    char text[HEAD_BYTES_MAX + BODY_BYTES];
-    int length =
-        snprintf(text, sizeof text,
-                 "HTTP/1.1 200 OK\r\nCache-Control: %s\r\nETag: \"1\"\r\nContent-Type: application/json\r\n"
-                 "Content-Length: %zu\r\n\r\n%.*s",
-                 cache_control, size, (int)size, body);
+    static char text[HEAD_BYTES_MAX + BODY_BYTES_MAX];
+    int length = snprintf(text, sizeof text,
+                          "HTTP/1.1 200 OK\r\nCache-Control: %s\r\nETag: \"%llu\"\r\n"
+                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
+                          cache_control, (unsigned long long)tag, size, (int)size, body);
     if (send(connection->fd, text, (size_t)length, MSG_NOSIGNAL) != length)
         shutdown(connection->fd, SHUT_RDWR);
 }
 
 static void answer(struct connection *connection)
 {
-    char cache_control[256] = "no-store", body[BODY_BYTES + 1];
+    static char body[BODY_BYTES_MAX];
+    char cache_control[256] = "no-store", front[BODY_BYTES_MIN];
+    size_t size = (size_t)body_bytes;
 
     sscanf(connection->head, "GET /%255[^/ ]", cache_control);
     for (char *at = cache_control; *at != '\0'; at++)
         if (*at == '_')
             *at = ' ';
-    memset(body, 'x', BODY_BYTES);
+    memset(body, 'x', size);
+    if (has_stamps) {
+        int length = snprintf(front, sizeof front, "{\"number\":%llu,\"made_ns\":%llu,\"rest\":\"",
+                              (unsigned long long)++answer_number, (unsigned long long)now_ns());
+        memcpy(body, front, (size_t)length);
+        memcpy(body + size - 2, "\"}", 2);
+    }
     connection->size = 0;
-    send_answer(connection, cache_control, body, BODY_BYTES);
+    send_answer(connection, cache_control, has_stamps ? answer_number : 1, body, size);
 }
 
 static void close_connection(struct connection *connection)
@@ -92,7 +101,7 @@ static void receive(struct connection *connection)
         int size = snprintf(body, sizeof body, "%llu", (unsigned long long)request_count);
         request_count = 0;
         connection->size = 0;
-        send_answer(connection, "no-store", body, (size_t)size);
+        send_answer(connection, "no-store", 1, body, (size_t)size);
         return;
     }
     request_count++;
@@ -141,6 +150,8 @@ int main(int argc, char **argv)
     const struct load_option options[] = {
         {"port", "to listen on, on 127.0.0.1", &port, NULL},
         {"delay-ms", "before each answer (1000)", &delay_ms, NULL},
+        {"body-bytes", "of each answer, 128 to 65536 (1024)", &body_bytes, NULL},
+        {"stamps", "1: each answer has a number and a time (0)", &has_stamps, NULL},
     };
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event events[256], of_listener = {.events = EPOLLIN};
@@ -148,6 +159,8 @@ int main(int argc, char **argv)
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1;
 
     options_read(argc, argv, options, sizeof options / sizeof options[0]);
+    if (body_bytes < BODY_BYTES_MIN || body_bytes > BODY_BYTES_MAX)
+        stop("--body-bytes is %d to %d", BODY_BYTES_MIN, BODY_BYTES_MAX);
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
