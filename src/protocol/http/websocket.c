@@ -7,7 +7,6 @@
  *   (4) unasked_bytes are those of the output up to the end of the ping or close that the client is to
  *       answer: its time runs from when they have been sent, at 0. */
 #include "websocket.h"
-#include "base/buffer.h"
 #include "base/compiler.h"
 #include "base/utf8.h"
 #include <assert.h>
@@ -99,9 +98,8 @@ void websocket_destroy(struct websocket *websocket)
 /* ---- sending ------------------------------------------------------------------------------------- */
 
 /* RFC 6455 §5.2: whole messages, unmasked. */
-static void append_frame(struct websocket *websocket, uint8_t opcode, struct bytes payload)
+static void render_frame(struct buffer *output, uint8_t opcode, struct bytes payload)
 {
-    struct buffer *output = &websocket->output;
     unsigned length_bytes = payload.size <= SHORT_BYTES_MAX ? 0 : payload.size <= MEDIUM_BYTES_MAX ? 2 : 8;
 
     buffer_append_byte(output, (char)(FINAL | opcode));
@@ -109,7 +107,17 @@ static void append_frame(struct websocket *websocket, uint8_t opcode, struct byt
     while (length_bytes-- > 0)
         buffer_append_byte(output, (char)(uint8_t)((uint64_t)payload.size >> (8 * length_bytes)));
     buffer_append(output, payload);
-    if (output->failed) { /* a part of a frame may be there: nothing can follow it */
+}
+
+void websocket_frame_append(struct buffer *output, enum websocket_kind kind, struct bytes payload)
+{
+    render_frame(output, (uint8_t)kind, payload);
+}
+
+static void append_frame(struct websocket *websocket, uint8_t opcode, struct bytes payload)
+{
+    render_frame(&websocket->output, opcode, payload);
+    if (websocket->output.failed) { /* a part of a frame may be there: nothing can follow it */
         websocket->state = WEBSOCKET_OVER;
         websocket->is_lost = true;
     }

@@ -9,8 +9,7 @@
  * begins when what it is to answer has been sent: whether output gets away at all is for the owner to
  * watch. While nothing is under way it holds no memory for input or output. */
 #pragma once
-#include "base/bytes.h"
-#include <stdint.h>
+#include "base/buffer.h"
 
 enum websocket_kind { WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2 };
 
@@ -19,6 +18,7 @@ enum websocket_code {
     WEBSOCKET_NORMAL = 1000,
     WEBSOCKET_GOING_AWAY = 1001,
     WEBSOCKET_PROTOCOL_ERROR = 1002,
+    WEBSOCKET_NOT_ACCEPTED = 1003, /* a kind of message that is not taken */
     WEBSOCKET_NOT_TEXT = 1007,
     WEBSOCKET_POLICY = 1008,
     WEBSOCKET_TOO_LARGE = 1009,
@@ -68,6 +68,10 @@ bool websocket_is_held(const struct websocket *websocket);
  * if the client reads too slowly: then it is closing. */
 bool websocket_send(struct websocket *websocket, enum websocket_kind kind, struct bytes bytes,
                     int64_t now_ms);
+
+/* Appends a whole message as servers frame it, for many: framed once, its bytes may be sent to each by the
+ * owner itself, whenever the websocket is open and its output empty. Text must be UTF-8. */
+void websocket_frame_append(struct buffer *output, enum websocket_kind kind, struct bytes payload);
 
 /* Says that it is to end; nothing if it is not open any more. WEBSOCKET_NO_CODE: without saying why. At
  * most WEBSOCKET_REASON_BYTES_MAX of `reason` are said, as UTF-8 like a message. */

@@ -29,6 +29,23 @@ bool cors_is_preflight(const struct http_request *request, struct bytes *method)
     return true;
 }
 
+bool cors_allows_socket(const struct route_policy *policy, const struct http_request *request)
+{
+    struct bytes origin = origin_of(request), host = origin;
+    const char *end = origin.size > 0 ? memmem(origin.data, origin.size, "://", 3) : NULL;
+
+    if (http_fields_find_name(&request->fields, BYTES("Origin")) == NULL)
+        return true;
+    if (end != NULL)
+        host = bytes_after(origin, (size_t)(end - origin.data) + 3);
+    if (end != NULL && host.size > 0 && bytes_equal_nocase(host, request->authority))
+        return true;
+    if (origin.size == 0 || !cors_is_on(policy) || !cors_allows(policy, origin))
+        return false;
+    return policy->key_cookies == NULL || policy->cors_credentials != 0 ||
+           http_fields_find(&request->fields, HTTP_HEADER_COOKIE) == NULL;
+}
+
 bool cors_drops(struct bytes name)
 {
     static const struct bytes prefix = BYTES_INIT("access-control-");

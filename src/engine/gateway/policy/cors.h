@@ -20,6 +20,11 @@ bool cors_has_all(const char *list);
 /* Whether a page of this origin is among those that the route lets read its answers. */
 bool cors_allows(const struct route_policy *policy, struct bytes origin);
 
+/* Whether what the route answers may be told to who asks with `request` by a WebSocket, to which browsers
+ * let any page connect, cookies and all (RFC 6455 §10.2): no browser, a page of the request's own host, or
+ * one that cors-origins has; where cookies are a part of the key, that only with cors-credentials. */
+bool cors_allows_socket(const struct route_policy *policy, const struct http_request *request);
+
 /* Whether a browser asks if a page may ask. `*method` is then what the page would like to use. */
 bool cors_is_preflight(const struct http_request *request, struct bytes *method);
 
