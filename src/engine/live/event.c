@@ -73,6 +73,7 @@ struct event *event_create(enum event_kind kind, struct event_id id, struct byte
     char id_text[EVENT_ID_TEXT_BYTES];
     struct buffer out = {0};
     struct event *event = NULL;
+    size_t data_offset;
 
     switch (kind) {
     case EVENT_STATE: break;
@@ -84,16 +85,31 @@ struct event *event_create(enum event_kind kind, struct event_id id, struct byte
         buffer_append(&out, bytes_of(id_text, event_id_format(id_text, id)));
         buffer_append_literal(&out, "\n");
     }
+    data_offset = out.size;
     (is_json ? append_json : append_lines)(&out, text);
     buffer_append_literal(&out, "\n");
     if (!out.failed)
-        event = malloc(sizeof *event + out.size);
+        event = event_of(buffer_bytes(&out));
     if (event != NULL) {
-        atomic_init(&event->reference_count, 1);
-        event->size = out.size;
-        memcpy(event->data, out.data, out.size);
+        event->kind = kind;
+        event->is_json = is_json;
+        event->id = id;
+        event->data_offset = data_offset;
     }
     buffer_fini(&out);
+    return event;
+}
+
+struct event *event_of(struct bytes bytes)
+{
+    struct event *event = malloc(sizeof *event + bytes.size);
+
+    if (event == NULL)
+        return NULL;
+    *event = (struct event){.size = bytes.size};
+    atomic_init(&event->reference_count, 1);
+    if (bytes.size > 0)
+        memcpy(event->data, bytes.data, bytes.size);
     return event;
 }
 
@@ -105,8 +121,11 @@ struct event *event_hold(struct event *event)
 
 void event_release(struct event *event)
 {
-    if (event != NULL && atomic_fetch_sub_explicit(&event->reference_count, 1, memory_order_acq_rel) == 1)
-        free(event);
+    if (event == NULL || atomic_fetch_sub_explicit(&event->reference_count, 1, memory_order_acq_rel) != 1)
+        return;
+    if (event->frame != NULL) /* which has none itself */
+        event_release(event->frame);
+    free(event);
 }
 
 /* ---- lending ------------------------------------------------------------------------------------- */

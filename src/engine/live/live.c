@@ -43,8 +43,10 @@ enum err live_worker_create(struct live *live, struct gateway_worker *gateway, s
     list_init(&made->parts);
     list_init(&made->kept);
     list_init(&made->waiting);
-    for (size_t i = 0; i < BEATS; i++)
+    for (size_t i = 0; i < BEATS; i++) {
         list_init(&made->beats[i]);
+        list_init(&made->sockets[i]);
+    }
     timer_init(&made->beat_timer, watchers_beat);
     *worker = made;
     return OK;
@@ -63,6 +65,7 @@ void live_worker_stop(struct live_worker *worker)
         return;
     worker->is_stopping = true;
     watchers_end(worker);
+    sockets_end(worker);
     timer_cancel(worker->loop, &worker->beat_timer);
     for (struct list *node = worker->kept.next, *next; node != &worker->kept; node = next) {
         next = node->next;
@@ -78,7 +81,7 @@ bool live_worker_is_idle(const struct live_worker *worker)
 
 void live_worker_destroy(struct live_worker *worker)
 {
-    assert(worker->watcher_count == 0);
+    assert(worker->attended_count == 0);
     live_worker_stop(worker);
     assert(list_is_empty(&worker->parts));
     free(worker);
@@ -139,6 +142,28 @@ bool live_find_key(struct live_worker *worker, const struct route *route,
     return target_is_plain(request->path, request->query) && composed_key(request, key);
 }
 
+static bool may_watch_anything(const struct route_plan *plan)
+{
+    bool may = plan->otherwise.policy.live;
+
+    for (size_t i = 0; i < plan->route_count; i++)
+        may |= plan->routes[i].policy.live;
+    for (size_t i = 0; i < plan->composition_count; i++)
+        may |= plan->compositions[i].route.policy.live;
+    return may;
+}
+
+/* A WebSocket is no route's; what is watched on it is. */
+static void begin_socket(struct live_worker *worker, struct exchange *x)
+{
+    if (!may_watch_anything(worker->gateway->plan)) {
+        live_pass_on(worker, x);
+        return;
+    }
+    access_log_begin(worker->gateway, plan_route(worker->gateway->plan, x->request), x);
+    socket_begin(worker, x);
+}
+
 static void live_begin(void *engine, struct exchange *x)
 {
     struct live_worker *worker = engine;
@@ -149,6 +174,10 @@ static void live_begin(void *engine, struct exchange *x)
 
     if (ask.way == LIVE_NOT || worker->is_stopping) {
         live_pass_on(worker, x);
+        return;
+    }
+    if (ask.way == LIVE_SOCKET) {
+        begin_socket(worker, x);
         return;
     }
     request = *x->request; /* as one asks for the resource itself */

@@ -3,7 +3,8 @@
 
 enum { WAIT_SECONDS_MAX = 300 };
 
-static const struct bytes stream_prefix = BYTES_INIT("/_live/"), patch_prefix = BYTES_INIT("/_live-patch/");
+static const struct bytes stream_prefix = BYTES_INIT("/_live/"), patch_prefix = BYTES_INIT("/_live-patch/"),
+                          socket_path = BYTES_INIT("/_live");
 
 /* Takes what stands before the next `separator` off the front of `rest`. */
 static struct bytes take(struct bytes *rest, char separator)
@@ -68,6 +69,11 @@ struct live_ask live_ask_of(const struct http_request *request)
     struct live_ask ask = {.way = LIVE_NOT};
     bool has_condition = false;
 
+    if (bytes_equal(request->path, socket_path) &&
+        http_fields_find(&request->fields, HTTP_HEADER_UPGRADE) != NULL) {
+        ask.way = LIVE_SOCKET;
+        return ask;
+    }
     if (request->method != HTTP_METHOD_GET || request->body_bytes != HTTP_BODY_NONE)
         return ask;
     for (size_t i = 0; i < request->fields.count; i++) {

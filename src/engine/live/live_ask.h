@@ -1,4 +1,5 @@
-/* live_ask.h — what a request says of watching: by its path, Accept, Prefer, Last-Event-ID. Pure. */
+/* live_ask.h — what a request says of watching: by its path, Accept, Prefer, Upgrade, Last-Event-ID. Pure.
+ */
 #pragma once
 #include "event.h"
 #include "message/http.h"
@@ -7,6 +8,7 @@ enum live_way {
     LIVE_NOT,    /* an ordinary request */
     LIVE_STREAM, /* Server-Sent Events */
     LIVE_WAIT,   /* one answer, once there is another than the client has (RFC 7240 §4.3) */
+    LIVE_SOCKET, /* a WebSocket: what is watched is said on it */
 };
 
 struct live_ask {

@@ -3,7 +3,9 @@
  *   topic      what is watched: its newest state and the ring of what came before, for all workers
  *   keeper     the worker that asks for it: the one whose client came first
  *   part       one worker's watchers of a topic
- *   watcher    one exchange: a stream of events, or one that waits for another answer
+ *   watcher    one exchange: a stream of events, or one that waits for another answer; or
+ *   subscription  one of the watchers that share an exchange:
+ *   socket     a WebSocket
  *
  * A topic is `asking` until its state is known, and again after nobody has watched it: who comes waits.
  *
@@ -52,9 +54,10 @@ struct live_worker {
     struct list kept;         /* topics that it is the keeper of */
     struct list waiting;      /* watchers that wait for one answer */
     struct list beats[BEATS]; /* streams, by the second in which they are looked at */
+    struct list sockets[BEATS];
     unsigned beat;
-    struct timer beat_timer; /* set while there are watchers */
-    size_t watcher_count;
+    struct timer beat_timer; /* set while there are watchers or sockets: */
+    size_t attended_count;
     atomic_uint call_count; /* topics' `call`s on their way */
     struct random_source random;
     bool is_stopping;
@@ -65,6 +68,7 @@ struct slot {
     uint64_t number;
     struct event *event;
     struct event *patch; /* to those who want one; null: there is none */
+    size_t bytes;        /* as they count in the ring */
 };
 
 enum stage { TOPIC_ASKING, TOPIC_KNOWN, TOPIC_ENDED };
@@ -73,6 +77,7 @@ struct topic {
     struct live *live;
     struct hash_node in_table;
     struct buffer key;
+    struct buffer path;          /* and query, as who came first wrote it */
     atomic_uint reference_count; /* the keeper's, each part's, that of `call` on its way */
     struct live_worker *keeper;
     pthread_mutex_t lock;
@@ -90,6 +95,7 @@ struct topic {
     struct list parts;
     size_t watcher_count;
     bool wants_patches; /* somebody did */
+    bool has_sockets;   /* it had one at least */
     bool is_called;
     struct task call; /* runs on the keeper's loop */
 
@@ -141,6 +147,29 @@ struct watcher {
     bool wants_state; /* all of it, whatever it was sent before */
 };
 
+/* What a WebSocket watches. */
+struct subscription {
+    struct watcher watcher; /* its way is LIVE_SOCKET */
+    struct socket *socket;
+    struct list in_socket;
+    bool is_topics; /* the path is the topic's, letter by letter */
+    size_t path_size;
+    char path[]; /* as the client wrote it */
+};
+
+struct socket {
+    struct live_worker *worker;
+    struct exchange *x;
+    struct websocket *websocket;
+    struct list in_worker;
+    struct list subscriptions;
+    size_t subscription_count;
+    int64_t stuck_since_ms; /* since when nothing more could be sent; 0: it can */
+    bool is_read;           /* the connection was asked for more */
+    bool is_running;        /* inside socket_go_on, or what calls it afterwards */
+    bool has_failed;        /* to be broken off */
+};
+
 /* ---- topic.c: what is watched -------------------------------------------------------------------- */
 
 /* Has `watcher`, otherwise complete, watch what `request` asks for by `route`; `key` is that of what
@@ -167,6 +196,10 @@ bool topic_resume(struct watcher *watcher);
 
 /* What comes next for the watcher, held; null: nothing now. */
 struct event *topic_next(struct watcher *watcher, bool *is_state);
+
+/* The event, which is the topic's, as a frame for WebSockets that call it by the topic's path; held. Null
+ * if there is no memory. */
+struct event *topic_frame(struct topic *topic, struct event *event);
 
 /* Makes it known to all, under the lock; takes both events over. */
 void topic_publish(struct topic *topic, struct event *event, struct event *patch, bool is_state);
@@ -205,9 +238,45 @@ void watcher_begin(struct live_worker *worker, struct exchange *x, const struct 
                    const struct cache_key *key);
 void watcher_writable(struct exchange *x);
 void watcher_gone(struct exchange *x);
+/* Whom the worker looks at now and then: one more, one less. */
+void live_attend(struct live_worker *worker);
+void live_unattend(struct live_worker *worker);
+/* Sends an event as it lies in memory, or a copy if it is small. */
+void live_send(struct exchange *x, struct event *event);
+/* Sends what there is, as far as the client takes it. */
+void watcher_deliver(struct watcher *watcher);
 /* Ends all of the worker's. */
 void watchers_end(struct live_worker *worker);
 void watchers_beat(struct timer *timer);
+
+/* ---- socket.c: WebSockets ------------------------------------------------------------------------ */
+
+/* Answers the request for one. */
+void socket_begin(struct live_worker *worker, struct exchange *x);
+/* How much may be sent now. */
+size_t socket_room(struct socket *socket);
+/* Says something of our own: JSON. */
+void socket_say(struct socket *socket, const struct buffer *text);
+/* It is to be broken off, as soon as nobody is at work on it. */
+void socket_fail(struct socket *socket);
+/* Does what is due. It may be gone afterwards. */
+void socket_go_on(struct socket *socket);
+/* Looks at those whose turn it is. */
+void sockets_beat(struct live_worker *worker, int64_t now_ms);
+/* Ends all of the worker's. */
+void sockets_end(struct live_worker *worker);
+
+/* ---- subscription.c: what they watch ------------------------------------------------------------- */
+
+/* Takes a message of the client. */
+void subscriptions_take(struct socket *socket, struct bytes message);
+/* Has all of them send what they have, those first that had to wait. */
+void subscriptions_deliver(struct socket *socket);
+void subscriptions_drop(struct socket *socket);
+struct subscription *subscription_of(struct watcher *watcher);
+/* As watcher_look does. The subscription may be gone afterwards, the socket is not. */
+void subscription_look(struct subscription *subscription, const struct standing *standing);
+void subscription_send(struct subscription *subscription, struct event *event);
 
 /* ---- live.c -------------------------------------------------------------------------------------- */
 

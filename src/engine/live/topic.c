@@ -3,6 +3,7 @@
 #include "engine/gateway/policy/route_list.h"
 #include "engine/gateway/policy/validate.h"
 #include "engine/gateway/routing/part_request.h"
+#include "frame.h"
 #include "live_state.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -104,6 +105,7 @@ static void destroy(struct topic *topic)
     free(topic->ring);
     free(topic->request);
     buffer_fini(&topic->key);
+    buffer_fini(&topic->path);
     buffer_fini(&topic->fields);
     buffer_fini(&topic->body);
     pthread_mutex_destroy(&topic->lock);
@@ -139,7 +141,12 @@ static struct topic *create(struct live_worker *worker, const struct route *rout
     topic->ring_capacity = (size_t)route->policy.live_ring_count;
     topic->ring = calloc(topic->ring_capacity, sizeof *topic->ring);
     topic->request = http_request_copy(request);
-    if (topic->ring == NULL || topic->request == NULL) {
+    buffer_append(&topic->path, request->path);
+    if (request->has_query) {
+        buffer_append_literal(&topic->path, "?");
+        buffer_append(&topic->path, request->query);
+    }
+    if (topic->ring == NULL || topic->request == NULL || topic->path.failed) {
         if (topic->ring == NULL)
             topic->ring_capacity = 0;
         destroy(topic);
@@ -210,6 +217,15 @@ static struct topic_part *part_for(struct topic *topic, struct live_worker *work
     return part;
 }
 
+/* What is kept is framed, too, from now on: at most twice as many bytes, which is how they are counted. */
+static void count_frames(struct topic *topic)
+{
+    topic->has_sockets = true;
+    topic->ring_bytes *= 2;
+    for (size_t i = 0; i < topic->ring_capacity; i++)
+        topic->ring[i].bytes *= 2;
+}
+
 /* Under both locks. */
 static enum err join(struct topic *topic, struct live_worker *worker, struct watcher *watcher)
 {
@@ -223,6 +239,8 @@ static enum err join(struct topic *topic, struct live_worker *worker, struct wat
     watcher->part = part;
     list_append(&part->watchers, &watcher->in_part);
     topic->wants_patches |= watcher->wants_patches;
+    if (watcher->way == LIVE_SOCKET && !topic->has_sockets)
+        count_frames(topic);
     if (topic->watcher_count++ == 0)
         call_keeper(topic);
     return OK;
@@ -334,16 +352,16 @@ static struct slot *slot_of(struct topic *topic, uint64_t number)
     return &topic->ring[(number - 1) % topic->ring_capacity];
 }
 
-static size_t slot_bytes(const struct slot *slot)
+static size_t bytes_of_both(const struct event *event, const struct event *patch)
 {
-    return slot->event->size + (slot->patch != NULL ? slot->patch->size : 0);
+    return event->size + (patch != NULL ? patch->size : 0);
 }
 
 static void drop_oldest(struct topic *topic)
 {
     struct slot *oldest = slot_of(topic, topic->number - topic->ring_count + 1);
 
-    topic->ring_bytes -= slot_bytes(oldest);
+    topic->ring_bytes -= oldest->bytes;
     topic->ring_count--;
     drop_slot(oldest);
 }
@@ -367,12 +385,13 @@ void topic_publish(struct topic *topic, struct event *event, struct event *patch
     if (topic->ring_count == topic->ring_capacity)
         drop_oldest(topic);
     slot = slot_of(topic, ++topic->number);
-    *slot = (struct slot){topic->number, event, patch};
+    *slot = (struct slot){topic->number, event, patch,
+                          bytes_of_both(event, patch) * (topic->has_sockets ? 2 : 1)};
     topic->ring_count++;
-    topic->ring_bytes += slot_bytes(slot);
+    topic->ring_bytes += slot->bytes;
     if (is_state) {
         drop_slot(&topic->state);
-        topic->state = (struct slot){topic->number, event_hold(event), NULL};
+        topic->state = (struct slot){topic->number, event_hold(event), NULL, 0};
     }
     topic_call_parts(topic);
 }
@@ -417,6 +436,18 @@ struct event *topic_next(struct watcher *watcher, bool *is_state)
     event = next(topic, watcher, is_state);
     pthread_mutex_unlock(&topic->lock);
     return event;
+}
+
+struct event *topic_frame(struct topic *topic, struct event *event)
+{
+    struct event *frame;
+
+    pthread_mutex_lock(&topic->lock);
+    if (event->frame == NULL)
+        event->frame = frame_create(event, buffer_bytes(&topic->path));
+    frame = event->frame != NULL ? event_hold(event->frame) : NULL;
+    pthread_mutex_unlock(&topic->lock);
+    return frame;
 }
 
 bool topic_resume(struct watcher *watcher)

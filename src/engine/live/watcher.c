@@ -9,6 +9,18 @@ static int64_t now_of(const struct live_worker *worker) { return loop_now(worker
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
+void live_attend(struct live_worker *worker)
+{
+    if (worker->attended_count++ == 0)
+        timer_set(worker->loop, &worker->beat_timer, now_of(worker) + BEAT_MS);
+}
+
+void live_unattend(struct live_worker *worker)
+{
+    if (--worker->attended_count == 0)
+        timer_cancel(worker->loop, &worker->beat_timer);
+}
+
 static void let_route_go(struct watcher *watcher)
 {
     if (watcher->route != NULL)
@@ -24,8 +36,7 @@ void watcher_free(struct watcher *watcher)
     list_remove(&watcher->in_worker);
     topic_leave(watcher);
     counters_add(worker->counters, METRIC_live_watchers_gone, 1);
-    if (--worker->watcher_count == 0)
-        timer_cancel(worker->loop, &worker->beat_timer);
+    live_unattend(worker);
     free(watcher);
 }
 
@@ -95,8 +106,7 @@ void watcher_begin(struct live_worker *worker, struct exchange *x, const struct 
     list_append(ask->way == LIVE_WAIT ? &worker->waiting : &worker->beats[worker->beat],
                 &watcher->in_worker);
     counters_add(worker->counters, METRIC_live_watchers, 1);
-    if (worker->watcher_count++ == 0)
-        timer_set(worker->loop, &worker->beat_timer, now_of(worker) + BEAT_MS);
+    live_attend(worker);
     watcher_look(watcher);
 }
 
@@ -129,26 +139,31 @@ static void begin_stream(struct watcher *watcher)
     watcher->spoke_ms = now_of(worker);
 }
 
-static void send_event(struct watcher *watcher, struct event *event)
+static size_t room_of(struct watcher *watcher)
+{
+    return watcher->way == LIVE_SOCKET ? socket_room(subscription_of(watcher)->socket)
+                                       : exchange_room(watcher->x);
+}
+
+void live_send(struct exchange *x, struct event *event)
 {
     struct loan *loan = event->size >= LOAN_BYTES_MIN ? event_loan(event) : NULL;
 
-    if (loan != NULL && exchange_lend(watcher->x, loan))
+    if (loan != NULL && exchange_lend(x, loan))
         return;
     if (loan != NULL)
         loan->release(loan);
-    exchange_send(watcher->x, event_bytes(event));
+    exchange_send(x, event_bytes(event));
 }
 
-/* Sends what there is, as far as the client takes it. */
-static void deliver(struct watcher *watcher)
+void watcher_deliver(struct watcher *watcher)
 {
     struct live_worker *worker = watcher->part->worker;
     struct event *event;
     bool is_state;
 
     while (topic_standing(watcher).has_news) {
-        if (exchange_room(watcher->x) == 0) {
+        if (room_of(watcher) == 0) {
             if (watcher->due_ms == 0)
                 watcher->due_ms = now_of(worker);
             return;
@@ -156,7 +171,10 @@ static void deliver(struct watcher *watcher)
         event = topic_next(watcher, &is_state);
         if (event == NULL)
             break;
-        send_event(watcher, event);
+        if (watcher->way == LIVE_SOCKET)
+            subscription_send(subscription_of(watcher), event);
+        else
+            live_send(watcher->x, event);
         event_release(event);
         counters_add(worker->counters, METRIC_live_events, 1);
         if (is_state)
@@ -188,6 +206,10 @@ void watcher_look(struct watcher *watcher)
     struct standing standing = topic_standing(watcher);
     bool waits = watcher->way == LIVE_WAIT;
 
+    if (watcher->way == LIVE_SOCKET) {
+        subscription_look(subscription_of(watcher), &standing);
+        return;
+    }
     switch (standing.stage) {
     case TOPIC_ASKING: return;
     case TOPIC_ENDED:
@@ -204,7 +226,7 @@ void watcher_look(struct watcher *watcher)
         } else if (!waits) {
             if (!watcher->has_begun)
                 begin_stream(watcher);
-            deliver(watcher);
+            watcher_deliver(watcher);
         }
         return;
     }
@@ -216,7 +238,7 @@ void watcher_writable(struct exchange *x)
     struct watcher *watcher = x->engine_state;
 
     if (watcher->has_begun)
-        deliver(watcher);
+        watcher_deliver(watcher);
 }
 
 /* ---- now and then -------------------------------------------------------------------------------- */
@@ -254,6 +276,7 @@ void watchers_beat(struct timer *timer)
         if (now_ms >= watcher->due_ms)
             answer(watcher);
     }
+    sockets_beat(worker, now_ms);
 }
 
 /* ---- the end of the server ----------------------------------------------------------------------- */
