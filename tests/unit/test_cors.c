@@ -174,8 +174,48 @@ TEST(a_preflight_is_told_from_other_requests)
     EXPECT(!cors_drops(BYTES("Vary")));
 }
 
+TEST(a_websocket_tells_pages_only_what_they_may_see)
+{
+    static const struct {
+        const char *origins, *cookies; /* of the route; null: not said */
+        int credentials;
+        const char *fields;
+        bool is_allowed;
+    } cases[] = {
+        {NULL, NULL, 0, "", true}, /* no browser */
+        {NULL, NULL, 0, "Origin: https://us.example:8080", true},
+        {NULL, NULL, 0, "Origin: http://US.example:8080", true},
+        {NULL, NULL, 0, "Origin: https://us.example", false},
+        {NULL, NULL, 0, "Origin: https://us.example:8080.evil.example", false},
+        {NULL, NULL, 0, "Origin: us.example:8080", false},
+        {NULL, NULL, 0, "Origin: null", false},
+        {NULL, NULL, 0, "Origin: ", false},
+        {NULL, NULL, 0, "Origin: https://us.example:8080\nOrigin: https://us.example:8080", false},
+        {"https://a.example", NULL, 0, "Origin: https://a.example", true},
+        {"https://a.example", NULL, 0, "Origin: https://b.example", false},
+        {"*", NULL, 0, "Origin: https://b.example\nCookie: who=me", true},
+        {"*", "who", 0, "Origin: https://b.example\nCookie: who=me", false},
+        {"*", "who", 0, "Origin: https://b.example", true},
+        {"https://b.example", "who", 1, "Origin: https://b.example\nCookie: who=me", true},
+        {"https://b.example", "who", 0, "Origin: https://us.example:8080\nCookie: who=me", true},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct route_policy policy = {.cors_origins = (char *)(uintptr_t)cases[i].origins,
+                                      .key_cookies = (char *)(uintptr_t)cases[i].cookies,
+                                      .cors_credentials = cases[i].credentials};
+        struct http_request request = {.authority = BYTES("us.example:8080")};
+        struct http_text text;
+        http_text_read(&text, cases[i].fields);
+        request.fields = text.fields;
+        if (cors_allows_socket(&policy, &request) != cases[i].is_allowed)
+            fail_msg("%s, %s", cases[i].origins != NULL ? cases[i].origins : "none", cases[i].fields);
+    }
+}
+
 RUN_TESTS(TEST_ROW(what_no_browser_would_send_is_no_origin),
           TEST_ROW(an_origin_is_allowed_if_it_is_one_of_those_to_the_byte),
           TEST_ROW(options_that_do_not_go_together_are_refused),
           TEST_ROW(an_answer_tells_each_page_what_it_may_see),
-          TEST_ROW(a_preflight_is_told_from_other_requests))
+          TEST_ROW(a_preflight_is_told_from_other_requests),
+          TEST_ROW(a_websocket_tells_pages_only_what_they_may_see))

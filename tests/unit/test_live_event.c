@@ -1,8 +1,10 @@
 /* links: nuthatch-live nuthatch-gateway nuthatch-message nuthatch-base */
 /* What a request says of watching; events as bytes; what is a change, and which patch says it. */
 #include "engine/live/event.h"
+#include "engine/live/frame.h"
 #include "engine/live/json_change.h"
 #include "engine/live/live_ask.h"
+#include "engine/live/socket_ask.h"
 #include "http_text.h"
 #include "test.h"
 
@@ -36,6 +38,9 @@ TEST(a_request_says_whether_and_how_it_watches)
         {"/_live-patch/a", "Accept: text/event-stream", LIVE_STREAM, true, 0},
         {"/_live", "", LIVE_NOT, false, 0},
         {"/_lively/a", "", LIVE_NOT, false, 0},
+        {"/_live", "Upgrade: websocket", LIVE_SOCKET, false, 0},
+        {"/_live/", "Upgrade: websocket", LIVE_STREAM, false, 0},
+        {"/a", "Upgrade: websocket", LIVE_NOT, false, 0},
         {"/a", "Prefer: wait=30", LIVE_NOT, false,
          30000}, /* it has nothing that there could be another of */
         {"/a", "Prefer: wait=30\nIf-None-Match: \"1\"", LIVE_WAIT, false, 30000},
@@ -109,6 +114,89 @@ TEST(a_loan_of_an_event_holds_it)
     loan->release(loan);
 }
 
+/* ---- WebSockets ---------------------------------------------------------------------------------- */
+
+/* `wanted`: the frame's payload, which is short. */
+static void expect_frame(enum event_kind kind, const char *text, bool is_json, const char *path,
+                         const char *wanted)
+{
+    struct event *event = event_create(kind, (struct event_id){1, 2}, bytes_of_text(text), is_json);
+    struct event *frame = frame_create(event, bytes_of_text(path));
+    size_t size = strlen(wanted), head_size = size < 126 ? 2 : 4;
+
+    EXPECT_EQ(frame->size, head_size + size);
+    EXPECT_EQ((unsigned char)frame->data[0], 0x81); /* a whole text */
+    EXPECT_EQ((unsigned char)frame->data[1], size < 126 ? size : 126);
+    EXPECT_TEXT(bytes_after(event_bytes(frame), head_size), bytes_of_text(wanted));
+    event_release(frame);
+    event_release(event);
+}
+
+TEST(a_frame_says_what_the_event_does)
+{
+    expect_frame(
+        EVENT_STATE, "{\r\n\"a\":\n1}\n", true, "/a?b=c",
+        "{\"path\":\"/a?b=c\",\"id\":\"0000000000000001-2\",\"event\":\"message\",\"data\":{\"a\":1}}");
+    expect_frame(EVENT_PATCH, "null", true, "/",
+                 "{\"path\":\"/\",\"id\":\"0000000000000001-2\",\"event\":\"patch\",\"data\":null}");
+    expect_frame(EVENT_PROBLEM, "{}\n", true, "/a", "{\"path\":\"/a\",\"event\":\"problem\",\"data\":{}}");
+    expect_frame(EVENT_STATE, "one\r\n\ttwo \"2\"\n\nfour\n", false, "/\"\\",
+                 "{\"path\":\"/\\\"\\\\\",\"id\":\"0000000000000001-2\",\"event\":\"message\","
+                 "\"data\":\"one\\n\\ttwo \\\"2\\\"\\n\\nfour\\n\"}");
+    expect_frame(EVENT_STATE, "", false, "/",
+                 "{\"path\":\"/\",\"id\":\"0000000000000001-2\",\"event\":\"message\",\"data\":\"\"}");
+}
+
+TEST(an_event_lets_its_frame_go_with_it)
+{
+    struct event *event = event_create(EVENT_STATE, (struct event_id){1, 2}, BYTES("1"), true);
+
+    event->frame = frame_create(event, BYTES("/a"));
+    event_hold(event);
+    event_release(event);
+    EXPECT(event->frame->size > 0);
+    event_release(event); /* and nothing leaks */
+}
+
+TEST(a_message_is_read_as_a_whole_or_not_at_all)
+{
+    static const char *const wrong[] = {"",
+                                        "1",
+                                        "{",
+                                        "{}",
+                                        "{\"subscribe\":1}",
+                                        "{\"subscribe\":[\"/a\",2]}",
+                                        "{\"unsubscribe\":\"/a\"}",
+                                        "{\"subscribe\":[],\"subscribe\":[]}",
+                                        "{\"subscribe\":[\"/a\\u0000\"]}",
+                                        "{\"patch\":true}",
+                                        "{\"subscribe\":[\"/a\"],\"patch\":\"yes\"}",
+                                        "{\"subscribe\":[\"/a\"],\"after\":{\"/a\":1}}",
+                                        "{\"Subscribe\":[]}",
+                                        "{\"subscribe\":[]} 1"};
+    struct socket_ask ask;
+    struct event_id id;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (socket_ask_read(bytes_of_text(wrong[i]), &ask) == NULL)
+            fail_msg("%s", wrong[i]);
+        EXPECT(ask.subscribe == NULL && ask.unsubscribe == NULL && ask.after == NULL);
+        socket_ask_fini(&ask);
+    }
+    EXPECT(socket_ask_read(BYTES("{\"subscribe\":[\"/a\",\"/b\"],\"unsubscribe\":[\"/c\"],\"patch\":true,"
+                                 "\"after\":{\"/a\":\"00000000000000ff-7\",\"/b\":\"none\"}}"),
+                           &ask) == NULL);
+    EXPECT_EQ(json_array_size(ask.subscribe), 2);
+    EXPECT_EQ(json_array_size(ask.unsubscribe), 1);
+    EXPECT(ask.wants_patches);
+    EXPECT(socket_ask_after(&ask, "/a", &id) && id.epoch == 255 && id.number == 7);
+    EXPECT(!socket_ask_after(&ask, "/b", &id));
+    EXPECT(!socket_ask_after(&ask, "/c", &id));
+    socket_ask_fini(&ask);
+}
+
+/* ---- changes ------------------------------------------------------------------------------------- */
+
 static bool is_same(const char *one, const char *other)
 {
     unsigned char first[STATE_DIGEST_BYTES], second[STATE_DIGEST_BYTES];
@@ -168,4 +256,6 @@ TEST(a_merge_patch_says_what_has_changed)
 RUN_TESTS(TEST_ROW(a_request_says_whether_and_how_it_watches),
           TEST_ROW(an_id_is_read_as_it_was_written_and_nothing_else_is_one),
           TEST_ROW(an_event_is_one_whatever_lines_its_text_has), TEST_ROW(a_loan_of_an_event_holds_it),
+          TEST_ROW(a_frame_says_what_the_event_does), TEST_ROW(an_event_lets_its_frame_go_with_it),
+          TEST_ROW(a_message_is_read_as_a_whole_or_not_at_all),
           TEST_ROW(json_is_the_same_if_its_values_are), TEST_ROW(a_merge_patch_says_what_has_changed))

@@ -405,6 +405,24 @@ TEST(messages_are_sent_with_the_length_that_they_have)
     }
 }
 
+TEST(what_is_framed_for_many_is_what_each_would_be_sent)
+{
+    static const size_t sizes[] = {0, 1, 125, 126, 1000, 65535, 65536};
+    static char payload[65536];
+
+    memset(payload, 'a', sizeof payload);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        struct world world;
+        struct buffer framed = {0};
+        begin(&world);
+        EXPECT(websocket_send(world.websocket, WEBSOCKET_TEXT, bytes_of(payload, sizes[i]), 0));
+        websocket_frame_append(&framed, WEBSOCKET_TEXT, bytes_of(payload, sizes[i]));
+        EXPECT_TEXT(buffer_bytes(&framed), websocket_output(world.websocket));
+        buffer_fini(&framed);
+        end(&world);
+    }
+}
+
 TEST(text_that_is_none_is_sent_as_what_replaces_it)
 {
     struct world world;
@@ -642,6 +660,7 @@ RUN_TESTS(TEST_ROW(the_handshake_is_answered_as_the_rfc_shows_it),
           TEST_ROW(frames_that_may_not_be_are_the_end_and_the_code_says_why),
           TEST_ROW(what_a_client_promises_takes_no_memory_and_a_message_of_the_limit_comes_whole),
           TEST_ROW(messages_are_sent_with_the_length_that_they_have),
+          TEST_ROW(what_is_framed_for_many_is_what_each_would_be_sent),
           TEST_ROW(text_that_is_none_is_sent_as_what_replaces_it),
           TEST_ROW(a_close_of_ours_waits_for_the_clients_and_not_for_ever),
           TEST_ROW(a_reason_that_is_too_long_is_cut_between_characters),
