@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* Two gateways that share a tier: one fetch for both, purges that both hear of, and what each does alone.
  */
+#include "engine/gateway/entry_watch.h"
 #include "engine/gateway/fleet.h"
 #include "engine/gateway/purge.h"
 #include "engine/gateway/purge_wait.h"
@@ -98,6 +99,59 @@ TEST(what_one_node_has_fetched_the_other_need_not)
     expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit; ttl=60; detail=tier");
     expect_answer(two.other, "GET", "/count", "", 200, "1", "; hit; ttl=60\r\n");
     EXPECT_EQ(requests(&two), 1);
+    two_destroy(&two);
+}
+
+/* Who watches a URL at one node. */
+struct far_watcher {
+    struct runner *runner;
+    struct cache_key key;
+    struct entry_watch *watch;
+    _Atomic int told_count;
+    int wanted_count;
+};
+static void on_entry_changed(void *owner) { ((struct far_watcher *)owner)->told_count++; }
+static void begin_to_watch(void *argument)
+{
+    struct far_watcher *watcher = argument;
+    watcher->watch = entry_watch_begin(watcher->runner->worker, &watcher->key, on_entry_changed, watcher);
+    EXPECT(watcher->watch != NULL);
+}
+static void end_to_watch(void *argument) { entry_watch_end(((struct far_watcher *)argument)->watch); }
+static bool was_told(void *argument)
+{
+    struct far_watcher *watcher = argument;
+    return watcher->told_count >= watcher->wanted_count;
+}
+static void expect_told(struct far_watcher *watcher)
+{
+    watcher->wanted_count = 1;
+    wait_until_true(was_told, watcher);
+    sleep_ms(200); /* once too often is fine, and must not be taken for the next */
+    watcher->told_count = 0;
+}
+
+TEST(what_another_node_fetches_or_purges_is_told_to_who_watches)
+{
+    struct two two = two_create();
+    struct far_watcher watcher = {.runner = &two.other->runners[0]};
+    struct http_request request = {.method = HTTP_METHOD_GET,
+                                   .method_name = BYTES("GET"),
+                                   .authority = BYTES("client.example"),
+                                   .path = BYTES("/count"),
+                                   .minor_version = 1};
+
+    EXPECT(route_key(plan_route(two.other->runners[0].worker->plan, &request), &request, &watcher.key));
+    on_worker(watcher.runner, begin_to_watch, &watcher);
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    expect_told(&watcher);
+    purge_at(&two, two.one, PURGE_URL, "/count", false);
+    expect_told(&watcher);
+    expect_answer(two.one, "GET", "/count", "", 200, "2", NULL);
+    expect_told(&watcher);
+    on_worker(watcher.runner, end_to_watch, &watcher);
+    expect_answer(two.other, "GET", "/count", "", 200, "2", NULL);
+    EXPECT_EQ(requests(&two), 2);
     two_destroy(&two);
 }
 
@@ -761,6 +815,7 @@ TEST(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change)
 
 RUN_TESTS(TEST_ROW(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change),
           TEST_ROW(what_one_node_has_fetched_the_other_need_not),
+          TEST_ROW(what_another_node_fetches_or_purges_is_told_to_who_watches),
           TEST_ROW(an_answer_is_as_old_at_the_other_node), TEST_ROW(variants_are_shared_too),
           TEST_ROW(a_crowd_at_both_nodes_is_one_request),
           TEST_ROW(what_is_not_for_all_holds_up_nobody_at_any_node),

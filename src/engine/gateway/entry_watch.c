@@ -1,6 +1,7 @@
 #include "entry_watch.h"
 #include "base/hash.h"
 #include "fetch_table.h"
+#include "fleet_watch.h"
 #include <stdlib.h>
 
 struct entry_watch {
@@ -9,6 +10,7 @@ struct entry_watch {
     uint64_t hash; /* of the primary key: of two with the same, each hears of the other's changes */
     struct list in_shard, in_worker;
     struct task task;
+    struct fleet_watch *far;      /* what other nodes do; null: there are none, or it was not to be had */
     void (*changed)(void *owner); /* null once it has ended */
     void *owner;
     bool is_posted; /* under the shard's lock */
@@ -33,10 +35,36 @@ static void tell(struct task *task)
         watch->changed(watch->owner);
 }
 
+/* Has it told, under the lock. */
+static void call(struct entry_watch *watch)
+{
+    if (watch->is_posted)
+        return;
+    watch->is_posted = true;
+    loop_post(watch->worker->loop, &watch->task);
+}
+
+static void on_far_change(void *owner)
+{
+    struct entry_watch *watch = owner;
+
+    pthread_mutex_lock(&watch->shard->lock);
+    call(watch);
+    pthread_mutex_unlock(&watch->shard->lock);
+}
+
+static void end_far(struct entry_watch *watch)
+{
+    if (watch->far != NULL)
+        fleet_watch_end(watch->far);
+    watch->far = NULL;
+}
+
 struct entry_watch *entry_watch_begin(struct gateway_worker *worker, const struct cache_key *key,
                                       void (*changed)(void *owner), void *owner)
 {
     struct entry_watch *watch = calloc(1, sizeof *watch);
+    struct fleet_id id;
 
     if (watch == NULL)
         return NULL;
@@ -50,6 +78,8 @@ struct entry_watch *entry_watch_begin(struct gateway_worker *worker, const struc
     pthread_mutex_lock(&watch->shard->lock);
     list_append(&watch->shard->watches, &watch->in_shard);
     pthread_mutex_unlock(&watch->shard->lock);
+    if (fleet_takes(worker, cache_key_primary(key), key->primary_size, &id))
+        watch->far = fleet_watch_begin(worker->fleet, &id, on_far_change, watch);
     return watch;
 }
 
@@ -57,6 +87,7 @@ void entry_watch_end(struct entry_watch *watch)
 {
     bool is_posted;
 
+    end_far(watch);
     pthread_mutex_lock(&watch->shard->lock);
     list_remove(&watch->in_shard);
     is_posted = watch->is_posted;
@@ -72,20 +103,12 @@ void entry_watches_destroy(struct gateway_worker *worker)
          node = next) {
         struct entry_watch *watch = CONTAINER_OF(node, struct entry_watch, in_worker);
         next = node->next;
+        end_far(watch);
         pthread_mutex_lock(&watch->shard->lock);
         list_remove(&watch->in_shard);
         pthread_mutex_unlock(&watch->shard->lock);
         destroy(watch);
     }
-}
-
-/* Has it told, under the lock. */
-static void call(struct entry_watch *watch)
-{
-    if (watch->is_posted)
-        return;
-    watch->is_posted = true;
-    loop_post(watch->worker->loop, &watch->task);
 }
 
 void entry_changed(struct gateway *gateway, uint64_t hash)

@@ -1,7 +1,10 @@
 /* entry_watch.h — being told that what is stored for a URL is not what it was: a fetch, by whichever client
  * on whichever worker, has brought another answer or a confirmation of the same one, or it was invalidated
  * or purged. It may be told once too often, never once too little. That an entry has become stale by its
- * age is not told. */
+ * age is not told.
+ *
+ * With a shared tier the same is told of other nodes, as soon as the tier can be reached: but not what they
+ * fetch of a URL whose answers vary. */
 #pragma once
 #include "engine/gateway/policy/cache_key.h"
 #include "gateway_state.h"
