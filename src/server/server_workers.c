@@ -5,6 +5,7 @@
 #include "engine/live/live.h"
 #include "engine/mock/mock.h"
 #include "engine/mock/record/recorder.h"
+#include "server/live_channels.h"
 #include "server/poll_plan.h"
 #include "server/server_state.h"
 #include <signal.h>
@@ -210,8 +211,10 @@ enum err server_create_worker(struct server *server, size_t index, struct buffer
     }
     server->loop_count++;
     err = create_engines(server, worker);
-    if (err == OK)
+    if (err == OK) {
         init_ports(server, worker, index);
+        live_channels_begin(worker);
+    }
     return err;
 }
 

@@ -42,6 +42,17 @@ struct kv_elsewhere {
     void (*topic_ends)(struct kv *kv, enum kv_topic_kind kind, struct bytes name);
 };
 
+/* Who has something to say on channels of this process whose names begin with `prefix`: it is told which of
+ * them this worker's sessions subscribe to, and says it by kv_tell_message, in a later turn. Patterns are
+ * not told of. */
+struct kv_channel_source {
+    struct bytes prefix;
+    /* The first of them is in the channel. What is returned, null included, is given back when the last has
+     * left it. */
+    void *(*begins)(struct kv *kv, struct bytes name);
+    void (*ends)(struct kv *kv, void *channel);
+};
+
 /* The engine of one worker; filled in by the server, which owns everything it points at. */
 struct kv {
     nh_store *store;
@@ -56,6 +67,8 @@ struct kv {
     void (*stop)(void *context); /* has the process end in good order; null: it cannot be asked for */
     const struct kv_elsewhere *elsewhere; /* null: the store here has all there is */
     void *elsewhere_state;
+    const struct kv_channel_source *source; /* null: sessions alone publish */
+    void *source_state;
     /* the engine's own; zero at first */
     unsigned guards;      /* of all sessions, as the present batch found them */
     unsigned alone_depth; /* how many that are running have asked to be alone */

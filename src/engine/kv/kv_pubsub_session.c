@@ -56,6 +56,13 @@ static void remove_topic_if_unused(struct kv *kv, struct kv_topic *topic)
     free(topic);
 }
 
+/* Whether kv->source has something to say on it. */
+static bool is_of_source(const struct kv *kv, const struct kv_topic *topic)
+{
+    return kv->source != NULL && topic->kind == KV_TOPIC_CHANNEL &&
+           bytes_start_with(kv_topic_name(topic), kv->source->prefix);
+}
+
 /* ---- a session's subscriptions -------------------------------------------------------------------- */
 
 static struct kv_subscription *find_subscription(const struct session *session, enum kv_topic_kind kind,
@@ -107,6 +114,7 @@ enum err kv_subscription_add(struct kv *kv, struct session *session, enum kv_top
     uint64_t hash = kv_pubsub_hash(kv->hub->topics, name);
     struct kv_subscription *subscription;
     struct kv_topic *topic;
+    bool is_first;
 
     if (find_subscription(session, kind, name, hash) != NULL)
         return OK;
@@ -126,9 +134,12 @@ enum err kv_subscription_add(struct kv *kv, struct session *session, enum kv_top
     }
     subscription->topic = topic;
     subscription->session = session;
+    is_first = list_is_empty(&topic->subscriptions);
     list_append(&topic->subscriptions, &subscription->in_topic);
     list_append(&session->subscriber->kinds[kind].in_order, &subscription->in_order);
     session->guards |= KV_GUARD_subscriber;
+    if (is_first && is_of_source(kv, topic))
+        topic->channel = kv->source->begins(kv, name);
     return OK;
 
 forget:
@@ -153,6 +164,8 @@ static void end_subscription(struct kv *kv, struct kv_subscription *subscription
     is_last = list_is_empty(&topic->subscriptions);
     if (is_last && kv->elsewhere != NULL && kv->elsewhere->topic_ends != NULL)
         kv->elsewhere->topic_ends(kv, topic->kind, kv_topic_name(topic));
+    if (is_last && is_of_source(kv, topic))
+        kv->source->ends(kv, topic->channel);
     remove_topic_if_unused(kv, topic);
 }
 

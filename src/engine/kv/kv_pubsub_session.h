@@ -9,6 +9,7 @@ struct kv_topic {
     struct list in_patterns; /* alone if it is none */
     struct list subscriptions;
     enum kv_topic_kind kind;
+    void *channel; /* of kv->source, if it is one of its */
     size_t name_bytes;
     char name[];
 };

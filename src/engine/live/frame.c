@@ -72,16 +72,22 @@ static void append_data(struct buffer *out, const struct event *event)
         append_lines(out, lines);
 }
 
-struct event *frame_create(const struct event *event, struct bytes path)
+void frame_append_event(struct buffer *text, const struct event *event, struct bytes path)
 {
     static const char *const words[] = {
         [EVENT_STATE] = "message", [EVENT_PATCH] = "patch", [EVENT_PROBLEM] = "problem"};
+
+    append_front(text, path, event->kind == EVENT_PROBLEM ? NULL : &event->id, words[event->kind]);
+    append_data(text, event);
+    buffer_append_literal(text, "}");
+}
+
+struct event *frame_create(const struct event *event, struct bytes path)
+{
     struct buffer text = {0}, framed = {0};
     struct event *frame = NULL;
 
-    append_front(&text, path, event->kind == EVENT_PROBLEM ? NULL : &event->id, words[event->kind]);
-    append_data(&text, event);
-    buffer_append_literal(&text, "}");
+    frame_append_event(&text, event, path);
     if (!text.failed)
         websocket_frame_append(&framed, WEBSOCKET_TEXT, buffer_bytes(&text));
     if (!text.failed && !framed.failed)

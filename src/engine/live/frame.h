@@ -10,6 +10,9 @@
  * resource. With a reference; null if there is no memory. */
 struct event *frame_create(const struct event *event, struct bytes path);
 
+/* Appends the same without its frame. */
+void frame_append_event(struct buffer *text, const struct event *event, struct bytes path);
+
 /* Appends what is not an event: of `path`, or of no path at all if that is empty; "problem", or "end" where
  * nothing more will come of the path; the data is a problem document. */
 void frame_append_problem(struct buffer *text, struct bytes path, const char *event, int status,

@@ -43,6 +43,7 @@ enum err live_worker_create(struct live *live, struct gateway_worker *gateway, s
     list_init(&made->parts);
     list_init(&made->kept);
     list_init(&made->waiting);
+    list_init(&made->followers);
     for (size_t i = 0; i < BEATS; i++) {
         list_init(&made->beats[i]);
         list_init(&made->sockets[i]);
@@ -66,6 +67,7 @@ void live_worker_stop(struct live_worker *worker)
     worker->is_stopping = true;
     watchers_end(worker);
     sockets_end(worker);
+    followers_end(worker);
     timer_cancel(worker->loop, &worker->beat_timer);
     for (struct list *node = worker->kept.next, *next; node != &worker->kept; node = next) {
         next = node->next;
@@ -84,6 +86,7 @@ void live_worker_destroy(struct live_worker *worker)
     assert(worker->attended_count == 0);
     live_worker_stop(worker);
     assert(list_is_empty(&worker->parts));
+    followers_forget(worker);
     free(worker);
 }
 

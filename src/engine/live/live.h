@@ -36,5 +36,20 @@ bool live_worker_is_idle(const struct live_worker *worker);
 /* After the loop has ended, or while it goes on if no exchange is alive. */
 void live_worker_destroy(struct live_worker *worker);
 
+/* ---- following from inside the process ------------------------------------------------------------- */
+
+struct live_follower;
+
+/* Whether `path`, with its query, is a route's that lets resources be watched. */
+bool live_may_follow(const struct live_worker *worker, struct bytes path);
+
+/* Follows it, as asked for with "Host: localhost": `told` is called in turns to come with each change after
+ * the state that is known first, as the JSON that WebSockets are told (frame.h), "end" included. It may
+ * unfollow, but nothing else of the live worker. Null if there is no memory. On the loop's thread. */
+struct live_follower *live_follow(struct live_worker *worker, struct bytes path,
+                                  void (*told)(void *owner, struct bytes message), void *owner);
+/* `told` is not called any more. Also when the live worker has stopped or is gone. */
+void live_unfollow(struct live_follower *follower);
+
 /* `begin` takes a struct live_worker. */
 extern const struct exchange_engine live_engine;

@@ -9,6 +9,7 @@ enum live_way {
     LIVE_STREAM, /* Server-Sent Events */
     LIVE_WAIT,   /* one answer, once there is another than the client has (RFC 7240 §4.3) */
     LIVE_SOCKET, /* a WebSocket: what is watched is said on it */
+    LIVE_FOLLOW, /* no request: somebody inside this process (live.h) */
 };
 
 struct live_ask {

@@ -55,6 +55,7 @@ struct live_worker {
     struct list waiting;      /* watchers that wait for one answer */
     struct list beats[BEATS]; /* streams, by the second in which they are looked at */
     struct list sockets[BEATS];
+    struct list followers;
     unsigned beat;
     struct timer beat_timer; /* set while there are watchers or sockets: */
     size_t attended_count;
@@ -177,6 +178,8 @@ struct socket {
 enum err topic_join(struct live_worker *worker, struct watcher *watcher, const struct http_request *request,
                     const struct cache_key *key);
 void topic_leave(struct watcher *watcher);
+/* What there is now is known to the watcher. */
+void topic_skip(struct watcher *watcher);
 void topic_unhold(struct topic *topic);
 
 /* How the topic stands, for that watcher. */
@@ -232,6 +235,8 @@ void part_run(struct task *task);
 void watcher_look(struct watcher *watcher);
 /* Its exchange has ended, or is another's. */
 void watcher_free(struct watcher *watcher);
+/* The same without freeing the struct itself. */
+void watcher_fini(struct watcher *watcher);
 /* Begins to watch. */
 void watcher_begin(struct live_worker *worker, struct exchange *x, const struct route *route,
                    const struct live_ask *ask, const struct http_request *request,
@@ -277,6 +282,16 @@ struct subscription *subscription_of(struct watcher *watcher);
 /* As watcher_look does. The subscription may be gone afterwards, the socket is not. */
 void subscription_look(struct subscription *subscription, const struct standing *standing);
 void subscription_send(struct subscription *subscription, struct event *event);
+
+/* ---- follower.c: who follows from inside --------------------------------------------------------- */
+
+/* As watcher_look and watcher_deliver. */
+void follower_look(struct watcher *watcher, const struct standing *standing);
+void follower_send(struct watcher *watcher, struct event *event);
+/* Nobody is told any more; */
+void followers_end(struct live_worker *worker);
+/* and the worker goes. */
+void followers_forget(struct live_worker *worker);
 
 /* ---- live.c -------------------------------------------------------------------------------------- */
 

@@ -316,6 +316,16 @@ void topic_leave(struct watcher *watcher)
         drop_part_if_done(part);
 }
 
+void topic_skip(struct watcher *watcher)
+{
+    struct topic *topic = watcher->part->topic;
+
+    pthread_mutex_lock(&topic->lock);
+    watcher->number = topic->number;
+    watcher->wants_state = false;
+    pthread_mutex_unlock(&topic->lock);
+}
+
 void part_run(struct task *task)
 {
     struct topic_part *part = CONTAINER_OF(task, struct topic_part, task);

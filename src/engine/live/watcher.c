@@ -28,7 +28,7 @@ static void let_route_go(struct watcher *watcher)
     watcher->route = NULL;
 }
 
-void watcher_free(struct watcher *watcher)
+void watcher_fini(struct watcher *watcher)
 {
     struct live_worker *worker = watcher->part->worker;
 
@@ -37,6 +37,11 @@ void watcher_free(struct watcher *watcher)
     topic_leave(watcher);
     counters_add(worker->counters, METRIC_live_watchers_gone, 1);
     live_unattend(worker);
+}
+
+void watcher_free(struct watcher *watcher)
+{
+    watcher_fini(watcher);
     free(watcher);
 }
 
@@ -141,6 +146,8 @@ static void begin_stream(struct watcher *watcher)
 
 static size_t room_of(struct watcher *watcher)
 {
+    if (watcher->way == LIVE_FOLLOW)
+        return SIZE_MAX;
     return watcher->way == LIVE_SOCKET ? socket_room(subscription_of(watcher)->socket)
                                        : exchange_room(watcher->x);
 }
@@ -173,6 +180,8 @@ void watcher_deliver(struct watcher *watcher)
             break;
         if (watcher->way == LIVE_SOCKET)
             subscription_send(subscription_of(watcher), event);
+        else if (watcher->way == LIVE_FOLLOW)
+            follower_send(watcher, event);
         else
             live_send(watcher->x, event);
         event_release(event);
@@ -208,6 +217,10 @@ void watcher_look(struct watcher *watcher)
 
     if (watcher->way == LIVE_SOCKET) {
         subscription_look(subscription_of(watcher), &standing);
+        return;
+    }
+    if (watcher->way == LIVE_FOLLOW) {
+        follower_look(watcher, &standing);
         return;
     }
     switch (standing.stage) {
