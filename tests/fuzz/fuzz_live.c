@@ -1,10 +1,14 @@
 /* links: nuthatch-live nuthatch-gateway nuthatch-message nuthatch-base */
 /* Any bytes as what a watcher says (Accept, Prefer, Last-Event-ID), and as two states, a line each: no
  * crash; an id that is one is read as it is written; an event ends where its blank line is, and nowhere
- * before; a merge patch makes the second state of the first. */
+ * before; what WebSockets are told of it is JSON that says the same; a merge patch makes the second state
+ * of the first. */
+#include "base/utf8.h"
 #include "engine/live/event.h"
+#include "engine/live/frame.h"
 #include "engine/live/json_change.h"
 #include "engine/live/live_ask.h"
+#include "engine/live/socket_ask.h"
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -31,6 +35,42 @@ static void check_ask(struct bytes value)
         check(bytes_equal(bytes_of(text, event_id_format(text, ask.last_id)), value));
 }
 
+/* What is told to WebSockets is JSON, and its data is the text: of JSON the value, else a string of as many
+ * lines. */
+static void check_frame(const struct event *event, struct bytes text)
+{
+    struct buffer said = {0};
+    json_t *whole, *value;
+
+    frame_append_event(&said, event, BYTES("/a\"b"));
+    whole = json_loadb(said.data, said.size, JSON_ALLOW_NUL, NULL);
+    if (whole == NULL && text.size > 2000) /* one level more may be one too many for who reads it here */
+        goto done;
+    check(json_is_object(whole));
+    check(strcmp(json_string_value(json_object_get(whole, "path")), "/a\"b") == 0);
+    value = event->is_json ? json_loadb(text.data != NULL ? text.data : "", text.size,
+                                        JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL)
+                           : NULL;
+    check(event->is_json ? json_equal(value, json_object_get(whole, "data"))
+                         : json_is_string(json_object_get(whole, "data")));
+    json_decref(value);
+done:
+    json_decref(whole);
+    buffer_fini(&said);
+}
+
+static void check_message(struct bytes message)
+{
+    struct socket_ask ask;
+    struct event_id id;
+
+    if (socket_ask_read(message, &ask) == NULL) {
+        check(ask.subscribe != NULL || ask.unsubscribe != NULL);
+        socket_ask_after(&ask, "/a", &id);
+    }
+    socket_ask_fini(&ask);
+}
+
 static void check_event(struct bytes text, bool is_json)
 {
     struct event *event = event_create(EVENT_STATE, (struct event_id){1, 2}, text, is_json);
@@ -38,6 +78,8 @@ static void check_event(struct bytes text, bool is_json)
 
     check(bytes_end_with(bytes, BYTES("\n\n")) && memmem(bytes.data, bytes.size - 1, "\n\n", 2) == NULL &&
           memchr(bytes.data, '\r', bytes.size) == NULL);
+    if (is_json || utf8_is_whole(text))
+        check_frame(event, text);
     event_release(event);
 }
 
@@ -86,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_json;
 
     check_ask(before);
+    check_message(before);
     if (end != NULL) {
         before.size = (size_t)(end - data);
         after = bytes_of(end + 1, size - before.size - 1);

@@ -3,9 +3,9 @@
  *   topic      what is watched: its newest state and the ring of what came before, for all workers
  *   keeper     the worker that asks for it: the one whose client came first
  *   part       one worker's watchers of a topic
- *   watcher    one exchange: a stream of events, or one that waits for another answer; or
- *   subscription  one of the watchers that share an exchange:
- *   socket     a WebSocket
+ *   watcher    one exchange: a stream of events, or one that waits for another answer
+ *   socket     an exchange that is a WebSocket; each of its subscriptions is a watcher, too
+ *   follower   a watcher without an exchange, for others in this process
  *
  * A topic is `asking` until its state is known, and again after nobody has watched it: who comes waits.
  *
@@ -279,7 +279,7 @@ void subscriptions_take(struct socket *socket, struct bytes message);
 void subscriptions_deliver(struct socket *socket);
 void subscriptions_drop(struct socket *socket);
 struct subscription *subscription_of(struct watcher *watcher);
-/* As watcher_look does. The subscription may be gone afterwards, the socket is not. */
+/* As watcher_look does. It may be gone afterwards, and so may its socket, unless that is_running. */
 void subscription_look(struct subscription *subscription, const struct standing *standing);
 void subscription_send(struct subscription *subscription, struct event *event);
 
