@@ -139,9 +139,11 @@ TEST(what_was_confirmed_lately_will_do_though_it_is_stale_by_now)
     world->forward_ms += 2000;
     terms = expect_told(world, "/brief", 5000, 200, "old");
     EXPECT(terms.is_from_store && terms.fresh_ms <= 0);
+    EXPECT(terms.confirmed_ago_ms >= 2000);
     EXPECT_EQ(world->stub.request_count, 1);
     terms = expect_told(world, "/brief", 0, 200, "old");
     EXPECT(terms.is_from_store && !terms.is_stale && terms.body_number != 0);
+    EXPECT(terms.confirmed_ago_ms >= 0 && terms.confirmed_ago_ms < 2000); /* by the 304 */
     EXPECT_EQ(world->stub.conditional_count, 1);
     world_destroy(world);
 }

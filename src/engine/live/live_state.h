@@ -113,7 +113,7 @@ struct topic {
     bool is_json;
     uint64_t body_number;
     int64_t interval_ms;      /* between two polls at present; 0: there are none */
-    int64_t begun_ms;         /* the latest inquiry */
+    int64_t begun_ms;         /* the latest inquiry; or, where it found what was confirmed before, that */
     int64_t failing_since_ms; /* 0: it does not */
     bool is_awake;
     bool was_asked; /* once at least */

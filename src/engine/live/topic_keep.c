@@ -363,8 +363,12 @@ static bool compare(struct topic *topic, const struct inquiry_answer *answer, bo
 static void take_state(struct topic *topic, const struct route_policy *policy,
                        const struct inquiry_answer *answer)
 {
+    int64_t confirmed_ms = now_of(topic) - answer->terms->confirmed_ago_ms;
     bool is_stale = answer->terms->is_stale, is_same, is_back;
 
+    /* Somebody else has polled, or this is a look at what our own poll has brought. */
+    if (!is_stale && confirmed_ms < topic->begun_ms)
+        topic->begun_ms = confirmed_ms;
     if (!compare(topic, answer, &is_same))
         return;
     /* Who was told of a problem is told that it is over. */
