@@ -30,10 +30,10 @@ exports.start = async (...words) => {
 exports.startCache = (...options) =>
   exports.start("cache", "--listen", "tcp://127.0.0.1:0", "--memory", "64M", "--threads", "2", ...options);
 
-// Resolves when `condition` holds; fails after 5 s.
-exports.until = async (condition) => {
+// Resolves when `condition` holds; fails after that long at the earliest.
+exports.until = async (condition, patience_ms = 5000) => {
   for (let tries = 0; !(await condition()); tries++) {
-    assert.ok(tries < 500, "it did not come to pass");
+    assert.ok(tries < patience_ms / 10, "it did not come to pass");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 };

@@ -251,7 +251,7 @@ TEST(who_is_silent_is_asked_and_cut_if_it_stays_so)
     struct hub *hub = hub_create("1");
     struct watch_client *one = open_socket(hub, 0, "", SIZE_MAX), *two = open_socket(hub, 0, "", SIZE_MAX);
 
-    for (int i = 0; i < 46; i++)
+    for (int i = 0; i < 35; i++)
         pass(hub, 1100);
     expect_heard(one, "\x89"); /* a ping */
     expect_heard(two, "\x89");
