@@ -6,7 +6,7 @@ const WebSocket = require("ws");
 const { start, until } = require("./nuthatch");
 
 const PROTOCOL = "nuthatch.live.v1";
-let server, origin;
+let server, idle, origin;
 const states = {}, opened = [];
 const asked = {};
 
@@ -21,20 +21,21 @@ before(async () => {
     response.end(JSON.stringify(states[request.url]));
   });
   await new Promise((resolve) => origin.listen(0, "127.0.0.1", resolve));
-  server = await start("gateway", `http://127.0.0.1:${origin.address().port}`, "--live", "yes", "--live-interval", "100ms",
-    "--memory", "64M", "--threads", "2", "--cors-origins", "https://pages.example", "--listen", "http://127.0.0.1:0");
+  const serve = (interval) => start("gateway", `http://127.0.0.1:${origin.address().port}`, "--live", "yes", "--live-interval",
+    interval, "--memory", "64M", "--threads", "2", "--cors-origins", "https://pages.example", "--listen", "http://127.0.0.1:0");
+  [server, idle] = await Promise.all([serve("100ms"), serve("1h")]);
 });
 
 after(async () => {
   opened.forEach((socket) => socket.terminate());
-  await server.stop();
+  await Promise.all([server.stop(), idle.stop()]);
   origin.closeAllConnections();
   origin.close();
 });
 
 // One who watches: `said` has all that came, and at last {code}.
-const open = async (options = {}, protocols = [PROTOCOL]) => {
-  const socket = new WebSocket(`ws://127.0.0.1:${server.port}/_live`, protocols, options);
+const open = async (options = {}, port = server.port) => {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/_live`, [PROTOCOL], options);
   opened.push(socket);
   socket.said = [];
   socket.on("message", (data) => socket.said.push(JSON.parse(data)));
@@ -109,6 +110,22 @@ test("a hundred sockets cost the origin one request an interval", async () => {
   }
   assert.ok(asked["/many"] <= (Date.now() - began) / 90 + 6, `${asked["/many"]} requests`);
   sockets.forEach((socket) => socket.close());
+});
+
+test("a thousand paths on one socket, and no more", async () => {
+  const socket = await open({}, idle.port), paths = Array.from({ length: 1000 }, (_, i) => `/each/${i}`);
+  [...paths, "/one-more"].forEach((path, i) => (states[path] = { n: i }));
+  socket.ask({ subscribe: [...paths, "/one-more"] });
+  await until(() => socket.said.length === 1);
+  assert.match(socket.said[0].data.detail, /1000 paths at most/);
+  socket.ask({ subscribe: paths });
+  await until(() => socket.said.length === 1001, 30000);
+  assert.deepStrictEqual(paths.map((path) => socket.last(path).data.n), paths.map((_, i) => i));
+  socket.ask({ subscribe: ["/one-more", "/each/7"] });
+  await until(() => socket.last("/one-more") && socket.of("/each/7").length === 2); // anew: it is one of them
+  assert.deepStrictEqual([socket.last("/one-more").event, socket.last("/one-more").data.status], ["end", 503]);
+  socket.ask({ unsubscribe: ["/each/0"], subscribe: ["/one-more"] });
+  await until(() => socket.last("/one-more").event === "message");
 });
 
 test("what is wrong is said, and the socket stays", async () => {

@@ -158,6 +158,22 @@ TEST(an_event_lets_its_frame_go_with_it)
     event_release(event); /* and nothing leaks */
 }
 
+static bool takes_paths(size_t count)
+{
+    struct buffer text = {0};
+    struct socket_ask ask;
+    bool takes;
+
+    buffer_append_literal(&text, "{\"subscribe\":[\"/0\"");
+    for (size_t i = 1; i < count; i++)
+        buffer_append_format(&text, ",\"/%zu\"", i);
+    buffer_append_literal(&text, "]}");
+    takes = socket_ask_read(buffer_bytes(&text), &ask) == NULL;
+    socket_ask_fini(&ask);
+    buffer_fini(&text);
+    return takes;
+}
+
 TEST(a_message_is_read_as_a_whole_or_not_at_all)
 {
     static const char *const wrong[] = {"",
@@ -183,6 +199,8 @@ TEST(a_message_is_read_as_a_whole_or_not_at_all)
         EXPECT(ask.subscribe == NULL && ask.unsubscribe == NULL && ask.after == NULL);
         socket_ask_fini(&ask);
     }
+    EXPECT(!takes_paths(SOCKET_PATHS_MAX + 1));
+    EXPECT(takes_paths(SOCKET_PATHS_MAX));
     EXPECT(socket_ask_read(BYTES("{\"subscribe\":[\"/a\",\"/b\"],\"unsubscribe\":[\"/c\"],\"patch\":true,"
                                  "\"after\":{\"/a\":\"00000000000000ff-7\",\"/b\":\"none\"}}"),
                            &ask) == NULL);

@@ -1,8 +1,9 @@
 #include "socket_ask.h"
 
-static bool are_strings(const json_t *list)
+/* Each path is looked for among all that are watched: longer lists would take long. */
+static bool are_paths(const json_t *list)
 {
-    if (!json_is_array(list))
+    if (!json_is_array(list) || json_array_size(list) > SOCKET_PATHS_MAX)
         return false;
     for (size_t i = 0; i < json_array_size(list); i++)
         if (!json_is_string(json_array_get(list, i)))
@@ -29,11 +30,11 @@ static const char *read_member(const char *name, json_t *member, struct socket_a
 {
     if (strcmp(name, "subscribe") == 0) {
         ask->subscribe = member;
-        return are_strings(member) ? NULL : "subscribe must be an array of paths";
+        return are_paths(member) ? NULL : "subscribe must be an array of 1000 paths at most";
     }
     if (strcmp(name, "unsubscribe") == 0) {
         ask->unsubscribe = member;
-        return are_strings(member) ? NULL : "unsubscribe must be an array of paths";
+        return are_paths(member) ? NULL : "unsubscribe must be an array of 1000 paths at most";
     }
     if (strcmp(name, "after") == 0) {
         ask->after = member;

@@ -6,9 +6,11 @@
 #include "event.h"
 #include <jansson.h>
 
+enum { SOCKET_PATHS_MAX = 1000 /* of one WebSocket, and in one list of what it says */ };
+
 struct socket_ask {
     json_t *whole;                   /* borrowed by the others */
-    json_t *subscribe, *unsubscribe; /* arrays of strings, or null */
+    json_t *subscribe, *unsubscribe; /* arrays of SOCKET_PATHS_MAX strings at most, or null */
     json_t *after;                   /* an object of strings, or null */
     bool wants_patches;
 };

@@ -6,8 +6,6 @@
 #include "socket_ask.h"
 #include <stdlib.h>
 
-enum { SUBSCRIPTIONS_MAX = 1000 /* of one socket */ };
-
 struct subscription *subscription_of(struct watcher *watcher)
 {
     return CONTAINER_OF(watcher, struct subscription, watcher);
@@ -123,7 +121,7 @@ static void subscribe(struct socket *socket, struct bytes path, bool wants_patch
         refuse(socket, path, 400, "a path begins with a slash");
         return;
     }
-    if (socket->subscription_count == SUBSCRIPTIONS_MAX) {
+    if (socket->subscription_count == SOCKET_PATHS_MAX) {
         refuse(socket, path, 503, "one WebSocket watches 1000 paths at most");
         return;
     }
