@@ -44,6 +44,9 @@ class Fleet(unittest.TestCase):
                 stream.wait_for_count(count)
         intervals = (time.time() - began) / (INTERVAL_S * 0.9)
         self.assertLessEqual(self.origin.count("/state") - asked, intervals + 3)  # not three times as many
+        for stream in streams:
+            counts = [event[2]["count"] for event in stream.events]
+            self.assertEqual(counts, sorted(counts))  # nobody is told again what was
 
     def test_what_one_node_fetches_or_purges_watchers_of_another_hear_of(self):
         one, other = self.start_node("1h"), self.start_node("1h")  # neither polls meanwhile

@@ -159,6 +159,8 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
     bool has_credentials = facts->traits.has_authorization || facts->traits.has_cookie;
     bool asks_for_part = facts->has_range && !found->is_there && !passage->route->policy.range_whole;
     struct bytes range = asks_for_part ? shared_range(request) : (struct bytes){0};
+    /* Who asks for what was confirmed lately can do with what is fresh for nobody else. */
+    bool is_one_for_all = !(has_note && note.kind == NOTE_NOT_SHAREABLE) || facts->wants_confirmation;
     struct fetch_order order = {
         .route = passage->route,
         .request = request,
@@ -167,7 +169,7 @@ static enum state forward(struct passage *passage, const struct cache_key *key, 
         .has_found = found->is_there,
         .found_received_mono_ms = found->response.received_mono_ms,
         .is_shared = is_get && asks_for_part == (range.size > 0) && !has_credentials &&
-                     !passage->is_alone && !(has_note && note.kind == NOTE_NOT_SHAREABLE),
+                     !passage->is_alone && is_one_for_all,
         .begun_since_ms = facts->wants_validation ? passage->arrived_mono_ms : 0,
         .takes_notes = is_get && !asks_for_part && !has_credentials,
         .replaces_entry = found_may_stand_in(FAILURE_ERROR, passage->route, facts, found, now_mono_ms),

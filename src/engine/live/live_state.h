@@ -112,6 +112,7 @@ struct topic {
     unsigned char digest[STATE_DIGEST_BYTES];
     bool is_json;
     uint64_t body_number;
+    int64_t confirmed_ms;     /* when the origin sent the state, or confirmed it */
     int64_t interval_ms;      /* between two polls at present; 0: there are none */
     int64_t begun_ms;         /* the latest inquiry; or, where it found what was confirmed before, that */
     int64_t failing_since_ms; /* 0: it does not */

@@ -366,11 +366,20 @@ static void take_state(struct topic *topic, const struct route_policy *policy,
     int64_t confirmed_ms = now_of(topic) - answer->terms->confirmed_ago_ms;
     bool is_stale = answer->terms->is_stale, is_same, is_back;
 
+    /* What another node had, or what stands in for what was not to be had: nobody is told of what was. */
+    if (has_state(topic) && confirmed_ms < topic->confirmed_ms) {
+        if (is_stale)
+            note_failure(topic, 503);
+        else
+            confirm(topic);
+        return;
+    }
     /* Somebody else has polled, or this is a look at what our own poll has brought. */
     if (!is_stale && confirmed_ms < topic->begun_ms)
         topic->begun_ms = confirmed_ms;
     if (!compare(topic, answer, &is_same))
         return;
+    topic->confirmed_ms = confirmed_ms;
     /* Who was told of a problem is told that it is over. */
     is_back = topic->has_told_problem && !is_stale;
     if (!is_stale) {
