@@ -25,7 +25,6 @@ static void tell_inquiry(struct inquiry_terms *terms, const struct stored_respon
                          int64_t now_mono_ms, bool stands_in)
 {
     terms->is_told = terms->is_from_store = terms->is_for_all = true;
-    terms->confirmed_ago_ms = now_mono_ms - response->received_mono_ms;
     terms->fresh_ms = response->lifetime_ms - stored_age_ms(response, now_mono_ms);
     terms->is_stale = stands_in;
     terms->confirmed_ago_ms = now_mono_ms - response->received_mono_ms;

@@ -108,7 +108,7 @@ struct event *event_of(struct bytes bytes)
         return NULL;
     *event = (struct event){.size = bytes.size};
     atomic_init(&event->reference_count, 1);
-    if (bytes.size > 0)
+    if (bytes.data != NULL)
         memcpy(event->data, bytes.data, bytes.size);
     return event;
 }

@@ -293,6 +293,8 @@ static void stop(struct socket *socket)
 void sockets_end(struct live_worker *worker)
 {
     for (size_t i = 0; i < BEATS; i++)
-        while (!list_is_empty(&worker->sockets[i]))
-            stop(CONTAINER_OF(worker->sockets[i].next, struct socket, in_worker));
+        for (struct list *node = worker->sockets[i].next, *next; node != &worker->sockets[i]; node = next) {
+            next = node->next;
+            stop(CONTAINER_OF(node, struct socket, in_worker));
+        }
 }
