@@ -134,6 +134,7 @@ static void begin(struct live_follower *follower)
     struct live_worker *worker = follower->worker;
     struct http_request request = request_for(path_of(follower));
     const struct route *route = live_route(worker, &request);
+    struct standing standing;
     struct cache_key key;
     enum err err;
 
@@ -159,7 +160,9 @@ static void begin(struct live_follower *follower)
     follower->is_watching = true;
     counters_add(worker->counters, METRIC_live_watchers, 1);
     live_attend(worker);
-    watcher_look(&follower->watcher); /* which has nothing to tell as yet */
+    standing = topic_standing(&follower->watcher);
+    if (standing.stage == TOPIC_KNOWN) /* else its part is called, when that is so or it has ended */
+        follower_look(&follower->watcher, &standing);
 }
 
 struct live_follower *live_follow(struct live_worker *worker, struct bytes path,
