@@ -35,16 +35,18 @@ class Channels(unittest.TestCase):
     def subscribe(self, *channels):
         client = redis.Redis(port=int(self.ports["tcp"]))
         self.addCleanup(client.close)
-        listener = client.pubsub(ignore_subscribe_messages=True)
+        listener = client.pubsub()
         self.addCleanup(listener.close)
         listener.subscribe(*channels)
+        for _ in channels:  # the server has them
+            self.assertEqual(listener.get_message(timeout=PATIENCE_S)["type"], "subscribe")
         return listener
 
     def next_of(self, listener):
         end = time.time() + PATIENCE_S
         while time.time() < end:
             message = listener.get_message(timeout=0.1)
-            if message:
+            if message and message["type"] == "message":
                 return message["channel"].decode(), json.loads(message["data"])
         raise AssertionError("nothing was told")
 
