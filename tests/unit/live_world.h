@@ -126,8 +126,9 @@ static inline void begin_watch(void *argument)
     one->client->x.engine->begin(one->hub->workers[one->index], &one->client->x);
 }
 
-static inline struct watch_client *ask_live(struct hub *hub, size_t worker, const char *path,
-                                            const char *fields, size_t room)
+/* Who is still to begin: begin_watch. */
+static inline struct watch_client *watch_client_create(struct hub *hub, size_t worker, const char *path,
+                                                       const char *fields, size_t room)
 {
     struct watch_client *one = calloc(1, sizeof *one);
 
@@ -137,6 +138,14 @@ static inline struct watch_client *ask_live(struct hub *hub, size_t worker, cons
     one->client = client_create(hub->world, worker, "GET", path, one->fields);
     one->client->x.engine = &live_engine;
     one->client->room_bytes = room;
+    return one;
+}
+
+static inline struct watch_client *ask_live(struct hub *hub, size_t worker, const char *path,
+                                            const char *fields, size_t room)
+{
+    struct watch_client *one = watch_client_create(hub, worker, path, fields, room);
+
     on_worker(one->client->runner, begin_watch, one);
     return one;
 }

@@ -1,7 +1,9 @@
-/* links: nuthatch-live nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message
- * nuthatch-base */
+/* clang-format off */
+/* links: nuthatch-live nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
+/* clang-format on */
 /* Many resources that are watched on one WebSocket. */
 #include "live_world.h"
+#include "no_memory.h"
 
 #define HANDSHAKE                                                                                          \
     "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n"                                 \
@@ -29,7 +31,8 @@ static void speak(void *argument)
 }
 
 /* The client says so, in one frame whose mask changes nothing. */
-static void say_as(struct watch_client *one, unsigned char first, const char *text)
+static void say_by(void (*speak_so)(void *), struct watch_client *one, unsigned char first,
+                   const char *text)
 {
     struct speech speech = {.one = one};
     size_t size = strlen(text);
@@ -44,8 +47,13 @@ static void say_as(struct watch_client *one, unsigned char first, const char *te
     }
     buffer_append(&speech.bytes, bytes_of("\0\0\0\0", 4));
     buffer_append(&speech.bytes, bytes_of_text(text));
-    on_worker(one->client->runner, speak, &speech);
+    on_worker(one->client->runner, speak_so, &speech);
     buffer_fini(&speech.bytes);
+}
+
+static void say_as(struct watch_client *one, unsigned char first, const char *text)
+{
+    say_by(speak, one, first, text);
 }
 
 static void say(struct watch_client *one, const char *text) { say_as(one, 0x81, text); }
@@ -326,7 +334,69 @@ TEST(a_handshake_that_is_none_is_refused)
     hub_destroy(hub);
 }
 
-RUN_TESTS(TEST_ROW(many_resources_are_watched_on_one_socket),
+/* ---- no memory ----------------------------------------------------------------------------------- */
+
+static _Thread_local volatile bool is_in_need;
+
+static bool is_of_whom_is_tested(void) { return is_in_need; }
+
+static void begin_in_need(void *argument)
+{
+    is_in_need = true;
+    begin_watch(argument);
+    is_in_need = false;
+}
+
+static void speak_in_need(void *argument)
+{
+    is_in_need = true;
+    speak(argument);
+    is_in_need = false;
+}
+
+/* One who opens a WebSocket and subscribes while one allocation fails, the one behind `successes` others.
+ * False if it did not come to that. */
+static bool watch_in_need(struct hub *hub, int successes)
+{
+    struct watch_client *one = watch_client_create(hub, 0, "/_live", HANDSHAKE, SIZE_MAX);
+    struct client *client = one->client;
+    bool failed;
+
+    successes_left = successes;
+    on_worker(client->runner, begin_in_need, one);
+    if (!client->has_ended)
+        say_by(speak_in_need, one, 0x81,
+               "{\"subscribe\":[\"/state\",\"/private\"],\"after\":{\"/state\":\"0000000000000001-1\"}}");
+    failed = has_failed();
+    if (!client->has_ended && !client->head.failed && !client->body.failed) {
+        forget(one);
+        say(one, "{\"subscribe\":[\"/state\"]}");
+        expect_heard(one, "\"data\":1}");
+    }
+    leave_watch(one);
+    return failed;
+}
+
+TEST(whatever_memory_is_missing_who_asks_again_is_answered_and_others_go_on)
+{
+    struct hub *hub = hub_create("1");
+    struct watch_client *witness = open_socket(hub, 0, "", SIZE_MAX);
+    int successes = 0;
+
+    say(witness, "{\"subscribe\":[\"/state\"]}");
+    expect_heard(witness, "\"data\":1}");
+    while (watch_in_need(hub, successes))
+        successes++;
+    EXPECT(successes > 10);
+    change(hub, witness, "2");
+    leave_watch(witness);
+    EXPECT_EQ(counted(hub, METRIC_live_watchers), counted(hub, METRIC_live_watchers_gone));
+    EXPECT_EQ(counted(hub, METRIC_live_sockets), counted(hub, METRIC_live_sockets_gone));
+    hub_destroy(hub);
+}
+
+RUN_TESTS(TEST_ROW(whatever_memory_is_missing_who_asks_again_is_answered_and_others_go_on),
+          TEST_ROW(many_resources_are_watched_on_one_socket),
           TEST_ROW(of_what_is_unsubscribed_nothing_more_comes),
           TEST_ROW(who_says_what_came_last_gets_what_it_lacks),
           TEST_ROW(patches_come_to_those_who_want_them),
