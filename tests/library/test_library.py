@@ -1,10 +1,10 @@
 """libnuthatch as a stranger meets it: installed, moved, found by pkg-config and CMake, used from C, C++ and Python.
 The programs of docs/embedding.md and of examples/ are built against it and must print what they say they print."""
-import ctypes, os, pathlib, re, shutil, subprocess, sys, tempfile, unittest
+import ctypes, itertools, os, pathlib, re, shutil, subprocess, sys, tempfile, unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("NUTHATCH_BUILD", ROOT / "build" / "release"))
-HEADER = ROOT / "include" / "nuthatch.h"
+HEADERS = ("nuthatch.h", "nuthatch_http.h")
 STRICT = ["-pedantic", "-Wall", "-Wextra", "-Werror"]
 PATIENCE_S = 120
 # What a library leaves to its program: its output, its end, its signals, its children, its clock, its settings.
@@ -63,31 +63,32 @@ def needed_by(file):
             if not name.startswith("ld-linux")}
 
 
-def functions_of_header():
-    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+def functions_of_headers():
+    text = "".join((ROOT / "include" / header).read_text() for header in HEADERS)
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return set(re.findall(r"NH_API\s[^;(]*?\b(nh_\w+)\(", text))
 
 
-class Header(unittest.TestCase):
-    def test_it_compiles_alone_as_c_and_as_cpp_with_every_compiler_here(self):
+class Headers(unittest.TestCase):
+    def test_each_compiles_alone_as_c_and_as_cpp_with_every_compiler_here(self):
         for compilers, language, standards in ((("cc", "gcc", "clang"), "c", ("c11", "c17")),
                                                (("c++", "g++", "clang++"), "c++", ("c++17", "c++20"))):
             here = [compiler for compiler in compilers if shutil.which(compiler)]
             self.assertTrue(here, f"no compiler of {language}")
             for compiler in here:
-                for standard in standards:
-                    with self.subTest(compiler=compiler, standard=standard):
+                for standard, header in itertools.product(standards, HEADERS):
+                    with self.subTest(compiler=compiler, standard=standard, header=header):
                         run(compiler, f"-std={standard}", *STRICT, "-fsyntax-only", "-I", prefix / "include",
-                            "-x", language, "-include", "nuthatch.h", "/dev/null")
+                            "-x", language, "-include", header, "/dev/null")
 
 
 class Symbols(unittest.TestCase):
-    def test_the_shared_library_exports_the_functions_of_the_header_and_nothing_else(self):
-        self.assertGreater(len(functions_of_header()), 40)
-        self.assertEqual(names("-D", "--defined-only", shared_library()), functions_of_header())
+    def test_the_shared_library_exports_the_functions_of_the_headers_and_nothing_else(self):
+        self.assertGreater(len(functions_of_headers()), 40)
+        self.assertEqual(names("-D", "--defined-only", shared_library()), functions_of_headers())
 
     def test_the_archive_has_no_other_names_that_could_meet_those_of_a_program(self):
-        self.assertEqual(names("-g", "--defined-only", archive()), functions_of_header())
+        self.assertEqual(names("-g", "--defined-only", archive()), functions_of_headers())
 
     def test_neither_asks_for_what_belongs_to_the_program(self):
         for file, *options in ((shared_library(), "-D"), (archive(), "-g")):
@@ -106,7 +107,7 @@ class Symbols(unittest.TestCase):
 
 class Installed(unittest.TestCase):
     def test_all_of_it_is_there(self):
-        for pattern in ("bin/nuthatch", "include/nuthatch.h", "share/man/man1/nuthatch.1", "share/doc/nuthatch/LICENSE"):
+        for pattern in ("bin/nuthatch", "include/nuthatch.h", "include/nuthatch_http.h", "share/man/man1/nuthatch.1", "share/doc/nuthatch/LICENSE"):
             self.assertTrue((prefix / pattern).is_file(), pattern)
         for name in ("libnuthatch.a", "libnuthatch.so", "libnuthatch.so.0", "cmake/nuthatch/nuthatch-config.cmake"):
             self.assertTrue((library_folder / name).is_file(), name)

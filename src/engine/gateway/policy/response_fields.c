@@ -10,6 +10,14 @@ bool is_for_gateway(const struct http_field *field)
     return field->header == HTTP_HEADER_NUTHATCH_CACHE_CONTROL || is_for_caches(field->header);
 }
 
+bool is_one_client_s(const struct http_field *field, const struct http_fields *fields,
+                     const struct cache_directives *directives, const struct route_policy *policy)
+{
+    return (field->header == HTTP_HEADER_SET_COOKIE && policy->stores_set_cookie == 0) ||
+           (directives->partial != 0 && directives_name_field(fields, field->name)) ||
+           (field->header == HTTP_HEADER_OTHER && is_rate_field(field->name));
+}
+
 void response_fields_render(struct response_fields *rendered, const struct http_fields *fields,
                             const struct cache_directives *directives, const struct route_policy *policy,
                             struct now received, bool is_forwarded)
@@ -18,19 +26,15 @@ void response_fields_render(struct response_fields *rendered, const struct http_
 
     for (size_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->list[i];
-        bool is_one_client_s = field->header == HTTP_HEADER_SET_COOKIE && policy->stores_set_cookie == 0;
 
         if (is_for_gateway(field)) {
             rendered_append(&rendered->hidden, field->name, field->value);
             continue;
         }
         has_date |= field->header == HTTP_HEADER_DATE;
-        is_one_client_s |= directives->partial != 0 && directives_name_field(fields, field->name);
-        /* What is left of a limit was true when it was said. */
-        is_one_client_s |= field->header == HTTP_HEADER_OTHER && is_rate_field(field->name);
         if (field->header != HTTP_HEADER_AGE || is_forwarded)
             rendered_append(&rendered->sent, field->name, field->value);
-        if (field->header != HTTP_HEADER_AGE && !is_one_client_s)
+        if (field->header != HTTP_HEADER_AGE && !is_one_client_s(field, fields, directives, policy))
             rendered_append(&rendered->kept, field->name, field->value);
     }
     if (!has_date) {

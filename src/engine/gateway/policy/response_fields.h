@@ -14,6 +14,11 @@ struct response_fields {
     struct buffer sent;   /* for the one who asked: byte for byte what the origin sent, but for `hidden` */
 };
 
+/* Whether it is for the one who asked alone: Set-Cookie unless the route keeps it, what private or no-cache
+ * name, and what is said of limits, which was true when it was said. */
+bool is_one_client_s(const struct http_field *field, const struct http_fields *fields,
+                     const struct cache_directives *directives, const struct route_policy *policy);
+
 /* What is the gateway's to obey and nobody's to see. */
 bool is_for_gateway(const struct http_field *field);
 

@@ -50,7 +50,16 @@ static void override_lifetime(struct freshness *freshness, int64_t ttl_ms)
 struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
                                         struct now received, const struct route_policy *policy)
 {
-    struct response_facts facts = {.status = status, .directives = response_directives_of(fields)};
+    struct cache_directives directives = response_directives_of(fields);
+
+    return response_facts_with(status, fields, &directives, requested, received, policy);
+}
+
+struct response_facts response_facts_with(int status, const struct http_fields *fields,
+                                          const struct cache_directives *directives, struct now requested,
+                                          struct now received, const struct route_policy *policy)
+{
+    struct response_facts facts = {.status = status, .directives = *directives};
     int64_t wall_ms, ttl_ms = status_ttl_ms(policy, status);
     struct vary vary;
 

@@ -21,6 +21,10 @@ struct response_facts {
 
 struct response_facts response_facts_of(int status, const struct http_fields *fields, struct now requested,
                                         struct now received, const struct route_policy *policy);
+/* The same where the caller knows which directives count. */
+struct response_facts response_facts_with(int status, const struct http_fields *fields,
+                                          const struct cache_directives *directives, struct now requested,
+                                          struct now received, const struct route_policy *policy);
 
 /* RFC 9111 §3. Any final status will do whose freshness is explicit, but 206, 304, 407 and 416, which speak
  * of something else than the resource. Stricter than it has to be for the sake of origins that forget to

@@ -104,16 +104,12 @@ static bool append_accepted_codings(const struct http_fields *fields, char *text
     return true;
 }
 
-static bool append_values_of(struct bytes name, const struct http_fields *fields, char *text,
-                             size_t capacity, size_t *size)
+static bool append_lines_of(struct bytes name, const struct http_fields *fields, char *text,
+                            size_t capacity, size_t *size)
 {
     enum http_header header = http_header_find(name);
     size_t lines = 0;
 
-    if (header != HTTP_HEADER_OTHER && !upstream_takes(header))
-        return true;
-    if (header == HTTP_HEADER_ACCEPT_ENCODING)
-        return append_accepted_codings(fields, text, capacity, size);
     for (size_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->list[i];
         if (field->header != header)
@@ -132,19 +128,45 @@ static bool append_values_of(struct bytes name, const struct http_fields *fields
     return true;
 }
 
-bool vary_values(struct bytes names, const struct http_fields *fields, char *text, size_t capacity,
-                 size_t *size)
+static bool append_values_of(struct bytes name, const struct http_fields *fields, char *text,
+                             size_t capacity, size_t *size)
+{
+    enum http_header header = http_header_find(name);
+
+    if (header != HTTP_HEADER_OTHER && !upstream_takes(header))
+        return true;
+    if (header == HTTP_HEADER_ACCEPT_ENCODING)
+        return append_accepted_codings(fields, text, capacity, size);
+    return append_lines_of(name, fields, text, capacity, size);
+}
+
+typedef bool append_name(struct bytes name, const struct http_fields *fields, char *text, size_t capacity,
+                         size_t *size);
+
+static bool append_all(append_name *append, struct bytes names, const struct http_fields *fields,
+                       char *text, size_t capacity, size_t *size)
 {
     *size = 0;
     while (names.size > 0) {
         const char *line_end = memchr(names.data, '\n', names.size);
         size_t length = line_end == NULL ? names.size : (size_t)(line_end - names.data);
 
-        if (!append_values_of(bytes_first(names, length), fields, text, capacity, size) ||
-            *size == capacity)
+        if (!append(bytes_first(names, length), fields, text, capacity, size) || *size == capacity)
             return false;
         text[(*size)++] = '\n';
         names = bytes_after(names, line_end == NULL ? names.size : length + 1);
     }
     return true;
+}
+
+bool vary_values(struct bytes names, const struct http_fields *fields, char *text, size_t capacity,
+                 size_t *size)
+{
+    return append_all(append_values_of, names, fields, text, capacity, size);
+}
+
+bool vary_values_as_they_came(struct bytes names, const struct http_fields *fields, char *text,
+                              size_t capacity, size_t *size)
+{
+    return append_all(append_lines_of, names, fields, text, capacity, size);
 }

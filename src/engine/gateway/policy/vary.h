@@ -19,3 +19,7 @@ bool vary_of(const struct http_fields *fields, struct vary *vary);
  * have chosen by them. False if it takes more than `capacity` bytes; `*size` is then undefined. */
 bool vary_values(struct bytes names, const struct http_fields *fields, char *text, size_t capacity,
                  size_t *size);
+
+/* The same where all fields go upstream as they came. */
+bool vary_values_as_they_came(struct bytes names, const struct http_fields *fields, char *text,
+                              size_t capacity, size_t *size);
