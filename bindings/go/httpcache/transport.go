@@ -1,0 +1,48 @@
+//go:build cgo
+
+package httpcache
+
+import (
+	"net/http"
+	"strings"
+
+	"nuthatch"
+)
+
+// A Transport is an http.RoundTripper that caches. Any goroutine may use it.
+type Transport struct{ cache *cache }
+
+// NewTransport caches what origin, http.DefaultTransport if it is nil, answers.
+func NewTransport(store *nuthatch.Store, origin http.RoundTripper, options Options) *Transport {
+	if origin == nil {
+		origin = http.DefaultTransport
+	}
+	return &Transport{newCache(store, origin, options)}
+}
+
+// RoundTrip answers a request from the store, or has the origin answer it.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	origin := strings.ToLower(req.URL.Scheme) + "://" + strings.ToLower(hostOf(req))
+	a, primary, reason := t.cache.keyed(req, origin)
+	if reason == "" {
+		return t.cache.answer(req, a, primary)
+	}
+	res, err := t.cache.origin.RoundTrip(req)
+	if err != nil {
+		// A write may have been carried out although we never heard of it.
+		t.cache.wrote(req, origin, http.StatusOK, nil)
+		return nil, err
+	}
+	t.cache.wrote(req, origin, res.StatusCode, res.Header)
+	how := status{forward: reason, originStatus: res.StatusCode}
+	how.write(res.Header, t.cache.now())
+	return res, nil
+}
+
+// The key is of where the request goes and of the host that it names.
+func hostOf(req *http.Request) string {
+	if req.Host != "" && req.Host != req.URL.Host {
+		return req.URL.Host + "!" + req.Host
+	}
+	return req.URL.Host
+}
