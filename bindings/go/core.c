@@ -22,7 +22,7 @@ nhgo_got nhgo_get(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key 
 
     if (!gate_enter(gate))
         return got;
-    got.result = nh_get(gate->store, gate_now(now_ms), key_of(key, of), room, capacity, &size);
+    got.result = nh_get(store_of(gate), gate_now(now_ms), key_of(key, of), room, capacity, &size);
     got.size = size;
     gate_leave(gate);
     return got;
@@ -43,7 +43,7 @@ static void describe(nhgo_gate *gate, int64_t now_ms, const nh_value *value, nhg
     while (at < value->size && at < capacity) {
         nh_bytes piece;
         uint64_t count;
-        if (nh_value_piece(gate->store, value, at, &piece) != NH_OK)
+        if (nh_value_piece(store_of(gate), value, at, &piece) != NH_OK)
             return;
         count = piece.size < capacity - at ? piece.size : capacity - at;
         count = count < value->size - at ? count : value->size - at;
@@ -61,10 +61,10 @@ nhgo_item nhgo_read(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_ke
     if (!gate_enter(gate))
         return item;
     now_ms = gate_now(now_ms);
-    item.result = nh_borrow(gate->store, now_ms, key_of(key, of), &value);
+    item.result = nh_borrow(store_of(gate), now_ms, key_of(key, of), &value);
     if (item.result == NH_OK) {
         describe(gate, now_ms, &value, &item, room, capacity);
-        nh_release(gate->store, &value);
+        nh_release(store_of(gate), &value);
     }
     gate_leave(gate);
     return item;
@@ -82,10 +82,10 @@ nhgo_item nhgo_fetch(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_k
         return item;
     now_ms = gate_now(now_ms);
     item.result =
-        nh_fetch(gate->store, now_ms, key_of(key, of), &options, &item.state, &item.lease, &value);
+        nh_fetch(store_of(gate), now_ms, key_of(key, of), &options, &item.state, &item.lease, &value);
     if (item.result == NH_OK && item.state <= NH_FETCH_STALE_LEASE) {
         describe(gate, now_ms, &value, &item, room, capacity);
-        nh_release(gate->store, &value);
+        nh_release(store_of(gate), &value);
     }
     if (item.result == NH_OK &&
         (item.state == NH_FETCH_HIT || item.state == NH_FETCH_STALE || item.state == NH_FETCH_MISS_WAIT))
@@ -100,7 +100,7 @@ int32_t nhgo_lend(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key 
 
     if (!gate_enter(gate))
         return NHGO_CLOSED;
-    result = nh_borrow(gate->store, gate_now(now_ms), key_of(key, of), &loan->value);
+    result = nh_borrow(store_of(gate), gate_now(now_ms), key_of(key, of), &loan->value);
     if (result != NH_OK)
         gate_leave(gate);
     return result;
@@ -112,7 +112,7 @@ int32_t nhgo_copy_pieces(nhgo_gate *gate, nhgo_loan *loan, uint8_t *room)
 
     while (at < loan->value.size) {
         nh_bytes piece;
-        nh_result result = nh_value_piece(gate->store, &loan->value, at, &piece);
+        nh_result result = nh_value_piece(store_of(gate), &loan->value, at, &piece);
         if (result != NH_OK)
             return result;
         if (piece.size > loan->value.size - at)
@@ -125,7 +125,7 @@ int32_t nhgo_copy_pieces(nhgo_gate *gate, nhgo_loan *loan, uint8_t *room)
 
 void nhgo_return(nhgo_gate *gate, nhgo_loan *loan)
 {
-    nh_release(gate->store, &loan->value);
+    nh_release(store_of(gate), &loan->value);
     gate_leave(gate);
 }
 
@@ -147,7 +147,7 @@ int32_t nhgo_put(nhgo_gate *gate, int64_t now_ms, int32_t how, const uint8_t *ke
     };
     nh_key name = key_of(key, of);
     nh_result result = NH_INVALID;
-    nh_store *store = gate->store;
+    nh_store *store = store_of(gate);
 
     if (tag_count > NH_TAGS_MAX)
         return NH_INVALID;
@@ -181,7 +181,7 @@ int32_t nhgo_put(nhgo_gate *gate, int64_t now_ms, int32_t how, const uint8_t *ke
 
 int32_t nhgo_give_up(nhgo_gate *gate, const uint8_t *key, nhgo_key of, uint64_t lease)
 {
-    INSIDE(nh_give_up(gate->store, key_of(key, of), lease));
+    INSIDE(nh_give_up(store_of(gate), key_of(key, of), lease));
 }
 
 int32_t nhgo_extend(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of, const uint8_t *more,
@@ -189,23 +189,23 @@ int32_t nhgo_extend(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_ke
 {
     nh_bytes bytes = bytes_of(more, more_size);
 
-    INSIDE(in_front ? nh_prepend(gate->store, gate_now(now_ms), key_of(key, of), bytes, NULL)
-                    : nh_append(gate->store, gate_now(now_ms), key_of(key, of), bytes, NULL));
+    INSIDE(in_front ? nh_prepend(store_of(gate), gate_now(now_ms), key_of(key, of), bytes, NULL)
+                    : nh_append(store_of(gate), gate_now(now_ms), key_of(key, of), bytes, NULL));
 }
 
 int32_t nhgo_delete(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of)
 {
-    INSIDE(nh_delete(gate->store, gate_now(now_ms), key_of(key, of)));
+    INSIDE(nh_delete(store_of(gate), gate_now(now_ms), key_of(key, of)));
 }
 
 int32_t nhgo_touch(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of, int64_t ttl_ms)
 {
-    INSIDE(nh_touch(gate->store, gate_now(now_ms), key_of(key, of), ttl_ms));
+    INSIDE(nh_touch(store_of(gate), gate_now(now_ms), key_of(key, of), ttl_ms));
 }
 
 int32_t nhgo_make_stale(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of)
 {
-    INSIDE(nh_make_stale(gate->store, gate_now(now_ms), key_of(key, of)));
+    INSIDE(nh_make_stale(store_of(gate), gate_now(now_ms), key_of(key, of)));
 }
 
 nhgo_sum nhgo_increment(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of, int64_t delta)
@@ -214,18 +214,18 @@ nhgo_sum nhgo_increment(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhg
 
     if (!gate_enter(gate))
         return sum;
-    sum.result =
-        nh_increment(gate->store, gate_now(now_ms), key_of(key, of), delta, NH_INCREMENT_SIGNED, &sum.sum);
+    sum.result = nh_increment(store_of(gate), gate_now(now_ms), key_of(key, of), delta, NH_INCREMENT_SIGNED,
+                              &sum.sum);
     gate_leave(gate);
     return sum;
 }
 
 int32_t nhgo_purge_tag(nhgo_gate *gate, const uint8_t *tag, uint64_t size, int32_t how)
 {
-    INSIDE(nh_purge_tag(gate->store, bytes_of(tag, size), how));
+    INSIDE(nh_purge_tag(store_of(gate), bytes_of(tag, size), how));
 }
 
-int32_t nhgo_clear(nhgo_gate *gate, uint32_t space) { INSIDE((nh_clear(gate->store, space), NH_OK)); }
+int32_t nhgo_clear(nhgo_gate *gate, uint32_t space) { INSIDE((nh_clear(store_of(gate), space), NH_OK)); }
 
 nhgo_sum nhgo_count(nhgo_gate *gate, uint32_t space)
 {
@@ -233,7 +233,7 @@ nhgo_sum nhgo_count(nhgo_gate *gate, uint32_t space)
 
     if (!gate_enter(gate))
         return count;
-    count.sum = (int64_t)nh_count(gate->store, space);
+    count.sum = (int64_t)nh_count(store_of(gate), space);
     count.result = NH_OK;
     gate_leave(gate);
     return count;
@@ -241,11 +241,11 @@ nhgo_sum nhgo_count(nhgo_gate *gate, uint32_t space)
 
 int32_t nhgo_sweep(nhgo_gate *gate, int64_t now_ms, uint64_t budget_count)
 {
-    INSIDE((nh_sweep(gate->store, gate_now(now_ms), budget_count), NH_OK));
+    INSIDE((nh_sweep(store_of(gate), gate_now(now_ms), budget_count), NH_OK));
 }
 
 int32_t nhgo_stats(nhgo_gate *gate, nh_stats *stats)
 {
     stats->size = sizeof *stats;
-    INSIDE(nh_stats_read(gate->store, stats));
+    INSIDE(nh_stats_read(store_of(gate), stats));
 }

@@ -1,12 +1,15 @@
-/* core.h — what the Go package asks of libnuthatch, one crossing into C for one question.
+/* core.h — what the Go package asks of libnuthatch, one crossing into C for one
+ * question.
  *
- * A gate stands before a store: it counts the calls under way, on counters that threads do not share, so
- * that a store is destroyed by whoever is the last to leave it after nhgo_close, and never under anybody's
- * feet. Any thread may call anything. Nothing here keeps a pointer into Go's memory when it has returned,
- * and what Go passes holds no pointers but `nhgo_loan`, which holds C's alone.
+ * A gate stands before a store: it counts the calls under way, on counters that
+ * threads do not share, so that a store is destroyed by whoever is the last to
+ * leave it after nhgo_close, and never under anybody's feet. Any thread may
+ * call anything. Nothing here keeps a pointer into Go's memory when it has
+ * returned, and what Go passes holds no pointers but `nhgo_loan`, which holds
+ * C's alone.
  *
- * A `now_ms` of NHGO_OWN_CLOCK is the machine's monotonic clock, to its tick (1 to 10 ms). Results are
- * those of nuthatch.h, and NHGO_CLOSED. */
+ * A `now_ms` of NHGO_OWN_CLOCK is the machine's monotonic clock, to its tick (1
+ * to 10 ms). Results are those of nuthatch.h, and NHGO_CLOSED. */
 #pragma once
 #include <nuthatch.h>
 #include <stdint.h>
@@ -14,7 +17,11 @@
 #define NHGO_OWN_CLOCK INT64_MIN
 #define NHGO_CLOSED    (-1) /* nhgo_close, or nhgo_hold, came before */
 
-typedef struct nhgo_gate nhgo_gate;
+/* What Go sees of a gate. It is no incomplete type: Go would look for pointers
+ * of its own in it at each call. */
+typedef struct nhgo_gate {
+    uint64_t face; /* what is behind it: gate.h */
+} nhgo_gate;
 
 typedef struct nhgo_opened {
     nhgo_gate *gate;
@@ -27,15 +34,19 @@ typedef struct nhgo_opened {
 nhgo_opened nhgo_open(uint64_t memory_bytes, uint64_t value_bytes_max, uint32_t huge_pages,
                       const char *path, int64_t now_ms, int64_t wall_ms);
 
-/* Nobody gets in any more; the store is destroyed once everybody is out, which may be at once. */
+/* Nobody gets in any more; the store is destroyed once everybody is out, which
+ * may be at once. */
 void nhgo_close(nhgo_gate *gate);
-/* The same for a while: calls are refused until nhgo_unhold. 0 if it is not open. */
+/* The same for a while: calls are refused until nhgo_unhold. 0 if it is not
+ * open. */
 int32_t nhgo_hold(nhgo_gate *gate);
 void nhgo_unhold(nhgo_gate *gate);
 int32_t nhgo_is_idle(nhgo_gate *gate);
-/* Of an idle gate that is held: saves the store, and destroys it. errno in `error_number` if NH_IO. */
+/* Of an idle gate that is held: saves the store, and destroys it. errno in
+ * `error_number` if NH_IO. */
 nhgo_opened nhgo_save(nhgo_gate *gate, const char *path, int64_t now_ms, int64_t wall_ms);
-/* Frees the gate, and the store if it is there still. Nobody may be inside, or come. */
+/* Frees the gate, and the store if it is there still. Nobody may be inside, or
+ * come. */
 void nhgo_free(nhgo_gate *gate);
 
 /* A key in somebody's memory. */
@@ -63,7 +74,8 @@ nhgo_item nhgo_read(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_ke
 nhgo_item nhgo_fetch(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key of, int64_t lease_ms,
                      uint32_t early_percent, uint8_t *room, uint64_t capacity);
 
-/* A value that is looked at where it lies. NH_OK: the caller is inside until nhgo_return. */
+/* A value that is looked at where it lies. NH_OK: the caller is inside until
+ * nhgo_return. */
 typedef struct nhgo_loan {
     nh_value value;
 } nhgo_loan;
@@ -72,7 +84,8 @@ int32_t nhgo_lend(nhgo_gate *gate, int64_t now_ms, const uint8_t *key, nhgo_key 
 int32_t nhgo_copy_pieces(nhgo_gate *gate, nhgo_loan *loan, uint8_t *room);
 void nhgo_return(nhgo_gate *gate, nhgo_loan *loan);
 
-/* How a value is put; see nh_put_options. Tags are their text, one behind the other, and their sizes. */
+/* How a value is put; see nh_put_options. Tags are their text, one behind the
+ * other, and their sizes. */
 typedef struct nhgo_settings {
     int64_t ttl_ms, soft_ttl_ms;
     uint32_t flags, cost_ms;
@@ -104,8 +117,9 @@ nhgo_sum nhgo_count(nhgo_gate *gate, uint32_t space);
 int32_t nhgo_sweep(nhgo_gate *gate, int64_t now_ms, uint64_t budget_count);
 int32_t nhgo_stats(nhgo_gate *gate, nh_stats *stats);
 
-/* Many operations in one crossing, in their order. Keys lie one behind the other, and so do the values that
- * are to be set; the values that are read are written one behind the other at `room`. */
+/* Many operations in one crossing, in their order. Keys lie one behind the
+ * other, and so do the values that are to be set; the values that are read are
+ * written one behind the other at `room`. */
 enum { NHGO_BATCH_GET, NHGO_BATCH_SET, NHGO_BATCH_DELETE };
 typedef struct nhgo_operation {
     uint64_t key_at, value_at; /* of a get that was NH_OK, value_at is set: in `room` */
@@ -113,7 +127,8 @@ typedef struct nhgo_operation {
     int64_t ttl_ms, soft_ttl_ms;
     uint32_t key_size, flags;
     int32_t what, result;
-    uint32_t is_done; /* a get for which there was no room is not: do the rest with more */
+    uint32_t is_done; /* a get for which there was no room is not: do the rest
+                         with more */
     uint32_t reserved;
 } nhgo_operation;
 typedef struct nhgo_done {
@@ -125,9 +140,10 @@ nhgo_done nhgo_batch(nhgo_gate *gate, int64_t now_ms, uint32_t space, nhgo_opera
                      uint64_t count, const uint8_t *keys, const uint8_t *values, uint8_t *room,
                      uint64_t used, uint64_t capacity);
 
-/* A part of a walk over all keys: whole chains of the index from `position` on, 0 at first, as far as they
- * fit, with no key twice. Keys and values lie one behind the other at `room`. NH_OK with where to go on, 0
- * at the end; NH_TOO_LARGE: not one chain fits, so give more of both. */
+/* A part of a walk over all keys: whole chains of the index from `position` on,
+ * 0 at first, as far as they fit, with no key twice. Keys and values lie one
+ * behind the other at `room`. NH_OK with where to go on, 0 at the end;
+ * NH_TOO_LARGE: not one chain fits, so give more of both. */
 typedef struct nhgo_entry {
     uint64_t at, value_size; /* the value follows the key, but not if it had no room */
     uint32_t key_size, has_value;

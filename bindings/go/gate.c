@@ -5,20 +5,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Threads take counters in turn: two meet on one only if there are more threads than counters. */
+/* Threads take counters in turn: two meet on one only if there are more threads
+ * than counters. */
 static atomic_uint threads;
 static _Thread_local unsigned thread_number; /* 0: none yet */
 
-static atomic_long *my_count(nhgo_gate *gate)
+static atomic_long *my_count(struct gate *gate)
 {
     if (thread_number == 0)
         thread_number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % GATE_COUNTS + 1;
     return &gate->counts[thread_number - 1].inside;
 }
 
-/* How many are inside. Exact once nobody new gets in: who got in was counted before the gate was closed,
- * and who is refused counts himself in and out on one counter. */
-static long inside(nhgo_gate *gate)
+/* How many are inside. Exact once nobody new gets in: who got in was counted
+ * before the gate was closed, and who is refused counts himself in and out on
+ * one counter. */
+static long inside(struct gate *gate)
 {
     long sum = 0;
 
@@ -27,7 +29,7 @@ static long inside(nhgo_gate *gate)
     return sum;
 }
 
-static void destroy_if_last(nhgo_gate *gate)
+static void destroy_if_last(struct gate *gate)
 {
     int closed = GATE_CLOSED;
 
@@ -35,19 +37,23 @@ static void destroy_if_last(nhgo_gate *gate)
         nh_destroy(gate->store);
 }
 
-void gate_leave(nhgo_gate *gate)
+void gate_leave(nhgo_gate *face)
 {
+    struct gate *gate = gate_of(face);
+
     atomic_fetch_sub(my_count(gate), 1);
     if (atomic_load(&gate->state) == GATE_CLOSED)
         destroy_if_last(gate);
 }
 
-int gate_enter(nhgo_gate *gate)
+int gate_enter(nhgo_gate *face)
 {
+    struct gate *gate = gate_of(face);
+
     atomic_fetch_add(my_count(gate), 1);
     if (atomic_load(&gate->state) == GATE_OPEN)
         return 1;
-    gate_leave(gate);
+    gate_leave(face);
     return 0;
 }
 
@@ -58,32 +64,35 @@ nhgo_opened nhgo_open(uint64_t memory_bytes, uint64_t value_bytes_max, uint32_t 
                           .memory_bytes = memory_bytes,
                           .value_bytes_max = value_bytes_max,
                           .huge_pages = huge_pages};
-    nhgo_opened opened = {.gate = aligned_alloc(64, sizeof *opened.gate), .result = NH_NO_MEMORY};
+    nhgo_opened opened = {.result = NH_NO_MEMORY};
+    struct gate *gate = aligned_alloc(64, sizeof *gate);
 
-    if (opened.gate == NULL)
+    if (gate == NULL)
         return opened;
-    memset(opened.gate, 0, sizeof *opened.gate);
-    opened.result = nh_create(&options, &opened.gate->store);
+    memset(gate, 0, sizeof *gate);
+    opened.gate = &gate->face;
+    opened.result = nh_create(&options, &gate->store);
     if (opened.result != NH_OK)
         goto free_gate;
     if (path == NULL)
         return opened;
-    opened.result = nh_restore(opened.gate->store, path, gate_now(now_ms), wall_ms, &opened.restored);
+    opened.result = nh_restore(gate->store, path, gate_now(now_ms), wall_ms, &opened.restored);
     opened.error_number = errno;
     if (opened.result == NH_MISSING) /* a first start */
         opened.result = NH_OK;
     if (opened.result == NH_OK)
         return opened;
-    nh_destroy(opened.gate->store);
+    nh_destroy(gate->store);
 
 free_gate:
-    free(opened.gate);
+    free(gate);
     opened.gate = NULL;
     return opened;
 }
 
-void nhgo_close(nhgo_gate *gate)
+void nhgo_close(nhgo_gate *face)
 {
+    struct gate *gate = gate_of(face);
     int open = GATE_OPEN;
 
     if (atomic_compare_exchange_strong(&gate->state, &open, GATE_CLOSED))
@@ -94,26 +103,28 @@ int32_t nhgo_hold(nhgo_gate *gate)
 {
     int open = GATE_OPEN;
 
-    return atomic_compare_exchange_strong(&gate->state, &open, GATE_HELD);
+    return atomic_compare_exchange_strong(&gate_of(gate)->state, &open, GATE_HELD);
 }
 
-void nhgo_unhold(nhgo_gate *gate) { atomic_store(&gate->state, GATE_OPEN); }
+void nhgo_unhold(nhgo_gate *gate) { atomic_store(&gate_of(gate)->state, GATE_OPEN); }
 
-int32_t nhgo_is_idle(nhgo_gate *gate) { return inside(gate) == 0; }
+int32_t nhgo_is_idle(nhgo_gate *gate) { return inside(gate_of(gate)) == 0; }
 
 nhgo_opened nhgo_save(nhgo_gate *gate, const char *path, int64_t now_ms, int64_t wall_ms)
 {
     nhgo_opened saved = {.gate = NULL};
 
-    saved.result = nh_save(gate->store, path, gate_now(now_ms), wall_ms);
+    saved.result = nh_save(store_of(gate), path, gate_now(now_ms), wall_ms);
     saved.error_number = errno;
-    nh_destroy(gate->store);
-    atomic_store(&gate->state, GATE_GONE);
+    nh_destroy(store_of(gate));
+    atomic_store(&gate_of(gate)->state, GATE_GONE);
     return saved;
 }
 
-void nhgo_free(nhgo_gate *gate)
+void nhgo_free(nhgo_gate *face)
 {
+    struct gate *gate = gate_of(face);
+
     if (atomic_load(&gate->state) != GATE_GONE)
         nh_destroy(gate->store);
     free(gate);

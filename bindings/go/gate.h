@@ -1,4 +1,5 @@
-/* gate.h — the inside of a gate, for the C files of this package; see core.h. */
+/* gate.h — the inside of a gate, for the C files of this package; see core.h.
+ */
 #pragma once
 #include "core.h"
 #include <stdatomic.h>
@@ -8,13 +9,17 @@
 enum { GATE_COUNTS = 64 };
 enum { GATE_OPEN, GATE_CLOSED, GATE_GONE, GATE_HELD };
 
-struct nhgo_gate {
+struct gate {
+    nhgo_gate face; /* the first: a pointer to one is a pointer to the other */
     nh_store *store;
     atomic_int state;
     struct {
         _Alignas(64) atomic_long inside;
     } counts[GATE_COUNTS];
 };
+
+static inline struct gate *gate_of(nhgo_gate *face) { return (struct gate *)face; }
+static inline nh_store *store_of(nhgo_gate *face) { return gate_of(face)->store; }
 
 /* 0: it is closed. Whoever got in leaves once, on any thread. */
 int gate_enter(nhgo_gate *gate);

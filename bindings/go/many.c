@@ -18,7 +18,8 @@ static int run_get(nhgo_gate *gate, int64_t now_ms, nh_key key, nhgo_operation *
 {
     size_t size = 0;
 
-    operation->result = nh_get(gate->store, now_ms, key, room + done->used, capacity - done->used, &size);
+    operation->result =
+        nh_get(store_of(gate), now_ms, key, room + done->used, capacity - done->used, &size);
     if (operation->result != NH_OK)
         return 1;
     if (size > capacity - done->used) {
@@ -41,7 +42,7 @@ static void run_set(nhgo_gate *gate, int64_t now_ms, nh_key key, nhgo_operation 
     nh_bytes value = {.data = values != NULL ? (const void *)(values + operation->value_at) : "",
                       .size = operation->value_size};
 
-    operation->result = nh_put(gate->store, now_ms, key, value, &options, NULL);
+    operation->result = nh_put(store_of(gate), now_ms, key, value, &options, NULL);
 }
 
 static void prefetch(nhgo_gate *gate, const nhgo_operation *operations, uint64_t count, const uint8_t *keys,
@@ -52,7 +53,7 @@ static void prefetch(nhgo_gate *gate, const nhgo_operation *operations, uint64_t
 
     for (uint64_t i = 0; i < count && wanted_count < PREFETCHED; i++)
         wanted[wanted_count++] = key_of(&operations[i], keys, space);
-    nh_prefetch(gate->store, wanted, wanted_count);
+    nh_prefetch(store_of(gate), wanted, wanted_count);
 }
 
 nhgo_done nhgo_batch(nhgo_gate *gate, int64_t now_ms, uint32_t space, nhgo_operation *operations,
@@ -77,7 +78,7 @@ nhgo_done nhgo_batch(nhgo_gate *gate, int64_t now_ms, uint32_t space, nhgo_opera
                 goto leave;
             break;
         case NHGO_BATCH_SET: run_set(gate, now_ms, key, operation, values); break;
-        case NHGO_BATCH_DELETE: operation->result = nh_delete(gate->store, now_ms, key); break;
+        case NHGO_BATCH_DELETE: operation->result = nh_delete(store_of(gate), now_ms, key); break;
         }
         operation->is_done = 1;
     }
@@ -98,7 +99,7 @@ static int copy_value(nhgo_gate *gate, const nh_value *value, uint8_t *room, uin
     while (at < value->size) {
         nh_bytes piece;
         uint64_t size;
-        if (nh_value_piece(gate->store, value, at, &piece) != NH_OK)
+        if (nh_value_piece(store_of(gate), value, at, &piece) != NH_OK)
             return 0;
         size = piece.size < value->size - at ? piece.size : value->size - at;
         memcpy(room + at, piece.data, size);
@@ -113,8 +114,9 @@ struct page_room {
     uint8_t *bytes;
 };
 
-/* NH_OK with the keys of one chain added to the page; NH_TOO_LARGE: they did not fit. Nothing is lent when
- * it returns NH_OK, for the walk was at the chain's end. */
+/* NH_OK with the keys of one chain added to the page; NH_TOO_LARGE: they did
+ * not fit. Nothing is lent when it returns NH_OK, for the walk was at the
+ * chain's end. */
 static nh_result add_chain(nhgo_gate *gate, nh_cursor *cursor, int64_t now_ms, struct page_room *room,
                            nhgo_page *page)
 {
@@ -150,7 +152,7 @@ nhgo_page nhgo_walk(nhgo_gate *gate, int64_t now_ms, uint32_t space, uint64_t po
 
     if (!gate_enter(gate))
         return page;
-    page.result = nh_cursor_create(gate->store, position, &cursor);
+    page.result = nh_cursor_create(store_of(gate), position, &cursor);
     if (page.result != NH_OK)
         goto leave;
     do {
