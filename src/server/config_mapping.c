@@ -7,7 +7,8 @@ enum { KEYS_MAX = 16 };
 
 void *config_append(struct config_reader *reader, void **items, size_t *count, size_t size)
 {
-    char *grown = reallocarray(*items, *count + 1, size);
+    bool is_full = (*count & (*count - 1)) == 0; /* there is room for a power of two of them */
+    char *grown = is_full ? reallocarray(*items, *count > 0 ? *count * 2 : 1, size) : *items;
 
     if (grown == NULL) {
         reader->no_memory = true;
