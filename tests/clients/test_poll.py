@@ -1,5 +1,5 @@
 """What a gateway asks for by itself: pollers from a file, next pages, answers about to get stale."""
-import json, os, re, shutil, signal, subprocess, tempfile, threading, time, unittest
+import collections, json, os, re, shutil, signal, subprocess, tempfile, threading, time, unittest
 
 from harness import BINARY, Nuthatch, Origin, fetch
 
@@ -57,7 +57,8 @@ class PollTest(unittest.TestCase):
 
     def polls(self, server):
         answer = fetch(int(server.admin.rsplit(":", 1)[1]), "/status")
-        return {poll["url"]: poll for poll in json.loads(answer.body)["gateway"]["polls"]}
+        polls = {poll["url"]: poll for poll in json.loads(answer.body)["gateway"]["polls"]}
+        return collections.defaultdict(lambda: collections.defaultdict(int), polls)  # none at the very start
 
     def await_true(self, holds):
         end = time.time() + PATIENCE_S
@@ -97,24 +98,32 @@ class PollTest(unittest.TestCase):
         time.sleep(0.5)
         self.assertEqual(self.api.origin.count("/one"), count)
 
+    def check(self, text):
+        self.write(text)
+        done = subprocess.run([BINARY, "check", self.file], capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        return done.stdout + done.stderr
+
     def test_what_is_wrong_in_the_file_is_said(self):
-        for text, says in (("- {url: /a}", "a poll has an interval"),
-                           ("- {interval: 1s}", "a poll has no `url`"),
-                           ("- {url: /a, interval: 1ms}", "interval is 100ms to 30d"),
-                           ("- {url: /a, interval: soon}", "interval is a time, such as 30s"),
-                           ("- {url: /a, interval: 1s, interval-min: 1s}", "either an interval or"),
-                           ("- {url: /a, interval-min: 2s, interval-max: 1s}", "interval-min is more than"),
-                           ("- {url: '/a/{id}', interval: 1s}", "there is no `over`"),
-                           ("- {url: /a, over: [1], interval: 1s}", "no one place for what is in it"),
-                           ("- {url: '/a/{id}', over: [../b], interval: 1s}", "is no path"),
-                           ("- {url: /a, interval: 1s, headers: {Cookie: a}}", "one client's alone"),
-                           ("- {ulr: /a, interval: 1s}", "did you mean url"),
-                           ("{url: /a}", "poll is a list")):
+        wrong = (("{url: /a}", "a poll has an interval"),
+                 ("{interval: 1s}", "a poll has no `url`"),
+                 ("{url: /a, interval: 1ms}", "interval is 100ms to 30d"),
+                 ("{url: /a, interval: soon}", "interval is a time, such as 30s"),
+                 ("{url: /a, interval: 1s, interval-min: 1s}", "either an interval or"),
+                 ("{url: /a, interval-min: 2s, interval-max: 1s}", "interval-min is more than"),
+                 ("{url: '/a/{id}', interval: 1s}", "there is no `over`"),
+                 ("{url: /a, over: [1], interval: 1s}", "no one place for what is in it"),
+                 ("{url: '/a/{id}', over: [../b], interval: 1s}", "is no path"),
+                 ("{url: /a, interval: 1s, headers: {Cookie: a}}", "one client's alone"),
+                 ("{ulr: /a, interval: 1s}", "did you mean url"),
+                 ("/a", "a poll is a mapping"))
+        said = self.check("  poll:\n" + "".join(f"    - {text}\n" for text, _ in wrong))
+        for line, (text, says) in enumerate(wrong, 8):
             with self.subTest(text=text):
-                self.write(f"  poll:\n    {text}\n")
-                done = subprocess.run([BINARY, "check", self.file], capture_output=True, text=True, timeout=60, check=False)
-                self.assertNotEqual(done.returncode, 0)
-                self.assertIn(says, done.stdout + done.stderr)
+                self.assertRegex(said, rf"gateway\.yaml:{line}:\d+: .*{re.escape(says)}")
+        self.assertRegex(self.check("  poll: {url: /a}\n"), r"gateway\.yaml:7:\d+: poll is a list")
+        self.assertRegex(self.check("  poll:\n    - {url: '/{id}', over: [" + "1, " * 10001 + "2], interval: 1s}\n"),
+                         r"gateway\.yaml:8:\d+: .*more than 10000 resources")
 
     def test_next_pages_are_there_before_they_are_asked_for(self):
         server = self.serve("  prefetch-next: 2\n")
