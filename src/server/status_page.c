@@ -76,6 +76,20 @@ static struct cell time_span(uint64_t ms)
     return cell;
 }
 
+/* Where it may be well below a second. */
+static struct cell short_span(uint64_t ms)
+{
+    struct cell cell;
+
+    if (ms >= 60000)
+        return time_span(ms);
+    if (ms < 1000)
+        snprintf(cell.text, sizeof cell.text, "%" PRIu64 "ms", ms);
+    else
+        snprintf(cell.text, sizeof cell.text, "%.1fs", (double)ms / 1000);
+    return cell;
+}
+
 static struct cell ratio(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
@@ -355,8 +369,8 @@ static void fill_poll(const json_t *poll, size_t index, struct cell *cells)
     cells[2] = count(number(poll, "changes"));
     cells[3] = count(number(poll, "failures"));
     cells[4] = count(number(poll, "seen"));
-    cells[5] = time_span(number(poll, "interval_ms"));
-    cells[6] = wait_of(poll, "due_in_ms");
+    cells[5] = short_span(number(poll, "interval_ms"));
+    cells[6] = short_span(number(poll, "due_in_ms"));
 }
 
 static void fill_route(const json_t *route, size_t index, struct cell *cells)

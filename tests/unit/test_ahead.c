@@ -49,6 +49,25 @@ static void fetch_slowly(struct world *world)
     client_destroy(client);
 }
 
+static void ask_often_at(struct world *world, size_t worker)
+{
+    for (int i = 0; i < 60; i++) {
+        struct client *client = client_create(world, worker, "GET", "/fresh", "");
+        client_start(client);
+        wait_until_true(has_ended, client);
+        client_destroy(client);
+    }
+}
+
+static uint64_t refreshes(const struct world *world)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < WORKERS; i++)
+        sum += counters_read(&world->runners[i].counters, METRIC_gateway_refreshes_ahead);
+    return sum;
+}
+
 static void ask_often(struct world *world, const char *fields)
 {
     for (int i = 0; i < 60; i++)
@@ -68,10 +87,12 @@ TEST(what_is_asked_for_is_fetched_anew_before_it_gets_stale)
     ask_often(world, ""); /* nobody waits for it */
     wait_for_requests(world, 2);
     ask_often(world, "");
+    ask_often_at(world, 1);
     settle(world);
-    EXPECT_EQ(world->stub.request_count, 2); /* one at a time */
+    EXPECT_EQ(world->stub.request_count, 2); /* one at a time, on all workers */
     stub_set(&world->stub, false, false);
     wait_until_true(is_at_rest, world);
+    EXPECT_EQ(refreshes(world), 1);
     world->forward_ms += 30000; /* what came first would be stale by now */
     stub_set(&world->stub, true, false);
     expect_answer(world, "GET", "/fresh", "", 200, "fresh", "hit");

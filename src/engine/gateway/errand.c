@@ -21,10 +21,14 @@ static void free_errand(struct errand *errand)
     free(errand);
 }
 
+/* Whatever came of it: who asks next will see. */
 static void on_done(void *owner, const struct inquiry_answer *answer)
 {
-    (void)answer; /* whatever came of it: who asks next will see */
-    free_errand(owner);
+    struct errand *errand = owner;
+
+    if (answer->terms->has_asked)
+        counters_add(errand->worker->counters, errand->order.metric, 1);
+    free_errand(errand);
 }
 
 static void run(struct task *task)
@@ -45,8 +49,6 @@ static void run(struct task *task)
                                                   .owner = errand});
     if (errand->inquiry == NULL)
         free_errand(errand);
-    else
-        counters_add(errand->worker->counters, errand->order.metric, 1);
 }
 
 /* A condition or a range of the client who led to it is not the cache's, nor is its word on age, nor what

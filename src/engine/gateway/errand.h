@@ -13,7 +13,7 @@ struct errand_order {
     int64_t confirmed_within_ms; /* as of struct inquiry_terms, and so are these */
     unsigned page_number;
     uint32_t page_set;
-    enum metric metric; /* that counts it */
+    enum metric metric; /* that counts it, once it has asked the origin */
 };
 
 /* False if it is under way already, or there are ERRANDS_MAX, or there is no memory. */

@@ -22,6 +22,8 @@ struct inquiry_terms {
     unsigned page_number; /* how many pages before it led here; 0: none, nobody asked for it as a page */
     uint32_t page_set;    /* that it is a page of, see page_set.h; 0: of none */
 
+    bool has_asked; /* told by the end: it led to a fetch, and did not wait for another's */
+
     /* Told with the head of the answer. */
     bool is_told; /* it is an answer of the origin's, new or stored; else one of the gateway's own, and
                    * nothing of the following is said */

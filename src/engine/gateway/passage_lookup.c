@@ -32,6 +32,8 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
     }
     passage->with_preconditions = order->with_preconditions;
     passage->status.collapsed = joined;
+    if (!joined && passage->x->inquiry != NULL)
+        passage->x->inquiry->has_asked = true;
     if (!joined && order->request->body_bytes != HTTP_BODY_NONE && !order->is_body_keyed)
         fetch_on_upload_wanted(&passage->reader, passage_on_upload_wanted);
     return STATE_wait;
