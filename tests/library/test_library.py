@@ -2,6 +2,8 @@
 The programs of docs/embedding.md and of examples/ are built against it and must print what they say they print."""
 import ctypes, itertools, os, pathlib, re, shutil, subprocess, sys, tempfile, unittest
 
+from event_loop import check_event_loop
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("NUTHATCH_BUILD", ROOT / "build" / "release"))
 HEADERS = ("nuthatch.h", "nuthatch_http.h")
@@ -137,9 +139,18 @@ def check_embed_cpp(test, output):
     test.assertEqual(output, "/birds/1 is the Eurasian nuthatch\n/birds/2 is not here\n")
 
 
-EXAMPLES = (("cc", "-std=gnu11", "embed.c", check_embed),
-            ("cc", "-std=gnu11", "read_through.c", check_read_through),
-            ("c++", "-std=c++17", "embed.cpp", check_embed_cpp))
+def prints(check):
+    return lambda test, path: check(test, run_program(path))
+
+
+def serves(check):
+    return lambda test, path: check(test, path, library_folder)
+
+
+EXAMPLES = (("cc", "-std=gnu11", "embed.c", prints(check_embed)),
+            ("cc", "-std=gnu11", "read_through.c", prints(check_read_through)),
+            ("cc", "-std=gnu11", "event_loop.c", serves(check_event_loop)),
+            ("c++", "-std=c++17", "embed.cpp", prints(check_embed_cpp)))
 
 
 class Examples(unittest.TestCase):
@@ -155,7 +166,7 @@ class Examples(unittest.TestCase):
                 program = folder / f"{source}.{name}"
                 run(compiler, standard, *STRICT, ROOT / "examples" / source, *compiler_flags, *library_flags,
                     "-pthread", "-o", program)
-                check(self, run_program(program))
+                check(self, program)
                 check_linking(program)
 
     def test_with_pkg_config_and_the_shared_library(self):
@@ -175,6 +186,7 @@ class Examples(unittest.TestCase):
         run("cmake", "--build", build)
         check_embed(self, run(build / "embed"))
         check_read_through(self, run(build / "read_through"))
+        check_event_loop(self, build / "event_loop", library_folder)
         check_embed_cpp(self, run(build / "embed_cpp"))
         self.needs_libnuthatch(build / "embed")
         self.needs_no_libnuthatch(build / "read_through")
