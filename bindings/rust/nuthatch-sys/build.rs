@@ -153,6 +153,7 @@ fn run(mut command: Command) {
 /// One object whose names but nh_… are local, so that none of ours can meet one of the program's.
 fn build() {
     let tree = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../..");
+    println!("cargo:rerun-if-changed={}", tree.join("include").display());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     let compiler = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
     let says = Command::new(&compiler)

@@ -37,7 +37,8 @@ pub(crate) struct Listener {
 }
 
 thread_local! {
-    /// What the function itself drops is told after it has returned.
+    /// What the function itself drops is told after it has returned; what it drops of another cache, by the next call
+    /// of that one.
     static IS_TELLING: Cell<bool> = const { Cell::new(false) };
 }
 

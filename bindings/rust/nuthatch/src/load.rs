@@ -1,12 +1,11 @@
 use crate::cache::Cache;
+use crate::clock::ms_of;
 use crate::error::Error;
 use crate::lease::{Fetched, Lease};
 use crate::options::InsertOptions;
 use crate::value::ValueRef;
-use nuthatch_sys as sys;
 use std::convert::Infallible;
 use std::fmt;
-use std::ptr;
 use std::time::{Duration, Instant};
 
 /// How a value is loaded: [`Cache::get_or_try_insert_with`]. [`InsertOptions`] alone will do where one is wanted.
@@ -197,11 +196,11 @@ impl Cache {
     ) -> Result<ValueRef<'_>, E> {
         let began = Instant::now();
         match (load(), lease) {
-            (Ok(bytes), None) => Ok(self.loaded(bytes, 0)),
+            (Ok(bytes), None) => Ok(self.loaded(bytes, 0, &options.insert)),
             (Ok(bytes), Some(lease)) => {
                 options.insert.set_cost_if_none(began.elapsed());
                 let version = lease.fill(&bytes, &options.insert).map_or(0, |version| version.to_u64());
-                Ok(self.loaded(bytes, version))
+                Ok(self.loaded(bytes, version, &options.insert))
             }
             (Err(error), lease) => {
                 if let (Some(ttl), Some(lease)) = (options.negative_ttl, lease) {
@@ -213,22 +212,9 @@ impl Cache {
         }
     }
 
-    fn loaded(&self, bytes: Vec<u8>, version: u64) -> ValueRef<'_> {
-        ValueRef::owned(
-            &self.store,
-            sys::nh_value {
-                bytes: sys::nh_bytes { data: ptr::null(), size: 0 },
-                size: 0,
-                version,
-                expires_at_ms: 0,
-                stale_at_ms: 0,
-                flags: 0,
-                traits: 0,
-                note: ptr::null_mut(),
-                pin: ptr::null_mut(),
-                pin_place: 0,
-            },
-            bytes,
-        )
+    /// What was loaded, as if it had been read.
+    fn loaded(&self, bytes: Vec<u8>, version: u64, insert: &InsertOptions<'_>) -> ValueRef<'_> {
+        let expires_at_ms = insert.ttl.map_or(0, |ttl| self.store.now_ms().saturating_add(ms_of(ttl)));
+        ValueRef::owned(&self.store, bytes, version, expires_at_ms, insert.flags)
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct InsertOptions<'a> {
     pub(crate) ttl: Option<Duration>,
     soft_ttl: Option<Duration>,
-    flags: u32,
+    pub(crate) flags: u32,
     keep_ttl: bool,
     tags: Vec<&'a [u8]>,
     cost: Duration,
@@ -73,7 +73,7 @@ impl<'a> InsertOptions<'a> {
         self
     }
 
-    /// The same with a tag, a life or a cost for what a lease is filled with.
+    /// What a load has cost, unless the program knows better.
     pub(crate) fn set_cost_if_none(&mut self, cost: Duration) {
         if self.cost == Duration::ZERO {
             self.cost = cost;

@@ -87,10 +87,20 @@ impl<'a> ValueRef<'a> {
         ValueRef { owner: Owner::Borrowed(store), value, joined: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Bytes that are not in the store, or not any more; `value` says the rest and lends nothing.
-    pub(crate) fn owned(store: &'a Arc<Store>, mut value: sys::nh_value, bytes: Vec<u8>) -> Self {
-        value.pin = ptr::null_mut();
-        value.size = bytes.len() as u64;
+    /// Bytes that are not the store's, with what a value of it would say.
+    pub(crate) fn owned(store: &'a Arc<Store>, bytes: Vec<u8>, version: u64, expires_at_ms: i64, flags: u32) -> Self {
+        let value = sys::nh_value {
+            bytes: sys::nh_bytes { data: ptr::null(), size: 0 },
+            size: bytes.len() as u64,
+            version,
+            expires_at_ms,
+            stale_at_ms: 0,
+            flags,
+            traits: 0,
+            note: ptr::null_mut(),
+            pin: ptr::null_mut(),
+            pin_place: 0,
+        };
         ValueRef { owner: Owner::Borrowed(store), value, joined: AtomicPtr::new(Box::into_raw(Box::new(bytes))) }
     }
 
@@ -103,7 +113,7 @@ impl<'a> ValueRef<'a> {
         ValueRef { owner, value, joined: AtomicPtr::new(joined) }
     }
 
-    /// The write that it is of.
+    /// The write that it is of. What was loaded and could not be kept has one that no write has.
     pub fn version(&self) -> Version {
         Version(self.value.version)
     }
@@ -173,6 +183,12 @@ impl AsRef<[u8]> for ValueRef<'_> {
 impl PartialEq<[u8]> for ValueRef<'_> {
     fn eq(&self, other: &[u8]) -> bool {
         **self == *other
+    }
+}
+
+impl PartialEq<&[u8]> for ValueRef<'_> {
+    fn eq(&self, other: &&[u8]) -> bool {
+        **self == **other
     }
 }
 

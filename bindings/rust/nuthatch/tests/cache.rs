@@ -72,9 +72,11 @@ fn too_much_lent_is_an_error_and_no_wrong_value() {
     });
     assert_eq!(error, Some(Error::Full));
     assert!(lent.iter().all(|value| value[..] == bytes[..]));
-    // The loader is asked although nothing can be lent.
+    // It is no reason not to load.
+    let key = lent.len().to_string();
+    assert_eq!(cache.get_or_insert_with(&key, InsertOptions::new(), || b"v".to_vec()).unwrap(), b"v");
     drop(lent);
-    assert!(cache.try_get("0").is_ok());
+    assert!(cache.try_get(&key).unwrap().unwrap()[..] == bytes[..]);
 }
 
 #[test]
@@ -180,6 +182,17 @@ fn what_cannot_be_restored_is_an_error_and_stays() {
     std::fs::remove_file(&path).unwrap();
     let (cache, count) = Cache::builder().memory(1 << 20).build_restored(&path).unwrap();
     assert_eq!((cache.len(), count), (0, 0));
+}
+
+#[test]
+fn what_was_loaded_says_what_it_will_say_when_it_is_read() {
+    let clock = ManualClock::new();
+    let cache = Cache::builder().memory(1 << 20).clock(clock).build().unwrap();
+    let options = InsertOptions::new().ttl(Duration::from_secs(9)).flags(7);
+    let says = |value: nuthatch::ValueRef| (value.version(), value.flags(), value.expires_in(), value.is_stale());
+    let loaded = says(cache.get_or_insert_with("k", options, || b"v".to_vec()).unwrap());
+    assert_eq!((loaded.1, loaded.2), (7, Some(Duration::from_secs(9))));
+    assert_eq!(loaded, says(cache.get("k").unwrap()));
 }
 
 #[test]
