@@ -1,11 +1,19 @@
 #include "server/check_upstream.h"
+#include "server/shown_text.h"
 #include <inttypes.h>
 
 static bool check_upstream(const struct options *options, const struct upstream_policy *policy,
                            struct place where, struct buffer *message)
 {
     bool is_good = true;
+    int64_t hedge_after_ms;
 
+    if (policy->hedge_after != NULL && !hedge_read(bytes_of_text(policy->hedge_after), &hedge_after_ms)) {
+        options_report(options, where, message,
+                       "hedge: \"%s\" does not fit; write p95, a time up to 60s such as 250ms, or no",
+                       shown_text(bytes_of_text(policy->hedge_after)).text);
+        is_good = false;
+    }
     if (policy->rate_burst > 0 && policy->rate_limits == NULL) {
         options_report(options, where, message,
                        "rate-burst is about rate-limit, and there is none; write one, such as 10/s");

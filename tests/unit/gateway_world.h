@@ -32,7 +32,8 @@ struct stub {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_held, is_failing;     /* under the lock; GETs are held back */
+    bool is_held, is_failing;     /* under the lock; GETs are held back, */
+    _Atomic int free_number;      /* but for the one with this number, if not 0 */
     const char *_Atomic scripted; /* all that /scripted… is answered, to the end of the connection */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
     _Atomic size_t streamed_bytes;
@@ -204,7 +205,7 @@ static inline void *serve_visitor(void *argument)
         int number = ++stub->request_count;
         bool is_failing;
         pthread_mutex_lock(&stub->lock);
-        while (stub->is_held && strncmp(head, "GET ", 4) == 0)
+        while (stub->is_held && strncmp(head, "GET ", 4) == 0 && number != stub->free_number)
             pthread_cond_wait(&stub->changed, &stub->lock);
         is_failing = stub->is_failing;
         pthread_mutex_unlock(&stub->lock);

@@ -337,6 +337,125 @@ TEST(the_last_request_that_an_upstream_grants_is_the_last)
     world_destroy(world);
 }
 
+/* ---- hedges -------------------------------------------------------------------------------------- */
+
+/* Enough requests that one in a hundred may be sent twice. */
+static struct world *world_create_hedging(struct upstream_policy policy, const char *path)
+{
+    struct world *world;
+    enum { BEFORE = 50 };
+
+    policy.hedge_after = (char[]){"50ms"};
+    policy.hedge_percent = 2;
+    world = world_create_limited(policy);
+    for (int i = 0; i < BEFORE; i++)
+        client_destroy(ask(world, "GET", path, ""));
+    EXPECT_EQ(world->stub.request_count, BEFORE);
+    return world;
+}
+
+TEST(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts)
+{
+    struct world *world = world_create_hedging((struct upstream_policy){.learns_rates = 1}, "/private");
+    struct client *client = client_create(world, 0, "GET", "/private", "");
+
+    world->stub.free_number = 52;
+    stub_set(&world->stub, true, false);
+    client_start(client);
+    wait_for_requests(world, 51);
+    world->forward_ms += 1000;
+    wait_until_true(has_ended, client);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("52"));
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges), 1);
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges_won), 1);
+    client_destroy(client);
+    world->stub.free_number = 0;
+    client = client_create(world, 0, "GET", "/private", ""); /* the budget is used up */
+    client_start(client);
+    wait_for_requests(world, 53);
+    world->forward_ms += 1000;
+    on_worker(&world->runners[0], do_nothing, NULL);
+    sleep_ms(50);
+    EXPECT_EQ(world->stub.request_count, 53);
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, client);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("53"));
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(the_first_of_two_may_be_quicker_after_all)
+{
+    struct world *world = world_create_hedging((struct upstream_policy){.learns_rates = 1}, "/private");
+    struct client *client = client_create(world, 0, "GET", "/private", "");
+
+    stub_set(&world->stub, true, false);
+    client_start(client);
+    wait_for_requests(world, 51);
+    world->forward_ms += 1000;
+    wait_for_requests(world, 52);
+    world->stub.free_number = 51;
+    stub_set(&world->stub, true, false); /* which wakes it */
+    wait_until_true(has_ended, client);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("51"));
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges), 1);
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges_won), 0);
+    stub_set(&world->stub, false, false);
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(who_leaves_leaves_both_attempts)
+{
+    struct world *world = world_create_hedging((struct upstream_policy){0}, "/private");
+    struct client *client = client_create(world, 0, "GET", "/stream", "");
+
+    stub_set(&world->stub, true, false);
+    client_start(client);
+    wait_for_requests(world, 51);
+    world->forward_ms += 1000;
+    wait_for_requests(world, 52);
+    on_worker(client->runner, leave, client);
+    client_destroy(client);
+    stub_set(&world->stub, false, false);
+    expect_answer(world, "GET", "/private", "", 200, "53", NULL);
+    world_destroy(world);
+}
+
+/* Asks once the origin is slow, and expects that nothing is sent twice. */
+static void expect_no_hedge(struct world *world)
+{
+    struct client *client = client_create(world, 0, "GET", "/private", "");
+    int sent = world->stub.request_count + 1;
+
+    stub_set(&world->stub, true, false);
+    client_start(client);
+    wait_for_requests(world, sent);
+    world->forward_ms += 1000;
+    on_worker(&world->runners[0], do_nothing, NULL);
+    sleep_ms(50);
+    EXPECT_EQ(world->stub.request_count, sent);
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, client);
+    client_destroy(client);
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges), 0);
+    world_destroy(world);
+}
+
+TEST(nothing_is_sent_twice_where_a_limit_is_known)
+{
+    struct world *world;
+
+    expect_no_hedge(
+        world_create_hedging((struct upstream_policy){.rate_limits = (char[]){"1000/s"}}, "/private"));
+    world = world_create_hedging((struct upstream_policy){.learns_rates = 1}, "/private");
+    world->stub.scripted =
+        "HTTP/1.1 200 OK\r\nX-RateLimit-Limit: 5000\r\nX-RateLimit-Remaining: 4000\r\n" CLOSE;
+    expect_answer(world, "GET", "/scripted", "", 200, "", NULL);
+    expect_no_hedge(world);
+    expect_no_hedge(world_create_hedging((struct upstream_policy){.concurrency_most = 1}, "/private"));
+}
+
 /* ---- the breaker --------------------------------------------------------------------------------- */
 
 TEST(an_upstream_that_fails_is_left_alone_until_a_request_succeeds)
@@ -391,5 +510,8 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(a_403_that_is_a_refusal_does_not_take_what_is_stored),
           TEST_ROW(what_an_answer_said_of_limits_is_told_to_who_asked_alone),
           TEST_ROW(the_last_request_that_an_upstream_grants_is_the_last),
+          TEST_ROW(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts),
+          TEST_ROW(the_first_of_two_may_be_quicker_after_all), TEST_ROW(who_leaves_leaves_both_attempts),
+          TEST_ROW(nothing_is_sent_twice_where_a_limit_is_known),
           TEST_ROW(an_upstream_that_fails_is_left_alone_until_a_request_succeeds),
           TEST_ROW(an_upstream_that_cannot_be_reached_fails_too))

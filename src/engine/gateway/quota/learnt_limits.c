@@ -187,6 +187,16 @@ bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint6
     return is_refused || is_told;
 }
 
+bool learnt_limits_are_known(const struct learnt_limits *limits, int64_t now_mono_ms)
+{
+    if (limits->told_until_mono_ms > now_mono_ms || limits->refusals_in_a_row > 0)
+        return true;
+    for (size_t i = 0; i < LEARNT_WINDOWS_MAX; i++)
+        if (limits->windows[i].name != 0)
+            return true;
+    return false;
+}
+
 bool learnt_limits_are_idle(const struct learnt_limits *limits, int64_t now_mono_ms)
 {
     if (limits->under_way > 0 || limits->told_until_mono_ms > now_mono_ms)

@@ -52,5 +52,8 @@ void learnt_limits_leave(struct learnt_limits *limits);
 bool learnt_limits_note(struct learnt_limits *limits, int64_t now_mono_ms, uint64_t path, uint64_t number,
                         int status, const struct rate_said *said);
 
+/* Whether the upstream has said of any limit, or that there are too many. */
+bool learnt_limits_are_known(const struct learnt_limits *limits, int64_t now_mono_ms);
+
 /* Whether forgetting all this would change nothing. */
 bool learnt_limits_are_idle(const struct learnt_limits *limits, int64_t now_mono_ms);

@@ -233,6 +233,9 @@ static void come_back(struct quota_ticket *ticket)
         return;
     ticket->has_gone = false;
     concurrency_leave(&quota->concurrency);
+    if (ticket->is_hedged)
+        concurrency_leave(&quota->concurrency);
+    ticket->is_hedged = false;
     if (!ticket->is_answered) {
         learnt_limits_leave(&ticket->identity->learnt);
         if (ticket->is_probe)
@@ -304,6 +307,26 @@ bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
         go(ticket, now_mono_ms);
     pthread_mutex_unlock(&quota->lock);
     return may_go;
+}
+
+bool quota_may_hedge(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota *quota = ticket->quota;
+    int64_t most;
+
+    if (quota == NULL)
+        return false;
+    pthread_mutex_lock(&quota->lock);
+    most = quota->policy.concurrency_most > 0 ? concurrency_limit(&quota->concurrency) : 0;
+    ticket->is_hedged = ticket->has_gone && !ticket->is_answered && !ticket->is_probe &&
+                        !ticket->is_hedged && quota->policy.spec_count == 0 &&
+                        quota->breaker.state == BREAKER_CLOSED && quota->waiting_count == 0 &&
+                        !learnt_limits_are_known(&ticket->identity->learnt, now_mono_ms) &&
+                        concurrency_has_room(&quota->concurrency, quota_need(QUOTA_REVALIDATION, most));
+    if (ticket->is_hedged)
+        concurrency_enter(&quota->concurrency);
+    pthread_mutex_unlock(&quota->lock);
+    return ticket->is_hedged;
 }
 
 /* ---- what came of it ----------------------------------------------------------------------------- */

@@ -80,7 +80,7 @@ struct quota_ticket {
     struct list in_waiting;
     int64_t asked_mono_ms, began_mono_ms;
     uint64_t number;
-    bool is_waiting, waits_for_room, has_gone, is_probe, is_answered;
+    bool is_waiting, waits_for_room, has_gone, is_hedged, is_probe, is_answered;
 };
 
 void quota_init(struct quota *quota, const struct quota_policy *policy);
@@ -95,6 +95,10 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
 /* The same of a request that goes out another time: its ticket is taken back first. Does not
  * wait. Of one that has left nothing is noted, here and by quota_fail. */
 bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms);
+
+/* Whether the request may be sent a second time beside the first: where no limit is known, the upstream
+ * works, and there is room for more than this; it then takes up that room until quota_leave. */
+bool quota_may_hedge(struct quota_ticket *ticket, int64_t now_mono_ms);
 
 /* The head of the answer is there. `*is_limited`: it says to come later. */
 enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int64_t now_wall_ms,

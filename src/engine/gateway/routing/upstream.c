@@ -138,6 +138,9 @@ static enum err take_limits(struct upstream *upstream)
     if (policy->rate_limits != NULL &&
         !rate_specs_read(bytes_of_text(policy->rate_limits), quota.specs, &quota.spec_count))
         return ERR_SYNTAX;
+    if (policy->hedge_after != NULL &&
+        !hedge_read(bytes_of_text(policy->hedge_after), &upstream->hedge_after_ms))
+        return ERR_SYNTAX;
     quota_init(&upstream->quota, &quota);
     return OK;
 }

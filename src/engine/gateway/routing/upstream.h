@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "client/origin.h"
 #include "engine/gateway/quota/quota.h"
+#include "hedge.h"
 #include "origin_set.h"
 #include <stdatomic.h>
 
@@ -42,9 +43,12 @@ struct upstream {
     struct bytes authority; /* part of it */
     struct origin_set origins;
     struct quota quota;
+    int64_t hedge_after_ms; /* as of hedge_read */
 };
 
-/* Makes one with one reference. Errors as of origin_set_init; ERR_SYNTAX also for limits that are none. */
+/* Makes one with one reference. Errors as of origin_set_init; ERR_SYNTAX also for limits and hedges that
+ * are none.
+ */
 enum err upstream_create(const struct upstream_spec *spec, struct log *log, struct upstream **upstream);
 struct upstream *upstream_hold(struct upstream *upstream);
 void upstream_release(struct upstream *upstream);
@@ -58,6 +62,7 @@ struct upstream_worker {
     struct upstream *upstream; /* held */
     struct origin *origin;
     struct origin *tunnels; /* apart, so that they leave the others their connections; null: none yet */
+    struct hedge hedge;
     struct health_checks *checks; /* of the one worker that does them; else null */
     bool is_retired;              /* the worker's plan has it no more: goes once nothing is in flight */
 };

@@ -10,9 +10,9 @@ static struct origin_set *origins_of(const struct upstream_call *call)
     return &call->by->upstream->origins;
 }
 
-static void note(struct upstream_call *call, const char *failure)
+static void note(struct upstream_call *call, const struct upstream_attempt *attempt, const char *failure)
 {
-    if (origin_set_note(origins_of(call), call->place, now_of(call), failure))
+    if (origin_set_note(origins_of(call), attempt->place, now_of(call), failure))
         counters_add(call->counters, METRIC_gateway_origins_left_out, 1);
 }
 
@@ -36,16 +36,33 @@ static void tell_news(struct upstream_call *call, enum quota_news news)
     UNREACHABLE();
 }
 
-static void leave_origin(struct upstream_call *call)
+static void leave_origin(struct upstream_attempt *attempt)
 {
-    if (call->is_under_way)
-        origin_set_release(origins_of(call), call->place);
-    call->is_under_way = false;
+    if (attempt->is_at_place)
+        origin_set_release(origins_of(attempt->call), attempt->place);
+    attempt->is_at_place = false;
+}
+
+static void give_up(struct upstream_attempt *attempt)
+{
+    if (attempt->origin != NULL)
+        origin_cancel(attempt->origin);
+    attempt->origin = NULL;
+    leave_origin(attempt);
+}
+
+static struct upstream_attempt *other_of(struct upstream_attempt *attempt)
+{
+    struct upstream_call *call = attempt->call;
+
+    return attempt == &call->first ? &call->second : &call->first;
 }
 
 static void release(struct upstream_call *call)
 {
-    leave_origin(call);
+    timer_cancel(call->loop, &call->hedge);
+    leave_origin(&call->first);
+    leave_origin(&call->second);
     if (call->request.ticket != NULL)
         quota_leave(call->request.ticket);
     free(call->request.fields.list);
@@ -94,40 +111,63 @@ static bool may_be_sent_again(const struct upstream_call *call, enum err err, en
     UNREACHABLE();
 }
 
-static enum err attempt(struct upstream_call *call);
+static enum err try_origin(struct upstream_attempt *attempt);
 
 /* True if it is under way again. */
-static bool send_again(struct upstream_call *call, enum err err, enum origin_reach reach)
+static bool send_again(struct upstream_attempt *attempt, enum err err, enum origin_reach reach)
 {
+    struct upstream_call *call = attempt->call;
+
     if (call->retries_left == 0 || !may_be_sent_again(call, err, reach) ||
         (call->total_due_ms != 0 && now_of(call) >= call->total_due_ms) ||
         !origin_set_may_retry(origins_of(call), now_of(call)) ||
         (call->request.ticket != NULL && !quota_ask_again(call->request.ticket, now_of(call))))
         return false;
     call->retries_left--;
-    leave_origin(call);
-    if (attempt(call) != OK)
+    leave_origin(attempt);
+    if (try_origin(attempt) != OK)
         return false;
+    *call->current = attempt->origin;
     counters_add(call->counters, METRIC_gateway_retries, 1);
     return true;
 }
 
+/* This attempt's answer counts. */
+static void decide(struct upstream_attempt *attempt)
+{
+    struct upstream_call *call = attempt->call;
+
+    timer_cancel(call->loop, &call->hedge);
+    if (call->may_hedge)
+        hedge_note_time(&call->by->hedge, now_of(call) - call->begun_ms);
+    if (attempt == &call->second)
+        counters_add(call->counters, METRIC_gateway_hedges_won, 1);
+    give_up(other_of(attempt));
+    *call->current = attempt->origin;
+    call->has_head = true;
+}
+
 static void on_interim(void *owner, int status, const struct http_fields *fields)
 {
-    struct upstream_call *call = owner;
-    call->callbacks->interim(call->owner, status, fields);
+    struct upstream_attempt *attempt = owner;
+    struct upstream_call *call = attempt->call;
+
+    if (*call->current == attempt->origin)
+        call->callbacks->interim(call->owner, status, fields);
 }
 
 static void on_head(void *owner, int status, struct bytes reason, const struct http_fields *fields,
                     int64_t body_bytes)
 {
-    struct upstream_call *call = owner;
+    struct upstream_attempt *attempt = owner;
+    struct upstream_call *call = attempt->call;
     char failure[32];
 
+    decide(attempt);
     if (status >= 500) {
         snprintf(failure, sizeof failure, "it answered %d", status);
         call->is_noted = true;
-        note(call, failure);
+        note(call, attempt, failure);
     }
     if (call->request.ticket != NULL) {
         struct now now = loop_now(call->loop);
@@ -145,37 +185,50 @@ static void on_head(void *owner, int status, struct bytes reason, const struct h
 
 static void on_body(void *owner, struct bytes bytes)
 {
-    struct upstream_call *call = owner;
+    struct upstream_call *call = ((struct upstream_attempt *)owner)->call;
     call->callbacks->body(call->owner, bytes);
 }
 
 static void on_want_body(void *owner, size_t room)
 {
-    struct upstream_call *call = owner;
+    struct upstream_call *call = ((struct upstream_attempt *)owner)->call;
 
     call->body_was_asked = true;
     call->callbacks->want_body(call->owner, room);
 }
 
-static void on_done(void *owner, enum err err, enum origin_reach reach)
+static void note_failure(struct upstream_attempt *attempt, enum err err, enum origin_reach reach)
 {
-    struct upstream_call *call = owner;
+    struct upstream_call *call = attempt->call;
     const struct origin_set *origins = origins_of(call);
 
+    log_write_limited(origins->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
+                      BYTES_PRINTF(origins->places[attempt->place].authority), err_text(err));
+    if (is_origin_to_blame(call, err, reach) && !call->is_noted)
+        note(call, attempt, err_text(err));
+}
+
+static void on_done(void *owner, enum err err, enum origin_reach reach)
+{
+    struct upstream_attempt *attempt = owner, *other = other_of(attempt);
+    struct upstream_call *call = attempt->call;
+
+    attempt->origin = NULL;
+    if (err != OK)
+        note_failure(attempt, err, reach);
+    if (other->origin != NULL) { /* which may do better */
+        leave_origin(attempt);
+        *call->current = other->origin;
+        return;
+    }
     *call->current = NULL;
     if (err != OK) {
-        log_write_limited(origins->log, LOG_WARNING, LOG_KIND_ORIGIN, "origin %.*s: %s",
-                          BYTES_PRINTF(origins->places[call->place].authority), err_text(err));
-        if (is_origin_to_blame(call, err, reach)) {
-            if (!call->is_noted)
-                note(call, err_text(err));
-            if (call->request.ticket != NULL)
-                tell_news(call, quota_fail(call->request.ticket, now_of(call)));
-        }
-        if (send_again(call, err, reach))
+        if (is_origin_to_blame(call, err, reach) && call->request.ticket != NULL)
+            tell_news(call, quota_fail(call->request.ticket, now_of(call)));
+        if (send_again(attempt, err, reach))
             return;
     } else if (!call->is_noted) {
-        note(call, NULL); /* not before all has come: an origin that cuts each body fails */
+        note(call, attempt, NULL); /* not before all has come: an origin that cuts each body fails */
     }
     release(call);
     call->callbacks->done(call->owner, err, reach);
@@ -186,38 +239,78 @@ static const struct origin_callbacks our_callbacks = {
 
 /* ---- sending ------------------------------------------------------------------------------------- */
 
-static enum err attempt(struct upstream_call *call)
+static enum err try_origin(struct upstream_attempt *attempt)
 {
+    struct upstream_call *call = attempt->call;
     struct origin_set *origins = origins_of(call);
     const struct upstream_request *request = &call->request;
     struct origin_timeouts timeouts = request->timeouts;
     struct buffer url = {0};
     enum err err;
 
-    call->place = origin_set_choose(origins, now_of(call), call->tried);
-    call->tried |= UINT64_C(1) << call->place;
-    call->is_under_way = true;
+    attempt->place = origin_set_choose(origins, now_of(call), call->tried);
+    call->tried |= UINT64_C(1) << attempt->place;
+    attempt->is_at_place = true;
     if (call->total_due_ms != 0)
         timeouts.total_ms = call->total_due_ms - now_of(call);
-    buffer_append(&url, buffer_bytes(&origins->places[call->place].base_url));
+    buffer_append(&url, buffer_bytes(&origins->places[attempt->place].base_url));
     buffer_append(&url, request->target);
     err = url.failed
               ? ERR_NO_MEMORY
               : origin_start(request->upgrade.size > 0 ? call->by->tunnels : call->by->origin,
-                             &(struct origin_request){.method = request->method,
-                                                      .url = buffer_bytes(&url),
-                                                      .fields = request->fields,
-                                                      .host = request->host.size > 0
-                                                                  ? request->host
-                                                                  : origins->places[call->place].authority,
-                                                      .body_bytes = request->body_bytes,
-                                                      .upgrade = request->upgrade,
-                                                      .timeouts = timeouts},
-                             &our_callbacks, call, call->current);
+                             &(struct origin_request){
+                                 .method = request->method,
+                                 .url = buffer_bytes(&url),
+                                 .fields = request->fields,
+                                 .host = request->host.size > 0 ? request->host
+                                                                : origins->places[attempt->place].authority,
+                                 .body_bytes = request->body_bytes,
+                                 .upgrade = request->upgrade,
+                                 .timeouts = timeouts},
+                             &our_callbacks, attempt, &attempt->origin);
     buffer_fini(&url);
     if (err != OK)
-        leave_origin(call);
+        leave_origin(attempt);
     return err;
+}
+
+/* The first attempt has no answer for as long as should be. One that waits for a place with us would only
+ * have another wait behind it. */
+static void on_hedge(struct timer *timer)
+{
+    struct upstream_call *call = CONTAINER_OF(timer, struct upstream_call, hedge);
+    const struct upstream_policy *policy = &call->by->upstream->policy;
+
+    if (call->first.origin == NULL || call->has_head ||
+        origin_reach(call->first.origin) == ORIGIN_WAITING ||
+        (call->total_due_ms != 0 && now_of(call) >= call->total_due_ms) ||
+        (call->request.ticket != NULL && !quota_may_hedge(call->request.ticket, now_of(call))) ||
+        !hedge_take(&call->by->hedge, policy->hedge_percent) || try_origin(&call->second) != OK)
+        return;
+    counters_add(call->counters, METRIC_gateway_hedges, 1);
+}
+
+/* RFC 9110 §9.2.1: what is safe may be carried out twice, and its answer is the same the second time. */
+static bool may_hedge(const struct upstream_call *call)
+{
+    enum http_method method = http_method_find(call->request.method);
+
+    return call->by->upstream->hedge_after_ms != HEDGE_NEVER &&
+           (method == HTTP_METHOD_GET || method == HTTP_METHOD_HEAD) &&
+           call->request.body_bytes == HTTP_BODY_NONE && call->request.upgrade.size == 0;
+}
+
+static void expect_hedge(struct upstream_call *call)
+{
+    int64_t wait_ms;
+
+    call->may_hedge = may_hedge(call);
+    if (!call->may_hedge)
+        return;
+    hedge_note_request(&call->by->hedge);
+    wait_ms = hedge_wait_ms(&call->by->hedge, call->by->upstream->hedge_after_ms);
+    if (wait_ms >= 0)
+        timer_set(call->loop, &call->hedge, call->begun_ms + wait_ms);
 }
 
 /* Copies what may not stay. False if there is no memory. */
@@ -262,20 +355,28 @@ enum err upstream_call_start(struct upstream_call *call, struct upstream_worker 
                                    .counters = counters,
                                    .current = current,
                                    .retries_left = by->upstream->policy.retries_max};
+    call->first.call = call->second.call = call;
+    call->begun_ms = now_of(call);
+    timer_init(&call->hedge, on_hedge);
     if (request->timeouts.total_ms > 0)
-        call->total_due_ms = now_of(call) + request->timeouts.total_ms;
+        call->total_due_ms = call->begun_ms + request->timeouts.total_ms;
     if (keep(call, request))
-        err = attempt(call);
-    if (err != OK)
+        err = try_origin(&call->first);
+    if (err != OK) {
         release(call);
-    return err;
+        return err;
+    }
+    *current = call->first.origin;
+    expect_hedge(call);
+    return OK;
 }
 
 void upstream_call_cancel(struct upstream_call *call)
 {
     if (call->current == NULL || *call->current == NULL) /* it may never have been started */
         return;
-    origin_cancel(*call->current);
+    give_up(&call->first);
+    give_up(&call->second);
     *call->current = NULL;
     release(call);
 }

@@ -6,6 +6,10 @@
  * of whose body none was asked for, if there is another origin; an idempotent one without a body whose
  * connection was closed before a byte of the answer came.
  *
+ * Where the upstream says `hedge`, a GET or HEAD without a body that has no answer for so long is sent a
+ * second time beside the first, within the budget of hedge.h and as quota_may_hedge permits: the first head
+ * that comes counts, and the other attempt is given up.
+ *
  * Embedded in its owner; on one loop's thread. */
 #pragma once
 #include "base/counters.h"
@@ -23,6 +27,13 @@ struct upstream_request {
                                   * attempt, and leaves at its end. Stays until then */
 };
 
+struct upstream_attempt {
+    struct upstream_call *call;
+    struct origin_call *origin; /* null: none is under way */
+    size_t place;               /* the origin that is asked */
+    bool is_at_place;
+};
+
 struct upstream_call {
     const struct origin_callbacks *callbacks;
     void *owner;
@@ -35,8 +46,10 @@ struct upstream_call {
     int64_t total_due_ms; /* 0: none */
     uint64_t tried;       /* a bit for each origin */
     int64_t retries_left;
-    size_t place; /* the origin that is asked */
-    bool is_under_way;
+    struct upstream_attempt first, second; /* the latter is the hedge */
+    struct timer hedge;                    /* set while there may be one */
+    int64_t begun_ms;                      /* the first attempt */
+    bool may_hedge, has_head;
     bool is_noted;       /* what came of it, as its status said */
     bool is_limited;     /* the answer says to come later */
     bool body_was_asked; /* it can be had only once */
