@@ -35,6 +35,10 @@ struct fake_server {
     struct tier *tiers[FAKE_WORKERS_MAX];
     size_t tier_count;
     uint64_t log_number;
+    struct bucket_of_fake {
+        char key[64]; /* empty: none */
+        int64_t full_us;
+    } buckets[4]; /* of upstreams with one limit */
     _Atomic uint32_t generation;
     _Atomic bool is_away;
     _Atomic bool is_mute;   /* nobody is told of changes */
@@ -42,7 +46,7 @@ struct fake_server {
     void *on_set_context;
     _Atomic bool is_full;              /* it can be read, and refuses scripts */
     const char *_Atomic silent_script; /* which is not answered, while all else is */
-    _Atomic int script_counts[7], read_count;
+    _Atomic int script_counts[9], read_count;
 };
 
 /* One process's. */
@@ -68,8 +72,18 @@ struct fake_event {
 
 static const char *const fake_scripts[] = {fleet_script_take,    fleet_script_renew, fleet_script_fill,
                                            fleet_script_release, fleet_script_purge, fleet_script_log,
-                                           fleet_script_turn};
-enum { FAKE_TAKE, FAKE_RENEW, FAKE_FILL, FAKE_RELEASE, FAKE_PURGE, FAKE_LOG, FAKE_TURN };
+                                           fleet_script_turn,    fleet_script_share, fleet_script_here};
+enum {
+    FAKE_TAKE,
+    FAKE_RENEW,
+    FAKE_FILL,
+    FAKE_RELEASE,
+    FAKE_PURGE,
+    FAKE_LOG,
+    FAKE_TURN,
+    FAKE_SHARE,
+    FAKE_HERE
+};
 
 static inline struct fake_server *fake_server_create(void)
 {
@@ -362,6 +376,34 @@ static inline int64_t fake_turn(struct fake_server *server, struct bytes key, co
     return 0;
 }
 
+/* As the script, of one limit. */
+static inline int64_t fake_share(struct fake_server *server, struct bytes key,
+                                 const struct bytes *arguments, int64_t now_ms)
+{
+    struct bucket_of_fake *bucket = server->buckets;
+    int64_t wanted = strtoll(arguments[0].data, NULL, 10), own = strtoll(arguments[1].data, NULL, 10);
+    int64_t burst = strtoll(arguments[3].data, NULL, 10), interval = strtoll(arguments[4].data, NULL, 10);
+    int64_t us = now_ms * 1000, lacks, has, due, left;
+
+    while (bucket->key[0] != '\0' && !bytes_equal(bytes_of_text(bucket->key), key))
+        bucket++;
+    EXPECT(bucket < server->buckets + COUNT_OF(server->buckets));
+    if (bucket->key[0] == '\0') {
+        snprintf(bucket->key, sizeof bucket->key, "%.*s", BYTES_PRINTF(key));
+        bucket->full_us = arguments[2].data[0] == '1' ? us + burst * interval : us;
+    }
+    lacks = (bucket->full_us > us ? bucket->full_us - us : 0) + own * interval;
+    has = burst - (lacks + interval - 1) / interval;
+    has = has < 0 ? 0 : has < wanted ? has : wanted;
+    due = lacks - (burst - 1) * interval;
+    due = due < 0 ? 0 : (due + 999) / 1000;
+    due = due < 0xffffff ? due : 0xffffff;
+    lacks += has * interval;
+    bucket->full_us = us + lacks;
+    left = lacks > burst * interval ? 0 : (burst * interval - lacks) * 100 / (burst * interval);
+    return (has * 16777216 + due) * 128 + left;
+}
+
 static inline int64_t fake_run(struct fake_server *server, const struct bytes *all, size_t count,
                                int64_t now_ms)
 {
@@ -390,6 +432,8 @@ static inline int64_t fake_run(struct fake_server *server, const struct bytes *a
         case FAKE_PURGE: return fake_purge(server, keys[0], keys[1], arguments[0].data[0] == 's');
         case FAKE_LOG: return fake_log(server, keys[0], arguments);
         case FAKE_TURN: return fake_turn(server, keys[0], arguments, now_ms);
+        case FAKE_HERE: return (int64_t)server->tier_count;
+        case FAKE_SHARE: return fake_share(server, keys[0], arguments, now_ms);
         default: break;
         }
     }

@@ -246,6 +246,53 @@ TEST(an_answer_of_which_a_piece_has_gone_is_not_put)
 }
 
 /* An LRU may choose it first: nobody reads it. */
+/* What struct share_reply is made of. */
+static void expect_share(struct bytes said, int64_t count, int64_t due_ms_least, int64_t due_ms_most,
+                         int64_t left_percent)
+{
+    int64_t number;
+
+    EXPECT(bytes_start_with(said, T("text ")));
+    number = strtoll(said.data + 5, NULL, 10);
+    EXPECT_EQ(number >> 31, count);
+    EXPECT_EQ(number & 127, left_percent);
+    if ((number >> 7 & 0xffffff) < due_ms_least || (number >> 7 & 0xffffff) > due_ms_most)
+        fail_msg("due in %lld ms", (long long)(number >> 7 & 0xffffff));
+}
+
+#define SHARE(key, count, own, remembers)                                                                  \
+    EVAL(fleet_script_share, "1", T(key), T(count), T(own), T(remembers), T("4"), T("3600000000"))
+
+TEST(turns_are_taken_from_a_bucket_that_all_nodes_share)
+{
+    begin();
+    expect_share(SHARE("{r}:b", "3", "0", "0"), 3, 0, 0, 25);
+    expect_share(SHARE("{r}:b", "3", "0", "0"), 1, 0, 0, 0);
+    expect_share(SHARE("{r}:b", "3", "0", "1"), 0, 3590000, 3600000, 0);
+    expect_share(SHARE("{r}:b", "1", "2", "1"), 0, 10790000, 10800000, 0); /* two were sent without it */
+    expect_share(SHARE("{r}:b", "1", "9999999", "1"), 0, 16777215, 16777215, 0); /* as much as it holds */
+    ASK(T("DEL"), T("{r}:b"));
+    expect_share(SHARE("{r}:b", "3", "0", "1"), 0, 3590000, 3600000, 0); /* it was used, and lost */
+    ASK(T("DEL"), T("{r}:b"));
+    ASK(T("SET"), T("{r}:b"), T("what others put there"));
+    expect_share(SHARE("{r}:b", "9", "0", "0"), 4, 0, 0, 0);
+    /* Of several limits that which has least. */
+    expect_share(EVAL(fleet_script_share, "1", T("{s}:b"), T("9"), T("0"), T("0"), T("8"), T("1000000000"),
+                      T("2"), T("3600000000")),
+                 2, 0, 0, 0);
+    EXPECT(strtoll(ASK(T("PTTL"), T("{s}:b")).data + 4, NULL, 10) > 3600000);
+}
+
+TEST(nodes_are_counted_while_they_say_that_they_are_there)
+{
+    begin();
+    EXPECT_SAID(EVAL(fleet_script_here, "1", T("{n}"), T("one"), T("60000")), "int 1");
+    EXPECT_SAID(EVAL(fleet_script_here, "1", T("{n}"), T("other"), T("60000")), "int 2");
+    EXPECT_SAID(EVAL(fleet_script_here, "1", T("{n}"), T("one"), T("60000")), "int 2");
+    usleep(20000);
+    EXPECT_SAID(EVAL(fleet_script_here, "1", T("{n}"), T("one"), T("10")), "int 1");
+}
+
 TEST(a_purge_needs_no_list_of_names)
 {
     static const struct {
@@ -445,6 +492,8 @@ int main(void)
         TEST_ROW(a_marker_of_variants_lives_as_long_as_the_longest_of_them),
         TEST_ROW(the_pieces_of_a_body_go_with_it),
         TEST_ROW(an_answer_of_which_a_piece_has_gone_is_not_put),
+        TEST_ROW(turns_are_taken_from_a_bucket_that_all_nodes_share),
+        TEST_ROW(nodes_are_counted_while_they_say_that_they_are_there),
         TEST_ROW(a_purge_needs_no_list_of_names),
         TEST_ROW(who_waits_for_a_variant_is_told_that_its_lease_was_purged),
         TEST_ROW(keys_of_another_type_are_in_nobodys_way),

@@ -813,7 +813,104 @@ TEST(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change)
     two_destroy(&two);
 }
 
+/* ---- limits that all nodes share ----------------------------------------------------------------- */
+
+/* Two nodes in front of an API with that limit. */
+static struct two two_create_limited(char *rate_limits, int64_t burst)
+{
+    struct two two = two_create();
+    struct world *worlds[] = {two.one, two.other};
+    char url[64];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", two.one->stub.port);
+    for (size_t i = 0; i < COUNT_OF(worlds); i++) {
+        struct upstream_policy policy = {.origin_urls = url,
+                                         .connect_timeout_ms = 5000,
+                                         .origin_connections_max = 64,
+                                         .rate_limits = rate_limits,
+                                         .rate_burst = burst};
+        struct route_plan *plan;
+        EXPECT_EQ(gateway_plan(worlds[i]->gateway,
+                               &(struct plan_spec){.upstreams = &(struct upstream_spec){.policy = policy},
+                                                   .upstream_count = 1,
+                                                   .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                                              .first_byte_timeout_ms = 60000000,
+                                                              .coalesce_timeout_ms = COALESCE_TIMEOUT_MS}},
+                               &plan),
+                  OK);
+        gateway_follow(worlds[i]->gateway, plan);
+        for (size_t j = 0; j < WORKERS; j++)
+            on_worker(&worlds[i]->runners[j], do_nothing, NULL);
+    }
+    return two;
+}
+
+static void pass_hours(struct two *two, int64_t hours)
+{
+    two->one->forward_ms += hours * 3600000;
+    two->other->forward_ms += hours * 3600000;
+}
+
+static bool knows_of_two(void *argument)
+{
+    const struct world *world = argument;
+    return atomic_load(&world->gateway->fleet->node_count) == 2;
+}
+
+/* How many of so many requests at each node are sent on. */
+static int count_sent(struct two *two, int ask_count)
+{
+    struct world *worlds[] = {two->one, two->other};
+    int sent = 0;
+
+    for (int i = 0; i < ask_count; i++)
+        for (size_t j = 0; j < COUNT_OF(worlds); j++) {
+            struct client *client = ask(worlds[j], "GET", "/private", "");
+            EXPECT(client->status == 200 || client->status == 503);
+            sent += client->status == 200;
+            client_destroy(client);
+        }
+    EXPECT(sent <= requests(two));
+    return sent;
+}
+
+TEST(all_nodes_together_send_no_more_than_the_limit)
+{
+    struct two two = two_create_limited((char[]){"8/d"}, 8);
+
+    EXPECT_EQ(count_sent(&two, 20), 8);
+    EXPECT(two.server->script_counts[FAKE_SHARE] > 0);
+    EXPECT_EQ(requests(&two), 8);
+    expect_answer(two.one, "GET", "/count", "Authorization: Bearer mine\n", 200, "9", NULL);
+    pass_hours(&two, 13);
+    EXPECT_EQ(count_sent(&two, 20), 0); /* all at once leaves none for the rest of the day */
+    pass_hours(&two, 13);
+    EXPECT(count_sent(&two, 20) > 0);
+    two_destroy(&two);
+}
+
+TEST(while_the_tier_is_away_each_node_has_its_part)
+{
+    struct two two = two_create_limited((char[]){"8/d"}, 8);
+
+    wait_until_true(knows_of_two, two.one);
+    wait_until_true(knows_of_two, two.other);
+    EXPECT_EQ(count_sent(&two, 20), 8);
+    two.server->is_away = true;
+    pass_hours(&two, 5); /* before that the tier had said that there are none */
+    EXPECT_EQ(count_sent(&two, 5), 0);
+    pass_hours(&two, 100); /* until all of both parts is there */
+    EXPECT_EQ(count_sent(&two, 20), 8);
+    two.server->is_away = false;
+    two.one->forward_ms += 2000;
+    two.other->forward_ms += 2000;
+    EXPECT_EQ(count_sent(&two, 20), 0); /* the tier is told */
+    two_destroy(&two);
+}
+
 RUN_TESTS(TEST_ROW(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change),
+          TEST_ROW(all_nodes_together_send_no_more_than_the_limit),
+          TEST_ROW(while_the_tier_is_away_each_node_has_its_part),
           TEST_ROW(what_one_node_has_fetched_the_other_need_not),
           TEST_ROW(what_another_node_fetches_or_purges_is_told_to_who_watches),
           TEST_ROW(an_answer_is_as_old_at_the_other_node), TEST_ROW(variants_are_shared_too),

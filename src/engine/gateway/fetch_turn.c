@@ -3,6 +3,7 @@
 #include "base/compiler.h"
 #include "engine/gateway/routing/asker.h"
 #include "fetch_state.h"
+#include "fleet_limits.h"
 #include "respond.h"
 #include <stdlib.h>
 
@@ -55,6 +56,8 @@ static enum err ask(struct fetch *fetch, const struct http_request *request)
     if (fetch->ticket.quota == NULL)
         fetch->ticket.class = class_of(fetch);
     verdict = quota_ask(&fetch->by->upstream->quota, &fetch->ticket, now_mono_ms, &due_mono_ms);
+    if (worker->fleet != NULL)
+        fleet_limits_ask(worker->fleet, fetch->by->upstream, &fetch->ticket, verdict);
     switch (verdict) {
     case QUOTA_GO:
         note_sent(fetch);
@@ -116,6 +119,7 @@ enum err fetch_start(struct fetch *fetch, const struct http_request *request)
         return ERR_NO_MEMORY;
     asker_of(fetch->route, request->path, &fetch->upstream.fields, fetch->gateway->seed, &fetch->ticket);
     fetch->ticket.is_conditional = fetch->is_validation;
+    fetch->ticket.is_shared = fetch->worker->fleet != NULL;
     fetch->ticket.wake = on_wake;
     return ask(fetch, request);
 }

@@ -4,6 +4,7 @@
 #include "engine/gateway/fleet/fleet_scripts.h"
 #include "entry_watch.h"
 #include "fetch_lease.h"
+#include "fleet_limits.h"
 #include "fleet_publish.h"
 #include "fleet_question.h"
 #include "invalidate.h"
@@ -425,6 +426,7 @@ enum err fleet_join(struct gateway_worker *worker, struct tier_worker *tier)
     list_init(&made->calls);
     timer_init(&made->log_timer, on_log_timer);
     fleet_errands_init(made);
+    fleet_limits_init(made);
     worker->fleet = made;
     return OK;
 }
@@ -452,6 +454,7 @@ void fleet_part(struct gateway_worker *worker)
     if (fleet->is_fencing)
         tier_read_end(fleet->tier, &fleet->fence_read);
     timer_cancel(worker->loop, &fleet->log_timer);
+    fleet_limits_destroy(fleet);
     fleet_scripts_give_up(fleet);
     worker->fleet = NULL;
     free(fleet);

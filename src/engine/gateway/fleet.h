@@ -44,6 +44,7 @@ struct fleet {
     uint32_t space; /* of what is near */
     uint64_t node;  /* random: whose records these are */
     uint16_t log_slot;
+    _Atomic int64_t node_count; /* of the fleet, as was seen last; 0: never */
     /* All that follows under the lock, but that the numbers may be looked at without. */
     pthread_mutex_t lock;
     _Atomic uint64_t
@@ -77,6 +78,8 @@ struct fleet_worker {
     struct list questions;
     struct list leases, publications;
     size_t publishing_bytes;
+    struct list limits;                          /* fleet_limits.c: the tier is asked for turns */
+    struct timer here_timer;                     /* likewise: the node is there */
     struct list calls;                           /* scripts under way */
     int64_t away_until_ms[FLEET_AWAY_PLACES];    /* by slot: its server did not answer */
     int64_t refused_until_ms[FLEET_AWAY_PLACES]; /* likewise: it answers, but takes nothing */

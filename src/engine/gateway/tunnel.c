@@ -3,6 +3,7 @@
 #include "engine/gateway/policy/upstream_fields.h"
 #include "engine/gateway/routing/asker.h"
 #include "engine/gateway/routing/upstream_call.h"
+#include "fleet_limits.h"
 #include "respond.h"
 #include <stdlib.h>
 
@@ -255,6 +256,28 @@ static enum err start(struct tunnel *tunnel, const struct http_request *request)
     return err;
 }
 
+static void do_not_wait(struct quota_ticket *ticket) { (void)ticket; }
+
+/* Asks the tier where all nodes share a limit: who asks again a moment later finds that it has said. */
+static enum quota_verdict ask(struct tunnel *tunnel, int64_t *due_mono_ms)
+{
+    struct gateway_worker *worker = tunnel->worker;
+    int64_t now_mono_ms = loop_now(worker->loop).mono_ms;
+    enum quota_verdict verdict;
+
+    tunnel->ticket.is_shared = worker->fleet != NULL;
+    tunnel->ticket.is_impatient = true; /* nobody waits for a connection that may stay for hours */
+    tunnel->ticket.wake = do_not_wait;
+    verdict = quota_ask(&tunnel->by->upstream->quota, &tunnel->ticket, now_mono_ms, due_mono_ms);
+    if (worker->fleet != NULL)
+        fleet_limits_ask(worker->fleet, tunnel->by->upstream, &tunnel->ticket, verdict);
+    if (verdict != QUOTA_WAIT)
+        return verdict;
+    quota_leave(&tunnel->ticket);
+    *due_mono_ms = now_mono_ms;
+    return QUOTA_LIMITED;
+}
+
 static void refuse(struct gateway_worker *worker, struct exchange *x, enum quota_verdict verdict,
                    int64_t due_mono_ms)
 {
@@ -284,9 +307,7 @@ void tunnel_begin(struct gateway_worker *worker, const struct route *route,
     tunnel->x = x;
     tunnel->by = by;
     asker_of(route, request->path, &request->fields, worker->gateway->seed, &tunnel->ticket);
-    tunnel->ticket.is_impatient =
-        true; /* nobody is kept waiting for a connection that may stay for hours */
-    verdict = quota_ask(&by->upstream->quota, &tunnel->ticket, x->now.mono_ms, &due_mono_ms);
+    verdict = ask(tunnel, &due_mono_ms);
     if (verdict != QUOTA_GO) {
         refuse(worker, x, verdict, due_mono_ms);
         route_release(tunnel->route);

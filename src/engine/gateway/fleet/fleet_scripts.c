@@ -144,6 +144,42 @@ const char fleet_script_turn[] =
          "elseif holder == ARGV[1] then redis.call('DEL', KEYS[1]) end\n"
          "return 0\n";
 
+/* A limit is when it will be full again, as in token_bucket.h. */
+const char fleet_script_share[] =
+    MEND "mend(KEYS[1], 'hash')\n"
+         "local time = redis.call('TIME')\n"
+         "local us = time[1] * 1000000 + time[2]\n"
+         "local count, due, lacking, longest = math.min(tonumber(ARGV[1]), 4000), 0, {}, 0\n"
+         "for i = 4, #ARGV, 2 do\n"
+         "  local burst, interval = tonumber(ARGV[i]), tonumber(ARGV[i + 1])\n"
+         "  local full = tonumber(redis.call('HGET', KEYS[1], i) or '')\n"
+         "  if not full then full = ARGV[3] == '1' and us + burst * interval or us end\n"
+         "  local lacks = math.min(math.max(full - us, 0) + ARGV[2] * interval, 2 * burst * interval)\n"
+         "  count = math.min(count, math.max(burst - math.ceil(lacks / interval), 0))\n"
+         "  due = math.max(due, lacks - (burst - 1) * interval)\n"
+         "  lacking[i] = lacks\n"
+         "end\n"
+         "local left = 100\n"
+         "for i = 4, #ARGV, 2 do\n"
+         "  local burst, interval = tonumber(ARGV[i]), tonumber(ARGV[i + 1])\n"
+         "  local lacks = lacking[i] + count * interval\n"
+         "  left = math.min(left, math.floor(math.max(burst * interval - lacks, 0) * 100 / (burst * "
+         "interval)))\n"
+         "  longest = math.max(longest, math.ceil(lacks / 1000))\n"
+         "  redis.call('HSET', KEYS[1], i, string.format('%.0f', us + lacks))\n"
+         "end\n"
+         "redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(86400000, 2 * longest)))\n"
+         "due = math.min(math.ceil(math.max(due, 0) / 1000), 16777215)\n"
+         "return string.format('%.0f', (count * 16777216 + due) * 128 + left)\n";
+
+const char fleet_script_here[] = MEND "mend(KEYS[1], 'zset')\n"
+                                      "local time = redis.call('TIME')\n"
+                                      "local ms = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+                                      "redis.call('ZADD', KEYS[1], ms, ARGV[1])\n"
+                                      "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms - ARGV[2])\n"
+                                      "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+                                      "return redis.call('ZCARD', KEYS[1])\n";
+
 /* The bounds are those of fleet_log.h. */
 const char fleet_script_log[] = WHATEVER_MEMORY MEND
     "mend(KEYS[1], 'string')\n"

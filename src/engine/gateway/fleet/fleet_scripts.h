@@ -32,6 +32,16 @@ extern const char fleet_script_purge[];
  * yet. For 0 ms it is given back. turn | token, milliseconds */
 extern const char fleet_script_turn[];
 
+/* Takes turns from the bucket of an upstream's limits; the reply is one number: share_reply_read has which.
+ * A bucket that is not there is full, or empty if the node remembers that it was used.
+ *   bucket | how many, how many it has sent without the tier, "1" if it remembers, and for each limit:
+ *   burst, microseconds for each */
+extern const char fleet_script_share[];
+
+/* Notes that a node is there: the number of those that have said so within some milliseconds.
+ *   nodes | node, milliseconds */
+extern const char fleet_script_here[];
+
 /* Adds a record to the log of purges, and returns its number as text; makes the log if there is none, or
  * anew ("1"). Without a rule nothing is added.
  *   log | node (8 bytes), rule or nothing, "h" or "s", place of the tag, text, "0" or "1" */

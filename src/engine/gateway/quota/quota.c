@@ -3,11 +3,16 @@
 #include "rate_fields.h"
 #include <stdlib.h>
 
+/* Until the tier is taken for one that does not answer; its own deadline is earlier. */
+enum { SHARE_WAIT_MS = 1000 };
+
 /* One who asks, by the credential that is shown to the upstream. */
 struct quota_identity {
     uint64_t credential;
     size_t ticket_count;
     struct token_bucket buckets[RATE_SPECS_MAX];
+    struct fleet_share share; /* in place of them, if is_shared */
+    bool is_shared;
     struct learnt_limits learnt;
 };
 
@@ -38,10 +43,17 @@ static void identity_init(struct quota_identity *identity, const struct quota_po
         token_bucket_init(&identity->buckets[i], &policy->specs[i], policy->burst);
 }
 
+static struct share_limits limits_of(const struct quota *quota)
+{
+    return (struct share_limits){quota->policy.specs, quota->policy.spec_count, quota->policy.burst,
+                                 quota->node_count};
+}
+
 /* Whether nothing would change if it were forgotten. */
 static bool is_idle(const struct quota *quota, const struct quota_identity *identity, int64_t now_mono_ms)
 {
-    if (identity->ticket_count > 0 || !learnt_limits_are_idle(&identity->learnt, now_mono_ms))
+    if (identity->ticket_count > 0 || !learnt_limits_are_idle(&identity->learnt, now_mono_ms) ||
+        !share_is_idle(&identity->share, now_mono_ms))
         return false;
     for (size_t i = 0; i < quota->policy.spec_count; i++)
         if (token_bucket_count(&identity->buckets[i], now_mono_ms) < identity->buckets[i].burst)
@@ -146,7 +158,23 @@ static enum quota_class class_of(const struct quota_ticket *ticket)
     return ticket->quota->policy.has_free_304 && ticket->is_conditional ? QUOTA_INTERACTIVE : ticket->class;
 }
 
-/* Under the lock, as all that follows. When limits let it go: now, or later because of `*verdict`. */
+/* As the fleet's share has it. */
+static int64_t share_due_ms(const struct quota_ticket *ticket, int64_t now_mono_ms, int64_t ahead,
+                            enum quota_verdict *verdict)
+{
+    struct share_limits limits = limits_of(ticket->quota);
+    int64_t due_ms = now_mono_ms;
+
+    switch (share_look(&ticket->identity->share, &limits, class_of(ticket), ahead, now_mono_ms, &due_ms)) {
+    case SHARE_GO: return now_mono_ms;
+    case SHARE_ASK: *verdict = QUOTA_WAIT; return ticket->asked_mono_ms + SHARE_WAIT_MS;
+    case SHARE_LATER: *verdict = QUOTA_LIMITED; return due_ms;
+    }
+    UNREACHABLE();
+}
+
+/* Under the lock, as all that follows. When limits let it go: now, or later because of `*verdict`, WAIT if
+ * it is the tier's turn to say. */
 static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono_ms, int64_t ahead,
                              enum quota_verdict *verdict)
 {
@@ -156,7 +184,9 @@ static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono
     int64_t due_ms = now_mono_ms;
 
     *verdict = QUOTA_GO;
-    for (size_t i = 0; i < quota->policy.spec_count; i++) {
+    if (identity->is_shared)
+        due_ms = share_due_ms(ticket, now_mono_ms, ahead, verdict);
+    for (size_t i = 0; i < quota->policy.spec_count && !identity->is_shared; i++) {
         const struct token_bucket *bucket = &identity->buckets[i];
         int64_t bucket_ms =
             token_bucket_due_ms(bucket, now_mono_ms, token_bucket_need(bucket, class) + ahead);
@@ -206,14 +236,35 @@ static enum quota_verdict look(struct quota_ticket *ticket, int64_t now_mono_ms,
     return QUOTA_GO;
 }
 
+static void take(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota_identity *identity = ticket->identity;
+    struct share_limits limits = limits_of(ticket->quota);
+
+    if (identity->is_shared)
+        share_take(&identity->share, &limits, now_mono_ms);
+    for (size_t i = 0; i < limits.spec_count && !identity->is_shared; i++)
+        token_bucket_take(&identity->buckets[i], now_mono_ms);
+}
+
+static void give_back(struct quota_ticket *ticket, int64_t now_mono_ms)
+{
+    struct quota_identity *identity = ticket->identity;
+    struct share_limits limits = limits_of(ticket->quota);
+
+    if (identity->is_shared)
+        share_give(&identity->share, &limits, now_mono_ms);
+    for (size_t i = 0; i < limits.spec_count && !identity->is_shared; i++)
+        token_bucket_give(&identity->buckets[i], now_mono_ms);
+}
+
 static void go(struct quota_ticket *ticket, int64_t now_mono_ms)
 {
     struct quota *quota = ticket->quota;
     bool was_waiting = ticket->is_waiting;
 
     breaker_ask(&quota->breaker, now_mono_ms, &ticket->is_probe);
-    for (size_t i = 0; i < quota->policy.spec_count; i++)
-        token_bucket_take(&ticket->identity->buckets[i], now_mono_ms);
+    take(ticket, now_mono_ms);
     ticket->number = learnt_limits_send(&ticket->identity->learnt, ticket->path);
     concurrency_enter(&quota->concurrency);
     ticket->has_gone = true;
@@ -269,6 +320,7 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
             return QUOTA_BUSY;
         }
         ticket->identity->ticket_count++;
+        ticket->identity->is_shared = ticket->is_shared && quota->policy.spec_count > 0;
         ticket->quota = quota;
         ticket->asked_mono_ms = now_mono_ms;
         list_init(&ticket->in_waiting);
@@ -277,6 +329,12 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
     deadline_ms = ticket->asked_mono_ms + (ticket->is_impatient ? 0 : quota->policy.wait_ms);
     if (verdict == QUOTA_GO) {
         go(ticket, now_mono_ms);
+    } else if (verdict == QUOTA_WAIT && now_mono_ms < *due_mono_ms) {
+        start_waiting(ticket);
+        ticket->waits_for_room = false;
+    } else if (verdict == QUOTA_WAIT) {
+        verdict = QUOTA_LIMITED;
+        let_go(ticket);
     } else if (ticket->class == QUOTA_INTERACTIVE && now_mono_ms < deadline_ms && verdict != QUOTA_OPEN &&
                (verdict == QUOTA_BUSY || *due_mono_ms <= deadline_ms) &&
                (ticket->is_waiting || quota->waiting_count < QUOTA_WAITING_MAX)) {
@@ -307,6 +365,66 @@ bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
         go(ticket, now_mono_ms);
     pthread_mutex_unlock(&quota->lock);
     return may_go;
+}
+
+/* Null if it is not known. */
+static struct quota_identity *known_identity(struct quota *quota, uint64_t credential)
+{
+    struct quota_identity **set = quota->identities[credential % QUOTA_SETS];
+
+    for (size_t i = 0; i < QUOTA_WAYS; i++)
+        if (set[i] != NULL && set[i]->credential == credential)
+            return set[i];
+    return quota->others;
+}
+
+bool quota_question(struct quota *quota, const struct quota_ticket *ticket, int64_t node_count,
+                    int64_t now_mono_ms, struct quota_question *question)
+{
+    struct quota_identity *identity;
+    struct share_limits limits;
+
+    *question = (struct quota_question){0};
+    pthread_mutex_lock(&quota->lock);
+    quota->node_count = node_count;
+    limits = limits_of(quota);
+    identity = known_identity(quota, ticket->credential);
+    if (identity != NULL && identity->is_shared) {
+        question->credential = identity->credential;
+        question->asker = identity == quota->others ? UINT64_MAX : ticket->asker;
+        question->share = share_question(&identity->share, &limits, now_mono_ms);
+    }
+    pthread_mutex_unlock(&quota->lock);
+    return question->share.count > 0;
+}
+
+/* One that the tier was asked for, and so is not forgotten. */
+static struct quota_identity *asking_identity(struct quota *quota, uint64_t credential)
+{
+    struct quota_identity **set = quota->identities[credential % QUOTA_SETS];
+
+    for (size_t i = 0; i < QUOTA_WAYS; i++)
+        if (set[i] != NULL && set[i]->credential == credential && set[i]->share.is_asking)
+            return set[i];
+    return quota->others != NULL && quota->others->share.is_asking ? quota->others : NULL;
+}
+
+void quota_share_told(struct quota *quota, uint64_t credential, const struct share_reply *reply,
+                      int64_t now_mono_ms)
+{
+    struct share_limits limits;
+    struct quota_identity *identity;
+
+    pthread_mutex_lock(&quota->lock);
+    limits = limits_of(quota);
+    identity = asking_identity(quota, credential);
+    if (identity != NULL && reply != NULL)
+        share_told(&identity->share, &limits, reply, now_mono_ms);
+    else if (identity != NULL)
+        share_failed(&identity->share, &limits, now_mono_ms);
+    if (identity != NULL)
+        wake_first(quota, identity);
+    pthread_mutex_unlock(&quota->lock);
 }
 
 bool quota_may_hedge(struct quota_ticket *ticket, int64_t now_mono_ms)
@@ -357,8 +475,7 @@ enum quota_news quota_heed(struct quota_ticket *ticket, int64_t now_mono_ms, int
     pthread_mutex_lock(&quota->lock);
     ticket->is_answered = true;
     if (status == 304 && quota->policy.has_free_304)
-        for (size_t i = 0; i < quota->policy.spec_count; i++)
-            token_bucket_give(&ticket->identity->buckets[i], now_mono_ms);
+        give_back(ticket, now_mono_ms);
     if (quota->policy.learns)
         *is_limited = learnt_limits_note(&ticket->identity->learnt, now_mono_ms, ticket->path,
                                          ticket->number, status, &said);
@@ -405,12 +522,26 @@ void quota_leave(struct quota_ticket *ticket)
 
 /* ---- for people ---------------------------------------------------------------------------------- */
 
+static int64_t tokens_of(const struct quota *quota, const struct quota_identity *identity, size_t index,
+                         int64_t now_mono_ms)
+{
+    struct share_limits limits = limits_of(quota);
+    int64_t here, fleet;
+
+    if (!identity->is_shared)
+        return token_bucket_count(&identity->buckets[index], now_mono_ms);
+    here = share_count(&identity->share, &limits, now_mono_ms);
+    fleet =
+        identity->share.is_away ? 0 : identity->share.left_percent * identity->buckets[index].burst / 100;
+    return here > fleet ? here : fleet;
+}
+
 static void read_identity(const struct quota *quota, const struct quota_identity *identity,
                           int64_t now_mono_ms, struct quota_facts *facts)
 {
     facts->credentials++;
     for (size_t i = 0; i < quota->policy.spec_count; i++) {
-        int64_t tokens = token_bucket_count(&identity->buckets[i], now_mono_ms);
+        int64_t tokens = tokens_of(quota, identity, i, now_mono_ms);
         if (facts->tokens >= 0 && tokens >= facts->tokens)
             continue;
         facts->tokens = tokens;

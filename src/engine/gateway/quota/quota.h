@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "breaker.h"
 #include "concurrency.h"
+#include "fleet_share.h"
 #include "learnt_limits.h"
 #include "quota_class.h"
 #include "token_bucket.h"
@@ -54,6 +55,7 @@ struct quota {
     struct list waiting; /* tickets, in the order they came */
     size_t waiting_count;
     struct quota_identity *identities[QUOTA_SETS][QUOTA_WAYS]; /* by their hashes */
+    int64_t node_count;                                        /* of the fleet, as of fleet_share.h */
     struct quota_identity *others; /* of those there is no place for, together; null until there are */
 };
 
@@ -66,14 +68,16 @@ enum quota_verdict {
     QUOTA_OPEN,    /* the upstream fails */
 };
 
-/* One request. Embedded in its owner; zeroed, but for the first six, before quota_ask. */
+/* One request. Embedded in its owner; zeroed, but for the first eight, before quota_ask. */
 struct quota_ticket {
     uint64_t credential; /* a hash; 0: none */
+    uint64_t asker;      /* the same at all nodes of a fleet */
     uint64_t path;       /* a hash of the first part of it: which limits a request comes under may depend on
                           * that */
     enum quota_class class;
     bool is_impatient;                         /* as if wait_ms were 0 */
     bool is_conditional;                       /* it may be answered with 304 */
+    bool is_shared;                            /* all nodes of a fleet share the operator's limits */
     void (*wake)(struct quota_ticket *ticket); /* on any thread, and under the lock: have it asked again */
     struct quota *quota;                       /* null: nothing is due */
     struct quota_identity *identity;
@@ -95,6 +99,19 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
 /* The same of a request that goes out another time: its ticket is taken back first. Does not
  * wait. Of one that has left nothing is noted, here and by quota_fail. */
 bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms);
+
+/* After quota_ask of a ticket that is shared, whatever its verdict: whether the tier is to be asked for
+ * turns, and for what. Then quota_share_told is due. `node_count` is as of fleet_share.h. */
+struct quota_question {
+    struct share_question share;
+    uint64_t credential, asker;
+};
+bool quota_question(struct quota *quota, const struct quota_ticket *ticket, int64_t node_count,
+                    int64_t now_mono_ms, struct quota_question *question);
+
+/* What the tier said to that; a null `reply`: nothing. Any thread. */
+void quota_share_told(struct quota *quota, uint64_t credential, const struct share_reply *reply,
+                      int64_t now_mono_ms);
 
 /* Whether the request may be sent a second time beside the first: where no limit is known, the upstream
  * works, and there is room for more than this; it then takes up that room until quota_leave. */

@@ -58,6 +58,7 @@ void asker_of(const struct route *route, struct bytes path, const struct http_fi
     uint64_t identity = asker_identity(route, fields);
 
     /* With the seed, so that nobody finds many that share a place in the quota's table. */
+    ticket->asker = identity;
     ticket->credential = identity != 0 ? hash_bytes(bytes_of(&identity, sizeof identity), seed) : 0;
     ticket->path = hash_bytes(first_part(path), seed);
 }
