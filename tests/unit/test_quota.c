@@ -5,6 +5,7 @@
 #include "engine/gateway/quota/quota.h"
 #include "http_text.h"
 #include "test.h"
+#include <stdio.h>
 
 #define HOUR_MS INT64_C(3600000)
 enum { START_MS = 1000000 };
@@ -483,6 +484,60 @@ TEST(after_a_refusal_nobody_asks_until_one_may)
     }
 }
 
+/* Whatever an upstream says, it is asked again within a day. */
+TEST(no_word_of_an_upstream_locks_out_for_longer_than_a_day)
+{
+    static const char *const words[] = {
+        "X-RateLimit-Limit: 0\nX-RateLimit-Remaining: 0\nX-RateLimit-Reset: 31536000",
+        "X-RateLimit-Limit: 0\nX-RateLimit-Remaining: 0\nX-RateLimit-Reset: 99999999999999",
+        "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: 9223372036854775807",
+        "X-RateLimit-Limit: 9223372036854775807\nX-RateLimit-Remaining: 0",
+        "X-RateLimit-Limit: -1\nX-RateLimit-Remaining: -5\nX-RateLimit-Reset: -9223372036854775808",
+        "RateLimit-Policy: \"a\";q=0;w=31536000\nRateLimit: \"a\";r=0;t=999999999999999",
+        "RateLimit: \"a\";r=0;t=2678400",
+        "Retry-After: 9223372036854775807",
+        "Retry-After: 999999999999999",
+        "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT",
+        "X-Shopify-Shop-Api-Call-Limit: 9223372036854775807/1",
+        "X-RateLimit-Remaining: 0\nX-RateLimit-Reset-After: 1e308",
+    };
+    static const int statuses[] = {200, 403, 429, 503};
+
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        for (size_t j = 0; j < COUNT_OF(statuses); j++) {
+            struct quota quota;
+            quota_init(&quota, &(struct quota_policy){.learns = true});
+            EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS, statuses[j], words[i]), QUOTA_GO);
+            if (play(&quota, 1, QUOTA_INTERACTIVE, START_MS, 200, "") != QUOTA_GO)
+                EXPECT(due_ms > START_MS && due_ms <= START_MS + LEARNT_WAIT_HOURS_MAX * HOUR_MS);
+            if (play(&quota, 1, QUOTA_PREFETCH, START_MS + LEARNT_WAIT_HOURS_MAX * HOUR_MS, 200, "") !=
+                QUOTA_GO)
+                fail_msg("%d, \"%s\"", statuses[j], words[i]);
+            quota_fini(&quota);
+        }
+}
+
+/* What is remembered is within bounds, and what does not come again makes room. */
+TEST(an_upstream_that_names_ever_new_limits_fills_no_memory_and_forgets_no_refusal)
+{
+    struct quota quota;
+    char text[4096];
+
+    quota_init(&quota, &(struct quota_policy){.learns = true});
+    for (int i = 0; i < 10000; i++) {
+        size_t size = (size_t)snprintf(text, sizeof text, "X-RateLimit-Resource: pool%d\nRateLimit: ", i);
+        for (int j = 0; j < 40; j++)
+            size += (size_t)snprintf(text + size, sizeof text - size, "%s\"p%d-%d\";r=%d;t=60",
+                                     j > 0 ? ", " : "", i, j, 5 + j);
+        EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS + i, 200, text), QUOTA_GO);
+    }
+    EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS + 10000, 429, "Retry-After: 600"), QUOTA_GO);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS + 10001, 200, text), QUOTA_TOLD);
+    EXPECT_EQ(play(&quota, 1, QUOTA_INTERACTIVE, START_MS + 10000 + 600000, 200, ""), QUOTA_GO);
+    quota_fini(&quota);
+}
+
 TEST(a_403_for_another_reason_is_no_refusal)
 {
     struct quota quota;
@@ -676,25 +731,30 @@ TEST(it_is_told_how_an_upstream_stands)
     quota_fini(&quota);
 }
 
-RUN_TESTS(
-    TEST_ROW(no_more_than_the_count_go_in_any_period), TEST_ROW(a_bucket_says_when_there_will_be_enough),
-    TEST_ROW(of_what_is_left_some_is_kept_for_those_who_wait),
-    TEST_ROW(the_limit_of_requests_under_way_follows_how_fast_answers_come),
-    TEST_ROW(what_holds_nobody_back_does_not_grow), TEST_ROW(one_bad_round_counts_once),
-    TEST_ROW(a_limit_may_be_fixed_or_not_be_there),
-    TEST_ROW(failures_in_a_row_open_the_breaker_and_a_probe_decides),
-    TEST_ROW(it_is_never_open_for_longer_than_a_minute), TEST_ROW(a_large_share_of_failures_opens_it_too),
-    TEST_ROW(a_breaker_may_be_switched_off), TEST_ROW(who_waits_goes_in_the_order_they_came),
-    TEST_ROW(each_credential_has_its_own), TEST_ROW(made_up_credentials_share_what_is_left),
-    TEST_ROW(the_strictest_of_several_limits_counts),
-    TEST_ROW(what_the_upstream_says_is_left_is_not_overdrawn),
-    TEST_ROW(news_are_reckoned_with_what_is_under_way),
-    TEST_ROW(an_answer_that_others_have_overtaken_does_not_make_it_more),
-    TEST_ROW(after_a_refusal_nobody_asks_until_one_may), TEST_ROW(a_403_for_another_reason_is_no_refusal),
-    TEST_ROW(refusals_that_say_nothing_are_waited_out_longer_and_longer),
-    TEST_ROW(a_budget_that_is_named_holds_for_the_paths_that_use_it),
-    TEST_ROW(what_is_not_to_be_learnt_is_not), TEST_ROW(what_is_learnt_permits_no_more_than_the_operator),
-    TEST_ROW(who_waits_for_room_is_woken_when_there_is),
-    TEST_ROW(who_waits_for_a_token_does_not_hold_up_who_waits_for_room),
-    TEST_ROW(an_upstream_that_fails_is_left_alone_and_tried_with_one_request),
-    TEST_ROW(a_request_that_is_sent_again_counts_again), TEST_ROW(it_is_told_how_an_upstream_stands))
+RUN_TESTS(TEST_ROW(no_more_than_the_count_go_in_any_period),
+          TEST_ROW(a_bucket_says_when_there_will_be_enough),
+          TEST_ROW(of_what_is_left_some_is_kept_for_those_who_wait),
+          TEST_ROW(the_limit_of_requests_under_way_follows_how_fast_answers_come),
+          TEST_ROW(what_holds_nobody_back_does_not_grow), TEST_ROW(one_bad_round_counts_once),
+          TEST_ROW(a_limit_may_be_fixed_or_not_be_there),
+          TEST_ROW(failures_in_a_row_open_the_breaker_and_a_probe_decides),
+          TEST_ROW(it_is_never_open_for_longer_than_a_minute),
+          TEST_ROW(a_large_share_of_failures_opens_it_too), TEST_ROW(a_breaker_may_be_switched_off),
+          TEST_ROW(who_waits_goes_in_the_order_they_came), TEST_ROW(each_credential_has_its_own),
+          TEST_ROW(made_up_credentials_share_what_is_left),
+          TEST_ROW(the_strictest_of_several_limits_counts),
+          TEST_ROW(what_the_upstream_says_is_left_is_not_overdrawn),
+          TEST_ROW(news_are_reckoned_with_what_is_under_way),
+          TEST_ROW(an_answer_that_others_have_overtaken_does_not_make_it_more),
+          TEST_ROW(after_a_refusal_nobody_asks_until_one_may),
+          TEST_ROW(no_word_of_an_upstream_locks_out_for_longer_than_a_day),
+          TEST_ROW(an_upstream_that_names_ever_new_limits_fills_no_memory_and_forgets_no_refusal),
+          TEST_ROW(a_403_for_another_reason_is_no_refusal),
+          TEST_ROW(refusals_that_say_nothing_are_waited_out_longer_and_longer),
+          TEST_ROW(a_budget_that_is_named_holds_for_the_paths_that_use_it),
+          TEST_ROW(what_is_not_to_be_learnt_is_not),
+          TEST_ROW(what_is_learnt_permits_no_more_than_the_operator),
+          TEST_ROW(who_waits_for_room_is_woken_when_there_is),
+          TEST_ROW(who_waits_for_a_token_does_not_hold_up_who_waits_for_room),
+          TEST_ROW(an_upstream_that_fails_is_left_alone_and_tried_with_one_request),
+          TEST_ROW(a_request_that_is_sent_again_counts_again), TEST_ROW(it_is_told_how_an_upstream_stands))
