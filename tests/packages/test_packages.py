@@ -79,7 +79,7 @@ class Contents(unittest.TestCase):
             "nuthatch": {"/etc/nuthatch/nuthatch.yaml", "/usr/bin/nuthatch", "/usr/lib/systemd/system/nuthatch.service",
                          "/usr/share/man/man1/nuthatch.1.gz"},
             "libnuthatch0": {r"/usr/lib/libnuthatch.so.0", r"/usr/lib/libnuthatch.so.VERSION"},
-            "libnuthatch-dev": {"/usr/include/nuthatch.h", "/usr/lib/libnuthatch.a", "/usr/lib/libnuthatch.so",
+            "libnuthatch-dev": {"/usr/include/nuthatch.h", "/usr/include/nuthatch_http.h", "/usr/lib/libnuthatch.a", "/usr/lib/libnuthatch.so",
                                 "/usr/lib/pkgconfig/nuthatch.pc", "/usr/lib/cmake/nuthatch/nuthatch-config.cmake",
                                 "/usr/lib/cmake/nuthatch/nuthatch-config-version.cmake",
                                 "/usr/lib/cmake/nuthatch/nuthatch-targets.cmake"},
