@@ -33,7 +33,9 @@ static const char *wrong_with_name(struct bytes text)
     case HTTP_HEADER_AUTHORIZATION:
     case HTTP_HEADER_COOKIE: return "would make the answer one client's alone; use a route's credentials";
     case HTTP_HEADER_HOST: return "belongs into the url: http://host/path";
-    default: return http_is_token(text) ? NULL : "is no field's name";
+    case HTTP_HEADER_CACHE_CONTROL:
+    case HTTP_HEADER_PRAGMA: return "keeps the answer out of the cache, or what is in it from being found";
+    default: return credential_name_is_wrong(text);
     }
 }
 

@@ -115,6 +115,10 @@ class PollTest(unittest.TestCase):
                  ("{url: /a, over: [1], interval: 1s}", "no one place for what is in it"),
                  ("{url: '/a/{id}', over: [../b], interval: 1s}", "is no path"),
                  ("{url: /a, interval: 1s, headers: {Cookie: a}}", "one client's alone"),
+                 ("{url: /a, interval: 1s, headers: {Range: bytes=0-1}}", "what it has stored"),
+                 ("{url: /a, interval: 1s, headers: {Connection: close}}", "no origin is sent"),
+                 ("{url: /a, interval: 1s, headers: {Cache-Control: no-store}}", "keeps the answer out"),
+                 ("{url: 'http://me@host/a', interval: 1s}", "is no path"),
                  ("{ulr: /a, interval: 1s}", "did you mean url"),
                  ("/a", "a poll is a mapping"))
         said = self.check("  poll:\n" + "".join(f"    - {text}\n" for text, _ in wrong))

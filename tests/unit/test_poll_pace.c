@@ -153,6 +153,10 @@ TEST(what_cannot_be_polled_is_said_to_be_wrong)
         {"/a b", 0, 0, true},
         {"/a#b", 0, 0, true},
         {"/a/../b", 0, 0, true},
+        {"http://[::1]:8080/", 0, 0, false},
+        {"http://user@host/a", 0, 0, true},
+        {"http://ho st/a", 0, 0, true},
+        {"http://host\r\nX: y/a", 0, 0, true},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -1,4 +1,5 @@
 #include "poll_spec.h"
+#include "message/http_syntax.h"
 #include "message/plain_target.h"
 
 /* The place in `url`, with its braces; false if it has none, or more than one. */
@@ -24,6 +25,15 @@ static size_t scheme_size(struct bytes url)
     return bytes_start_with(url, BYTES("http://"))    ? strlen("http://")
            : bytes_start_with(url, BYTES("https://")) ? strlen("https://")
                                                       : 0;
+}
+
+/* As far as it could be one that clients name: no user, and nothing that ends it elsewhere. */
+static bool is_authority(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (!http_byte_is(text.data[i], HTTP_BYTE_HOST) && memchr(":[]", text.data[i], 3) == NULL)
+            return false;
+    return true;
 }
 
 static void append_url(struct buffer *text, const struct poll_spec *spec, size_t index)
@@ -64,7 +74,7 @@ bool poll_target_init(struct poll_target *target, const struct poll_spec *spec, 
     target->path = bytes_first(rest, found != NULL ? (size_t)(found - rest.data) : rest.size);
     if (found != NULL)
         target->query = bytes_after(rest, target->path.size + 1);
-    return target_is_plain(target->path, target->query);
+    return is_authority(target->authority) && target_is_plain(target->path, target->query);
 }
 
 void poll_target_fini(struct poll_target *target) { buffer_fini(&target->text); }
