@@ -53,10 +53,13 @@ static void run(struct task *task)
 
 /* A condition or a range of the client who led to it is not the cache's, nor is its word on age, nor what
  * is between it and us. */
-static bool is_left_out(enum http_header header)
+static bool is_left_out(const struct http_fields *fields, const struct http_field *field)
 {
+    enum http_header header = field->header;
+
     return is_precondition(header) || header == HTTP_HEADER_CACHE_CONTROL || header == HTTP_HEADER_PRAGMA ||
-           (header != HTTP_HEADER_OTHER && http_header_kind(header) == HTTP_HEADER_HOP_BY_HOP);
+           (header != HTTP_HEADER_OTHER && http_header_kind(header) == HTTP_HEADER_HOP_BY_HOP) ||
+           http_connection_names(fields, field->name);
 }
 
 static struct http_request *copy_of(const struct http_request *request)
@@ -68,7 +71,7 @@ static struct http_request *copy_of(const struct http_request *request)
     if (plain.fields.list == NULL)
         return NULL;
     for (size_t i = 0; i < request->fields.count; i++)
-        if (!is_left_out(request->fields.list[i].header))
+        if (!is_left_out(&request->fields, &request->fields.list[i]))
             plain.fields.list[plain.fields.count++] = request->fields.list[i];
     copy = http_request_copy(&plain);
     free(plain.fields.list);
