@@ -36,10 +36,12 @@ struct stub {
     _Atomic int free_number;      /* but for the one with this number, if not 0 */
     const char *_Atomic scripted; /* all that /scripted… is answered, to the end of the connection */
     _Atomic int request_count, conditional_count, live_count, closed_early_count;
+    _Atomic int named_count; /* requests with X-Named */
+    _Atomic bool halts;      /* /slow-pages in the middle of their first */
     _Atomic size_t streamed_bytes;
-    _Atomic int
-        list_version; /* of /pages: a first page that is fresh for 10 s, and others for ten minutes */
-    char state[256];  /* under the lock: what /state is; empty: it is not there */
+    _Atomic int list_version; /* of /pages: a first page that is fresh for 10 s, and others for ten minutes;
+                               * less than 0: the first is no-store */
+    char state[256];          /* under the lock: what /state is; empty: it is not there */
     int state_number;
 };
 
@@ -104,8 +106,22 @@ static inline void answer_visitor(struct stub *stub, int fd, const char *head, i
     } else if (strncmp(path, "/pages", 6) == 0) {
         int page = 1;
         sscanf(path, "/pages?n=%d", &page);
-        ANSWER("200 OK", "Cache-Control: max-age=%d\r\nLink: <?n=%d>; rel=\"next\"\r\n",
-               "page %d of list %d", page == 1 ? 10 : 600, page + 1, page, stub->list_version);
+        ANSWER("200 OK", "Cache-Control: max-age=%d%s\r\n%sLink: <?n=%d>; rel=\"next\"\r\n",
+               "page %d of list %d", page == 1 ? 10 : 600,
+               page == 1 && stub->list_version < 0 ? ", no-store" : "",
+               strstr(path, "utm=") != NULL ? "No-Vary-Search: params=(\"utm\")\r\n" : "", page + 1, page,
+               stub->list_version);
+    } else if (strcmp(path, "/slow-pages") == 0) {
+        ANSWER("200 OK",
+               "Cache-Control: max-age=600\r\nETag: \"v1\"\r\nLink: <?n=2>; rel=\"next\"\r\n"
+               "Content-Length: 11\r\n",
+               "first ");
+        send_text(fd, text, strlen(text));
+        while (stub->halts)
+            sleep_ms(1);
+        snprintf(text, sizeof text, "page.");
+    } else if (strcmp(path, "/slow-pages?n=2") == 0) {
+        ANSWER("200 OK", "Cache-Control: max-age=600\r\n", "second page");
     } else if (strcmp(path, "/fresh") == 0) {
         ANSWER("200 OK", "Cache-Control: max-age=60\r\nETag: \"v1\"\r\nContent-Length: 5\r\n", "fresh");
     } else if (strcmp(path, "/count") == 0) {
@@ -204,6 +220,7 @@ static inline void *serve_visitor(void *argument)
     if (end != NULL && size >= wanted) {
         int number = ++stub->request_count;
         bool is_failing;
+        stub->named_count += strcasestr(head, "\nX-Named: ") != NULL;
         pthread_mutex_lock(&stub->lock);
         while (stub->is_held && strncmp(head, "GET ", 4) == 0 && number != stub->free_number)
             pthread_cond_wait(&stub->changed, &stub->lock);

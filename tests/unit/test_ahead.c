@@ -118,6 +118,19 @@ TEST(without_the_option_and_for_who_has_credentials_nothing_is_fetched_ahead)
     world_destroy(world);
 }
 
+TEST(what_is_between_a_client_and_the_gateway_does_not_go_along)
+{
+    struct world *world = world_ahead(10000, 0);
+
+    fetch_slowly(world);
+    world->forward_ms += 40000;
+    ask_often(world, "Connection: X-Named\nX-Named: yes");
+    wait_for_requests(world, 2);
+    wait_until_true(is_at_rest, world);
+    EXPECT_EQ(world->stub.named_count, 0);
+    world_destroy(world);
+}
+
 /* ---- pages --------------------------------------------------------------------------------------- */
 
 /* Asks for a page, 0 for the first, and expects it of that list; nothing is under way when it returns. */
@@ -183,6 +196,20 @@ TEST(a_change_of_the_first_page_takes_the_others)
     world_destroy(world);
 }
 
+TEST(a_first_page_that_is_kept_no_more_takes_the_others)
+{
+    struct world *world = world_ahead(0, 2);
+
+    expect_page(world, 0, 0);
+    wait_for_requests(world, 3);
+    wait_until_true(is_at_rest, world);
+    world->stub.list_version = -1;
+    world->forward_ms += 11000;
+    expect_page(world, 0, -1);
+    expect_page(world, 3, -1);
+    world_destroy(world);
+}
+
 static void purge_first(void *argument)
 {
     struct runner *runner = argument;
@@ -205,9 +232,69 @@ TEST(a_purge_of_the_first_page_takes_the_others)
     world_destroy(world);
 }
 
+TEST(a_purge_takes_the_pages_behind_what_is_given_for_the_url)
+{
+    struct world *world = world_ahead(0, 2);
+    struct client *client = client_create(world, 0, "GET", "/pages", "");
+
+    client->request.has_query = true;
+    client->request.query = BYTES("utm=1"); /* No-Vary-Search says that it makes no difference */
+    client_start(client);
+    wait_until_true(has_ended, client);
+    client_destroy(client);
+    wait_for_requests(world, 3);
+    wait_until_true(is_at_rest, world);
+    world->stub.list_version = 1;
+    on_worker(&world->runners[0], purge_first, &world->runners[0]);
+    expect_page(world, 3, 1);
+    world_destroy(world);
+}
+
+TEST(a_page_s_own_next_one_belongs_to_the_same_first_page)
+{
+    struct world *world = world_ahead(0, 2);
+
+    expect_page(world, 0, 0);
+    wait_for_requests(world, 3);
+    wait_until_true(is_at_rest, world);
+    world->forward_ms += 601000;
+    expect_page(world, 2, 0); /* with the two behind it */
+    wait_for_requests(world, 6);
+    wait_until_true(is_at_rest, world);
+    world->stub.list_version = 1;
+    on_worker(&world->runners[0], purge_first, &world->runners[0]);
+    expect_page(world, 4, 1);
+    world_destroy(world);
+}
+
+TEST(a_client_who_has_the_first_page_brings_no_others_in_vain)
+{
+    struct world *world = world_ahead(0, 1);
+    struct client *client = client_create(world, 0, "GET", "/slow-pages", "If-None-Match: \"v1\"");
+
+    world->stub.halts = true;
+    client_start(client);
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 304);
+    client_destroy(client);
+    for (int round = 0; round < 50; round++) {
+        settle(world);
+        sleep_ms(1);
+    }
+    EXPECT_EQ(world->stub.request_count, 1); /* what came before the first page would go when that comes */
+    world->stub.halts = false;
+    wait_until_true(is_at_rest, world);
+    world_destroy(world);
+}
+
 RUN_TESTS(TEST_ROW(what_is_asked_for_is_fetched_anew_before_it_gets_stale),
           TEST_ROW(without_the_option_and_for_who_has_credentials_nothing_is_fetched_ahead),
+          TEST_ROW(what_is_between_a_client_and_the_gateway_does_not_go_along),
           TEST_ROW(pages_behind_the_first_are_there_before_they_are_asked_for),
           TEST_ROW(pages_stay_when_the_first_has_not_changed),
           TEST_ROW(a_change_of_the_first_page_takes_the_others),
-          TEST_ROW(a_purge_of_the_first_page_takes_the_others))
+          TEST_ROW(a_first_page_that_is_kept_no_more_takes_the_others),
+          TEST_ROW(a_purge_of_the_first_page_takes_the_others),
+          TEST_ROW(a_purge_takes_the_pages_behind_what_is_given_for_the_url),
+          TEST_ROW(a_page_s_own_next_one_belongs_to_the_same_first_page),
+          TEST_ROW(a_client_who_has_the_first_page_brings_no_others_in_vain))

@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* From one gateway to the next: the seal and the age of what is stored, over a change of both clocks. */
 #include "engine/gateway/gateway_state.h"
+#include "engine/gateway/page_set.h"
 #include "test.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -128,6 +129,33 @@ TEST(an_age_goes_on_over_any_number_of_lives_whatever_the_monotonic_clock_says)
     destroy_life(&life);
 }
 
+static bool is_purge(const struct life *life, struct bytes first_page)
+{
+    uint64_t before = nh_purge_number(life->store);
+
+    page_set_drop(life->gateway, first_page, false);
+    return nh_purge_number(life->store) != before;
+}
+
+TEST(sets_of_pages_are_known_in_the_next_life_and_no_others)
+{
+    struct life life;
+
+    begin_life(&life, (struct now){1000, 1700000000000});
+    end_life(&life, true);
+    resume_life(&life, (struct now){2000, 1700000001000});
+    EXPECT(!is_purge(&life, BYTES("http://origin/list")));
+    page_set_begin(life.gateway, page_set_of(BYTES("http://origin/list")));
+    end_life(&life, true);
+    for (int i = 0; i < 2; i++) {
+        resume_life(&life, (struct now){3000, 1700000002000});
+        EXPECT_EQ(nh_count(life.store, SPACE), 0); /* nothing is left of the handing over */
+        EXPECT(is_purge(&life, BYTES("http://origin/list")));
+        EXPECT(!is_purge(&life, BYTES("http://origin/other")));
+        end_life(&life, true);
+    }
+}
+
 TEST(what_nobody_handed_over_is_dropped_and_other_spaces_are_left_alone)
 {
     struct life life;
@@ -171,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_ROW(an_age_goes_on_over_any_number_of_lives_whatever_the_monotonic_clock_says),
+        TEST_ROW(sets_of_pages_are_known_in_the_next_life_and_no_others),
         TEST_ROW(what_nobody_handed_over_is_dropped_and_other_spaces_are_left_alone),
         TEST_ROW(a_record_from_the_future_or_of_another_size_is_none),
     };

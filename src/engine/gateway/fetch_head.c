@@ -3,6 +3,7 @@
 #include "engine/gateway/policy/validate.h"
 #include "fetch_state.h"
 #include "generation_key.h"
+#include "page_set.h"
 
 enum { NOT_SHAREABLE_MS = 5000 }; /* for how long that is noted */
 
@@ -26,6 +27,16 @@ static void judge_part(struct fetch *fetch)
                          bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));
     head->is_shared =
         head->is_stored && fetch->may_be_shared && may_share(&facts, &fetch->traits, &fetch->route->policy);
+}
+
+/* What there is goes, and with it the pages behind it, if there are any: nothing takes its place. */
+static void drop_superseded(const struct fetch *fetch)
+{
+    struct bytes key = buffer_bytes(&fetch->key);
+
+    nh_delete(fetch->gateway->store, fetch->head.received.mono_ms, gateway_key(fetch->gateway, key));
+    if (fetch->route->policy.prefetch_next != 0)
+        page_set_drop(fetch->gateway, bytes_first(key, fetch->primary_size), false);
 }
 
 /* Decides what may become of the response. */
@@ -53,8 +64,7 @@ static void judge(struct fetch *fetch)
                            : may_store(facts, &fetch->traits, policy));
     if (fetch->supersedes && !head->is_limited && outdates_others(facts->status) &&
         !(fits && is_taggable && may_store(facts, &(struct request_traits){0}, policy)))
-        nh_delete(fetch->gateway->store, head->received.mono_ms,
-                  gateway_key(fetch->gateway, buffer_bytes(&fetch->key)));
+        drop_superseded(fetch);
     if (head->is_stored)
         generations_keep(fetch->gateway, head->received.mono_ms,
                          bytes_first(buffer_bytes(&fetch->key), fetch->primary_size));

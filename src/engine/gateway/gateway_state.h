@@ -11,7 +11,7 @@
 #include "purge_rules.h"
 #include <pthread.h>
 
-enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256, PAGE_SET_WORDS = 128 };
+enum { FETCH_SHARDS = 64, FENCES_PER_SHARD = 256, PAGE_SET_WORDS = 4096 };
 
 /* Invalidations of the URLs that share it. `last_hash`: the upper half of the last one's. */
 struct fence {

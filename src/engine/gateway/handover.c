@@ -9,7 +9,7 @@
 #include "page_set.h"
 #include "purge.h"
 
-enum { LAYOUT = 9 }; /* of the entries, and of this record */
+enum { LAYOUT = 10 }; /* of the entries, and of this record */
 
 struct handover {
     uint64_t layout;
@@ -19,6 +19,7 @@ struct handover {
     uint64_t birth;          /* of what would be stored next */
     uint64_t fleet_number;   /* of the last purge of the fleet that was done */
     uint64_t owes_purges;    /* to the tier: what they were is not said */
+    uint64_t has_page_sets;  /* they are in a record of their own */
 };
 
 /* No request has this key: a primary one begins with the origin's URL. */
@@ -33,6 +34,7 @@ void gateway_hand_over(struct gateway *gateway, struct now now)
 
     gateway_sweep_all(gateway, now.mono_ms); /* the rules end here: they are carried out before */
     handover.birth = purge_rules_birth(&gateway->purge_rules);
+    handover.has_page_sets = page_sets_hand_over(gateway, now.mono_ms);
     if (gateway->fleet != NULL) {
         handover.fleet_number = fleet_birth(gateway->fleet);
         handover.owes_purges = fleet_errand_count(gateway->fleet) > 0;
@@ -65,7 +67,8 @@ void gateway_take_over(struct gateway *gateway, struct now now)
     gateway->seed = handover.seed;
     gateway->stored_clock_offset_ms = offset_ms;
     purge_rules_start(&gateway->purge_rules, handover.birth);
-    page_sets_begin_all(gateway); /* there may be some among what is restored */
+    if (handover.has_page_sets)
+        page_sets_take_over(gateway, now.mono_ms);
     if (gateway->fleet != NULL) {
         atomic_store(&gateway->fleet->number, handover.fleet_number);
         if (handover.owes_purges)

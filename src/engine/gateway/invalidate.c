@@ -44,6 +44,7 @@ static uint32_t invalidate_both(struct gateway *gateway, int64_t now_mono_ms, co
     struct cache_key other;
 
     if (search_alias_take_out(gateway, now_mono_ms, key, &other)) {
+        page_set_drop(gateway, cache_key_primary(&other), false);
         invalidate(gateway, now_mono_ms, &other);
         if (tells_fleet)
             fleet_tell_url(gateway, &other, false);
@@ -88,6 +89,7 @@ static void make_both_stale(struct gateway *gateway, int64_t now_mono_ms, const 
     struct cache_key other;
 
     if (search_alias_take_out(gateway, now_mono_ms, key, &other)) {
+        page_set_drop(gateway, cache_key_primary(&other), true);
         make_stale(gateway, now_mono_ms, &other);
         if (tells_fleet)
             fleet_tell_url(gateway, &other, true);

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "entry_watch.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 uint32_t page_set_of(struct bytes primary_key)
 {
@@ -32,15 +33,46 @@ void page_set_begin(struct gateway *gateway, uint32_t set)
     atomic_fetch_or(word_of(gateway, set), bit_of(set));
 }
 
-void page_sets_begin_all(struct gateway *gateway)
-{
-    for (size_t i = 0; i < PAGE_SET_WORDS; i++)
-        atomic_store(&gateway->page_sets[i], UINT64_MAX);
-}
-
 static bool may_be(struct gateway *gateway, uint32_t set)
 {
     return (atomic_load_explicit(word_of(gateway, set), memory_order_relaxed) & bit_of(set)) != 0;
+}
+
+/* ---- from life to life --------------------------------------------------------------------------- */
+
+/* No request has this key: see handover.c. */
+static nh_key sets_key(const struct gateway *gateway) { return gateway_key(gateway, BYTES("\npage sets")); }
+
+bool page_sets_hand_over(struct gateway *gateway, int64_t now_mono_ms)
+{
+    struct buffer words = {0};
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < PAGE_SET_WORDS; i++) {
+        uint64_t word = atomic_load(&gateway->page_sets[i]);
+        any |= word;
+        buffer_append(&words, bytes_of((const char *)&word, sizeof word));
+    }
+    if (any != 0 && !words.failed)
+        nh_put(gateway->store, now_mono_ms, sets_key(gateway), (nh_bytes){words.data, words.size}, NULL,
+               NULL);
+    buffer_fini(&words);
+    return any != 0;
+}
+
+void page_sets_take_over(struct gateway *gateway, int64_t now_mono_ms)
+{
+    uint64_t *words = malloc(PAGE_SET_WORDS * sizeof *words);
+    size_t size = 0;
+    bool has_come = words != NULL &&
+                    nh_get(gateway->store, now_mono_ms, sets_key(gateway), words,
+                           PAGE_SET_WORDS * sizeof *words, &size) == NH_OK &&
+                    size == PAGE_SET_WORDS * sizeof *words;
+
+    for (size_t i = 0; i < PAGE_SET_WORDS; i++)
+        atomic_store(&gateway->page_sets[i], has_come ? words[i] : UINT64_MAX);
+    nh_delete(gateway->store, now_mono_ms, sets_key(gateway));
+    free(words);
 }
 
 /* ---- their end ----------------------------------------------------------------------------------- */

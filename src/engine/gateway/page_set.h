@@ -15,10 +15,15 @@ uint32_t page_set_of(struct bytes primary_key);
 /* Writes the tag of the set to `text`, and returns it. No field of an answer can name it. */
 struct bytes page_set_tag(uint32_t set, char text[PAGE_SET_TAG_BYTES]);
 
-/* From now on there are pages that bear its tag; or some of all sets. Until then there is nothing to be
- * dropped. Any thread. */
+/* From now on there are pages that bear its tag. Until then there is nothing to be dropped, and nothing is:
+ * each purge of a tag costs some others' entries theirs. Any thread. */
 void page_set_begin(struct gateway *gateway, uint32_t set);
-void page_sets_begin_all(struct gateway *gateway);
+
+/* From one gateway to the next on the same store (handover.c): puts what sets there are among the entries,
+ * false if there are none; and takes that out again, or where it has not come along, takes it that there
+ * may be any. */
+bool page_sets_hand_over(struct gateway *gateway, int64_t now_mono_ms);
+void page_sets_take_over(struct gateway *gateway, int64_t now_mono_ms);
 
 /* Has the pages behind the first one, whose primary key is given, dropped or stale. Any thread. */
 void page_set_drop(struct gateway *gateway, struct bytes primary_key, bool is_soft);

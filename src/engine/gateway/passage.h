@@ -58,6 +58,7 @@ struct passage {
     uint64_t sent_bytes, uploaded_bytes;
     int64_t promised_bytes; /* or HTTP_BODY_UNKNOWN */
     int64_t arrived_mono_ms;
+    uint32_t page_set;  /* that what is fetched for it is a page of: page_set.h; 0: of none */
     unsigned rounds;    /* how often it came back to lookup */
     unsigned handovers; /* how often because what it waited for took too long */
     bool has_looked;    /* `found` is up to date */

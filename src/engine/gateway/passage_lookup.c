@@ -31,6 +31,7 @@ static enum state begin_fetch(struct passage *passage, const struct fetch_order 
         return passage_refuse(passage, 503, "the request could not be sent to the origin");
     }
     passage->with_preconditions = order->with_preconditions;
+    passage->page_set = order->page_set;
     passage->status.collapsed = joined;
     if (!joined && passage->x->inquiry != NULL)
         passage->x->inquiry->has_asked = true;

@@ -105,10 +105,11 @@ static bool respond_fetched(struct passage *passage)
     return passage->has_responded;
 }
 
-/* All is there that the client gets. Who asked for a page is the one to ask for the next. */
+/* All is there that the client gets. Who asked for a page is the one to ask for the next; not before all of
+ * it is stored, which would take out what had come of a list that it begins. */
 static enum state end_of(struct passage *passage, const struct fetch_head *head)
 {
-    if (passage->reader.is_leader && head->is_stored)
+    if (passage->reader.is_leader && head->is_stored && fetch_look(&passage->reader) == FETCH_COMPLETE)
         prefetch_next(passage, buffer_bytes(&head->fields.kept));
     return passage_over(passage, exchange_end);
 }

@@ -51,12 +51,15 @@ static bool is_upstream_busy(const struct passage *passage)
            (size_t)upstream->policy.origin_connections_max / 2;
 }
 
+/* What is behind a page of a set belongs to that, too, whoever asked for the page. */
 static uint32_t set_of(const struct passage *passage)
 {
     struct cache_key key;
 
     if (passage->x->inquiry != NULL && passage->x->inquiry->page_set != 0)
         return passage->x->inquiry->page_set;
+    if (passage->page_set != 0)
+        return passage->page_set;
     return passage_key(passage, KEY_TO_LOOK, &key) ? page_set_of(cache_key_primary(&key)) : 0;
 }
 
