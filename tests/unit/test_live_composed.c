@@ -334,6 +334,62 @@ TEST(who_cannot_take_a_stream_waits_for_another_answer)
     hub_destroy(hub);
 }
 
+struct follow {
+    struct hub *hub;
+    struct live_follower *follower;
+    struct buffer heard;
+    bool may, has_it;
+};
+
+static void hear(void *owner, struct bytes message)
+{
+    buffer_append(&((struct follow *)owner)->heard, message);
+}
+
+static void begin_follow(void *argument)
+{
+    struct follow *one = argument;
+
+    one->may = live_may_follow(one->hub->live_worker, BYTES("/both/x"));
+    one->follower = live_follow(one->hub->live_worker, BYTES("/both/x"), hear, one);
+}
+
+static void end_follow(void *argument) { live_unfollow(((struct follow *)argument)->follower); }
+
+static void look_at_heard(void *argument)
+{
+    static const char wanted[] = "\"data\":{\"state\":2,\"fixed\":0}";
+    struct follow *one = argument;
+
+    one->has_it =
+        one->heard.size > 0 && memmem(one->heard.data, one->heard.size, wanted, sizeof wanted - 1) != NULL;
+}
+
+static bool has_heard_of_it(void *argument)
+{
+    struct follow *one = argument;
+
+    on_worker(&one->hub->world->runners[0], look_at_heard, one);
+    return one->has_it;
+}
+
+TEST(it_is_followed_from_inside_the_process_as_well)
+{
+    struct hub *hub = hub_create(&of_two, "1");
+    struct follow one = {.hub = hub};
+
+    hub->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=600\r\n", "0");
+    on_worker(&hub->world->runners[0], begin_follow, &one);
+    EXPECT(one.may && one.follower != NULL);
+    wait_for_requests(hub->world, 2);
+    stub_set_state(&hub->world->stub, "2");
+    pass(hub, 12000);
+    wait_until_true(has_heard_of_it, &one);
+    on_worker(&hub->world->runners[0], end_follow, &one);
+    buffer_fini(&one.heard);
+    hub_destroy(hub);
+}
+
 TEST(a_new_plan_s_parts_are_those_that_are_watched)
 {
     struct part_spec other = {.name = TEXT("other"), .target = TEXT("/state")};
@@ -428,6 +484,7 @@ RUN_TESTS(TEST_ROW(a_composed_answer_is_watched_as_others_are_and_each_part_poll
           TEST_ROW(who_watches_keeps_what_it_has_while_a_part_that_is_required_is_gone),
           TEST_ROW(what_is_one_client_s_in_part_is_not_watched),
           TEST_ROW(who_cannot_take_a_stream_waits_for_another_answer),
+          TEST_ROW(it_is_followed_from_inside_the_process_as_well),
           TEST_ROW(a_new_plan_s_parts_are_those_that_are_watched),
           TEST_ROW(fields_that_are_passed_on_make_other_resources_but_for_what_is_about_the_stream),
           TEST_ROW(where_nothing_may_be_watched_the_answer_is_an_ordinary_one),
