@@ -187,6 +187,27 @@ TEST(the_tier_is_asked_seldom)
     EXPECT(fleet.asked_count < 500);
 }
 
+/* What was sent without the tier is being told to it, and meanwhile turns out not to have counted. */
+TEST(what_did_not_count_after_all_is_not_told_twice)
+{
+    static struct fleet fleet;
+    struct fleet_share *share = &fleet.nodes[0];
+    struct share_question question;
+
+    fleet_init(&fleet, &(struct rate_spec){1000, 60000}, 0);
+    fleet.is_away = true;
+    ask_tier(&fleet, 0);
+    fleet.now_ms += SHARE_RETRY_MS;
+    for (int i = 0; i < 3; i++)
+        share_take(share, &fleet.limits, fleet.now_ms);
+    question = share_question(share, &fleet.limits, fleet.now_ms);
+    EXPECT_EQ(question.own_count, 3);
+    for (int i = 0; i < 3; i++)
+        share_give(share, &fleet.limits, fleet.now_ms);
+    share_told(share, &fleet.limits, &(struct share_reply){.count = 0, .due_ms = 1}, fleet.now_ms);
+    EXPECT_EQ(share->own_count, 0);
+}
+
 TEST(a_reply_is_one_number)
 {
     struct share_reply reply;
@@ -204,4 +225,4 @@ RUN_TESTS(TEST_ROW(all_nodes_together_send_no_more_than_the_limit_and_not_much_l
           TEST_ROW(when_the_tier_goes_and_comes_back_the_limit_is_kept_all_the_same),
           TEST_ROW(a_node_that_was_never_told_takes_itself_for_one_of_many),
           TEST_ROW(what_nobody_waits_for_leaves_some_to_others), TEST_ROW(the_tier_is_asked_seldom),
-          TEST_ROW(a_reply_is_one_number))
+          TEST_ROW(what_did_not_count_after_all_is_not_told_twice), TEST_ROW(a_reply_is_one_number))

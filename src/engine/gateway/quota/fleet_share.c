@@ -134,9 +134,9 @@ void share_give(struct fleet_share *share, const struct share_limits *limits, in
 {
     size_t first = first_good(share, now_mono_ms);
 
-    if (first < SHARE_LEASES) { /* else it is lost, as the rest of a lease that ends is */
+    if (first < SHARE_LEASES) { /* else it is lost, as the rest of a lease that ends is, and what is told */
         share->leases[first].count++;
-    } else if (share->is_away && share->own_count > 0) {
+    } else if (share->is_away && share->own_count > share->telling_count) {
         for (size_t i = 0; i < limits->spec_count; i++)
             token_bucket_give(&share->own[i], now_mono_ms);
         share->own_count--;
