@@ -376,6 +376,93 @@ TEST(the_strictest_of_several_limits_counts)
     quota_fini(&quota);
 }
 
+/* ---- a limit that a fleet shares ------------------------------------------------------------------- */
+
+static struct asker sharer_of(uint64_t credential)
+{
+    struct asker asker = asker_of(credential, QUOTA_INTERACTIVE);
+
+    asker.ticket.is_shared = true;
+    return asker;
+}
+
+static struct quota_question question_of(struct quota *quota, struct asker *asker, int64_t now_ms)
+{
+    struct quota_question question;
+
+    quota_question(quota, &asker->ticket, 2, now_ms, &question);
+    return question;
+}
+
+/* The tier says when, and is asked for it then: that takes a moment more. */
+TEST(who_has_waited_as_long_as_the_tier_said_waits_for_its_answer_too)
+{
+    struct quota quota;
+    struct asker asker = sharer_of(1);
+
+    quota_init(&quota, &(struct quota_policy){.specs = {{10, 60000}}, .spec_count = 1, .wait_ms = 5000});
+    EXPECT_EQ(ask(&quota, &asker, START_MS), QUOTA_WAIT);
+    EXPECT_EQ(question_of(&quota, &asker, START_MS).share.count, 1);
+    quota_share_told(&quota, 1, &(struct share_reply){.due_ms = 3000}, START_MS + 5);
+    EXPECT_EQ(ask(&quota, &asker, START_MS + 5), QUOTA_WAIT);
+    EXPECT_EQ(due_ms, START_MS + 3005);
+    EXPECT_EQ(ask(&quota, &asker, START_MS + 3005), QUOTA_WAIT);
+    EXPECT_EQ(question_of(&quota, &asker, START_MS + 3005).share.count, 1);
+    quota_share_told(&quota, 1, &(struct share_reply){.count = 1}, START_MS + 3010);
+    EXPECT_EQ(ask(&quota, &asker, START_MS + 3010), QUOTA_GO);
+    quota_leave(&asker.ticket);
+    asker = sharer_of(1); /* a tier that never has anything to say is not waited for for ever */
+    EXPECT_EQ(ask(&quota, &asker, START_MS + 3010), QUOTA_WAIT);
+    EXPECT(due_ms <= START_MS + 3010 + 6000);
+    EXPECT_EQ(ask(&quota, &asker, due_ms), QUOTA_LIMITED);
+    quota_fini(&quota);
+}
+
+TEST(no_more_wait_for_the_tier_than_for_their_turn)
+{
+    static struct asker askers[QUOTA_WAITING_MAX + 10];
+    struct quota quota;
+    size_t waiting_count = 0;
+
+    quota_init(&quota, &(struct quota_policy){.specs = {{10, 60000}}, .spec_count = 1, .wait_ms = 1000});
+    for (size_t i = 0; i < COUNT_OF(askers); i++) {
+        askers[i] = sharer_of(1);
+        waiting_count += ask(&quota, &askers[i], START_MS) == QUOTA_WAIT;
+    }
+    EXPECT_EQ(waiting_count, QUOTA_WAITING_MAX);
+    EXPECT_EQ(ask(&quota, &askers[0], START_MS + 1), QUOTA_WAIT); /* who waits already waits on */
+    for (size_t i = 0; i < COUNT_OF(askers); i++)
+        quota_leave(&askers[i].ticket);
+    quota_fini(&quota);
+}
+
+/* Those without a place of their own are not those without a credential. */
+TEST(what_the_tier_says_is_for_whom_it_was_asked_for)
+{
+    struct quota quota;
+    struct asker nobody = sharer_of(0), crowd[QUOTA_WAYS];
+    struct quota_question question;
+
+    quota_init(&quota, &(struct quota_policy){.specs = {{10, 60000}}, .spec_count = 1});
+    EXPECT_EQ(ask(&quota, &nobody, START_MS), QUOTA_WAIT);
+    question_of(&quota, &nobody, START_MS);
+    for (size_t i = 0; i < QUOTA_WAYS; i++) {
+        crowd[i] = sharer_of((i + 1) * QUOTA_SETS); /* the last of which has no place any more */
+        EXPECT_EQ(ask(&quota, &crowd[i], START_MS), QUOTA_WAIT);
+    }
+    question = question_of(&quota, &crowd[QUOTA_WAYS - 1], START_MS);
+    EXPECT_EQ(question.share.count, 1);
+    quota_share_told(&quota, question.credential, &(struct share_reply){.count = 1}, START_MS + 5);
+    EXPECT_EQ(ask(&quota, &nobody, START_MS + 5), QUOTA_WAIT);
+    EXPECT_EQ(ask(&quota, &crowd[QUOTA_WAYS - 1], START_MS + 5), QUOTA_GO);
+    quota_leave(&nobody.ticket);
+    for (size_t i = 0; i < QUOTA_WAYS; i++)
+        quota_leave(&crowd[i].ticket);
+    quota_fini(&quota);
+}
+
+/* ---- what is learnt -------------------------------------------------------------------------------- */
+
 #define REMAINING(remaining)                                                                               \
     "X-RateLimit-Limit: 100\nX-RateLimit-Remaining: " #remaining "\nX-RateLimit-Reset: 60"
 
@@ -743,6 +830,9 @@ RUN_TESTS(TEST_ROW(no_more_than_the_count_go_in_any_period),
           TEST_ROW(who_waits_goes_in_the_order_they_came), TEST_ROW(each_credential_has_its_own),
           TEST_ROW(made_up_credentials_share_what_is_left),
           TEST_ROW(the_strictest_of_several_limits_counts),
+          TEST_ROW(who_has_waited_as_long_as_the_tier_said_waits_for_its_answer_too),
+          TEST_ROW(no_more_wait_for_the_tier_than_for_their_turn),
+          TEST_ROW(what_the_tier_says_is_for_whom_it_was_asked_for),
           TEST_ROW(what_the_upstream_says_is_left_is_not_overdrawn),
           TEST_ROW(news_are_reckoned_with_what_is_under_way),
           TEST_ROW(an_answer_that_others_have_overtaken_does_not_make_it_more),

@@ -3,8 +3,9 @@
 #include "rate_fields.h"
 #include <stdlib.h>
 
-/* Until the tier is taken for one that does not answer; its own deadline is earlier. */
+/* For so long a request waits for the tier beyond its own time; the tier's deadline is earlier. */
 enum { SHARE_WAIT_MS = 1000 };
+#define CREDENTIAL_OTHERS UINT64_MAX
 
 /* One who asks, by the credential that is shown to the upstream. */
 struct quota_identity {
@@ -68,7 +69,7 @@ static struct quota_identity *others_of(struct quota *quota)
     if (quota->others == NULL) {
         quota->others = malloc(sizeof *quota->others);
         if (quota->others != NULL)
-            identity_init(quota->others, &quota->policy, 0);
+            identity_init(quota->others, &quota->policy, CREDENTIAL_OTHERS);
     }
     return quota->others;
 }
@@ -158,7 +159,15 @@ static enum quota_class class_of(const struct quota_ticket *ticket)
     return ticket->quota->policy.has_free_304 && ticket->is_conditional ? QUOTA_INTERACTIVE : ticket->class;
 }
 
-/* As the fleet's share has it. */
+/* Until when a client may be kept waiting; for what nobody waits for that is at once. */
+static int64_t deadline_ms(const struct quota_ticket *ticket)
+{
+    bool is_patient = ticket->class == QUOTA_INTERACTIVE && !ticket->is_impatient;
+
+    return ticket->asked_mono_ms + (is_patient ? ticket->quota->policy.wait_ms : 0);
+}
+
+/* As the fleet's share has it. The tier is asked when somebody's time has come, however late that is. */
 static int64_t share_due_ms(const struct quota_ticket *ticket, int64_t now_mono_ms, int64_t ahead,
                             enum quota_verdict *verdict)
 {
@@ -167,7 +176,7 @@ static int64_t share_due_ms(const struct quota_ticket *ticket, int64_t now_mono_
 
     switch (share_look(&ticket->identity->share, &limits, class_of(ticket), ahead, now_mono_ms, &due_ms)) {
     case SHARE_GO: return now_mono_ms;
-    case SHARE_ASK: *verdict = QUOTA_WAIT; return ticket->asked_mono_ms + SHARE_WAIT_MS;
+    case SHARE_ASK: *verdict = QUOTA_WAIT; return deadline_ms(ticket) + SHARE_WAIT_MS;
     case SHARE_LATER: *verdict = QUOTA_LIMITED; return due_ms;
     }
     UNREACHABLE();
@@ -309,7 +318,7 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
                              int64_t *due_mono_ms)
 {
     enum quota_verdict verdict;
-    int64_t deadline_ms;
+    bool has_place;
 
     pthread_mutex_lock(&quota->lock);
     if (ticket->quota == NULL) {
@@ -326,22 +335,22 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
         list_init(&ticket->in_waiting);
     }
     verdict = look(ticket, now_mono_ms, due_mono_ms);
-    deadline_ms = ticket->asked_mono_ms + (ticket->is_impatient ? 0 : quota->policy.wait_ms);
+    has_place = ticket->is_waiting || quota->waiting_count < QUOTA_WAITING_MAX;
     if (verdict == QUOTA_GO) {
         go(ticket, now_mono_ms);
-    } else if (verdict == QUOTA_WAIT && now_mono_ms < *due_mono_ms) {
+    } else if (verdict == QUOTA_WAIT && now_mono_ms < *due_mono_ms && has_place) {
         start_waiting(ticket);
         ticket->waits_for_room = false;
     } else if (verdict == QUOTA_WAIT) {
         verdict = QUOTA_LIMITED;
+        *due_mono_ms = now_mono_ms;
         let_go(ticket);
-    } else if (ticket->class == QUOTA_INTERACTIVE && now_mono_ms < deadline_ms && verdict != QUOTA_OPEN &&
-               (verdict == QUOTA_BUSY || *due_mono_ms <= deadline_ms) &&
-               (ticket->is_waiting || quota->waiting_count < QUOTA_WAITING_MAX)) {
+    } else if (now_mono_ms < deadline_ms(ticket) && verdict != QUOTA_OPEN &&
+               (verdict == QUOTA_BUSY || *due_mono_ms <= deadline_ms(ticket)) && has_place) {
         start_waiting(ticket);
         ticket->waits_for_room = verdict == QUOTA_BUSY;
-        if (*due_mono_ms > deadline_ms)
-            *due_mono_ms = deadline_ms;
+        if (*due_mono_ms > deadline_ms(ticket))
+            *due_mono_ms = deadline_ms(ticket);
         verdict = QUOTA_WAIT;
     } else {
         let_go(ticket);
