@@ -1,6 +1,7 @@
 /* links: nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message nuthatch-base */
 /* The gateway in front of an API that bears only so much: who is sent on, who waits, who gets something
  * stale, who is refused, and that the API is left alone. */
+#include "engine/gateway/upstream_report.h"
 #include "gateway_world.h"
 
 enum { HOUR_MS = 3600000 };
@@ -354,9 +355,16 @@ static struct world *world_create_hedging(struct upstream_policy policy, const c
     return world;
 }
 
+static void take_under_way(void *context, const struct upstream_report *report)
+{
+    *(int64_t *)context = report->facts.under_way;
+}
+
 TEST(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts)
 {
-    struct world *world = world_create_hedging((struct upstream_policy){.learns_rates = 1}, "/private");
+    struct world *world = world_create_hedging(
+        (struct upstream_policy){.learns_rates = 1, .concurrency_most = 100}, "/private");
+    int64_t under_way = 0;
     struct client *client = client_create(world, 0, "GET", "/private", "");
 
     world->stub.free_number = 52;
@@ -377,6 +385,8 @@ TEST(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts)
     on_worker(&world->runners[0], do_nothing, NULL);
     sleep_ms(50);
     EXPECT_EQ(world->stub.request_count, 53);
+    upstreams_report(world->gateway, 0, take_under_way, &under_way);
+    EXPECT_EQ(under_way, 1); /* nor does it take up the room of two */
     stub_set(&world->stub, false, false);
     wait_until_true(has_ended, client);
     EXPECT_TEXT(buffer_bytes(&client->body), BYTES("53"));

@@ -85,10 +85,9 @@ int64_t hedge_wait_ms(const struct hedge *hedge, int64_t after_ms)
     return wait_ms < HEDGE_MS_MAX ? wait_ms : HEDGE_MS_MAX;
 }
 
-bool hedge_take(struct hedge *hedge, int64_t percent)
+bool hedge_may(const struct hedge *hedge, int64_t percent)
 {
-    if ((hedge->hedge_count + 1) * INT64_C(100) > hedge->request_count * percent)
-        return false;
-    hedge->hedge_count++;
-    return true;
+    return (hedge->hedge_count + 1) * INT64_C(100) <= hedge->request_count * percent;
 }
+
+void hedge_note_sent(struct hedge *hedge) { hedge->hedge_count++; }

@@ -33,6 +33,7 @@ void hedge_note_time(struct hedge *hedge, int64_t took_ms);
  * hedge_read, and not HEDGE_NEVER. */
 int64_t hedge_wait_ms(const struct hedge *hedge, int64_t after_ms);
 
-/* Whether a second one may be sent, of which there are at most `percent` in a hundred; if so, it is
- * counted. */
-bool hedge_take(struct hedge *hedge, int64_t percent);
+/* Whether a second one may be sent, of which there are at most `percent` in a hundred. */
+bool hedge_may(const struct hedge *hedge, int64_t percent);
+/* It is sent. */
+void hedge_note_sent(struct hedge *hedge);

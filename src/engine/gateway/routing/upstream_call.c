@@ -284,9 +284,11 @@ static void on_hedge(struct timer *timer)
     if (call->first.origin == NULL || call->has_head ||
         origin_reach(call->first.origin) == ORIGIN_WAITING ||
         (call->total_due_ms != 0 && now_of(call) >= call->total_due_ms) ||
+        !hedge_may(&call->by->hedge, policy->hedge_percent) || /* before it takes up room */
         (call->request.ticket != NULL && !quota_may_hedge(call->request.ticket, now_of(call))) ||
-        !hedge_take(&call->by->hedge, policy->hedge_percent) || try_origin(&call->second) != OK)
+        try_origin(&call->second) != OK)
         return;
+    hedge_note_sent(&call->by->hedge);
     counters_add(call->counters, METRIC_gateway_hedges, 1);
 }
 
