@@ -98,6 +98,47 @@ TEST(who_follows_is_told_of_changes_and_not_of_what_was_there)
     hub_destroy(hub);
 }
 
+static void hear_once(void *owner, struct bytes message)
+{
+    struct follow *follow = owner;
+
+    told(owner, message);
+    live_unfollow(follow->follower);
+}
+
+static void follow_once(void *argument)
+{
+    struct follow *follow = argument;
+
+    follow->follower =
+        live_follow(follow->hub->workers[follow->index], bytes_of_text(follow->path), hear_once, follow);
+}
+
+TEST(who_is_told_may_unfollow_and_is_told_no_more)
+{
+    struct hub *hub = hub_create("1");
+    struct follow one = {.hub = hub, .path = "/state"}, none = {.hub = hub, .path = "/nothing"};
+    struct watch_client *witness = watch(hub, 1, "");
+
+    expect_heard(witness, "data: 1\n\n");
+    on_worker(runner_of(&one), follow_once, &one);
+    on_worker(runner_of(&none), follow_once, &none);
+    expect_told(&none, "\"event\":\"end\"");
+    stub_set_state(&hub->world->stub, "2");
+    pass(hub, 12000);
+    expect_told(&one, "\"data\":2}\n");
+    stub_set_state(&hub->world->stub, "3");
+    pass(hub, 12000);
+    expect_heard(witness, "data: 3\n\n");
+    one.wanted = "\"data\":3";
+    EXPECT(!has_heard(&one));
+    buffer_fini(&one.heard);
+    buffer_fini(&none.heard);
+    leave_watch(witness);
+    EXPECT_EQ(counted(hub, METRIC_live_watchers), counted(hub, METRIC_live_watchers_gone));
+    hub_destroy(hub);
+}
+
 TEST(who_follows_what_cannot_be_is_told_so_later)
 {
     struct hub *hub = hub_create("1");
@@ -132,4 +173,5 @@ TEST(a_follower_may_outlive_the_stop)
 }
 
 RUN_TESTS(TEST_ROW(who_follows_is_told_of_changes_and_not_of_what_was_there),
+          TEST_ROW(who_is_told_may_unfollow_and_is_told_no_more),
           TEST_ROW(who_follows_what_cannot_be_is_told_so_later), TEST_ROW(a_follower_may_outlive_the_stop))

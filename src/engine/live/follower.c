@@ -11,6 +11,7 @@ struct live_follower {
     int refusal_status;
     const char *refusal; /* static */
     bool is_watching, is_posted, is_gone;
+    bool is_telling; /* what it is told of is being delivered: it goes when that has been */
     void (*told)(void *owner, struct bytes message);
     void *owner;
     size_t path_size;
@@ -51,10 +52,30 @@ void follower_send(struct watcher *watcher, struct event *event)
     struct live_follower *follower = follower_of(watcher);
     struct buffer message = {0};
 
+    if (follower->is_gone)
+        return;
     frame_append_event(&message, event, path_of(follower));
     if (!message.failed)
         follower->told(follower->owner, buffer_bytes(&message));
     buffer_fini(&message);
+}
+
+/* From what there is now on. */
+static void begin_to_tell(struct watcher *watcher)
+{
+    route_release(watcher->route);
+    watcher->route = NULL;
+    watcher->has_begun = true;
+    topic_skip(watcher);
+}
+
+static void deliver(struct live_follower *follower)
+{
+    follower->is_telling = true;
+    watcher_deliver(&follower->watcher);
+    follower->is_telling = false;
+    if (follower->is_gone)
+        live_unfollow(follower);
 }
 
 void follower_look(struct watcher *watcher, const struct standing *standing)
@@ -68,13 +89,9 @@ void follower_look(struct watcher *watcher, const struct standing *standing)
         tell_end(follower, standing->refusal_status, standing->refusal);
         return;
     case TOPIC_KNOWN:
-        if (!watcher->has_begun) {
-            route_release(watcher->route);
-            watcher->route = NULL;
-            watcher->has_begun = true;
-            topic_skip(watcher);
-        }
-        watcher_deliver(watcher);
+        if (!watcher->has_begun)
+            begin_to_tell(watcher);
+        deliver(follower);
         return;
     }
     UNREACHABLE();
@@ -161,8 +178,9 @@ static void begin(struct live_follower *follower)
     counters_add(worker->counters, METRIC_live_watchers, 1);
     live_attend(worker);
     standing = topic_standing(&follower->watcher);
-    if (standing.stage == TOPIC_KNOWN) /* else its part is called, when that is so or it has ended */
-        follower_look(&follower->watcher, &standing);
+    if (standing.stage == TOPIC_KNOWN) /* else its part is called, when that is so or it has ended; and so
+                                        * it is for what another worker makes known meanwhile */
+        begin_to_tell(&follower->watcher);
 }
 
 struct live_follower *live_follow(struct live_worker *worker, struct bytes path,
@@ -189,8 +207,10 @@ struct live_follower *live_follow(struct live_worker *worker, struct bytes path,
 
 void live_unfollow(struct live_follower *follower)
 {
-    stop_watching(follower);
     follower->is_gone = true;
+    if (follower->is_telling)
+        return;
+    stop_watching(follower);
     if (follower->is_posted) /* its task is still to run, and does the rest */
         return;
     list_remove(&follower->in_worker);
