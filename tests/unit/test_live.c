@@ -1,6 +1,7 @@
 /* links: nuthatch-live nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message
  * nuthatch-base */
 /* What those are told who watch a resource. */
+#include "engine/gateway/gateway_state.h"
 #include "engine/gateway/purge.h"
 #include "live_world.h"
 
@@ -345,6 +346,56 @@ TEST(an_origin_that_fails_is_told_of_and_so_is_its_return)
     hub_destroy(hub);
 }
 
+/* Of all routes; before the first request. */
+static struct route_policy *policy_of(struct hub *hub)
+{
+    return &hub->world->gateway->plan->otherwise.policy;
+}
+
+TEST(who_comes_while_there_is_a_problem_gets_the_state_however_short_the_ring_is)
+{
+    struct hub *hub = hub_create("1");
+    struct watch_client *one, *two;
+
+    policy_of(hub)->live_ring_count = 1;
+    one = watch(hub, 0, "");
+    expect_heard(one, "data: 1\n\n");
+    stub_set_state(&hub->world->stub, "");
+    pass(hub, 12000);
+    expect_heard(one, "\"status\":404"); /* which is all that the ring has */
+    two = watch(hub, 1, "");
+    expect_heard(two, "\"status\":404");
+    expect_heard(two, "data: 1\n\n");
+    leave_watch(one);
+    leave_watch(two);
+    hub_destroy(hub);
+}
+
+TEST(an_origin_that_fails_is_asked_no_sooner_than_one_that_does_not)
+{
+    struct hub *hub = hub_create("1");
+    struct watch_client *one;
+    int count;
+
+    policy_of(hub)->live_interval_ms = 100000;
+    one = watch(hub, 0, "");
+    expect_heard(one, "data: 1\n\n");
+    stub_set(&hub->world->stub, false, true);
+    count = hub->world->stub.request_count;
+    pass(hub, 111000);
+    wait_for_requests(hub->world, count + 1);
+    for (int i = 0; i < 20; i++) /* by when what it said is known */
+        pass(hub, 100);
+    count = hub->world->stub.request_count;
+    for (int i = 0; i < 80; i++)
+        pass(hub, 1000);
+    EXPECT_EQ(hub->world->stub.request_count, count);
+    pass(hub, 31000);
+    wait_for_requests(hub->world, count + 1);
+    leave_watch(one);
+    hub_destroy(hub);
+}
+
 TEST(streams_end_when_the_server_stops)
 {
     struct hub *hub = hub_create("1");
@@ -414,6 +465,8 @@ RUN_TESTS(TEST_ROW(a_stream_has_the_state_at_once_and_then_each_change),
           TEST_ROW(no_more_is_watched_at_a_time_than_may_be),
           TEST_ROW(what_is_not_for_all_is_not_watched_and_it_is_said_why),
           TEST_ROW(an_origin_that_fails_is_told_of_and_so_is_its_return),
+          TEST_ROW(who_comes_while_there_is_a_problem_gets_the_state_however_short_the_ring_is),
+          TEST_ROW(an_origin_that_fails_is_asked_no_sooner_than_one_that_does_not),
           TEST_ROW(streams_end_when_the_server_stops),
           TEST_ROW(who_prefers_to_wait_is_answered_once_there_is_another_answer),
           TEST_ROW(who_has_waited_in_vain_hears_that_it_has_the_answer))

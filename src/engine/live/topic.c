@@ -422,13 +422,13 @@ static struct event *next(struct topic *topic, struct watcher *watcher, bool *is
         watcher->wants_state = true; /* what it lacks is gone, or it is too slow for it */
     if (watcher->wants_state) {
         watcher->wants_state = false;
-        if (watcher->number < oldest - 1)
-            watcher->number = oldest - 1;
         if (topic->state.event != NULL && topic->state.number > watcher->number) {
-            watcher->number = topic->state.number;
+            watcher->number = topic->state.number; /* it may be older than the ring */
             *is_state = true;
             return event_hold(topic->state.event);
         }
+        if (watcher->number < oldest - 1)
+            watcher->number = oldest - 1;
     }
     if (watcher->number == topic->number)
         return NULL;

@@ -276,7 +276,7 @@ static void note_failure(struct topic *topic, int status)
 
     if (topic->failing_since_ms == 0)
         topic->failing_since_ms = now_ms;
-    if (topic->interval_ms > 0) {
+    if (topic->interval_ms > 0 && topic->interval_ms < RETRY_MS_MAX) { /* a longer one stays as it is */
         topic->interval_ms *= 2;
         if (topic->interval_ms > RETRY_MS_MAX)
             topic->interval_ms = RETRY_MS_MAX;
