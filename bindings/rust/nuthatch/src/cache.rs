@@ -112,21 +112,28 @@ impl Cache {
         let mut value = MaybeUninit::uninit();
         // Safety: the key is good during the call.
         let result = unsafe { sys::nh_peek(self.store.raw(), now_ms, self.key(key), value.as_mut_ptr()) };
-        self.store.tell_dropped();
         if result != sys::NH_OK {
+            self.store.tell_dropped();
             return None;
         }
         // Safety: it was found, and so is written and lent to us.
         let peeked = Peeked { store: &self.store, value: unsafe { value.assume_init() } };
+        let said = Self::look_in(&self.store, peeked, look);
+        self.store.tell_dropped(); // when nothing is lent any more: the listener may write
+        Some(said)
+    }
+
+    #[inline]
+    fn look_in<R>(store: &Store, peeked: Peeked<'_>, look: impl FnOnce(&[u8]) -> R) -> R {
         if peeked.value.bytes.size as u64 != peeked.value.size {
             // Safety: lent.
-            let bytes = unsafe { join(self.store.raw(), &peeked.value) };
+            let bytes = unsafe { join(store.raw(), &peeked.value) };
             drop(peeked);
-            return Some(look(&bytes));
+            return look(&bytes);
         }
         // Safety: lent until `peeked` is dropped.
         let bytes = unsafe { slice_of(peeked.value.bytes) };
-        Some(looking(self.store.raw(), || look(bytes)))
+        looking(store.raw(), || look(bytes))
     }
 
     /// Copies the value of a key into `buffer`, as much of it as fits, and says how large the whole is; `None` if the

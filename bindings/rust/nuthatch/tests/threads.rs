@@ -3,7 +3,7 @@
 use nuthatch::{Cache, Error, Fetched, InsertOptions, LoadError, LoadOptions, ManualClock};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{mpsc, Barrier};
+use std::sync::{mpsc, Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -248,4 +248,46 @@ fn a_value_goes_to_another_thread_and_outlives_every_clone() {
     drop(cache);
     sender.send(value).unwrap();
     assert_eq!(reader.join().unwrap(), b"v");
+}
+
+#[test]
+fn a_listener_may_write_though_it_is_told_by_a_call_that_looks() {
+    let own: Arc<Mutex<Option<Cache>>> = Arc::default();
+    let outcomes: Arc<Mutex<Vec<Result<(), Error>>>> = Arc::default();
+    let (own_in_listener, outcomes_in_listener) = (Arc::clone(&own), Arc::clone(&outcomes));
+    let clock = ManualClock::new();
+    let listening = Cache::builder()
+        .memory(1 << 20)
+        .clock(clock.clone())
+        .on_dropped(move |dropped| {
+            if dropped.key == b"short" {
+                let cache = own_in_listener.lock().unwrap().clone().unwrap();
+                let fills = |i: usize| cache.insert(format!("of the listener {i}"), [0; 1000]).map(drop);
+                outcomes_in_listener.lock().unwrap().extend((0..3000).map(fills));
+            }
+        })
+        .build()
+        .unwrap();
+    *own.lock().unwrap() = Some(listening.clone());
+    let a_second = InsertOptions::new().ttl(Duration::from_secs(1));
+    listening.insert("long", "value").unwrap();
+    listening.insert_with("short", "value", &a_second).unwrap();
+
+    // What a listener drops of another cache is told by the next call of that one.
+    let inner = listening.clone();
+    let other = Cache::builder()
+        .memory(1 << 20)
+        .clock(clock.clone())
+        .on_dropped(move |_| assert!(inner.sweep(1000).unwrap() > 0))
+        .build()
+        .unwrap();
+    other.insert_with("short", "value", &a_second).unwrap();
+    clock.advance(Duration::from_secs(2));
+    other.sweep(1000).unwrap();
+    assert!(outcomes.lock().unwrap().is_empty());
+
+    assert_eq!(listening.get_with("long", |value| value.len()), Some(5));
+    *own.lock().unwrap() = None;
+    let outcomes = outcomes.lock().unwrap();
+    assert_eq!((outcomes.len(), outcomes.iter().find(|outcome| outcome.is_err())), (3000, None));
 }
