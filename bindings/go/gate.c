@@ -93,9 +93,14 @@ free_gate:
 void nhgo_close(nhgo_gate *face)
 {
     struct gate *gate = gate_of(face);
-    int open = GATE_OPEN;
+    int state = atomic_load(&gate->state), then;
 
-    if (atomic_compare_exchange_strong(&gate->state, &open, GATE_CLOSED))
+    do {
+        if (state != GATE_OPEN && state != GATE_HELD)
+            return;
+        then = state == GATE_OPEN ? GATE_CLOSED : GATE_HELD_CLOSED;
+    } while (!atomic_compare_exchange_weak(&gate->state, &state, then));
+    if (then == GATE_CLOSED)
         destroy_if_last(gate);
 }
 
@@ -106,7 +111,16 @@ int32_t nhgo_hold(nhgo_gate *gate)
     return atomic_compare_exchange_strong(&gate_of(gate)->state, &open, GATE_HELD);
 }
 
-void nhgo_unhold(nhgo_gate *gate) { atomic_store(&gate_of(gate)->state, GATE_OPEN); }
+void nhgo_unhold(nhgo_gate *face)
+{
+    struct gate *gate = gate_of(face);
+    int held = GATE_HELD;
+
+    if (atomic_compare_exchange_strong(&gate->state, &held, GATE_OPEN))
+        return;
+    atomic_store(&gate->state, GATE_CLOSED);
+    destroy_if_last(gate);
+}
 
 int32_t nhgo_is_idle(nhgo_gate *gate) { return inside(gate_of(gate)) == 0; }
 

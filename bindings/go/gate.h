@@ -7,7 +7,8 @@
 #include <time.h>
 
 enum { GATE_COUNTS = 64 };
-enum { GATE_OPEN, GATE_CLOSED, GATE_GONE, GATE_HELD };
+/* HELD_CLOSED: it is to be closed if it is not saved. */
+enum { GATE_OPEN, GATE_CLOSED, GATE_GONE, GATE_HELD, GATE_HELD_CLOSED };
 
 struct gate {
     nhgo_gate face; /* the first: a pointer to one is a pointer to the other */

@@ -152,6 +152,34 @@ func TestStoresThatNobodyClosedAreFreed(t *testing.T) {
 	}
 }
 
+func TestAStoreThatIsClosedWhileSaveWaitsStaysClosed(t *testing.T) {
+	store := newTestStore(t, Options{})
+	store.Set(Key("k"), Key("v"))
+	err := store.View(Key("k"), func(value []byte) error {
+		ctx, cancel := context.WithCancel(context.Background())
+		saved := make(chan error)
+		go func() { saved <- store.Save(ctx, filepath.Join(t.TempDir(), "saved")) }()
+		for _, err := store.Get(Key("k"), nil); err != ErrClosed; _, err = store.Get(Key("k"), nil) {
+			runtime.Gosched()
+		}
+		store.Close()
+		cancel()
+		if err := <-saved; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if string(value) != "v" {
+			t.Errorf("%q", value)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Get(Key("k"), nil); err != ErrClosed {
+		t.Errorf("%v: Close should have closed it", err)
+	}
+}
+
 func TestSaveRefusesCallersAndGivesUpInTime(t *testing.T) {
 	store := newTestStore(t, Options{})
 	store.Set(Key("k"), Key("v"))
