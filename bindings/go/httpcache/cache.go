@@ -383,6 +383,9 @@ func (c *cache) keyed(req *http.Request, origin string) (a ask, primary, reason 
 	case !a.isCacheable(), a.wants(askRange), req.Header.Get("Upgrade") != "", req.Header.Get("Range") != "":
 		return a, "", "bypass"
 	}
+	if _, host, _ := strings.Cut(origin, "://"); strings.ContainsAny(host, `/?#\`) {
+		return a, "", "bypass" // with the path behind it, it would be another URL
+	}
 	if primary = urlOf(req, origin); len(primary) > keyBytesMax || strings.ContainsAny(primary, "\r\n") {
 		return a, "", "bypass"
 	}

@@ -125,8 +125,13 @@ func (o handlerOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 	reader, writer := io.Pipe()
 	w := &pipedWriter{header: http.Header{}, body: writer, head: make(chan struct{})}
 	go func() {
+		hasReturned := false
 		defer func() {
-			if value := recover(); value != nil {
+			value := recover()
+			if value == nil && !hasReturned { // runtime.Goexit
+				value = http.ErrAbortHandler
+			}
+			if value != nil {
 				w.panicked = &originPanic{value}
 				writer.CloseWithError(w.panicked)
 				w.once.Do(func() { close(w.head) })
@@ -136,6 +141,7 @@ func (o handlerOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
 			writer.Close()
 		}()
 		o.next.ServeHTTP(w, req)
+		hasReturned = true
 	}()
 	select {
 	case <-w.head:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,5 +167,47 @@ func TestWhatIsNotLookedUpCanBeHijacked(t *testing.T) {
 	defer res.Body.Close()
 	if body, _ := io.ReadAll(res.Body); string(body) != "hi" {
 		t.Errorf("%q", body)
+	}
+}
+
+func TestAHandlerThatEndsItsGoroutineHasNotAnswered(t *testing.T) {
+	for _, written := range []string{"", "half"} {
+		handler := Handler(newStore(t), http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			rw.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(rw, written)
+			runtime.Goexit()
+		}), Options{})
+		for i := 0; i < 2; i++ {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%q %d: it is taken for a whole answer", written, i)
+					}
+				}()
+				get(t, handler, "GET", "http://a.example/")
+			}()
+		}
+	}
+}
+
+func TestAHostWithAPathIsNoKey(t *testing.T) {
+	handler := Handler(newStore(t), http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		rw.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprintf(rw, "%s %s", req.Host, req.URL.Path)
+	}), Options{})
+	for _, host := range []string{"a.example/b", "a.example", "a.example?b", "a.example#b"} {
+		req := httptest.NewRequest("GET", "/c", nil)
+		req.Host = host
+		if host == "a.example" {
+			req.URL.Path = "/b/c"
+		}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, req)
+		if want := host + " " + req.URL.Path; recorder.Body.String() != want {
+			t.Errorf("%q, not %q", recorder.Body, want)
+		}
+		if isLookedUp := !strings.Contains(recorder.Header().Get("Cache-Status"), "fwd=bypass"); isLookedUp != (host == "a.example") {
+			t.Errorf("%s: %s", host, recorder.Header().Get("Cache-Status"))
+		}
 	}
 }
