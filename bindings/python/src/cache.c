@@ -93,7 +93,7 @@ static bool ask(PyObject *clock, int64_t *ms)
     return is_ok;
 }
 
-bool cache_enter(struct cache *cache, int64_t *now_ms)
+static bool enter(struct cache *cache, int64_t *now_ms)
 {
     int64_t ms;
 
@@ -106,6 +106,13 @@ bool cache_enter(struct cache *cache, int64_t *now_ms)
     if (cache->now_ms < ms)
         cache->now_ms = ms;
     *now_ms = cache->now_ms;
+    return true;
+}
+
+bool cache_enter(struct cache *cache, int64_t *now_ms)
+{
+    if (!enter(cache, now_ms))
+        return false;
     cache->is_used = true;
     return true;
 }
@@ -316,7 +323,6 @@ PyObject *cache_save(PyObject *self, PyObject *path)
 PyObject *cache_restore(PyObject *self, PyObject *path)
 {
     struct cache *cache = (struct cache *)self;
-    bool was_used = cache->is_used;
     uint64_t count = 0;
     PyObject *name;
     PyThreadState *thread;
@@ -326,15 +332,16 @@ PyObject *cache_restore(PyObject *self, PyObject *path)
 
     if (!PyUnicode_FSConverter(path, &name))
         return NULL;
-    if (!wall_time(cache, &wall_ms) || !cache_enter(cache, &now_ms)) {
+    if (!wall_time(cache, &wall_ms) || !enter(cache, &now_ms)) {
         Py_DECREF(name);
         return NULL;
     }
-    if (was_used) {
+    if (cache->is_used) { /* by a clock, perhaps, which may do anything */
         Py_DECREF(name);
         PyErr_SetString(PyExc_ValueError, "restore() is a new cache's first call");
         return NULL;
     }
+    cache->is_used = true;
     cache->is_restoring = true;
     thread = cache_unlock(cache);
     result = nh_restore(cache->store, PyBytes_AS_STRING(name), now_ms, wall_ms, &count);

@@ -31,7 +31,11 @@ static PyObject *begin(struct cache *cache, enum shows shows)
         return NULL;
     walk->shows = shows;
     walk->found = PyList_New(0);
-    result = walk->found != NULL ? nh_cursor_create(cache->store, 0, &walk->cursor) : NH_NO_MEMORY;
+    if (walk->found == NULL || !cache_check(cache)) { /* again: to allocate may be to collect */
+        Py_DECREF(walk);
+        return NULL;
+    }
+    result = nh_cursor_create(cache->store, 0, &walk->cursor);
     if (result != NH_OK) {
         Py_DECREF(walk);
         return raise_result(cache->module, result);

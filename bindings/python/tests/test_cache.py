@@ -431,6 +431,17 @@ class Restarts(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "first call"):
             cache.restore(self.path)
 
+    def test_a_cache_that_its_wall_clock_has_used_does_not_restore(self):
+        def wall_clock():
+            cache["k"] = b"of the clock"
+            return 1e9
+
+        nuthatch.Cache(16 * MIB).save(self.path)
+        cache = nuthatch.Cache(16 * MIB, wall_clock=wall_clock)
+        with self.assertRaisesRegex(ValueError, "first call"):
+            cache.restore(self.path)
+        self.path.unlink()
+
     def test_a_file_that_is_not_one_is_left(self):
         self.path.write_bytes(b"something else")
         cache = nuthatch.Cache(16 * MIB)

@@ -137,6 +137,27 @@ class Closing(unittest.TestCase):
         gc.collect()
         self.assertEqual(len(set(walk)), 999)
 
+    def test_a_cache_that_a_collection_closes_is_closed_to_a_walk(self):
+        class Closer:
+            def __del__(self):
+                self.cache.close()
+
+        was = gc.get_threshold()
+        for threshold in range(1, 40):
+            cache, closer = nuthatch.Cache(MIB), Closer()
+            closer.cache, closer.itself = cache, closer
+            gc.collect()
+            try:
+                gc.set_threshold(threshold)
+                del closer
+                walks = [cache.items() for _ in range(50)]
+                self.assertFalse(cache.closed)
+            except ValueError:
+                self.assertTrue(cache.closed)
+            finally:
+                gc.set_threshold(*was)
+                walks = None
+
     def test_a_cycle_through_the_clock_is_collected(self):
         class Owner:
             def now(self):
