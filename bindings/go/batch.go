@@ -2,6 +2,7 @@ package nuthatch
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -27,8 +28,13 @@ type Batch struct {
 	keys       []byte // one behind the other
 	values     []byte // to be set
 	room       []byte // values that were read
+	getCount   int
+	slotBytes  int // how large a value is expected to be: core.h
 	isRun      bool
 }
+
+// What is expected of values before one was seen.
+const firstSlotBytes = 128
 
 // operation is core.h's nhgo_operation, byte for byte.
 type operation struct {
@@ -48,52 +54,53 @@ const (
 )
 
 // NewBatch is an empty batch on this store's space.
-func (s *Store) NewBatch() *Batch { return &Batch{store: s} }
+func (s *Store) NewBatch() *Batch { return &Batch{store: s, slotBytes: firstSlotBytes} }
 
 // Reset empties the batch.
 func (b *Batch) Reset() {
 	b.operations, b.keys, b.values, b.room = b.operations[:0], b.keys[:0], b.values[:0], b.room[:0]
-	b.isRun = false
+	b.getCount, b.isRun = 0, false
 }
 
 // Len is how many operations there are.
 func (b *Batch) Len() int { return len(b.operations) }
 
 // Get asks for a value. The key is copied.
-func (b *Batch) Get(key []byte) { b.add(operation{what: batchGet}, key) }
+func (b *Batch) Get(key []byte) {
+	b.add(batchGet, key)
+	b.getCount++
+}
 
 // Set stores a value; of the options those count that say TTL, SoftTTL or Flags.
 func (b *Batch) Set(key, value []byte, options ...Option) {
 	s := settingsOf(options)
-	b.add(operation{
-		what: batchSet, valueAt: uint64(len(b.values)), valueSize: uint64(len(value)),
-		ttl: s.ttl, softTTL: s.softTTL, flags: s.flags,
-	}, key)
+	op := b.add(batchSet, key)
+	op.valueAt, op.valueSize = uint64(len(b.values)), uint64(len(value))
+	op.ttl, op.softTTL, op.flags = s.ttl, s.softTTL, s.flags
 	b.values = append(b.values, value...)
 	if len(s.tags) > 0 || s.keepTTL {
-		b.refuse(resultUnsupported)
+		op.refuse(resultUnsupported)
 	}
 }
 
 // Delete drops a value.
-func (b *Batch) Delete(key []byte) { b.add(operation{what: batchDelete}, key) }
+func (b *Batch) Delete(key []byte) { b.add(batchDelete, key) }
 
-func (b *Batch) add(op operation, key []byte) {
-	op.keyAt, op.keySize = uint64(len(b.keys)), uint32(len(key))
-	b.operations = append(b.operations, op)
+// The operation that was added, until the next is.
+func (b *Batch) add(what int32, key []byte) *operation {
+	b.operations = append(b.operations, operation{what: what, keyAt: uint64(len(b.keys)), keySize: uint32(len(key))})
+	op := &b.operations[len(b.operations)-1]
 	if len(key) > keyBytesMax {
-		b.operations[len(b.operations)-1].keySize = 0
-		b.refuse(resultTooLarge)
-		return
+		op.keySize = 0
+		op.refuse(resultTooLarge)
+		return op
 	}
 	b.keys = append(b.keys, key...)
+	return op
 }
 
-// The last operation will not be asked of anybody.
-func (b *Batch) refuse(result int32) {
-	last := &b.operations[len(b.operations)-1]
-	last.isDone, last.result = 1, result
-}
+// It will not be asked of anybody.
+func (op *operation) refuse(result int32) { op.isDone, op.result = 1, result }
 
 // Results of ours beside the library's.
 const (
@@ -144,28 +151,48 @@ func (b *Batch) Err(i int) error {
 // Value is what a Get, operation i, has read: good until the next Reset. ErrMissing; of others ErrInvalid.
 func (b *Batch) Value(i int) ([]byte, error) {
 	op := &b.operations[i]
-	if err := b.Err(i); err != nil {
-		return nil, err
-	}
-	if op.what != batchGet {
-		return nil, fmt.Errorf("%w: not a Get", ErrInvalid)
-	}
-	if op.valueSize == 0 {
-		return []byte{}, nil
+	if op.isDone == 0 || op.result != resultOK || op.what != batchGet || op.valueSize == 0 {
+		return b.noBytes(i)
 	}
 	end := op.valueAt + op.valueSize
 	return b.room[op.valueAt:end:end], nil
+}
+
+// Value, where there is not a byte of it.
+func (b *Batch) noBytes(i int) ([]byte, error) {
+	if err := b.Err(i); err != nil {
+		return nil, err
+	}
+	if b.operations[i].what != batchGet {
+		return nil, fmt.Errorf("%w: not a Get", ErrInvalid)
+	}
+	return []byte{}, nil
 }
 
 func (b *Batch) key(op *operation) []byte { return b.keys[op.keyAt : op.keyAt+uint64(op.keySize)] }
 
 func (b *Batch) value(op *operation) []byte { return b.values[op.valueAt : op.valueAt+op.valueSize] }
 
+// Batches for GetMany, which keeps them but for what it returns.
+var batches = sync.Pool{New: func() any { return &Batch{slotBytes: firstSlotBytes} }}
+
+// Larger ones are left to the collector.
+const batchKeptBytes = 1 << 20
+
+func (b *Batch) release() {
+	b.store = nil
+	if cap(b.operations) < batchKeptBytes/64 && cap(b.keys) < batchKeptBytes && cap(b.room) < batchKeptBytes {
+		b.Reset()
+		batches.Put(b)
+	}
+}
+
 // GetMany reads many keys in one call: a value for each, nil for those that are missing. They lie in one piece of memory,
 // which stays for as long as one of them is used.
 func (s *Store) GetMany(keys [][]byte) ([][]byte, error) {
-	batch := s.NewBatch()
-	batch.operations = make([]operation, 0, len(keys))
+	batch := batches.Get().(*Batch)
+	defer batch.release()
+	batch.store = s
 	for _, key := range keys {
 		batch.Get(key)
 	}
@@ -173,12 +200,15 @@ func (s *Store) GetMany(keys [][]byte) ([][]byte, error) {
 		return nil, err
 	}
 	values := make([][]byte, len(keys))
+	room := append([]byte{}, batch.room...)
 	for i := range keys {
-		value, err := batch.Value(i)
-		if err != nil && err != ErrMissing {
+		op := &batch.operations[i]
+		if err := batchError(op.result); err == nil {
+			end := op.valueAt + op.valueSize
+			values[i] = room[op.valueAt:end:end]
+		} else if err != ErrMissing {
 			return nil, err
 		}
-		values[i] = value
 	}
 	return values, nil
 }

@@ -132,13 +132,16 @@ typedef struct nhgo_operation {
     uint32_t reserved;
 } nhgo_operation;
 typedef struct nhgo_done {
-    uint64_t used; /* of the room */
-    uint64_t want; /* what the first that is not done needs; 0: all are done */
+    uint64_t used;       /* of the room */
+    uint64_t want;       /* at least so much more room; 0: all are done */
+    uint64_t slot_bytes; /* for the next call, or batch */
     int32_t result;
 } nhgo_done;
+/* `slot_bytes` is how large values that are read are expected to be, which are read
+ * the faster for it; larger ones are looked at twice. */
 nhgo_done nhgo_batch(nhgo_gate *gate, int64_t now_ms, uint32_t space, nhgo_operation *operations,
                      uint64_t count, const uint8_t *keys, const uint8_t *values, uint8_t *room,
-                     uint64_t used, uint64_t capacity);
+                     uint64_t used, uint64_t capacity, uint64_t slot_bytes);
 
 /* A part of a walk over all keys: whole chains of the index from `position` on,
  * 0 at first, as far as they fit, with no key twice. Keys and values lie one

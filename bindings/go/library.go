@@ -35,6 +35,8 @@ const (
 	scratchBytes = 4096
 	pageBytes    = 256 << 10
 	pageEntries  = 1024
+
+	firstRoomBytesMax = 64 << 10 // of a batch; it grows
 )
 
 // What a value is copied to before anybody knows how large it is.
@@ -403,12 +405,19 @@ func (l *library) run(space uint32, batch *Batch) error {
 		return nil
 	}
 	batch.room = batch.room[:0]
+	if room := batch.getCount * batch.slotBytes; cap(batch.room) == 0 && room > 0 {
+		if room > firstRoomBytesMax {
+			room = firstRoomBytesMax
+		}
+		batch.room = make([]byte, 0, room)
+	}
 	for {
 		done := C.nhgo_batch(l.gate, l.now(), C.uint32_t(space),
 			(*C.nhgo_operation)(unsafe.Pointer(&batch.operations[0])), C.uint64_t(len(batch.operations)),
 			address(batch.keys), address(batch.values), address(batch.room), C.uint64_t(len(batch.room)),
-			C.uint64_t(cap(batch.room)))
+			C.uint64_t(cap(batch.room)), C.uint64_t(batch.slotBytes))
 		runtime.KeepAlive(l)
+		batch.slotBytes = int(done.slot_bytes)
 		batch.room = batch.room[:int(done.used)]
 		if done.result != C.NH_OK || done.want == 0 {
 			return result(done.result)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -292,6 +293,64 @@ func TestABatchDoesAllInOrder(t *testing.T) {
 		}
 		if item, err := store.GetItem(Key("empty"), nil); item.Flags != 3 || item.TTL == 0 || err != nil {
 			t.Errorf("%+v %v", item, err)
+		}
+	}
+}
+
+// What C expects of sizes follows what it has seen: here it is often wrong.
+func TestABatchReadsValuesOfAllSizes(t *testing.T) {
+	store := newTestStore(t, Options{MemoryBytes: 64 << 20})
+	const count = 400
+	random := rand.New(rand.NewSource(1))
+	wanted := make([][]byte, count) // nil: missing
+	for i := range wanted {
+		if i%7 == 6 {
+			continue
+		}
+		wanted[i] = bytes.Repeat([]byte{byte(i)}, []int{0, 1, 100, 128, 129, 1024, 1025, 40000}[random.Intn(2+i/50%7)])
+		if err := store.Set(Key(fmt.Sprint(i)), wanted[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store.Set(Key("other"), bytes.Repeat([]byte("other"), 1000))
+	batch := store.NewBatch()
+	for round := 0; round < 30; round++ {
+		asked := random.Perm(count)[:1+random.Intn(count)]
+		if round%3 == 0 { // in order, so that like is beside like
+			sort.Ints(asked)
+		}
+		keys := make([][]byte, len(asked))
+		batch.Reset()
+		for at, i := range asked {
+			keys[at] = Key(fmt.Sprint(i))
+			batch.Get(keys[at])
+			if round%5 == 4 && i%40 == 0 {
+				batch.Set(Key("between"), wanted[i])
+			}
+		}
+		if err := batch.Run(); err != nil {
+			t.Fatal(err)
+		}
+		many, err := store.GetMany(keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.GetMany([][]byte{Key("other")}); err != nil { // writes into nothing that was returned
+			t.Fatal(err)
+		}
+		at := 0
+		for j, i := range asked {
+			value, err := batch.Value(at)
+			at++
+			if round%5 == 4 && i%40 == 0 {
+				at++
+			}
+			if !bytes.Equal(value, wanted[i]) || (err == ErrMissing) != (wanted[i] == nil) || (value == nil) != (wanted[i] == nil) {
+				t.Fatalf("round %d, key %d: %d bytes, %v", round, i, len(value), err)
+			}
+			if !bytes.Equal(many[j], wanted[i]) || (many[j] == nil) != (wanted[i] == nil) {
+				t.Fatalf("round %d, key %d: %d bytes of many", round, i, len(many[j]))
+			}
 		}
 	}
 }
