@@ -144,9 +144,9 @@ class Closing(unittest.TestCase):
 
         was = gc.get_threshold()
         for threshold in range(1, 40):
-            cache, closer = nuthatch.Cache(MIB), Closer()
-            closer.cache, closer.itself = cache, closer
             gc.collect()
+            cache, closer = nuthatch.Cache(MIB), Closer()  # young: the next collection takes it
+            closer.cache, closer.itself = cache, closer
             try:
                 gc.set_threshold(threshold)
                 del closer
