@@ -322,6 +322,46 @@ TEST(what_is_not_for_all_is_not_watched_and_it_is_said_why)
     hub_destroy(hub);
 }
 
+/* All is as before, but requests with that cookie go by a route of their own. */
+static void follow_cookie(struct hub *hub, const char *pattern)
+{
+    struct world *world = hub->world;
+    struct route_policy policy = world->runners[0].worker->plan->otherwise.policy;
+    struct field_spec field = {.name = (char[]){"Cookie"}, .value = strdup(pattern)};
+    struct route_plan *plan;
+    char url[128];
+
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
+    EXPECT_EQ(
+        gateway_plan(world->gateway,
+                     &(struct plan_spec){
+                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
+                                                                         .connect_timeout_ms = 5000,
+                                                                         .failures_max = 3,
+                                                                         .out_ms = 500,
+                                                                         .origin_connections_max = 64}},
+                         .upstream_count = 1,
+                         .routes = &(struct route_spec){.match = {.fields = &field, .field_count = 1},
+                                                        .policy = policy},
+                         .route_count = 1,
+                         .policy = policy},
+                     &plan),
+        OK);
+    free(field.value);
+    gateway_follow(world->gateway, plan);
+    pass(hub, 0);
+}
+
+TEST(who_has_a_cookie_that_chooses_the_route_does_not_watch_another_route)
+{
+    struct hub *hub = hub_create("1");
+
+    follow_cookie(hub, "team=red");
+    expect_refused(hub, "/state", "Accept: text/event-stream\nCookie: team=red", 403, "one client's alone");
+    leave_watch(watch(hub, 0, "Cookie: team=blue"));
+    hub_destroy(hub);
+}
+
 TEST(an_origin_that_fails_is_told_of_and_so_is_its_return)
 {
     struct hub *hub = hub_create("1");
@@ -464,6 +504,7 @@ RUN_TESTS(TEST_ROW(a_stream_has_the_state_at_once_and_then_each_change),
           TEST_ROW(nobody_watching_the_origin_is_left_alone),
           TEST_ROW(no_more_is_watched_at_a_time_than_may_be),
           TEST_ROW(what_is_not_for_all_is_not_watched_and_it_is_said_why),
+          TEST_ROW(who_has_a_cookie_that_chooses_the_route_does_not_watch_another_route),
           TEST_ROW(an_origin_that_fails_is_told_of_and_so_is_its_return),
           TEST_ROW(who_comes_while_there_is_a_problem_gets_the_state_however_short_the_ring_is),
           TEST_ROW(an_origin_that_fails_is_asked_no_sooner_than_one_that_does_not),

@@ -26,15 +26,13 @@ static bool is_taken_along(const struct route *route, const struct http_field *f
 {
     const struct match_spec *match = &route->match.own;
 
-    if (field->header == HTTP_HEADER_COOKIE)
-        return route->policy.key_cookies != NULL;
-    if (bytes_equal_nocase(field->name, BYTES("Accept-Language")) ||
-        is_listed(route_items(route->policy.key_headers), field->name))
-        return true;
     for (size_t i = 0; i < match->field_count; i++)
         if (bytes_equal_nocase(bytes_of_text(match->fields[i].name), field->name))
             return true;
-    return false;
+    if (field->header == HTTP_HEADER_COOKIE)
+        return route->policy.key_cookies != NULL;
+    return bytes_equal_nocase(field->name, BYTES("Accept-Language")) ||
+           is_listed(route_items(route->policy.key_headers), field->name);
 }
 
 /* The same of a composed route: its parts have it. What a stream's request says of its own answer, such as
