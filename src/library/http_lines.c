@@ -2,6 +2,8 @@
 #include "engine/gateway/policy/stored_response.h"
 #include <stdlib.h>
 
+static bool is_null(nh_bytes bytes) { return bytes.data == NULL && bytes.size > 0; }
+
 nh_result http_lines_init(struct http_lines *lines, const nh_http_fields *from)
 {
     lines->fields = (struct http_fields){.list = lines->few};
@@ -16,6 +18,8 @@ nh_result http_lines_init(struct http_lines *lines, const nh_http_fields *from)
             return NH_NO_MEMORY;
     }
     for (size_t i = 0; i < from->count; i++) {
+        if (is_null(from->list[i].name) || is_null(from->list[i].value))
+            return NH_INVALID;
         struct bytes name = bytes_of(from->list[i].name.data, from->list[i].name.size);
         struct bytes value = bytes_trim(bytes_of(from->list[i].value.data, from->list[i].value.size));
         if (!http_is_token(name) || !http_is_field_value(value))

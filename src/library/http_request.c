@@ -15,7 +15,7 @@ nh_result nh_http_read_request(const nh_http_rules *rules, nh_bytes method, int6
     struct http_lines lines;
     nh_result result;
 
-    if (ask == NULL || ask->size < sizeof *ask || !http_is_token(in(method)))
+    if (ask == NULL || ask->size < sizeof *ask || method.data == NULL || !http_is_token(in(method)))
         return NH_INVALID;
     result = http_lines_init(&lines, fields);
     if (result == NH_OK) {
@@ -35,7 +35,8 @@ nh_result nh_http_read_request(const nh_http_rules *rules, nh_bytes method, int6
 
 int32_t nh_http_invalidates(nh_bytes method, int32_t status)
 {
-    return !http_method_is_safe(http_method_find(in(method))) && status >= 200 && status < 400;
+    return method.data != NULL && !http_method_is_safe(http_method_find(in(method))) && status >= 200 &&
+           status < 400;
 }
 
 nh_result nh_http_resolve(nh_bytes origin, nh_bytes path, nh_bytes reference, char *text, size_t capacity,

@@ -314,6 +314,11 @@ TEST(what_no_caller_should_pass_is_refused)
     EXPECT_EQ(nh_http_read_request(&shared, text("GET"), 0, &lines.fields, &ask), NH_INVALID);
     lines_read(&lines, "X: a\rb");
     EXPECT_EQ(nh_http_read_request(&shared, text("GET"), 0, &lines.fields, &ask), NH_INVALID);
+    EXPECT_EQ(nh_http_read_request(&shared, (nh_bytes){NULL, 3}, 0, &fields, &ask), NH_INVALID);
+    many[0] = (nh_http_field){{NULL, 1}, text("")};
+    EXPECT_EQ(nh_http_read_request(&shared, text("GET"), 0, &fields, &ask), NH_INVALID);
+    many[0] = (nh_http_field){text("X"), {NULL, 1}};
+    EXPECT_EQ(nh_http_read_request(&shared, text("GET"), 0, &fields, &ask), NH_INVALID);
     free(many);
 }
 
