@@ -29,7 +29,7 @@
 enum {
     BEATS = 15, /* seconds between two comments to a stream that is otherwise silent */
     BEAT_MS = 1000,
-    SLOW_MS = 60000,      /* a stream is cut that has taken nothing for so long */
+    SLOW_MS = 60000,      /* a stream is cut that has not taken all it was sent for so long */
     LINGER_MS = 60000,    /* a topic that nobody watches is kept for so long */
     FAILING_MS = 30000,   /* after which watchers are told that the origin fails */
     RETRY_MS_MAX = 60000, /* between two polls of an origin that fails */
