@@ -208,7 +208,7 @@ class OnTheWire(unittest.TestCase):
         def answer(request):
             control, location, _ = cases[request.path]
             location = location or f"{self.origin.url}{request.path}"
-            request.reply(200, request.command.encode(), Cache_Control=control, Content_Location=location)
+            request.reply(200, request.command.encode(), Cache_Control=control, Content_Location=location, Connection="close")
         port = self.serve(answer)
         for path, (_, _, is_kept) in cases.items():
             fetch(port, path)

@@ -32,7 +32,7 @@ class Folder(unittest.TestCase):
         return Nuthatch("mock", *arguments, "--threads", "1", listen="http://127.0.0.1:0")
 
     def refusal(self, *arguments, status=1):
-        run = subprocess.run([BINARY, "mock", *arguments], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([BINARY, "mock", "--listen", "http://127.0.0.1:0", *arguments], capture_output=True, text=True, timeout=60)
         self.assertEqual(run.returncode, status)
         return run.stderr
 

@@ -115,7 +115,7 @@ class Record(unittest.TestCase):
         return (self.out / "rules.yaml").read_text()
 
     def refusal(self, *arguments):
-        run = subprocess.run([BINARY, "mock", *arguments], capture_output=True, text=True, timeout=60)
+        run = subprocess.run([BINARY, "mock", "--listen", "http://127.0.0.1:0", *arguments], capture_output=True, text=True, timeout=60)
         self.assertNotEqual(run.returncode, 0)
         return run.stderr
 

@@ -1,5 +1,5 @@
 """The server under pressure: caps, deadlines, descriptors, stopping, and kernels that refuse io_uring."""
-import os, re, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time, unittest
+import fcntl, os, re, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time, unittest
 
 from harness import BINARY, FREED_IS_GONE, Nuthatch, Origin, fetch, raw, wait_until_still
 
@@ -436,6 +436,12 @@ class CommandLine(unittest.TestCase):
 
 
 class Demo(unittest.TestCase):
+    def setUp(self):
+        """The demo has fixed ports, and gives one up for a while: two of them at a time would take each other's."""
+        lock = open(os.path.join(tempfile.gettempdir(), f"nuthatch-demo-ports-{os.getuid()}.lock"), "w")
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
     def test_the_tour_holds(self):
         done = subprocess.run([BINARY, "demo", "--once"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
