@@ -103,7 +103,9 @@ static inline struct tier *fake_tier_create(struct fake_server *server)
     struct tier *tier = calloc(1, sizeof *tier);
 
     tier->server = server;
+    pthread_mutex_lock(&server->lock);
     server->tiers[server->tier_count++] = tier;
+    pthread_mutex_unlock(&server->lock);
     return tier;
 }
 

@@ -3,12 +3,13 @@
  * here. */
 #pragma once
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* How many allocations still succeed before one fails; negative: all do. Volatile, as compilers know malloc
  * and think that it looks at nothing of ours. */
-static volatile int successes_left = -1;
+static volatile atomic_int successes_left = -1;
 /* Those that it concerns. */
 static bool is_of_whom_is_tested(void);
 
@@ -16,8 +17,7 @@ static bool allocation_must_fail(void)
 {
     if (successes_left < 0 || !is_of_whom_is_tested())
         return false;
-    successes_left = successes_left - 1;
-    return successes_left < 0;
+    return atomic_fetch_sub(&successes_left, 1) == 0;
 }
 
 #define WRAP(name, parameters, arguments)                                                                  \
