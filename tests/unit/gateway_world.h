@@ -480,30 +480,33 @@ static inline void world_destroy(struct world *world)
     free(world);
 }
 
-/* From now on requests begin under that policy, on all workers. */
 static inline void do_nothing(void *argument) { (void)argument; }
-static inline void world_follow(struct world *world, const struct route_policy *policy)
+
+/* From now on requests begin under that plan, whose only upstream is the stub, on all workers. */
+static inline void world_follow_plan(struct world *world, uint32_t retries_max, struct plan_spec spec)
 {
     struct route_plan *plan;
     char url[128];
 
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(
-        gateway_plan(world->gateway,
-                     &(struct plan_spec){
-                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
-                                                                         .connect_timeout_ms = 5000,
-                                                                         .failures_max = 3,
-                                                                         .out_ms = 500,
-                                                                         .origin_connections_max = 64}},
-                         .upstream_count = 1,
-                         .policy = *policy},
-                     &plan),
-        OK);
+    spec.upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
+                                                        .connect_timeout_ms = 5000,
+                                                        .retries_max = retries_max,
+                                                        .failures_max = 3,
+                                                        .out_ms = 500,
+                                                        .origin_connections_max = 64}};
+    spec.upstream_count = 1;
+    EXPECT_EQ(gateway_plan(world->gateway, &spec, &plan), OK);
     gateway_follow(world->gateway, plan);
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < WORKERS; i++)
             on_worker(&world->runners[i], do_nothing, NULL);
+}
+
+/* The same of a policy alone. */
+static inline void world_follow(struct world *world, const struct route_policy *policy)
+{
+    world_follow_plan(world, 0, (struct plan_spec){.policy = *policy});
 }
 
 /* ---- clients ------------------------------------------------------------------------------------- */

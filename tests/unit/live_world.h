@@ -87,15 +87,13 @@ static inline void hub_destroy(struct hub *hub)
     free(hub);
 }
 
-static inline void nothing(void *argument) { (void)argument; }
-
 /* Time passes, and the loops see it. */
 static inline void pass(struct hub *hub, int64_t ms)
 {
     hub->world->forward_ms += ms;
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < WORKERS; i++)
-            on_worker(&hub->world->runners[i], nothing, NULL);
+            on_worker(&hub->world->runners[i], do_nothing, NULL);
 }
 
 static inline uint64_t counted(const struct hub *hub, enum metric metric)

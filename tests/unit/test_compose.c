@@ -23,35 +23,17 @@ static void make_worker(void *argument)
 }
 
 static void destroy_worker(void *argument) { compose_worker_destroy(((struct front *)argument)->worker); }
-static void nothing(void *argument) { (void)argument; }
 
 /* From now on the world goes by a plan with that composition, too. */
 static void follow(struct world *world, const struct composition_spec *composition)
 {
-    char url[128];
-    struct route_plan *plan;
-
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(
-        gateway_plan(world->gateway,
-                     &(struct plan_spec){
-                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
-                                                                         .connect_timeout_ms = 5000,
-                                                                         .retries_max = 1,
-                                                                         .failures_max = 3,
-                                                                         .out_ms = 500,
-                                                                         .origin_connections_max = 64}},
-                         .upstream_count = 1,
-                         .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
-                                    .first_byte_timeout_ms = 60000000,
-                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
-                                    .stale_if_error_ms = 60000},
-                         .compositions = composition,
-                         .composition_count = 1},
-                     &plan),
-        OK);
-    gateway_follow(world->gateway, plan);
-    on_worker(&world->runners[0], nothing, NULL);
+    world_follow_plan(world, 1,
+                      (struct plan_spec){.policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                                    .first_byte_timeout_ms = 60000000,
+                                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
+                                                    .stale_if_error_ms = 60000},
+                                         .compositions = composition,
+                                         .composition_count = 1});
 }
 
 static struct front *front_create(const struct composition_spec *composition)
@@ -391,7 +373,7 @@ TEST(a_client_that_is_slow_gets_it_piece_by_piece)
     client->room_bytes = 5;
     on_worker(client->runner, begin_caller, &(struct caller){front, client});
     wait_until_true(has_received_some, client);
-    on_worker(client->runner, nothing, NULL);
+    on_worker(client->runner, do_nothing, NULL);
     EXPECT_EQ(client->received_bytes, 5);
     EXPECT(!client->has_ended);
     on_worker(client->runner, make_room, client);

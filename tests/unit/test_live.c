@@ -325,31 +325,16 @@ TEST(what_is_not_for_all_is_not_watched_and_it_is_said_why)
 /* All is as before, but requests with that cookie go by a route of their own. */
 static void follow_cookie(struct hub *hub, const char *pattern)
 {
-    struct world *world = hub->world;
-    struct route_policy policy = world->runners[0].worker->plan->otherwise.policy;
+    struct route_policy policy = hub->world->runners[0].worker->plan->otherwise.policy;
     struct field_spec field = {.name = (char[]){"Cookie"}, .value = strdup(pattern)};
-    struct route_plan *plan;
-    char url[128];
 
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(
-        gateway_plan(world->gateway,
-                     &(struct plan_spec){
-                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
-                                                                         .connect_timeout_ms = 5000,
-                                                                         .failures_max = 3,
-                                                                         .out_ms = 500,
-                                                                         .origin_connections_max = 64}},
-                         .upstream_count = 1,
-                         .routes = &(struct route_spec){.match = {.fields = &field, .field_count = 1},
-                                                        .policy = policy},
-                         .route_count = 1,
-                         .policy = policy},
-                     &plan),
-        OK);
+    world_follow_plan(
+        hub->world, 0,
+        (struct plan_spec){
+            .routes = &(struct route_spec){.match = {.fields = &field, .field_count = 1}, .policy = policy},
+            .route_count = 1,
+            .policy = policy});
     free(field.value);
-    gateway_follow(world->gateway, plan);
-    pass(hub, 0);
 }
 
 TEST(who_has_a_cookie_that_chooses_the_route_does_not_watch_another_route)

@@ -20,35 +20,15 @@ struct hub {
     bool is_idle;
 };
 
-static void nothing(void *argument) { (void)argument; }
-
 /* From now on the world goes by a plan with that composition, too. */
 static void follow(struct hub *hub, const struct composition_spec *composition)
 {
-    struct world *world = hub->world;
-    char url[128];
-    struct route_plan *plan;
-
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    EXPECT_EQ(
-        gateway_plan(world->gateway,
-                     &(struct plan_spec){
-                         .upstreams = &(struct upstream_spec){.policy = {.origin_urls = url,
-                                                                         .connect_timeout_ms = 5000,
-                                                                         .retries_max = 1,
-                                                                         .failures_max = 3,
-                                                                         .out_ms = 500,
-                                                                         .origin_connections_max = 64}},
-                         .upstream_count = 1,
-                         .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
-                                    .first_byte_timeout_ms = 60000000,
-                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS},
-                         .compositions = composition,
-                         .composition_count = 1},
-                     &plan),
-        OK);
-    gateway_follow(world->gateway, plan);
-    on_worker(&world->runners[0], nothing, NULL);
+    world_follow_plan(hub->world, 1,
+                      (struct plan_spec){.policy = {.object_bytes_max = OBJECT_BYTES_MAX,
+                                                    .first_byte_timeout_ms = 60000000,
+                                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS},
+                                         .compositions = composition,
+                                         .composition_count = 1});
 }
 
 static void make_workers(void *argument)
@@ -116,7 +96,7 @@ static void pass(struct hub *hub, int64_t ms)
 {
     hub->world->forward_ms += ms;
     for (int round = 0; round < 2; round++)
-        on_worker(&hub->world->runners[0], nothing, NULL);
+        on_worker(&hub->world->runners[0], do_nothing, NULL);
 }
 
 /* ---- who watches --------------------------------------------------------------------------------- */
