@@ -105,6 +105,7 @@ TEST(what_one_node_has_fetched_the_other_need_not)
 /* Who watches a URL at one node. */
 struct far_watcher {
     struct runner *runner;
+    const struct http_request *request;
     struct cache_key key;
     struct entry_watch *watch;
     _Atomic int told_count;
@@ -114,6 +115,9 @@ static void on_entry_changed(void *owner) { ((struct far_watcher *)owner)->told_
 static void begin_to_watch(void *argument)
 {
     struct far_watcher *watcher = argument;
+    const struct gateway_worker *worker = watcher->runner->worker; /* its plan is its thread's */
+
+    EXPECT(route_key(plan_route(worker->plan, watcher->request), watcher->request, &watcher->key));
     watcher->watch = entry_watch_begin(watcher->runner->worker, &watcher->key, on_entry_changed, watcher);
     EXPECT(watcher->watch != NULL);
 }
@@ -134,14 +138,13 @@ static void expect_told(struct far_watcher *watcher)
 TEST(what_another_node_fetches_or_purges_is_told_to_who_watches)
 {
     struct two two = two_create();
-    struct far_watcher watcher = {.runner = &two.other->runners[0]};
-    struct http_request request = {.method = HTTP_METHOD_GET,
-                                   .method_name = BYTES("GET"),
-                                   .authority = BYTES("client.example"),
-                                   .path = BYTES("/count"),
-                                   .minor_version = 1};
+    const struct http_request request = {.method = HTTP_METHOD_GET,
+                                         .method_name = BYTES("GET"),
+                                         .authority = BYTES("client.example"),
+                                         .path = BYTES("/count"),
+                                         .minor_version = 1};
+    struct far_watcher watcher = {.runner = &two.other->runners[0], .request = &request};
 
-    EXPECT(route_key(plan_route(two.other->runners[0].worker->plan, &request), &request, &watcher.key));
     on_worker(watcher.runner, begin_to_watch, &watcher);
     expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
     expect_told(&watcher);

@@ -325,7 +325,7 @@ TEST(what_is_not_for_all_is_not_watched_and_it_is_said_why)
 /* All is as before, but requests with that cookie go by a route of their own. */
 static void follow_cookie(struct hub *hub, const char *pattern)
 {
-    struct route_policy policy = hub->world->runners[0].worker->plan->otherwise.policy;
+    struct route_policy policy = hub->world->gateway->plan->otherwise.policy;
     struct field_spec field = {.name = (char[]){"Cookie"}, .value = strdup(pattern)};
 
     world_follow_plan(
