@@ -6,24 +6,27 @@
 
 enum { HOUR_MS = 3600000 };
 
-/* A world whose upstream has these limits. */
+/* A world whose upstream has these limits; origins that it has besides the stub come before that. */
 static struct world *world_create_limited(struct upstream_policy policy)
 {
     struct world *world = world_create();
     struct route_plan *plan;
-    char url[64];
+    char urls[128];
 
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", world->stub.port);
-    policy.origin_urls = url;
+    snprintf(urls, sizeof urls, "%shttp://127.0.0.1:%d/",
+             policy.origin_urls != NULL ? policy.origin_urls : "", world->stub.port);
+    policy.origin_urls = urls;
     policy.connect_timeout_ms = 5000;
     policy.origin_connections_max = 64;
+    policy.tunnels_max = 64;
     EXPECT_EQ(gateway_plan(world->gateway,
                            &(struct plan_spec){.upstreams = &(struct upstream_spec){.policy = policy},
                                                .upstream_count = 1,
                                                .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
                                                           .first_byte_timeout_ms = 60000000,
                                                           .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
-                                                          .stale_if_unreachable_ms = HOUR_MS}},
+                                                          .stale_if_unreachable_ms = HOUR_MS,
+                                                          .upgrade = 1}},
                            &plan),
               OK);
     gateway_follow(world->gateway, plan);
@@ -38,6 +41,14 @@ static uint64_t counted(struct world *world, enum metric metric)
     for (size_t i = 0; i < WORKERS; i++)
         sum += counters_read(&world->runners[i].counters, metric);
     return sum;
+}
+
+/* Who sleeps is told. */
+static void pass_hours(struct world *world, int64_t hours)
+{
+    world->forward_ms += hours * HOUR_MS;
+    for (size_t i = 0; i < WORKERS; i++)
+        on_worker(&world->runners[i], do_nothing, NULL);
 }
 
 /* ---- limits of the operator's -------------------------------------------------------------------- */
@@ -93,7 +104,7 @@ TEST(a_client_waits_for_its_turn_if_that_is_soon)
     client_start(client);
     wait_until_true(is_waiting, world);
     EXPECT_EQ(world->stub.request_count, 1);
-    world->forward_ms += 13 * HOUR_MS;
+    pass_hours(world, 13);
     wait_until_true(has_ended, client);
     EXPECT_EQ(client->status, 200);
     EXPECT_TEXT(buffer_bytes(&client->body), BYTES("2"));
@@ -113,7 +124,7 @@ TEST(clients_that_ask_for_one_thing_wait_for_one_turn)
         clients[i] = client_create(world, i % WORKERS, "GET", "/count", "");
         client_start(clients[i]);
     }
-    world->forward_ms += 13 * HOUR_MS;
+    pass_hours(world, 13);
     for (size_t i = 0; i < COUNT; i++) {
         wait_until_true(has_ended, clients[i]);
         EXPECT_TEXT(buffer_bytes(&clients[i]->body), BYTES("2"));
@@ -154,6 +165,27 @@ TEST(a_worker_may_end_while_somebody_waits)
     client_destroy(client);
     world_destroy(world);
 }
+
+TEST(who_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client;
+
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client = client_create(world, 0, "GET", "/private", "");
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    world_follow(world, &(struct route_policy){.object_bytes_max = OBJECT_BYTES_MAX});
+    pass_hours(world, 13);
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 200);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("2"));
+    client_destroy(client);
+    world_destroy(world);
+}
+
+/* ---- shares -------------------------------------------------------------------------------------- */
 
 TEST(what_nobody_waits_for_leaves_some_to_others)
 {
@@ -510,6 +542,7 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(clients_that_ask_for_one_thing_wait_for_one_turn),
           TEST_ROW(whoever_leaves_while_it_waits_is_not_sent_on),
           TEST_ROW(a_worker_may_end_while_somebody_waits),
+          TEST_ROW(who_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more),
           TEST_ROW(what_nobody_waits_for_leaves_some_to_others),
           TEST_ROW(so_many_are_under_way_at_once_of_all_workers),
           TEST_ROW(what_is_not_modified_takes_nothing_where_that_is_free),

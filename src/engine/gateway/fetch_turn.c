@@ -49,19 +49,21 @@ static void note_sent(struct fetch *fetch)
 static enum err ask(struct fetch *fetch, const struct http_request *request)
 {
     struct gateway_worker *worker = fetch->worker;
+    struct upstream *upstream = fetch->route->upstream;
     int64_t now_mono_ms = loop_now(worker->loop).mono_ms, due_mono_ms;
     enum quota_verdict verdict;
     enum err err;
 
     if (fetch->ticket.quota == NULL)
         fetch->ticket.class = class_of(fetch);
-    verdict = quota_ask(&fetch->by->upstream->quota, &fetch->ticket, now_mono_ms, &due_mono_ms);
+    verdict = quota_ask(&upstream->quota, &fetch->ticket, now_mono_ms, &due_mono_ms);
     if (worker->fleet != NULL)
-        fleet_limits_ask(worker->fleet, fetch->by->upstream, &fetch->ticket, verdict);
+        fleet_limits_ask(worker->fleet, upstream, &fetch->ticket, verdict);
     switch (verdict) {
     case QUOTA_GO:
         note_sent(fetch);
-        err = fetch_send(fetch, request);
+        fetch->by = worker_upstream(worker, upstream); /* which may be another than when it began to wait */
+        err = fetch->by != NULL ? fetch_send(fetch, request) : ERR_NO_MEMORY;
         if (err != OK)
             quota_leave(&fetch->ticket);
         return err;
@@ -114,9 +116,6 @@ void fetch_turn_give_up(struct fetch *fetch)
 
 enum err fetch_start(struct fetch *fetch, const struct http_request *request)
 {
-    fetch->by = worker_upstream(fetch->worker, fetch->route->upstream);
-    if (fetch->by == NULL)
-        return ERR_NO_MEMORY;
     asker_of(fetch->route, request->path, &fetch->upstream.fields, fetch->gateway->seed, &fetch->ticket);
     fetch->ticket.is_conditional = fetch->is_validation;
     fetch->ticket.is_shared = fetch->worker->fleet != NULL;
