@@ -185,6 +185,26 @@ TEST(who_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more)
     world_destroy(world);
 }
 
+/* What could not be sent to one origin goes to another by the turn that it has: nothing has come to the
+ * upstream. */
+TEST(an_origin_that_refuses_connections_takes_nothing_off_the_limit)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .origin_urls = (char[]){"http://127.0.0.1:1 weight=2\n"}, /* which refuses */
+        .retries_max = 1,
+        .failures_max = 1,
+        .out_ms = HOUR_MS,
+        .rate_limits = (char[]){"10/d"},
+        .rate_burst = 10});
+
+    for (int i = 0; i < 10; i++)
+        expect_answer(world, "POST", "/count", "", 201, NULL, NULL);
+    EXPECT_EQ(world->stub.request_count, 10);
+    EXPECT(counted(world, METRIC_gateway_retries) > 0);
+    expect_answer(world, "POST", "/count", "", 503, NULL, "detail=limited");
+    world_destroy(world);
+}
+
 /* ---- shares -------------------------------------------------------------------------------------- */
 
 TEST(what_nobody_waits_for_leaves_some_to_others)
@@ -543,6 +563,7 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(whoever_leaves_while_it_waits_is_not_sent_on),
           TEST_ROW(a_worker_may_end_while_somebody_waits),
           TEST_ROW(who_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more),
+          TEST_ROW(an_origin_that_refuses_connections_takes_nothing_off_the_limit),
           TEST_ROW(what_nobody_waits_for_leaves_some_to_others),
           TEST_ROW(so_many_are_under_way_at_once_of_all_workers),
           TEST_ROW(what_is_not_modified_takes_nothing_where_that_is_free),

@@ -770,12 +770,36 @@ TEST(a_request_that_is_sent_again_counts_again)
                            .specs = {{2, HOUR_MS}}, .spec_count = 1, .burst = 2, .breaker = three});
     EXPECT_EQ(ask(&quota, &asker, START_MS), QUOTA_GO);
     quota_fail(&asker.ticket, START_MS);
-    EXPECT(quota_ask_again(&asker.ticket, START_MS));
+    EXPECT(quota_ask_again(&asker.ticket, true, START_MS));
     quota_fail(&asker.ticket, START_MS);
-    EXPECT(!quota_ask_again(&asker.ticket, START_MS));
+    EXPECT(!quota_ask_again(&asker.ticket, true, START_MS));
     quota_leave(&asker.ticket);
     quota_leave(&asker.ticket); /* once more does nothing */
     EXPECT_EQ(quota.concurrency.under_way, 0);
+    quota_fini(&quota);
+}
+
+TEST(a_request_that_did_not_come_to_the_upstream_is_sent_again_by_the_same_turn)
+{
+    struct quota quota;
+    struct asker asker = asker_of(1, QUOTA_INTERACTIVE);
+
+    quota_init(&quota,
+               &(struct quota_policy){
+                   .specs = {{1, HOUR_MS}}, .spec_count = 1, .burst = 1, .learns = true, .breaker = three});
+    EXPECT_EQ(ask(&quota, &asker, START_MS), QUOTA_GO);
+    quota_fail(&asker.ticket, START_MS);
+    EXPECT(quota_ask_again(&asker.ticket, false, START_MS));
+    EXPECT_EQ(quota.concurrency.under_way, 1);
+    quota_fail(&asker.ticket, START_MS);
+    EXPECT(quota_ask_again(&asker.ticket, false, START_MS)); /* as often as that is so */
+    EXPECT(!quota_ask_again(&asker.ticket, true, START_MS));
+    quota_leave(&asker.ticket);
+    EXPECT_EQ(quota.concurrency.under_way, 0);
+    EXPECT_EQ(ask(&quota, &asker, START_MS + HOUR_MS + 1000), QUOTA_GO);
+    quota_fail(&asker.ticket, START_MS + HOUR_MS + 1000); /* the third: the upstream is left alone */
+    EXPECT(!quota_ask_again(&asker.ticket, false, START_MS + HOUR_MS + 1000));
+    quota_leave(&asker.ticket);
     quota_fini(&quota);
 }
 
@@ -847,4 +871,6 @@ RUN_TESTS(TEST_ROW(no_more_than_the_count_go_in_any_period),
           TEST_ROW(who_waits_for_room_is_woken_when_there_is),
           TEST_ROW(who_waits_for_a_token_does_not_hold_up_who_waits_for_room),
           TEST_ROW(an_upstream_that_fails_is_left_alone_and_tried_with_one_request),
-          TEST_ROW(a_request_that_is_sent_again_counts_again), TEST_ROW(it_is_told_how_an_upstream_stands))
+          TEST_ROW(a_request_that_is_sent_again_counts_again),
+          TEST_ROW(a_request_that_did_not_come_to_the_upstream_is_sent_again_by_the_same_turn),
+          TEST_ROW(it_is_told_how_an_upstream_stands))

@@ -193,9 +193,9 @@ static int64_t limits_due_ms(const struct quota_ticket *ticket, int64_t now_mono
     int64_t due_ms = now_mono_ms;
 
     *verdict = QUOTA_GO;
-    if (identity->is_shared)
+    if (identity->is_shared && !ticket->has_turn)
         due_ms = share_due_ms(ticket, now_mono_ms, ahead, verdict);
-    for (size_t i = 0; i < quota->policy.spec_count && !identity->is_shared; i++) {
+    for (size_t i = 0; i < quota->policy.spec_count && !identity->is_shared && !ticket->has_turn; i++) {
         const struct token_bucket *bucket = &identity->buckets[i];
         int64_t bucket_ms =
             token_bucket_due_ms(bucket, now_mono_ms, token_bucket_need(bucket, class) + ahead);
@@ -250,6 +250,8 @@ static void take(struct quota_ticket *ticket, int64_t now_mono_ms)
     struct quota_identity *identity = ticket->identity;
     struct share_limits limits = limits_of(ticket->quota);
 
+    if (ticket->has_turn)
+        return;
     if (identity->is_shared)
         share_take(&identity->share, &limits, now_mono_ms);
     for (size_t i = 0; i < limits.spec_count && !identity->is_shared; i++)
@@ -359,7 +361,7 @@ enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, i
     return verdict;
 }
 
-bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
+bool quota_ask_again(struct quota_ticket *ticket, bool was_sent, int64_t now_mono_ms)
 {
     struct quota *quota = ticket->quota;
     int64_t due_ms;
@@ -369,9 +371,11 @@ bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms)
         return false;
     pthread_mutex_lock(&quota->lock);
     come_back(ticket);
+    ticket->has_turn = !was_sent;
     may_go = look(ticket, now_mono_ms, &due_ms) == QUOTA_GO;
     if (may_go)
         go(ticket, now_mono_ms);
+    ticket->has_turn = false;
     pthread_mutex_unlock(&quota->lock);
     return may_go;
 }

@@ -85,6 +85,7 @@ struct quota_ticket {
     int64_t asked_mono_ms, began_mono_ms;
     uint64_t number;
     bool is_waiting, waits_for_room, has_gone, is_hedged, is_probe, is_answered;
+    bool has_turn; /* the operator's limits have let it go, and it was not sent */
 };
 
 void quota_init(struct quota *quota, const struct quota_policy *policy);
@@ -96,9 +97,10 @@ void quota_fini(struct quota *quota);
 enum quota_verdict quota_ask(struct quota *quota, struct quota_ticket *ticket, int64_t now_mono_ms,
                              int64_t *due_mono_ms);
 
-/* The same of a request that goes out another time: its ticket is taken back first. Does not
- * wait. Of one that has left nothing is noted, here and by quota_fail. */
-bool quota_ask_again(struct quota_ticket *ticket, int64_t now_mono_ms);
+/* The same of a request that goes out another time: its ticket is taken back first. If nothing of it
+ * `was_sent`, it has its turn by the operator's limits already. Does not wait. Of one that has left nothing
+ * is noted, here and by quota_fail. */
+bool quota_ask_again(struct quota_ticket *ticket, bool was_sent, int64_t now_mono_ms);
 
 /* After quota_ask of a ticket that is shared, whatever its verdict: whether the tier is to be asked for
  * turns, and for what. Then quota_share_told is due. `node_count` is as of fleet_share.h. */

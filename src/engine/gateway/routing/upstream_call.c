@@ -121,7 +121,8 @@ static bool send_again(struct upstream_attempt *attempt, enum err err, enum orig
     if (call->retries_left == 0 || !may_be_sent_again(call, err, reach) ||
         (call->total_due_ms != 0 && now_of(call) >= call->total_due_ms) ||
         !origin_set_may_retry(origins_of(call), now_of(call)) ||
-        (call->request.ticket != NULL && !quota_ask_again(call->request.ticket, now_of(call))))
+        (call->request.ticket != NULL &&
+         !quota_ask_again(call->request.ticket, reach >= ORIGIN_SENT, now_of(call))))
         return false;
     call->retries_left--;
     leave_origin(attempt);
