@@ -830,6 +830,7 @@ static struct two two_create_limited(char *rate_limits, int64_t burst)
         struct upstream_policy policy = {.origin_urls = url,
                                          .connect_timeout_ms = 5000,
                                          .origin_connections_max = 64,
+                                         .tunnels_max = 64,
                                          .rate_limits = rate_limits,
                                          .rate_burst = burst};
         struct route_plan *plan;
@@ -838,7 +839,8 @@ static struct two two_create_limited(char *rate_limits, int64_t burst)
                                                    .upstream_count = 1,
                                                    .policy = {.object_bytes_max = OBJECT_BYTES_MAX,
                                                               .first_byte_timeout_ms = 60000000,
-                                                              .coalesce_timeout_ms = COALESCE_TIMEOUT_MS}},
+                                                              .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
+                                                              .upgrade = 1}},
                                &plan),
                   OK);
         gateway_follow(worlds[i]->gateway, plan);
@@ -911,7 +913,24 @@ TEST(while_the_tier_is_away_each_node_has_its_part)
     two_destroy(&two);
 }
 
-RUN_TESTS(TEST_ROW(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change),
+/* It never finds a turn at hand: those of such a limit may be kept for 50 ms. */
+TEST(a_tunnel_waits_for_what_the_tier_says)
+{
+    struct two two = two_create_limited((char[]){"100/s"}, 100);
+
+    two.one->stub.scripted =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for (int i = 0; i < 3; i++) {
+        expect_answer(two.one, "GET", "/scripted", "Connection: Upgrade\nUpgrade: websocket\n", 101, NULL,
+                      NULL);
+        two.one->forward_ms += 2000;
+        two.other->forward_ms += 2000;
+    }
+    two_destroy(&two);
+}
+
+RUN_TESTS(TEST_ROW(a_tunnel_waits_for_what_the_tier_says),
+          TEST_ROW(pages_that_a_node_has_brought_go_with_the_first_whoever_sees_its_change),
           TEST_ROW(all_nodes_together_send_no_more_than_the_limit),
           TEST_ROW(while_the_tier_is_away_each_node_has_its_part),
           TEST_ROW(what_one_node_has_fetched_the_other_need_not),

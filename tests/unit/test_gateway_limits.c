@@ -205,6 +205,94 @@ TEST(an_origin_that_refuses_connections_takes_nothing_off_the_limit)
     world_destroy(world);
 }
 
+/* ---- tunnels ------------------------------------------------------------------------------------- */
+
+#define WEBSOCKET "Connection: Upgrade\nUpgrade: websocket\n"
+
+static void answer_tunnels(struct world *world)
+{
+    world->stub.scripted =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello";
+}
+
+TEST(a_tunnel_waits_for_its_turn_as_any_request_does)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client = client_create(world, 1, "GET", "/scripted", WEBSOCKET);
+
+    answer_tunnels(world);
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    EXPECT_EQ(world->stub.request_count, 1);
+    EXPECT(!client->has_head);
+    pass_hours(world, 13);
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 101);
+    EXPECT_TEXT(buffer_bytes(&client->body), BYTES("hello"));
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(a_tunnel_whose_turn_is_too_far_away_is_refused_with_an_honest_word)
+{
+    struct world *world = world_create_limited(
+        (struct upstream_policy){.rate_limits = (char[]){"1/h"}, .rate_burst = 1, .rate_wait_ms = 1000});
+
+    answer_tunnels(world);
+    expect_answer(world, "GET", "/scripted", WEBSOCKET, 101, "hello", NULL);
+    expect_answer(world, "GET", "/scripted", WEBSOCKET, 503, NULL, "Retry-After: 3601\r\n");
+    expect_answer(world, "GET", "/scripted", WEBSOCKET, 503, NULL, "; detail=limited\r\n");
+    EXPECT_EQ(counted(world, METRIC_gateway_limited), 2);
+    EXPECT_EQ(world->stub.request_count, 1);
+    world_destroy(world);
+}
+
+/* One is woken because another has left, and leaves itself, too. */
+TEST(tunnels_may_be_left_while_they_wait)
+{
+    struct world *world = world_create_limited(
+        (struct upstream_policy){.concurrency_least = 1, .concurrency_most = 1, .rate_wait_ms = HOUR_MS});
+    struct client *first = client_create(world, 0, "GET", "/private", ""),
+                  *second = client_create(world, 1, "GET", "/scripted", WEBSOCKET),
+                  *third = client_create(world, 1, "GET", "/scripted", WEBSOCKET);
+
+    answer_tunnels(world);
+    stub_set(&world->stub, true, false);
+    client_start(first);
+    wait_for_requests(world, 1);
+    client_start(second);
+    client_start(third);
+    on_worker(second->runner, leave, second);
+    on_worker(first->runner, leave, first);
+    on_worker(third->runner, leave, third);
+    stub_set(&world->stub, false, false);
+    expect_answer(world, "GET", "/scripted", WEBSOCKET, 101, "hello", NULL);
+    client_destroy(first);
+    client_destroy(second);
+    client_destroy(third);
+    world_destroy(world);
+}
+
+TEST(a_tunnel_that_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more)
+{
+    struct world *world = world_create_limited((struct upstream_policy){
+        .rate_limits = (char[]){"2/d"}, .rate_burst = 1, .rate_wait_ms = 24 * HOUR_MS});
+    struct client *client = client_create(world, 0, "GET", "/scripted", WEBSOCKET);
+
+    answer_tunnels(world);
+    expect_answer(world, "GET", "/count", "", 200, "1", NULL);
+    client_start(client);
+    wait_until_true(is_waiting, world);
+    world_follow(world, &(struct route_policy){.object_bytes_max = OBJECT_BYTES_MAX});
+    pass_hours(world, 13);
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 101);
+    client_destroy(client);
+    world_destroy(world);
+}
+
 /* ---- shares -------------------------------------------------------------------------------------- */
 
 TEST(what_nobody_waits_for_leaves_some_to_others)
@@ -564,6 +652,10 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(a_worker_may_end_while_somebody_waits),
           TEST_ROW(who_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more),
           TEST_ROW(an_origin_that_refuses_connections_takes_nothing_off_the_limit),
+          TEST_ROW(a_tunnel_waits_for_its_turn_as_any_request_does),
+          TEST_ROW(a_tunnel_whose_turn_is_too_far_away_is_refused_with_an_honest_word),
+          TEST_ROW(tunnels_may_be_left_while_they_wait),
+          TEST_ROW(a_tunnel_that_waits_has_its_turn_although_the_upstream_is_in_no_plan_any_more),
           TEST_ROW(what_nobody_waits_for_leaves_some_to_others),
           TEST_ROW(so_many_are_under_way_at_once_of_all_workers),
           TEST_ROW(what_is_not_modified_takes_nothing_where_that_is_free),

@@ -132,6 +132,7 @@ void gateway_worker_destroy(struct gateway_worker *worker)
         passage_free(passage);
     }
     coded_exchanges_destroy(worker);
+    tunnels_destroy(worker);
     fetches_cancel(worker, true);
     fleet_part(worker);
     worker_part(worker);

@@ -110,6 +110,10 @@ struct route_plan *gateway_hold_plan(struct gateway *gateway);
 
 void inquiries_destroy(struct gateway_worker *worker);
 
+/* ---- tunnel.c: likewise; their exchanges are over -------------------------------------------------- */
+
+void tunnels_destroy(struct gateway_worker *worker);
+
 /* ---- entry_watch.c: likewise ----------------------------------------------------------------------- */
 
 void entry_watches_destroy(struct gateway_worker *worker);

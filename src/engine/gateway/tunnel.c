@@ -5,15 +5,20 @@
 #include "engine/gateway/routing/upstream_call.h"
 #include "fleet_limits.h"
 #include "respond.h"
+#include <assert.h>
 #include <stdlib.h>
 
 struct tunnel {
     struct gateway_worker *worker;
-    const struct route *route; /* held */
-    struct exchange *x;
-    struct upstream_worker *by;
-    struct upstream_fields fields; /* as the upstream gets them */
+    const struct route *route;    /* held */
+    struct exchange *x;           /* null: it is over, but for `task`, which is on its way */
+    struct http_request *waiting; /* for its turn: as the upstream is to see it; else null */
+    struct timer turn;            /* when to ask again at the latest */
+    struct task task;             /* asks again */
+    atomic_bool is_posted;
     struct quota_ticket ticket;
+    struct upstream_worker *by;    /* null before its turn */
+    struct upstream_fields fields; /* as the upstream gets them */
     struct upstream_call sending;
     struct origin_call *call; /* of `sending`; null when there is none */
     struct list in_worker;
@@ -59,39 +64,60 @@ bool tunnel_is_asked_for(const struct route_policy *policy, const struct http_re
 
 /* ---- ends ---------------------------------------------------------------------------------------- */
 
+static void destroy(struct tunnel *tunnel)
+{
+    list_remove(&tunnel->in_worker);
+    free(tunnel);
+}
+
 static void retire(struct tunnel *tunnel)
 {
     struct gateway_worker *worker = tunnel->worker;
 
+    timer_cancel(worker->loop, &tunnel->turn);
     timer_cancel(worker->loop, &tunnel->idle);
-    list_remove(&tunnel->in_worker);
     if (tunnel->call != NULL)
         upstream_call_cancel(&tunnel->sending);
-    quota_leave(&tunnel->ticket);
+    quota_leave(&tunnel->ticket); /* from here on nobody wakes it */
+    free(tunnel->waiting);
     upstream_fields_fini(&tunnel->fields);
-    if (tunnel->by->is_retired)
+    if (tunnel->by != NULL && tunnel->by->is_retired)
         worker_tell(worker);
     route_release(tunnel->route);
-    free(tunnel);
+    tunnel->x = NULL;
+    if (!atomic_load(&tunnel->is_posted))
+        destroy(tunnel);
 }
 
-static const struct cache_status passed_on = {.reason = FORWARD_BYPASS, .detail = "upgrade"};
+static const struct cache_status passed_on = {.reason = FORWARD_BYPASS, .detail = "upgrade"},
+                                 not_passed_on = {.reason = FORWARD_REFUSED, .detail = "upgrade"};
+
+/* Ends it with a problem of our own; `retry_after_seconds` as of respond_problem_later. */
+static void answer_ourselves(struct tunnel *tunnel, int status, const char *text,
+                             int64_t retry_after_seconds, const struct cache_status *cache_status)
+{
+    struct exchange *x = tunnel->x;
+    const struct route *route = route_hold(tunnel->route); /* by which x is answered */
+
+    retire(tunnel);
+    respond_problem_later(x, status, text, retry_after_seconds, cache_status);
+    route_release(route);
+}
 
 /* No more will come from the origin. */
 static void end(struct tunnel *tunnel, enum err err)
 {
     struct exchange *x = tunnel->x;
-    bool has_responded = tunnel->has_responded;
-    const struct route *route = route_hold(tunnel->route); /* by which x is answered */
 
+    if (!tunnel->has_responded) {
+        answer_ourselves(tunnel, err == ERR_TIMEOUT ? 504 : 502, origin_failure_text(err), 0, &passed_on);
+        return;
+    }
     retire(tunnel);
-    if (!has_responded)
-        respond_problem(x, err == ERR_TIMEOUT ? 504 : 502, origin_failure_text(err), &passed_on);
-    else if (err == OK)
+    if (err == OK)
         exchange_end(x);
     else
         exchange_abort(x);
-    route_release(route);
 }
 
 static void idle_fired(struct timer *timer)
@@ -256,78 +282,134 @@ static enum err start(struct tunnel *tunnel, const struct http_request *request)
     return err;
 }
 
-static void do_not_wait(struct quota_ticket *ticket) { (void)ticket; }
-
-/* Asks the tier where all nodes share a limit: who asks again a moment later finds that it has said. */
-static enum quota_verdict ask(struct tunnel *tunnel, int64_t *due_mono_ms)
+/* It may go. `request` is as the upstream is to see it. */
+static void go(struct tunnel *tunnel, const struct http_request *request)
 {
     struct gateway_worker *worker = tunnel->worker;
-    int64_t now_mono_ms = loop_now(worker->loop).mono_ms;
-    enum quota_verdict verdict;
+    const struct route *route = tunnel->route;
+    enum err err = ERR_NO_MEMORY;
 
-    tunnel->ticket.is_shared = worker->fleet != NULL;
-    tunnel->ticket.is_impatient = true; /* nobody waits for a connection that may stay for hours */
-    tunnel->ticket.wake = do_not_wait;
-    verdict = quota_ask(&tunnel->by->upstream->quota, &tunnel->ticket, now_mono_ms, due_mono_ms);
-    if (worker->fleet != NULL)
-        fleet_limits_ask(worker->fleet, tunnel->by->upstream, &tunnel->ticket, verdict);
-    if (verdict != QUOTA_WAIT)
-        return verdict;
-    quota_leave(&tunnel->ticket);
-    *due_mono_ms = now_mono_ms;
-    return QUOTA_LIMITED;
+    tunnel->by = worker_upstream(worker, route->upstream);
+    if (tunnel->by != NULL)
+        err = start(tunnel, request);
+    if (err != OK) {
+        answer_ourselves(tunnel, 503,
+                         err == ERR_FULL ? "there are as many tunnels to the origin as may be"
+                                         : "the request could not be sent to the origin",
+                         0, &not_passed_on);
+        return;
+    }
+    free(tunnel->waiting);
+    tunnel->waiting = NULL;
+    note_activity(tunnel);
+    if (route->policy.tunnel_idle_ms > 0)
+        timer_set(worker->loop, &tunnel->idle, tunnel->active_ms + route->policy.tunnel_idle_ms);
 }
 
-static void refuse(struct gateway_worker *worker, struct exchange *x, enum quota_verdict verdict,
-                   int64_t due_mono_ms)
+static void wait_until(struct tunnel *tunnel, const struct http_request *request, int64_t due_mono_ms)
 {
+    struct gateway_worker *worker = tunnel->worker;
+
+    if (tunnel->waiting == NULL) {
+        counters_add(worker->counters, METRIC_gateway_limit_waits, 1);
+        tunnel->waiting = http_request_copy(request);
+        if (tunnel->waiting == NULL) {
+            answer_ourselves(tunnel, 503, "out of memory", 0, &not_passed_on);
+            return;
+        }
+    }
+    timer_set(worker->loop, &tunnel->turn, due_mono_ms);
+}
+
+static void refuse(struct tunnel *tunnel, enum quota_verdict verdict, int64_t due_mono_ms)
+{
+    struct gateway_worker *worker = tunnel->worker;
     struct limited_terms terms = limited_terms(verdict);
 
     counters_add(worker->counters, METRIC_gateway_limited, 1);
-    respond_problem_later(x, terms.status, terms.text,
-                          retry_after_seconds(loop_now(worker->loop).mono_ms, due_mono_ms),
-                          &(struct cache_status){.reason = FORWARD_REFUSED, .detail = terms.detail});
+    answer_ourselves(tunnel, terms.status, terms.text,
+                     retry_after_seconds(loop_now(worker->loop).mono_ms, due_mono_ms),
+                     &(struct cache_status){.reason = FORWARD_REFUSED, .detail = terms.detail});
+}
+
+/* Whether it may go, as of any request that a client waits for. */
+static void take_turn(struct tunnel *tunnel, const struct http_request *request)
+{
+    struct gateway_worker *worker = tunnel->worker;
+    struct upstream *upstream = tunnel->route->upstream;
+    int64_t now_mono_ms = loop_now(worker->loop).mono_ms, due_mono_ms;
+    enum quota_verdict verdict = quota_ask(&upstream->quota, &tunnel->ticket, now_mono_ms, &due_mono_ms);
+
+    timer_cancel(worker->loop, &tunnel->turn);
+    if (worker->fleet != NULL)
+        fleet_limits_ask(worker->fleet, upstream, &tunnel->ticket, verdict);
+    switch (verdict) {
+    case QUOTA_GO: go(tunnel, request); return;
+    case QUOTA_WAIT: wait_until(tunnel, request, due_mono_ms); return;
+    case QUOTA_LIMITED:
+    case QUOTA_TOLD:
+    case QUOTA_BUSY:
+    case QUOTA_OPEN: refuse(tunnel, verdict, due_mono_ms); return;
+    }
+    UNREACHABLE();
+}
+
+static void on_turn(struct timer *timer)
+{
+    struct tunnel *tunnel = CONTAINER_OF(timer, struct tunnel, turn);
+    take_turn(tunnel, tunnel->waiting);
+}
+
+/* On any thread, and under the quota's lock. */
+static void on_wake(struct quota_ticket *ticket)
+{
+    struct tunnel *tunnel = CONTAINER_OF(ticket, struct tunnel, ticket);
+
+    if (!atomic_exchange(&tunnel->is_posted, true))
+        loop_post(tunnel->worker->loop, &tunnel->task);
+}
+
+static void run_task(struct task *task)
+{
+    struct tunnel *tunnel = CONTAINER_OF(task, struct tunnel, task);
+
+    atomic_store(&tunnel->is_posted, false);
+    if (tunnel->x == NULL)
+        destroy(tunnel);
+    else if (tunnel->waiting != NULL)
+        take_turn(tunnel, tunnel->waiting);
 }
 
 void tunnel_begin(struct gateway_worker *worker, const struct route *route,
                   const struct http_request *request, struct exchange *x)
 {
-    struct upstream_worker *by = worker_upstream(worker, route->upstream);
-    struct tunnel *tunnel = by != NULL ? calloc(1, sizeof *tunnel) : NULL;
-    enum quota_verdict verdict;
-    int64_t due_mono_ms;
-    enum err err;
+    struct tunnel *tunnel = calloc(1, sizeof *tunnel);
 
     if (tunnel == NULL) {
-        respond_problem(x, 503, "out of memory", &(struct cache_status){.reason = FORWARD_REFUSED});
+        respond_problem(x, 503, "out of memory", &not_passed_on);
         return;
     }
     tunnel->worker = worker;
     tunnel->route = route_hold(route);
     tunnel->x = x;
-    tunnel->by = by;
-    asker_of(route, request->path, &request->fields, worker->gateway->seed, &tunnel->ticket);
-    verdict = ask(tunnel, &due_mono_ms);
-    if (verdict != QUOTA_GO) {
-        refuse(worker, x, verdict, due_mono_ms);
-        route_release(tunnel->route);
-        free(tunnel);
-        return;
-    }
+    tunnel->task.run = run_task;
+    timer_init(&tunnel->turn, on_turn);
     timer_init(&tunnel->idle, idle_fired);
     list_append(&worker->tunnels, &tunnel->in_worker);
-    err = start(tunnel, request);
-    if (err != OK) {
-        retire(tunnel);
-        respond_problem(x, 503,
-                        err == ERR_FULL ? "there are as many tunnels to the origin as may be"
-                                        : "the request could not be sent to the origin",
-                        &(struct cache_status){.reason = FORWARD_REFUSED, .detail = "upgrade"});
-        return;
-    }
-    note_activity(tunnel);
-    if (route->policy.tunnel_idle_ms > 0)
-        timer_set(worker->loop, &tunnel->idle, tunnel->active_ms + route->policy.tunnel_idle_ms);
+    asker_of(route, request->path, &request->fields, worker->gateway->seed, &tunnel->ticket);
+    tunnel->ticket.is_shared = worker->fleet != NULL;
+    tunnel->ticket.wake = on_wake;
     x->engine = &engine;
     x->engine_state = tunnel;
+    take_turn(tunnel, request);
+}
+
+void tunnels_destroy(struct gateway_worker *worker)
+{
+    for (struct list *node = worker->tunnels.next, *next; node != &worker->tunnels; node = next) {
+        struct tunnel *tunnel = CONTAINER_OF(node, struct tunnel, in_worker);
+        next = node->next;
+        assert(tunnel->x == NULL);
+        destroy(tunnel);
+    }
 }

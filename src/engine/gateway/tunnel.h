@@ -5,7 +5,10 @@
  * The request goes to the origin with its Upgrade; if the origin says 101, the bytes that follow go both
  * ways as they come, neither side faster than the other takes them, until one ends or nothing has passed
  * for a while. Any other answer is passed on as it is and never stored. A client that has said its last
- * word is still sent what comes, if the origin can be told so (not with TLS). */
+ * word is still sent what comes, if the origin can be told so (not with TLS).
+ *
+ * Until its answer's head is there it is a request like others, to which the upstream's limits apply: it
+ * waits for its turn as long as they do. */
 #pragma once
 #include "gateway_state.h"
 
