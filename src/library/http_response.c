@@ -41,11 +41,16 @@ static void describe(const struct response_facts *facts, const struct request_fa
     kept->keep_ms = stored_keep_ms(&stored, policy);
 }
 
+static struct now moment_of(nh_http_moment said)
+{
+    return (struct now){credible_ms(said.mono_ms), credible_ms(said.wall_ms)};
+}
+
 nh_result nh_http_read_response(const nh_http_rules *rules, const nh_http_ask *ask, int32_t status,
                                 const nh_http_fields *fields, nh_http_moment requested,
                                 nh_http_moment received, nh_http_kept *kept)
 {
-    struct now sent = {requested.mono_ms, requested.wall_ms}, came = {received.mono_ms, received.wall_ms};
+    struct now sent = moment_of(requested), came = moment_of(received);
     struct route_policy policy = policy_of_rules(rules);
     struct http_lines lines;
     nh_result result;

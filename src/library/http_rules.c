@@ -1,5 +1,15 @@
 #include "http_rules.h"
 
+static const int64_t CREDIBLE_MS_MAX = (int64_t)1 << 56;
+
+static int64_t within(int64_t number, int64_t most)
+{
+    return number > most ? most : number < -most ? -most : number;
+}
+
+int64_t credible_ms(int64_t said_ms) { return within(said_ms, CREDIBLE_MS_MAX); }
+int64_t credible_seconds(int64_t said_seconds) { return within(said_seconds, CREDIBLE_MS_MAX / 1000); }
+
 /* The caller's struct may be shorter than ours. */
 static nh_http_rules rules_copy(const nh_http_rules *rules)
 {
@@ -15,12 +25,12 @@ struct route_policy policy_of_rules(const nh_http_rules *rules)
     nh_http_rules said = rules_copy(rules);
 
     return (struct route_policy){
-        .heuristic_ms_max = said.heuristic_ms_max,
-        .default_ttl_ms = said.default_ttl_ms,
-        .negative_ttl_ms = said.negative_ttl_ms,
-        .stale_if_error_ms = said.stale_if_error_ms,
-        .stale_if_unreachable_ms = said.stale_if_unreachable_ms,
-        .stale_while_revalidate_ms = said.stale_while_revalidate_ms,
+        .heuristic_ms_max = credible_ms(said.heuristic_ms_max),
+        .default_ttl_ms = credible_ms(said.default_ttl_ms),
+        .negative_ttl_ms = credible_ms(said.negative_ttl_ms),
+        .stale_if_error_ms = credible_ms(said.stale_if_error_ms),
+        .stale_if_unreachable_ms = credible_ms(said.stale_if_unreachable_ms),
+        .stale_while_revalidate_ms = credible_ms(said.stale_while_revalidate_ms),
         .stores_set_cookie = said.stores_set_cookie != 0 || said.is_private != 0,
         .ignores_cookies = said.ignores_cookies != 0 || said.is_private != 0,
         .honours_immutable = said.honours_immutable != 0,
@@ -57,10 +67,10 @@ struct request_facts facts_of_ask(const nh_http_rules *rules, const nh_http_ask 
         .has_range = (ask->flags & NH_HTTP_ASK_RANGE) != 0,
         .wants_validation = (ask->flags & NH_HTTP_ASK_VALIDATION) != 0,
         .is_only_if_cached = (ask->flags & NH_HTTP_ASK_ONLY_IF_CACHED) != 0,
-        .max_age_seconds = ask->max_age_seconds,
-        .min_fresh_seconds = ask->min_fresh_seconds,
-        .max_stale_seconds = ask->max_stale_seconds,
-        .stale_if_error_seconds = ask->stale_if_error_seconds,
+        .max_age_seconds = credible_seconds(ask->max_age_seconds),
+        .min_fresh_seconds = credible_seconds(ask->min_fresh_seconds),
+        .max_stale_seconds = credible_seconds(ask->max_stale_seconds),
+        .stale_if_error_seconds = credible_seconds(ask->stale_if_error_seconds),
     };
 }
 
@@ -72,10 +82,10 @@ struct stored_response stored_of_kept(const nh_http_kept *kept)
                  ((kept->flags & NH_HTTP_KEPT_FOR_AUTHORIZED) ? STORED_PERMITS_AUTHORIZED : 0u) |
                  ((kept->flags & NH_HTTP_KEPT_FORBIDS_STALE) ? STORED_FORBIDS_STALE : 0u) |
                  ((kept->flags & NH_HTTP_KEPT_IMMUTABLE) ? STORED_IMMUTABLE : 0u),
-        .received_mono_ms = kept->received_mono_ms,
-        .initial_age_ms = kept->initial_age_ms,
-        .lifetime_ms = kept->lifetime_ms,
-        .stale_if_error_ms = kept->stale_if_error_ms,
-        .stale_while_revalidate_ms = kept->stale_while_revalidate_ms,
+        .received_mono_ms = credible_ms(kept->received_mono_ms),
+        .initial_age_ms = credible_ms(kept->initial_age_ms),
+        .lifetime_ms = credible_ms(kept->lifetime_ms),
+        .stale_if_error_ms = credible_ms(kept->stale_if_error_ms),
+        .stale_while_revalidate_ms = credible_ms(kept->stale_while_revalidate_ms),
     };
 }

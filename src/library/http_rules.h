@@ -5,6 +5,11 @@
 #include "engine/gateway/policy/stored_response.h"
 #include "nuthatch_http.h"
 
+/* A time as a caller says it, which may be anything; within bounds that no sum of several leaves, 2^56 ms,
+ * which are two million years. Seconds are a thousandth of that. */
+int64_t credible_ms(int64_t said_ms);
+int64_t credible_seconds(int64_t said_seconds);
+
 /* What a route of the gateway would be told. `rules` may be null: all is strict. It has no lists: nothing
  * is to be freed. */
 struct route_policy policy_of_rules(const nh_http_rules *rules);

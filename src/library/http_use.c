@@ -21,6 +21,7 @@ nh_http_use_how nh_http_use(const nh_http_rules *rules, const nh_http_ask *ask, 
         return NH_HTTP_USE_NOT;
     facts = facts_of_ask(rules, ask);
     stored = stored_of_kept(kept);
+    now_mono_ms = credible_ms(now_mono_ms);
     switch (use_of(&policy, &facts, &stored, now_mono_ms)) {
     case USE_NONE: return NH_HTTP_USE_NOT;
     case USE_FRESH: return NH_HTTP_USE_FRESH;
@@ -44,18 +45,21 @@ int32_t nh_http_may_stand_in(const nh_http_rules *rules, const nh_http_ask *ask,
         return 0;
     facts = facts_of_ask(rules, ask);
     stored = stored_of_kept(kept);
+    now_mono_ms = credible_ms(now_mono_ms);
     return may_serve_on(is_unreachable ? FAILURE_UNREACHABLE : FAILURE_ERROR, &policy, &facts, &stored,
                         now_mono_ms);
 }
 
 int64_t nh_http_age_ms(const nh_http_kept *kept, int64_t now_mono_ms)
 {
-    return kept == NULL ? 0 : current_age_ms(kept->initial_age_ms, kept->received_mono_ms, now_mono_ms);
+    return kept == NULL ? 0
+                        : current_age_ms(credible_ms(kept->initial_age_ms),
+                                         credible_ms(kept->received_mono_ms), credible_ms(now_mono_ms));
 }
 
 int64_t nh_http_fresh_ms(const nh_http_kept *kept, int64_t now_mono_ms)
 {
-    return kept == NULL ? 0 : kept->lifetime_ms - nh_http_age_ms(kept, now_mono_ms);
+    return kept == NULL ? 0 : credible_ms(kept->lifetime_ms) - nh_http_age_ms(kept, now_mono_ms);
 }
 
 int32_t nh_http_has(const nh_http_fields *request, const nh_http_fields *fields, int64_t now_wall_ms)
@@ -67,7 +71,8 @@ int32_t nh_http_has(const nh_http_fields *request, const nh_http_fields *fields,
 
     if (asked_result == NH_OK && result == NH_OK) {
         http_lines_render(&rendered, &lines.fields);
-        has = !rendered.failed && client_has_it(&asked.fields, buffer_bytes(&rendered), now_wall_ms);
+        has = !rendered.failed &&
+              client_has_it(&asked.fields, buffer_bytes(&rendered), credible_ms(now_wall_ms));
     }
     buffer_fini(&rendered);
     http_lines_fini(&lines);

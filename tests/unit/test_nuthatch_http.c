@@ -134,6 +134,51 @@ TEST(use_follows_age)
     EXPECT_EQ(nh_http_may_stand_in(&rules, &ask, &kept, 0, 1000 + 100001), 0);
 }
 
+TEST(times_that_cannot_be_are_counted_with_all_the_same)
+{
+    static const int64_t said[] = {INT64_MIN, INT64_MIN + 1, -1, 0, INT64_MAX - 1, INT64_MAX};
+    nh_http_kept kept = {.size = sizeof kept, .status = 200, .lifetime_ms = INT64_MIN, .initial_age_ms = 1};
+
+    EXPECT(nh_http_fresh_ms(&kept, 0) < 0);
+    kept = (nh_http_kept){.size = sizeof kept, .lifetime_ms = INT64_MAX, .initial_age_ms = INT64_MIN};
+    EXPECT(nh_http_fresh_ms(&kept, 0) > 0);
+    kept = (nh_http_kept){.size = sizeof kept, .received_mono_ms = INT64_MIN};
+    EXPECT(nh_http_age_ms(&kept, INT64_MAX) > 1000 * HOUR_MS);
+    for (size_t i = 0; i < COUNT_OF(said); i++) {
+        for (size_t j = 0; j < COUNT_OF(said); j++) {
+            int64_t one = said[i], other = said[j];
+            nh_http_rules rules = {.size = sizeof rules,
+                                   .heuristic_ms_max = one,
+                                   .default_ttl_ms = other,
+                                   .stale_if_error_ms = one,
+                                   .stale_if_unreachable_ms = other,
+                                   .stale_while_revalidate_ms = one};
+            nh_http_ask ask = {.size = sizeof ask,
+                               .is_cacheable = 1,
+                               .max_age_seconds = one,
+                               .min_fresh_seconds = other,
+                               .max_stale_seconds = one,
+                               .stale_if_error_seconds = other};
+            nh_http_moment then = {.mono_ms = one, .wall_ms = other},
+                           now = {.mono_ms = other, .wall_ms = one};
+            struct lines lines;
+            lines_read(&lines, "Last-Modified: Sun, 06 Nov 1994 07:49:37 GMT\nAge: 9999999999");
+            kept = (nh_http_kept){.size = sizeof kept};
+            EXPECT_EQ(nh_http_read_response(&rules, &ask, 200, &lines.fields, then, now, &kept), NH_OK);
+            nh_http_use(&rules, &ask, &kept, one);
+            kept = (nh_http_kept){.size = sizeof kept,
+                                  .received_mono_ms = one,
+                                  .initial_age_ms = other,
+                                  .lifetime_ms = one,
+                                  .stale_if_error_ms = other,
+                                  .stale_while_revalidate_ms = one};
+            nh_http_use(&rules, &ask, &kept, other);
+            nh_http_may_stand_in(&rules, &ask, &kept, (int32_t)(i % 2), other);
+            nh_http_has(&lines.fields, &lines.fields, one);
+        }
+    }
+}
+
 TEST(a_heuristic_and_its_bound_are_the_caller_s)
 {
     nh_http_rules rules = shared;
@@ -323,7 +368,8 @@ TEST(what_no_caller_should_pass_is_refused)
 }
 
 RUN_TESTS(TEST_ROW(what_may_be_kept_depends_on_whose_cache_it_is), TEST_ROW(requests_are_read_once),
-          TEST_ROW(use_follows_age), TEST_ROW(a_heuristic_and_its_bound_are_the_caller_s),
+          TEST_ROW(use_follows_age), TEST_ROW(times_that_cannot_be_are_counted_with_all_the_same),
+          TEST_ROW(a_heuristic_and_its_bound_are_the_caller_s),
           TEST_ROW(credentials_get_no_more_than_they_may), TEST_ROW(a_variant_is_what_vary_names),
           TEST_ROW(what_belongs_to_one_answer_is_not_kept), TEST_ROW(a_client_that_has_it_gets_304),
           TEST_ROW(a_304_freshens_what_is_kept),
