@@ -75,7 +75,9 @@ typedef int32_t nh_result;
 /* A few words for a person. Static. */
 NH_API const char *nh_result_text(nh_result result);
 
-/* The library's version, such as "0.1.0", and a number that changes when this header's structs do. */
+/* The library's version, such as "0.1.0", and a number that changes when this header's structs do: a
+ * program that was built with another header than the library should not go on. */
+#define NH_ABI_VERSION 4u
 NH_API const char *nh_version(void);
 NH_API uint32_t nh_abi_version(void);
 

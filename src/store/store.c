@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 enum {
-    ABI_VERSION = 4,
     BYTES_PER_TAG_SLOT = 4096,
     TAG_SLOTS_MIN = 1024,
     TAG_SLOTS_MAX = 1 << 18,
@@ -45,7 +44,7 @@ const char *nh_result_text(nh_result result)
 
 const char *nh_version(void) { return NUTHATCH_VERSION; }
 
-uint32_t nh_abi_version(void) { return ABI_VERSION; }
+uint32_t nh_abi_version(void) { return NH_ABI_VERSION; }
 
 nh_result options_copy(void *to, size_t to_size, const void *from)
 {

@@ -63,7 +63,7 @@ TEST(every_result_has_words)
         EXPECT(strlen(nh_result_text(result)) > 3);
     EXPECT(strcmp(nh_result_text(99), nh_result_text(NH_OK)) != 0);
     EXPECT(strlen(nh_version()) >= 5);
-    EXPECT(nh_abi_version() >= 1);
+    EXPECT_EQ(nh_abi_version(), NH_ABI_VERSION);
 }
 
 TEST(a_bad_key_is_refused_everywhere)

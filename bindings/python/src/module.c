@@ -90,11 +90,23 @@ static PyTypeObject *new_sequence(PyObject *module, PyStructSequence_Desc *descr
     return type;
 }
 
+/* Before anything else of the library is called: structs may be others there. */
+static bool check_library(void)
+{
+    if (nh_abi_version() == NH_ABI_VERSION)
+        return true;
+    PyErr_Format(PyExc_ImportError,
+                 "this libnuthatch has interface %u, and nuthatch for Python was built for %u: install the "
+                 "same version of both",
+                 nh_abi_version(), NH_ABI_VERSION);
+    return false;
+}
+
 static int execute(PyObject *module)
 {
     struct module_state *state = PyModule_GetState(module);
 
-    if (!fork_watch() || !add_errors(module, state))
+    if (!check_library() || !fork_watch() || !add_errors(module, state))
         return -1;
     state->cache_type = new_type(module, &cache_spec, true);
     state->pin_type = new_type(module, &pin_spec, false);

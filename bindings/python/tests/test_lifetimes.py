@@ -230,6 +230,21 @@ class Forks(unittest.TestCase):
         self.assertEqual(cache["k"], b"v")
 
 
+class Libraries(unittest.TestCase):
+    def test_a_library_of_another_interface_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, library = f"{folder}/other.c", f"{folder}/other.so"
+            with open(source, "w", encoding="ascii") as file:
+                file.write("unsigned nh_abi_version(void) { return 1000000; }\n")
+            plain = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], env=plain, check=True)
+            preloaded = f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()  # a sanitizer's runtime has to be first
+            done = subprocess.run([sys.executable, "-c", "import nuthatch"], capture_output=True, text=True, timeout=60,
+                                  env={**plain, "LD_PRELOAD": preloaded, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "ImportError: this libnuthatch has interface 1000000, .* install the same version")
+
+
 class Interpreters(unittest.TestCase):
     def test_each_interpreter_has_a_module_of_its_own(self):
         try:

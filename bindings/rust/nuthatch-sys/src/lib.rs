@@ -8,8 +8,8 @@
 use std::marker::{PhantomData, PhantomPinned};
 use std::os::raw::{c_char, c_void};
 
-/// The `nh_abi_version` that this crate was written for.
-pub const ABI_VERSION: u32 = 4;
+/// What `nh_abi_version` has to say for this crate to be of any use.
+pub const NH_ABI_VERSION: u32 = 4;
 
 pub const NH_KEY_BYTES_MAX: u32 = 65535;
 pub const NH_TAGS_MAX: u32 = 128;

@@ -163,5 +163,5 @@ fn every_struct_lies_in_memory_as_in_c() {
 #[test]
 fn the_library_that_is_linked_is_the_one_that_this_was_written_for() {
     // Safety: no arguments.
-    assert_eq!(unsafe { nh_abi_version() }, ABI_VERSION);
+    assert_eq!(unsafe { nh_abi_version() }, NH_ABI_VERSION);
 }

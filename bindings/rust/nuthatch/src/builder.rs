@@ -70,10 +70,10 @@ impl Builder {
         self
     }
 
-    /// Makes the cache. [`Error::OutOfRange`] for sizes that cannot be, [`Error::NoMemory`].
+    /// Makes the cache. [`Error::OutOfRange`] for sizes that cannot be, [`Error::NoMemory`], [`Error::Incompatible`].
     pub fn build(self) -> Result<Cache, Error> {
         // Safety: no arguments.
-        if unsafe { sys::nh_abi_version() } != sys::ABI_VERSION {
+        if unsafe { sys::nh_abi_version() } != sys::NH_ABI_VERSION {
             return Err(Error::Incompatible);
         }
         let listener = self.listener.map(Arc::new);
