@@ -42,6 +42,28 @@ thread_local! {
     static IS_TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Ends the telling, however that ends.
+struct Telling;
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        IS_TELLING.with(|is_telling| is_telling.set(false));
+    }
+}
+
+/// Calls something of the program's whose panic goes no further.
+fn alone(call: impl FnOnce()) {
+    let mut result = panic::catch_unwind(AssertUnwindSafe(call));
+    for _ in 0..8 {
+        match result {
+            Ok(()) => return,
+            // What it panicked with may panic itself when it is dropped.
+            Err(payload) => result = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))),
+        }
+    }
+    std::mem::forget(result); // for ever, perhaps
+}
+
 impl Listener {
     pub(crate) fn new(function: Box<dyn Fn(&Dropped) + Send + Sync>) -> Self {
         Listener { function, is_pending: AtomicBool::new(false), pending: Mutex::new(Vec::new()) }
@@ -58,15 +80,15 @@ impl Listener {
             return;
         }
         IS_TELLING.with(|is_telling| is_telling.set(true));
+        let _telling = Telling;
         while self.is_pending.swap(false, Ordering::AcqRel) {
             let all = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
             for dropped in &all {
                 // Whoever made the call that is just done has nothing to do with what goes wrong here; the hook
                 // for panics has told of it.
-                let _ = panic::catch_unwind(AssertUnwindSafe(|| (self.function)(dropped)));
+                alone(|| (self.function)(dropped));
             }
         }
-        IS_TELLING.with(|is_telling| is_telling.set(false));
     }
 }
 

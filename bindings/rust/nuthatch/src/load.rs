@@ -144,12 +144,12 @@ impl Cache {
         match self.wait_for(key, &options) {
             Ok(Fetched::Hit(value)) | Ok(Fetched::Stale(value)) => Ok(value),
             Ok(Fetched::Negative) => Err(LoadError::KnownToFail),
-            Ok(Fetched::Early(value, lease)) => self.load(Some(&lease), options, load).or(Ok(value)),
+            Ok(Fetched::Early(value, lease)) => self.load_or(Some(value), &lease, options, load),
             Ok(Fetched::Renew(value, lease)) => {
                 let value = options.is_stale_given_on_error.then(|| value);
-                self.load(Some(&lease), options, load).or_else(|error| value.ok_or(LoadError::Failed(error)))
+                self.load_or(value, &lease, options, load)
             }
-            Ok(Fetched::Miss(lease)) => self.load(Some(&lease), options, load).map_err(LoadError::Failed),
+            Ok(Fetched::Miss(lease)) => self.load_or(None, &lease, options, load),
             Ok(Fetched::Wait) => Err(LoadError::TimedOut),
             Err(Error::Full) | Err(Error::NoMemory) => self.load(None, options, load).map_err(LoadError::Failed),
             Err(error) => Err(LoadError::Cache(error)),
@@ -184,6 +184,24 @@ impl Cache {
             match options.wait.checked_sub(began.elapsed()) {
                 Some(left) if left > Duration::ZERO => waiting.wait(left),
                 _ => return Ok(Fetched::Wait),
+            }
+        }
+    }
+
+    /// What is loaded, or if that fails, what there is, if there is something.
+    fn load_or<'a, E>(
+        &'a self,
+        value: Option<ValueRef<'a>>,
+        lease: &Lease,
+        options: LoadOptions<'_>,
+        load: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<ValueRef<'a>, LoadError<E>> {
+        match (self.load(Some(lease), options, load), value) {
+            (Ok(loaded), _) => Ok(loaded),
+            (Err(error), None) => Err(LoadError::Failed(error)),
+            (Err(error), Some(value)) => {
+                drop(error); // which may panic: then the value is still ours to release
+                Ok(value)
             }
         }
     }

@@ -159,6 +159,64 @@ fn a_listener_that_panics_does_no_harm() {
     assert!(cache.stats().evicted > 0);
 }
 
+/// What panics when it is dropped, as a panic's payload may.
+struct Unkind;
+
+impl Drop for Unkind {
+    fn drop(&mut self) {
+        panic::resume_unwind(Box::new("no, either"));
+    }
+}
+
+#[test]
+fn a_listener_whose_panic_panics_when_it_is_dropped_does_no_harm() {
+    let told: Arc<Mutex<usize>> = Arc::default();
+    let told_too = Arc::clone(&told);
+    let count = move |_: &nuthatch::Dropped| {
+        *told_too.lock().unwrap() += 1;
+        panic::resume_unwind(Box::new(Unkind));
+    };
+    let cache = Cache::builder().memory(1 << 20).on_dropped(count).build().unwrap();
+    for i in 0..20_000 {
+        cache.insert(i.to_string(), [7; 200]).unwrap();
+    }
+    assert_eq!(*told.lock().unwrap() as u64, cache.stats().evicted);
+}
+
+#[test]
+fn a_load_whose_panic_or_error_panics_when_it_is_dropped_leaves_no_lease() {
+    let clock = ManualClock::new();
+    let cache = Cache::builder().memory(1 << 20).clock(clock.clone()).build().unwrap();
+    let payload = panic::catch_unwind(AssertUnwindSafe(|| {
+        let panics = || -> Vec<u8> { panic::resume_unwind(Box::new(Unkind)) };
+        cache.get_or_insert_with("k", InsertOptions::new(), panics).map(drop)
+    }));
+    std::mem::forget(payload.unwrap_err());
+    assert_eq!(cache.get_or_insert_with("k", InsertOptions::new(), || b"v".to_vec()).unwrap(), b"v");
+
+    // An error that nobody is told of, as there is a stale value.
+    let insert = InsertOptions::new().soft_ttl(Duration::from_secs(1));
+    cache.insert_with("k", "old", &insert).unwrap();
+    clock.advance(Duration::from_secs(1));
+    let stale = nuthatch::LoadOptions::new(insert).stale_on_error();
+    let fails = |options: &nuthatch::LoadOptions<'_>| {
+        let loaded = panic::catch_unwind(AssertUnwindSafe(|| {
+            cache.get_or_try_insert_with("k", options.clone(), || Err(Unkind)).map_err(std::mem::forget).map(drop)
+        }));
+        drop(loaded.unwrap_err()); // what the error panicked with
+        assert_eq!(cache.stats().pinned_bytes, 0);
+    };
+    fails(&stale);
+    assert!(matches!(cache.fetch("k", Duration::from_secs(9)), Ok(Fetched::Renew(..))));
+
+    // Nor of an early refresh.
+    let insert = InsertOptions::new().ttl(Duration::from_secs(60)).cost(Duration::from_secs(60_000));
+    cache.insert_with("k", "old", &insert).unwrap();
+    let early = nuthatch::LoadOptions::new(insert).early_percent(1000);
+    fails(&early);
+    fails(&early); // the lease was given back
+}
+
 #[test]
 fn a_cache_is_not_saved_while_it_is_in_use() {
     let path = std::env::temp_dir().join(format!("nuthatch-rust-in-use-{}", std::process::id()));
