@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A cache. Clones are the same cache; it is freed when the last of them, of its owned values and of its leases is
-/// dropped.
+/// A cache. Clones are the same cache; it is freed when the last of them, of its owned values, of its leases
+/// and of its writers is dropped.
 ///
 /// Keys and values are bytes. What a method takes as a key may be anything that is a slice of bytes: `&str`, `&[u8]`,
 /// `Vec<u8>`, …

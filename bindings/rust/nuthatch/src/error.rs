@@ -7,10 +7,17 @@ use std::{fmt, io};
 pub enum Error {
     /// There is no such key, or its time is over.
     Missing,
-    /// [`Cache::add`](crate::Cache::add): the key is there already.
+    /// [`Cache::add`](crate::Cache::add): the key is there already; [`Cache::annotate`](crate::Cache::annotate): it has
+    /// a note.
     Exists,
-    /// The key was written, removed or purged meanwhile, or the lease is over.
+    /// The key was written, removed or purged meanwhile, or the lease is over; a condition of
+    /// [`Cache::touch_if`](crate::Cache::touch_if) does not hold.
     Changed,
+    /// A [`Writer`](crate::Writer) is still at the value: there is no more of it yet, and it can be replaced, but not
+    /// changed or copied.
+    Growing,
+    /// [`ValueRef::piece_at`](crate::ValueRef::piece_at): the writer gave up, and there is no more.
+    Aborted,
     /// [`Cache::increment`](crate::Cache::increment): the value is no decimal number.
     NotANumber,
     /// A sum that does not fit into 64 bits; a size that a cache cannot have.
@@ -27,7 +34,7 @@ pub enum Error {
     /// A change was asked for inside the closure of [`Cache::get_with`](crate::Cache::get_with) or
     /// [`Cache::get_many_with`](crate::Cache::get_many_with) of the same cache: make it afterwards.
     LookedAt,
-    /// [`Cache::save`](crate::Cache::save): a clone, a value or a lease of the cache is still in use.
+    /// [`Cache::save`](crate::Cache::save): a clone, a value, a lease or a writer of the cache is still in use.
     InUse,
     /// The system refused to read or write a file.
     Io {
@@ -46,7 +53,9 @@ impl Error {
         match result {
             sys::NH_MISSING => Error::Missing,
             sys::NH_EXISTS => Error::Exists,
-            sys::NH_CHANGED | sys::NH_GROWING | sys::NH_ABORTED => Error::Changed,
+            sys::NH_CHANGED => Error::Changed,
+            sys::NH_GROWING => Error::Growing,
+            sys::NH_ABORTED => Error::Aborted,
             sys::NH_TYPE => Error::NotANumber,
             sys::NH_RANGE => Error::OutOfRange,
             sys::NH_TOO_LARGE => Error::TooLarge,
@@ -82,7 +91,9 @@ impl fmt::Display for Error {
         f.write_str(match self {
             Error::Missing => "no such key",
             Error::Exists => "the key is there already",
-            Error::Changed => "the key has changed meanwhile, or the lease is over",
+            Error::Changed => "the key has changed meanwhile, the lease is over, or a condition does not hold",
+            Error::Growing => "the value's writer is still at it",
+            Error::Aborted => "the value's writer gave up",
             Error::NotANumber => "the value is not a decimal number",
             Error::OutOfRange => "out of range",
             Error::TooLarge => "the key or the value is too large",
@@ -92,7 +103,7 @@ impl fmt::Display for Error {
             Error::LookedAt => {
                 "a cache cannot be changed while a value of it is looked at: return from the closure first"
             }
-            Error::InUse => "a clone, a value or a lease of the cache is still in use",
+            Error::InUse => "a clone, a value, a lease or a writer of the cache is still in use",
             Error::Io { errno } => return io::Error::from_raw_os_error(*errno).fmt(f),
             Error::Corrupt => "not a saved cache of this version, or damaged",
             Error::Incompatible => {
@@ -103,3 +114,13 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// For who writes by [`io::Write`] what a [`Writer`](crate::Writer) takes.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        match error {
+            Error::Io { errno } => io::Error::from_raw_os_error(errno),
+            other => io::Error::new(io::ErrorKind::Other, other),
+        }
+    }
+}

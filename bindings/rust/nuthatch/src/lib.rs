@@ -40,6 +40,7 @@
 
 mod builder;
 mod cache;
+mod change;
 mod clock;
 mod dropped;
 mod error;
@@ -53,9 +54,11 @@ mod value;
 mod wait;
 mod walk;
 mod write;
+mod writer;
 
 pub use builder::Builder;
 pub use cache::Cache;
+pub use change::TouchIf;
 pub use clock::{Clock, ManualClock};
 pub use dropped::{Cause, Dropped};
 pub use error::Error;
@@ -65,6 +68,7 @@ pub use load::{LoadError, LoadOptions};
 pub use options::InsertOptions;
 pub use value::{Pieces, ValueRef, Version};
 pub use walk::{Entry, Iter};
+pub use writer::Writer;
 
 /// The guide, whose programs are tests.
 #[cfg(doctest)]

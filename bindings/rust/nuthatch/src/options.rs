@@ -19,6 +19,7 @@ pub struct InsertOptions<'a> {
     keep_ttl: bool,
     tags: Vec<&'a [u8]>,
     cost: Duration,
+    note: u32,
     pub(crate) negative: bool,
     as_of_purge: u64,
 }
@@ -66,6 +67,13 @@ impl<'a> InsertOptions<'a> {
         self
     }
 
+    /// 32 bits beside the value, which whoever has it may change where they are:
+    /// [`ValueRef::note`](crate::ValueRef::note). 0 is none.
+    pub fn note(mut self, note: u32) -> Self {
+        self.note = note;
+        self
+    }
+
     /// What [`Cache::purge_number`](crate::Cache::purge_number) said before the value's making began: if one of its
     /// tags was purged since, the value is refused with [`Error::Changed`](crate::Error::Changed).
     pub fn as_of_purge(mut self, purge_number: u64) -> Self {
@@ -105,7 +113,7 @@ impl<'a> InsertOptions<'a> {
             tag_count: self.tags.len(),
             cost_ms: u32::try_from(ms_of(self.cost)).unwrap_or(u32::MAX),
             negative: self.negative.into(),
-            note: 0,
+            note: self.note,
             reserved: 0,
             version: 0,
             as_of_purge: self.as_of_purge,

@@ -1,10 +1,11 @@
+use crate::error::{found, Error};
 use crate::store::Store;
 use nuthatch_sys as sys;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,9 @@ impl Owner<'_> {
 /// overwritten, removed or evicted meanwhile; drop it soon, for the memory around it cannot be reused before.
 ///
 /// It is a slice of bytes. A value that lies in pieces, as large ones do, is put together the first time that it is
-/// looked at as a slice; [`pieces`](ValueRef::pieces) gives them as they lie.
+/// looked at as a slice; [`pieces`](ValueRef::pieces) gives them as they lie. Of a value that a
+/// [`Writer`](crate::Writer) is still at, both are what there was when it was asked for, and
+/// [`piece_at`](ValueRef::piece_at) goes beyond.
 pub struct ValueRef<'a> {
     owner: Owner<'a>,
     /// Lent by the store; nothing lent, and a `pin` of null, if the bytes are in `joined` alone.
@@ -66,7 +69,7 @@ pub(crate) unsafe fn slice_of<'a>(bytes: sys::nh_bytes) -> &'a [u8] {
     }
 }
 
-/// All pieces of a lent value, one behind the other.
+/// All pieces of a lent value, one behind the other; of one that grows, what there was when it was lent.
 ///
 /// # Safety
 /// `value` is lent by `store`, and stays so during the call.
@@ -74,7 +77,11 @@ pub(crate) unsafe fn join(store: *mut sys::nh_store, value: &sys::nh_value) -> V
     let mut bytes = Vec::with_capacity(value.size as usize);
     let mut piece = sys::nh_bytes { data: ptr::null(), size: 0 };
     // Safety: the value is lent.
-    while unsafe { sys::nh_value_piece(store, value, bytes.len() as u64, &mut piece) } == sys::NH_OK {
+    while (bytes.len() as u64) < value.size
+        && unsafe { sys::nh_value_piece(store, value, bytes.len() as u64, &mut piece) } == sys::NH_OK
+    {
+        let left = value.size as usize - bytes.len();
+        piece.size = piece.size.min(left);
         bytes.extend_from_slice(unsafe { slice_of(piece) });
     }
     bytes
@@ -134,9 +141,59 @@ impl<'a> ValueRef<'a> {
         (self.value.expires_at_ms != 0).then(|| Duration::from_millis(left_ms.max(0) as u64))
     }
 
+    /// How long it is fresh from now on, none if it is stale; `None`: until something is done about it.
+    pub fn fresh_for(&self) -> Option<Duration> {
+        if self.is_stale() {
+            return Some(Duration::ZERO);
+        }
+        let left_ms = self.value.stale_at_ms.saturating_sub(self.owner.store().now_ms());
+        (self.value.stale_at_ms != 0).then(|| Duration::from_millis(left_ms.max(0) as u64))
+    }
+
+    /// Whether a [`Writer`](crate::Writer) was still at it when it was asked for: then there may be more of it than the
+    /// slice shows, for [`piece_at`](ValueRef::piece_at).
+    pub fn is_growing(&self) -> bool {
+        self.value.traits & sys::NH_VALUE_GROWING != 0
+    }
+
+    /// Its note, [`InsertOptions::note`](crate::InsertOptions::note), where it lies: what is changed in it, the next
+    /// who asks for the key sees, and it is no new version. `None` if it has none, which a note of 0 is, or the value had
+    /// to be copied, as too much was lent. A change may be lost while the cache moves the value.
+    ///
+    /// ```
+    /// # use nuthatch::{Cache, InsertOptions};
+    /// # use std::sync::atomic::Ordering;
+    /// # let cache = Cache::new(1 << 20)?;
+    /// cache.insert_with("page", "text", &InsertOptions::new().note(1))?;
+    /// cache.get("page").unwrap().note().unwrap().fetch_add(1, Ordering::Relaxed);
+    /// assert_eq!(cache.get("page").unwrap().note().unwrap().load(Ordering::Relaxed), 2);
+    /// # Ok::<(), nuthatch::Error>(())
+    /// ```
+    pub fn note(&self) -> Option<&AtomicU32> {
+        // Safety: it is there, aligned, and changed by nobody but by atomic operations, for as long as the value is
+        // lent, which is longer than `self` is borrowed.
+        let note = unsafe { (self.value.note as *const AtomicU32).as_ref() };
+        note.filter(|note| note.load(Ordering::Relaxed) != 0) // a large value has room for one in any case
+    }
+
     /// The bytes as they lie in the cache: one piece, or several of a large value.
     pub fn pieces(&self) -> Pieces<'_> {
         Pieces { value: self, offset: 0 }
+    }
+
+    /// The bytes from `offset` on, as far as they lie in one piece; `None` at the end. Of a value that grows, with what
+    /// was added since it was asked for: [`Error::Growing`], if there is no more yet, says to ask again;
+    /// [`Error::Aborted`]: there will be no more.
+    pub fn piece_at(&self, offset: u64) -> Result<Option<&[u8]>, Error> {
+        if self.value.pin.is_null() {
+            let rest = usize::try_from(offset).ok().and_then(|offset| self.joined().get(offset..));
+            return Ok(rest.filter(|rest| !rest.is_empty()));
+        }
+        let mut piece = sys::nh_bytes { data: ptr::null(), size: 0 };
+        // Safety: the value is lent for as long as `self` is borrowed.
+        let result = unsafe { sys::nh_value_piece(self.owner.store().raw(), &self.value, offset, &mut piece) };
+        // Safety: then the piece was written, and lies in the lent value.
+        Ok(found(result)?.then(|| unsafe { slice_of(piece) }))
     }
 
     pub(crate) fn is_negative(&self) -> bool {
@@ -232,19 +289,13 @@ impl<'a> Iterator for Pieces<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let piece: &[u8] = if self.value.value.pin.is_null() {
-            self.value.joined().get(self.offset as usize..)?
-        } else {
-            let mut piece = sys::nh_bytes { data: ptr::null(), size: 0 };
-            let store = self.value.owner.store().raw();
-            // Safety: the value is lent for as long as it is borrowed here.
-            let result = unsafe { sys::nh_value_piece(store, &self.value.value, self.offset, &mut piece) };
-            if result != sys::NH_OK {
-                return None;
-            }
-            unsafe { slice_of(piece) }
-        };
+        let left = self.value.value.size.saturating_sub(self.offset);
+        if left == 0 {
+            return None;
+        }
+        let piece = self.value.piece_at(self.offset).ok()??;
+        let piece = &piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
         self.offset += piece.len() as u64;
-        (!piece.is_empty()).then(|| piece)
+        Some(piece)
     }
 }

@@ -1,10 +1,9 @@
 use crate::cache::{raw_bytes, Cache};
-use crate::clock::ttl_ms_of;
 use crate::error::{check, found, Error};
 use crate::options::InsertOptions;
-use crate::value::Version;
+use crate::value::{ValueRef, Version};
 use nuthatch_sys as sys;
-use std::time::Duration;
+use std::mem::MaybeUninit;
 
 /// nh_put, nh_add or nh_replace.
 type Put = unsafe extern "C" fn(
@@ -15,9 +14,6 @@ type Put = unsafe extern "C" fn(
     *const sys::nh_put_options,
     *mut u64,
 ) -> sys::nh_result;
-
-/// nh_append or nh_prepend.
-type Extend = unsafe extern "C" fn(*mut sys::nh_store, i64, sys::nh_key, sys::nh_bytes, *mut u64) -> sys::nh_result;
 
 impl Cache {
     /// A call of the library that changes one key, and what goes with it.
@@ -112,33 +108,63 @@ impl Cache {
         })
     }
 
-    fn extend(&self, extend: Extend, key: &[u8], more: &[u8]) -> Result<Version, Error> {
-        self.change(key, |store, now_ms, key| {
+    /// Puts another value at the version that was read, as [`Cache::compare_and_swap`] does; flags, times to live, tags
+    /// and note stay. [`Error::Growing`]: a [`Writer`](crate::Writer) is still at the value.
+    pub fn compare_and_swap_value(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        expected: Version,
+    ) -> Result<Version, Error> {
+        self.change(key.as_ref(), |store, now_ms, key| {
             let mut version = 0;
-            // Safety: key and bytes are good during the call.
-            check(unsafe { extend(store, now_ms, key, raw_bytes(more), &mut version) })?;
+            let value = raw_bytes(value.as_ref());
+            // Safety: key and value are good during the call.
+            check(unsafe { sys::nh_cas_value(store, now_ms, key, value, expected.0, &mut version) })?;
             Ok(Version(version))
         })
     }
 
-    /// Adds bytes behind a value that is there; else [`Error::Missing`]. All else of it stays.
-    pub fn append(&self, key: impl AsRef<[u8]>, more: impl AsRef<[u8]>) -> Result<Version, Error> {
-        self.extend(sys::nh_append, key.as_ref(), more.as_ref())
-    }
-
-    /// Adds bytes before a value that is there; else [`Error::Missing`]. All else of it stays.
-    pub fn prepend(&self, key: impl AsRef<[u8]>, more: impl AsRef<[u8]>) -> Result<Version, Error> {
-        self.extend(sys::nh_prepend, key.as_ref(), more.as_ref())
-    }
-
-    /// Reads a value as a decimal number, adds to it, and writes the sum as text in its place, in one step; a missing
-    /// key counts as 0. [`Error::NotANumber`]; [`Error::OutOfRange`]: the sum does not fit.
-    pub fn increment(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
+    /// Puts a value, whatever was there, and gives what that was. [`Error::Full`] also if too much is lent to lend that:
+    /// then it stays.
+    ///
+    /// ```
+    /// # use nuthatch::{Cache, InsertOptions};
+    /// # let cache = Cache::new(1 << 20)?;
+    /// let options = InsertOptions::new();
+    /// assert!(cache.exchange("larder", "acorn", &options)?.is_none());
+    /// assert_eq!(cache.exchange("larder", "beetle", &options)?.unwrap(), b"acorn");
+    /// # Ok::<(), nuthatch::Error>(())
+    /// ```
+    pub fn exchange(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        options: &InsertOptions<'_>,
+    ) -> Result<Option<ValueRef<'_>>, Error> {
         self.change(key.as_ref(), |store, now_ms, key| {
-            let mut sum = 0;
-            // Safety: the key is good during the call.
-            check(unsafe { sys::nh_increment(store, now_ms, key, by, sys::NH_INCREMENT_SIGNED, &mut sum) })?;
-            Ok(sum)
+            let (mut before, mut had_before) = (MaybeUninit::uninit(), 0);
+            let value = raw_bytes(value.as_ref());
+            options.with_raw(|options| {
+                // Safety: key, value and options are good during the call.
+                check(unsafe {
+                    sys::nh_exchange(store, now_ms, key, value, options, before.as_mut_ptr(), &mut had_before)
+                })
+            })?;
+            // Safety: then it was written, and is lent to us.
+            Ok((had_before != 0).then(|| unsafe { ValueRef::lent(&self.store, before.assume_init()) }))
+        })
+    }
+
+    /// Puts what one key has at another, whatever was there, with flags, times to live and tags. [`Error::Missing`];
+    /// [`Error::Growing`]: a [`Writer`](crate::Writer) is still at the value.
+    pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<Version, Error> {
+        let from = self.key(from.as_ref());
+        self.change(to.as_ref(), |store, now_ms, to| {
+            let mut version = 0;
+            // Safety: both keys are good during the call.
+            check(unsafe { sys::nh_copy(store, now_ms, from, to, &mut version) })?;
+            Ok(Version(version))
         })
     }
 
@@ -147,22 +173,6 @@ impl Cache {
         self.change(key.as_ref(), |store, now_ms, key| {
             // Safety: the key is good during the call.
             found(unsafe { sys::nh_delete(store, now_ms, key) })
-        })
-    }
-
-    /// Has a key live so long from now on; `None`: until something is done about it. Whether it was there.
-    pub fn touch(&self, key: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<bool, Error> {
-        self.change(key.as_ref(), |store, now_ms, key| {
-            // Safety: the key is good during the call.
-            found(unsafe { sys::nh_touch(store, now_ms, key, ttl_ms_of(ttl)) })
-        })
-    }
-
-    /// Makes a value stale: it is still served, and the next who loads it renews it. Whether it was there.
-    pub fn make_stale(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
-        self.change(key.as_ref(), |store, now_ms, key| {
-            // Safety: the key is good during the call.
-            found(unsafe { sys::nh_make_stale(store, now_ms, key) })
         })
     }
 
@@ -194,6 +204,17 @@ impl Cache {
     pub fn purge_number(&self) -> u64 {
         // Safety: any thread may.
         unsafe { sys::nh_purge_number(self.store.raw()) }
+    }
+
+    /// Whether one of these tags was purged, softly or not, since [`Cache::purge_number`] said that number: then what is
+    /// being made need not be finished.
+    pub fn was_purged<T: AsRef<[u8]>>(&self, tags: &[T], purge_number: u64) -> Result<bool, Error> {
+        let tags: Vec<sys::nh_bytes> = tags.iter().map(|tag| raw_bytes(tag.as_ref())).collect();
+        // Safety: the tags are good during the call.
+        match unsafe { sys::nh_check_tags(self.store.raw(), tags.as_ptr(), tags.len(), purge_number) } {
+            sys::NH_CHANGED => Ok(true),
+            result => check(result).map(|()| false),
+        }
     }
 
     /// Drops all values of this space.

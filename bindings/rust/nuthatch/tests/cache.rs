@@ -1,7 +1,8 @@
 //! What Rust adds to the library: who owns what, what may be called when, and types.
 
-use nuthatch::{Cache, Cause, Error, Fetched, InsertOptions, LoadError, ManualClock};
+use nuthatch::{Cache, Cause, Error, Fetched, InsertOptions, LoadError, ManualClock, TouchIf};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ fn everything_may_go_to_another_thread() {
     is_send_and_sync::<Cache>();
     is_send_and_sync::<nuthatch::ValueRef<'static>>();
     is_send_and_sync::<nuthatch::Lease>();
+    is_send_and_sync::<nuthatch::Writer>();
     is_send_and_sync::<nuthatch::Iter<'static>>();
 }
 
@@ -339,4 +341,130 @@ fn what_is_read_much_is_known() {
     assert!(curve.iter().all(|point| (0.0..=1.0).contains(&point.miss_ratio)));
     let stats = cache.stats();
     assert_eq!((stats.hits, stats.misses), (20_000, 20_000));
+}
+
+#[test]
+fn an_exchange_gives_what_was_there() {
+    let cache = small();
+    let options = InsertOptions::new();
+    assert!(cache.exchange("k", "first", &options).unwrap().is_none());
+    let before = cache.exchange("k", "second", &options.clone().flags(2)).unwrap().unwrap();
+    assert_eq!(before, b"first");
+    drop(before);
+    assert_eq!(cache.get("k").unwrap().flags(), 2);
+    let bytes = large(&cache);
+    cache.insert("large", &bytes).unwrap();
+    let before = cache.exchange("large", "small", &options).unwrap().unwrap();
+    assert!(before[..] == bytes[..]);
+    drop(before);
+    assert_eq!(cache.exchange("k", [0; 1 << 20], &options).unwrap_err(), Error::TooLarge);
+    assert_eq!(cache.get("k").unwrap(), b"second");
+    assert_eq!(cache.stats().pinned_bytes, 0);
+}
+
+#[test]
+fn another_value_at_a_version_keeps_all_else() {
+    let cache = small();
+    let options = InsertOptions::new().flags(7).tag("t").ttl(Duration::from_secs(60));
+    let first = cache.insert_with("k", "1", &options).unwrap();
+    let second = cache.compare_and_swap_value("k", "2", first).unwrap();
+    assert_eq!(cache.compare_and_swap_value("k", "3", first), Err(Error::Changed));
+    assert_eq!(cache.compare_and_swap_value("none", "3", first), Err(Error::Missing));
+    let value = cache.get("k").unwrap();
+    assert_eq!((&value[..], value.flags(), value.version()), (&b"2"[..], 7, second));
+    assert!(value.expires_in().is_some());
+    cache.purge_tag("t").unwrap();
+    assert!(cache.get("k").is_none());
+}
+
+#[test]
+fn a_copy_has_all_that_its_original_has() {
+    let cache = small();
+    let options = InsertOptions::new().flags(7).tag("t").ttl(Duration::from_secs(60));
+    let bytes = large(&cache);
+    for value in [&b"v"[..], &bytes] {
+        cache.insert_with("from", value, &options).unwrap();
+        let version = cache.copy("from", "to").unwrap();
+        let copy = cache.get("to").unwrap();
+        assert!(copy[..] == *value);
+        assert_eq!((copy.flags(), copy.version()), (7, version));
+        assert!(copy.expires_in().is_some());
+        cache.purge_tag("t").unwrap();
+        assert!(cache.get("to").is_none());
+    }
+    assert_eq!(cache.copy("none", "to"), Err(Error::Missing));
+}
+
+#[test]
+fn a_touch_may_have_conditions() {
+    let clock = ManualClock::new();
+    let cache = Cache::builder().memory(1 << 20).clock(clock).build().unwrap();
+    let seconds = |count| Some(Duration::from_secs(count));
+    let left = || cache.get("k").unwrap().expires_in();
+    assert_eq!(cache.touch_if("k", seconds(9), &[]), Ok(false));
+    cache.insert("k", "v").unwrap();
+    assert_eq!(cache.touch_if("k", seconds(9), &[TouchIf::HasEnd]), Err(Error::Changed));
+    assert_eq!(cache.touch_if("k", seconds(9), &[TouchIf::Later]), Err(Error::Changed));
+    assert_eq!(cache.touch_if("k", seconds(9), &[TouchIf::HasNoEnd, TouchIf::Earlier]), Ok(true));
+    assert_eq!(cache.touch_if("k", seconds(5), &[TouchIf::Later]), Err(Error::Changed));
+    assert_eq!(left(), seconds(9));
+    assert_eq!(cache.touch_if("k", None, &[TouchIf::HasEnd, TouchIf::Later]), Ok(true));
+    assert_eq!(left(), None);
+    assert_eq!(cache.get_and_touch("k", seconds(3)).unwrap().unwrap().expires_in(), seconds(3));
+    assert!(cache.get_and_touch("none", seconds(3)).unwrap().is_none());
+    assert_eq!(cache.touch_if("k", Some(Duration::ZERO), &[TouchIf::Earlier]), Ok(true));
+    assert!(cache.get("k").is_none());
+}
+
+#[test]
+fn a_note_changes_in_place_and_is_no_new_version() {
+    let cache = small();
+    let note = |key: &str| cache.get(key).unwrap().note().map(|note| note.load(Ordering::Relaxed));
+    let bytes = large(&cache);
+    for value in [&b"v"[..], &bytes] {
+        let version = cache.insert("k", value).unwrap();
+        assert_eq!(note("k"), None);
+        assert_eq!(cache.annotate("k", 0), Err(Error::Invalid));
+        assert_eq!(cache.annotate("k", 5), Ok(true));
+        assert_eq!(cache.annotate("k", 6), Err(Error::Exists));
+        cache.get("k").unwrap().note().unwrap().fetch_add(2, Ordering::Relaxed);
+        assert_eq!(note("k"), Some(7));
+        assert_eq!(cache.get("k").unwrap().version(), version);
+    }
+    assert_eq!(cache.annotate("none", 5), Ok(false));
+    cache.insert_with("k", "v", &InsertOptions::new().note(u32::MAX).flags(1).ttl(Duration::from_secs(9))).unwrap();
+    assert_eq!(note("k"), Some(u32::MAX));
+    let loaded = cache.get_or_insert_with("new", InsertOptions::new().note(3), || b"v".to_vec()).unwrap();
+    assert!(loaded.note().is_none()); // it is the loader's, not the cache's
+    drop(loaded);
+    assert_eq!(note("new"), Some(3));
+}
+
+#[test]
+fn who_makes_a_value_can_ask_whether_it_is_still_wanted() {
+    let cache = small();
+    let before = cache.purge_number();
+    assert_eq!(cache.was_purged(&["a", "b"], before), Ok(false));
+    cache.purge_tag_softly("b").unwrap();
+    assert_eq!(cache.was_purged(&["a", "b"], before), Ok(true));
+    assert_eq!(cache.was_purged(&["a", "b"], cache.purge_number()), Ok(false));
+    assert_eq!(cache.was_purged::<&str>(&[], before), Ok(false));
+}
+
+#[test]
+fn clocks_may_say_anything() {
+    for now_ms in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
+        let cache = Cache::builder().memory(1 << 20).clock(move || now_ms).insight(1).build().unwrap();
+        let options = InsertOptions::new().ttl(Duration::MAX).soft_ttl(Duration::from_secs(1)).cost(Duration::MAX);
+        cache.insert_with("k", "v", &options).unwrap();
+        cache.get("k").map(|value| (value.expires_in(), value.fresh_for(), value.is_stale()));
+        cache.touch("k", Some(Duration::from_secs(1))).unwrap();
+        let _ = cache.touch_if("k", Some(Duration::from_secs(1)), &[TouchIf::Later]);
+        let load = nuthatch::LoadOptions::new(options).early_percent(u32::MAX).lease(Duration::MAX);
+        cache.get_or_insert_with("k", load, || b"v".to_vec()).unwrap();
+        cache.make_stale("k").unwrap();
+        cache.increment("n", i64::MAX).unwrap();
+        cache.iter().for_each(|entry| drop(entry.unwrap()));
+        cache.sweep(usize::MAX).unwrap();
+    }
 }
