@@ -24,8 +24,12 @@ type Options struct {
 	// Authorization or Cookie, are kept too. Never set it where one store serves several users.
 	Private bool
 
-	BodyBytesMax int64         // larger answers are passed on and not kept; 0: 1 MiB
-	FetchTimeout time.Duration // for an answer that is to be kept, to the end of its body; 0: 60 s
+	BodyBytesMax int64 // larger answers are passed on and not kept; 0: 1 MiB
+
+	// FetchTimeout is how long an origin may be silent, before its answer begins and between two pieces of one that is to be
+	// kept; 0: 60 s. A body that goes on for longer is not cut, and kept when it is whole: others wait no longer than this
+	// for it, and ask for themselves. What nobody reads any more has this much time to come to its end.
+	FetchTimeout time.Duration
 
 	HeuristicMax         time.Duration // an answer that does not say is fresh for a tenth of its age, at most; 0: 24 h; negative: not
 	DefaultTTL           time.Duration // an answer that does not say is fresh for so long instead
@@ -37,6 +41,17 @@ type Options struct {
 	// Clock replaces the machine's: the time of day, which must not go back. For tests.
 	Clock func() time.Time
 }
+
+// ErrFetchTimeout is told of an origin that was silent for longer than Options.FetchTimeout. It is a net.Error.
+var ErrFetchTimeout error = fetchTimeoutError{}
+
+type fetchTimeoutError struct{}
+
+func (fetchTimeoutError) Error() string {
+	return "httpcache: the origin was silent for longer than FetchTimeout"
+}
+func (fetchTimeoutError) Timeout() bool   { return true }
+func (fetchTimeoutError) Temporary() bool { return true }
 
 const (
 	bodyBytesMax = 1 << 20

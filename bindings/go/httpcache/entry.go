@@ -204,6 +204,9 @@ func (c *cache) forget(primary string) {
 	c.store.Delete(nuthatch.Key(primary))
 }
 
+// drop takes out what lies under one key, which is no use to anybody any more.
+func (c *cache) drop(key string) { c.store.Delete(nuthatch.Key(key)) }
+
 // forgetNamed drops what a Location leads to.
 func (c *cache) forgetNamed(primary, reference string) {
 	if reference == "" {

@@ -38,12 +38,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if reason != "" {
 		how := status{forward: reason}
 		how.write(w.Header(), h.cache.now())
-		watched := &watchedWriter{ResponseWriter: w}
-		h.next.ServeHTTP(watched, req)
-		if watched.code == 0 {
-			watched.code = http.StatusOK
-		}
-		h.cache.wrote(req, origin, watched.code, w.Header())
+		h.pass(w, req, origin)
 		return
 	}
 	res, err := h.cache.answer(req, a, primary)
@@ -63,6 +58,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if _, err := copyFlushing(w, res.Body); err != nil {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
+}
+
+// pass has next answer as if we were not there.
+func (h *handler) pass(w http.ResponseWriter, req *http.Request, origin string) {
+	if !invalidates(req.Method, http.StatusOK) {
+		h.next.ServeHTTP(w, req)
+		return
+	}
+	watched := &watchedWriter{ResponseWriter: w, code: http.StatusOK}
+	// Also when next panics: who said that it was done may have done it, and so may who said nothing.
+	defer func() { h.cache.wrote(req, origin, watched.code, w.Header()) }()
+	h.next.ServeHTTP(watched, req)
 }
 
 func copyFlushing(w http.ResponseWriter, body io.Reader) (int64, error) {
@@ -89,17 +96,23 @@ func copyFlushing(w http.ResponseWriter, body io.Reader) (int64, error) {
 	}
 }
 
-// A watchedWriter knows which status was written.
+// A watchedWriter knows which status was written; 200 if none was.
 type watchedWriter struct {
 	http.ResponseWriter
-	code int
+	code      int
+	isWritten bool
 }
 
 func (w *watchedWriter) WriteHeader(code int) {
-	if w.code == 0 && code >= 200 {
-		w.code = code
+	if !w.isWritten && code >= 200 {
+		w.code, w.isWritten = code, true
 	}
 	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *watchedWriter) Write(data []byte) (int, error) {
+	w.isWritten = true
+	return w.ResponseWriter.Write(data)
 }
 
 func (w *watchedWriter) Flush() {

@@ -94,6 +94,37 @@ func TestAHandlersWritesForgetItsAnswers(t *testing.T) {
 	}
 }
 
+func TestAHandlersWriteThatPanicsForgetsWhatItMayHaveChanged(t *testing.T) {
+	for _, c := range []struct {
+		code     int
+		isForgot bool
+	}{{0, true}, {200, true}, {303, true}, {404, false}, {500, false}} {
+		for _, ends := range []func(){func() { panic(http.ErrAbortHandler) }, runtime.Goexit} {
+			handler := Handler(newStore(t), http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+				if req.Method == "GET" {
+					rw.Header().Set("Cache-Control", "max-age=60")
+					return
+				}
+				if c.code != 0 {
+					rw.WriteHeader(c.code)
+				}
+				ends()
+			}), Options{})
+			get(t, handler, "GET", "/")
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				defer func() { recover() }()
+				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/", nil))
+			}()
+			<-over
+			if isKept := strings.Contains(get(t, handler, "GET", "/").Header().Get("Cache-Status"), "hit"); isKept == c.isForgot {
+				t.Errorf("%d: kept is %v", c.code, isKept)
+			}
+		}
+	}
+}
+
 func TestAHandlersPanicIsItsCallers(t *testing.T) {
 	handler := Handler(newStore(t), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oh") }), Options{})
 	defer func() {

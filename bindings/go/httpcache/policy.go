@@ -132,6 +132,11 @@ func (r *rules) ask(req *http.Request) (ask, error) {
 func (a *ask) isCacheable() bool      { return a.c.is_cacheable != 0 }
 func (a *ask) wants(flag uint32) bool { return uint32(a.c.flags)&flag != 0 }
 
+func (a ask) withoutCredentials() ask {
+	a.c.flags &^= C.uint32_t(askCredentials)
+	return a
+}
+
 const (
 	askCondition    = uint32(C.NH_HTTP_ASK_CONDITION)
 	askRange        = uint32(C.NH_HTTP_ASK_RANGE)

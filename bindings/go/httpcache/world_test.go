@@ -25,6 +25,35 @@ type world struct {
 	answer    atomic.Value // http.HandlerFunc
 	mutex     sync.Mutex
 	now       time.Time
+	timers    map[*worldTimer]time.Time // when they are due
+}
+
+// A worldTimer goes off when the world's clock is moved.
+type worldTimer struct {
+	w  *world
+	do func()
+}
+
+func (w *world) after(d time.Duration, do func()) timer {
+	t := &worldTimer{w, do}
+	t.Reset(d)
+	return t
+}
+
+func (t *worldTimer) Reset(d time.Duration) bool {
+	t.w.mutex.Lock()
+	defer t.w.mutex.Unlock()
+	_, was := t.w.timers[t]
+	t.w.timers[t] = t.w.now.Add(d)
+	return was
+}
+
+func (t *worldTimer) Stop() bool {
+	t.w.mutex.Lock()
+	defer t.w.mutex.Unlock()
+	_, was := t.w.timers[t]
+	delete(t.w.timers, t)
+	return was
 }
 
 func (w *world) clock() time.Time {
@@ -36,7 +65,17 @@ func (w *world) clock() time.Time {
 func (w *world) advance(d time.Duration) {
 	w.mutex.Lock()
 	w.now = w.now.Add(d)
+	var due []*worldTimer
+	for t, at := range w.timers {
+		if !w.now.Before(at) {
+			due = append(due, t)
+			delete(w.timers, t)
+		}
+	}
 	w.mutex.Unlock()
+	for _, t := range due {
+		t.do()
+	}
 }
 
 func newStore(t testing.TB) *nuthatch.Store {
@@ -49,15 +88,19 @@ func newStore(t testing.TB) *nuthatch.Store {
 }
 
 func newWorld(t *testing.T, options Options) *world {
-	w := &world{t: t, store: newStore(t), now: time.Now()}
+	w := &world{t: t, store: newStore(t), now: time.Now(), timers: map[*worldTimer]time.Time{}}
 	w.origin = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		w.asked.Add(1)
 		rw.Header().Set("Date", w.clock().UTC().Format(http.TimeFormat))
 		w.answer.Load().(http.HandlerFunc)(rw, req)
 	}))
-	t.Cleanup(w.origin.Close)
+	t.Cleanup(func() {
+		w.origin.CloseClientConnections()
+		w.origin.Close()
+	})
 	options.Clock = w.clock
 	w.transport = NewTransport(w.store, w.origin.Client().Transport, options)
+	w.transport.cache.after = w.after
 	return w
 }
 
