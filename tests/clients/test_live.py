@@ -7,9 +7,10 @@ PATIENCE_S = 30
 
 
 class Changing:
-    """An origin whose one resource is what `state` says; 304 where the client has it."""
+    """An origin whose one resource is what `state` says; 304 where the client has it. Of `others` a path has a body or a status."""
 
     def __init__(self):
+        self.others = {}
         self.state, self.version, self.times = {"count": 0, "name": "a name that is long enough for a patch"}, 1, []
 
     def change(self, **members):
@@ -18,8 +19,11 @@ class Changing:
     def __call__(self, request):
         self.times.append(time.time())
         tag = f'"{self.version}"'
-        if request.path != "/state":
-            request.reply(404)
+        other = self.others.get(request.path, 404)
+        if request.path != "/state" and isinstance(other, int):
+            request.reply(other)
+        elif request.path != "/state":
+            request.reply(200, other, Cache_Control="max-age=0")
         elif request.headers["If-None-Match"] == tag:
             request.reply(304, ETag=tag, Cache_Control="max-age=0")
         else:

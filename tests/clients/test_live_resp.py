@@ -15,6 +15,11 @@ gateway:
   origin: ORIGIN
   live: yes
   live-interval: 100ms
+  compose:
+  - path: /composed/{name}
+    parts:
+      state: {target: "/state", select: {count: /count}}
+      other: "/other/{name}"
 """
 
 
@@ -79,6 +84,29 @@ class Channels(unittest.TestCase):
         listener = self.subscribe("nuthatch:live:/nothing")
         _, message = self.next_of(listener)
         self.assertEqual((message["event"], message["data"]["status"]), ("end", 404))
+
+    def test_a_composed_resource_is_one_whose_parts_change_fail_and_come_back(self):
+        self.changing.others = {"/other/7": b"[1.50]"}
+        listener = self.subscribe("nuthatch:live:/composed/7")
+        self.wait_until_asked(3)
+        self.changing.change(count=1)
+        channel, message = self.next_of(listener)
+        self.assertEqual((channel, message["path"], message["event"], message["data"]),
+                         ("nuthatch:live:/composed/7", "/composed/7", "message", {"state": {"count": 1}, "other": [1.5]}))
+        self.changing.others["/other/7"] = 503
+        _, failing = self.next_of(listener)
+        self.assertEqual(failing["data"], {"state": {"count": 1}, "other": None,
+                                           "errors": [{"part": "other", "status": 503, "title": "Service Unavailable"}]})
+        self.changing.others["/other/7"] = b"[2]"
+        _, back = self.next_of(listener)
+        self.assertEqual(back["data"], {"state": {"count": 1}, "other": [2]})
+        self.assertEqual(len({message["id"], failing["id"], back["id"]}), 3)
+
+    def test_what_cannot_be_composed_is_said_to_have_ended(self):
+        self.changing.change(count=1)
+        listener = self.subscribe("nuthatch:live:/composed/../state", "nuthatch:live:/composed/7/8")
+        ends = {message["path"]: message["data"]["status"] for _, message in (self.next_of(listener), self.next_of(listener))}
+        self.assertEqual(ends, {"/composed/../state": 400, "/composed/7/8": 404})
 
     def test_other_channels_are_as_ever(self):
         listener = self.subscribe("nuthatch:live", "nuthatch:liver", "nuthatch:live:")

@@ -1,14 +1,30 @@
 // What ws and, where there is one, Node's own client see of resources that are watched on a WebSocket.
 const { test, before, after } = require("node:test");
 const assert = require("assert");
+const fs = require("fs");
 const http = require("http");
+const os = require("os");
+const path = require("path");
 const WebSocket = require("ws");
 const { start, until } = require("./nuthatch");
 
 const PROTOCOL = "nuthatch.live.v1";
-let server, idle, origin;
+let server, idle, composed, folder, origin;
 const states = {}, opened = [];
 const asked = {};
+const COMPOSED = `memory: 64M
+threads: 2
+gateway:
+  listen: http://127.0.0.1:0
+  origin: ORIGIN
+  compose:
+  - path: /team/{id}
+    live: yes
+    live-interval: 100ms
+    parts:
+      score: /score/{id}
+      player: {target: "/players?team={id}", pointer: /0}
+`;
 
 before(async () => {
   origin = http.createServer((request, response) => {
@@ -23,12 +39,16 @@ before(async () => {
   await new Promise((resolve) => origin.listen(0, "127.0.0.1", resolve));
   const serve = (interval) => start("gateway", `http://127.0.0.1:${origin.address().port}`, "--live", "yes", "--live-interval",
     interval, "--memory", "64M", "--threads", "2", "--cors-origins", "https://pages.example", "--listen", "http://127.0.0.1:0");
-  [server, idle] = await Promise.all([serve("100ms"), serve("1h")]);
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "nuthatch-live-"));
+  const file = path.join(folder, "composed.yaml");
+  fs.writeFileSync(file, COMPOSED.replace("ORIGIN", `http://127.0.0.1:${origin.address().port}`));
+  [server, idle, composed] = await Promise.all([serve("100ms"), serve("1h"), start("serve", file)]);
 });
 
 after(async () => {
   opened.forEach((socket) => socket.terminate());
-  await Promise.all([server.stop(), idle.stop()]);
+  await Promise.all([server.stop(), idle.stop(), composed.stop()]);
+  fs.rmSync(folder, { recursive: true });
   origin.closeAllConnections();
   origin.close();
 });
@@ -97,6 +117,29 @@ test("patches make of each state the next", async () => {
   states["/patched"] = { n: 1, rest: "x".repeat(100) };
   await until(() => socket.of("/patched").length === 2);
   assert.deepStrictEqual([socket.last("/patched").event, socket.last("/patched").data], ["patch", { n: 1 }]);
+});
+
+test("what is composed is watched as one: its parts change, fail and come back", async () => {
+  Object.assign(states, { "/score/7": { home: 0, away: 0 }, "/players?team=7": ["Ann", "Bob"] });
+  const [socket, patched] = [await open({}, composed.port), await open({}, composed.port)];
+  const data = () => socket.last("/team/7")?.data;
+  socket.ask({ subscribe: ["/team/7", "/team/none"] });
+  patched.ask({ subscribe: ["/team/7"], patch: true });
+  await until(() => data() && patched.last("/team/7") && socket.last("/team/none"));
+  assert.deepStrictEqual(data(), { score: { home: 0, away: 0 }, player: "Ann" });
+  assert.deepStrictEqual([socket.last("/team/none").event, socket.last("/team/none").data.status], ["end", 404]);
+  states["/score/7"] = { home: 1, away: 0 };
+  await until(() => data().score.home === 1 && patched.of("/team/7").length === 2);
+  assert.deepStrictEqual(data(), { score: { home: 1, away: 0 }, player: "Ann" });
+  assert.deepStrictEqual([patched.last("/team/7").event, patched.last("/team/7").data], ["patch", { score: { home: 1 } }]);
+  delete states["/players?team=7"];
+  await until(() => data().player === null);
+  assert.deepStrictEqual(data().errors, [{ part: "player", status: 404, title: "Not Found" }]);
+  assert.deepStrictEqual(data().score, { home: 1, away: 0 });
+  states["/players?team=7"] = ["Cid"];
+  await until(() => data().player === "Cid");
+  assert.deepStrictEqual(data(), { score: { home: 1, away: 0 }, player: "Cid" });
+  assert.deepStrictEqual(socket.of("/team/7").map((message) => message.event), Array(4).fill("message"));
 });
 
 test("a hundred sockets cost the origin one request an interval", async () => {
