@@ -61,6 +61,7 @@ static void respond_refusal(struct exchange *x, int status, struct bytes detail,
                             int64_t retry_after_seconds)
 {
     struct buffer body = {0}, lines = {0};
+    bool is_whole;
 
     if (x->id.size == 0)
         request_id_choose(&x->id, &x->request->fields);
@@ -70,14 +71,13 @@ static void respond_refusal(struct exchange *x, int status, struct bytes detail,
         buffer_append_literal(&lines, "Allow: GET, HEAD\r\n");
     if (status == 503 && retry_after_seconds > 0)
         buffer_append_format(&lines, "Retry-After: %lld\r\n", (long long)retry_after_seconds);
-    if (body.failed || lines.failed) {
+    is_whole = !body.failed && !lines.failed;
+    if (!is_whole)
         buffer_clear(&body);
-        buffer_clear(&lines);
-    }
     if (x->inquiry != NULL)
         tell_inquiry_of_refusal(x->inquiry, status);
-    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&lines), -1, false,
-                 &ours);
+    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0,
+                 is_whole ? buffer_bytes(&lines) : BYTES("Cache-Control: no-store\r\n"), -1, false, &ours);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
         exchange_send(x, buffer_bytes(&body));
     buffer_fini(&body);
