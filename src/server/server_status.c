@@ -207,6 +207,7 @@ static void tell_poll(void *list, const struct poll_report *report)
     set_number(object, "polls", report->polls);
     set_number(object, "changes", report->changes);
     set_number(object, "unchanged", report->unchanged);
+    set_number(object, "unkept", report->unkept);
     set_number(object, "failures", report->failures);
     set_number(object, "seen", report->seen);
     json_object_set_new(object, "by_another_node", json_boolean(report->is_anothers));

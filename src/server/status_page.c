@@ -368,9 +368,10 @@ static void fill_poll(const json_t *poll, size_t index, struct cell *cells)
     cells[1] = count(number(poll, "polls"));
     cells[2] = count(number(poll, "changes"));
     cells[3] = count(number(poll, "failures"));
-    cells[4] = count(number(poll, "seen"));
-    cells[5] = short_span(number(poll, "interval_ms"));
-    cells[6] = short_span(number(poll, "due_in_ms"));
+    cells[4] = count(number(poll, "unkept"));
+    cells[5] = count(number(poll, "seen"));
+    cells[6] = short_span(number(poll, "interval_ms"));
+    cells[7] = short_span(number(poll, "due_in_ms"));
 }
 
 static void fill_route(const json_t *route, size_t index, struct cell *cells)
@@ -432,8 +433,8 @@ void status_page_append(struct buffer *out, const json_t *status, const char *ap
     static const char *const of_worker[] = {"thread", "connections", "commands", "HTTP requests"};
     static const char *const of_upstream[] = {"upstream", "under way", "waiting",     "may be sent",
                                               "it says",  "reset in",  "limited for", "breaker"};
-    static const char *const of_poll[] = {"polled",         "polls", "changes", "failures",
-                                          "done by others", "every", "next in"};
+    static const char *const of_poll[] = {"polled",   "polls",          "changes", "failures",
+                                          "not kept", "done by others", "every",   "next in"};
     static const char *const of_route[] = {"route",       "host",      "upstream",
                                            "asked again", "unchanged", "of all"};
     static const char *const of_server[] = {"server of the tier", "role", "state", "slots", "unsure for",

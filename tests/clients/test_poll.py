@@ -19,7 +19,9 @@ class Api:
     def answer(self, request):
         with self.lock:
             version = self.versions.get(request.path, 1)
-        if request.path.startswith("/broken"):
+        if request.path.startswith("/secret"):
+            request.reply(200, b"secret", Cache_Control="private, max-age=0")
+        elif request.path.startswith("/broken"):
             request.reply(500, b"broken")
         elif request.path.startswith("/list"):
             page = int((re.search(r"page=(\d+)", request.path) or [0, "1"])[1])
@@ -83,6 +85,19 @@ class PollTest(unittest.TestCase):
         self.assertRegex(page, r"polled +polls +changes")
         metrics = fetch(int(server.admin.rsplit(":", 1)[1]), "/metrics").body.decode()
         self.assertRegex(metrics, r"poll_changes(_total)? 1\n")
+
+    def test_what_may_not_be_kept_is_told_once_for_each_resource(self):
+        server = self.serve("  poll:\n    - {url: '/secret/{id}', over: [1, 2], interval: 100ms}\n")
+        self.await_true(lambda: all(self.polls(server)[f"/secret/{item}"]["unkept"] > 2 for item in (1, 2)))
+        self.assertEqual(self.polls(server)["/secret/1"]["unchanged"], 0)
+        for item in (1, 2):
+            self.assertEqual(len(re.findall(rf"poll of /secret/{item}: the answer \(status 200\) is not kept, .*says private",
+                                            server.log)), 1)
+        page = subprocess.run([BINARY, "status", "--admin", server.admin], capture_output=True, text=True, timeout=60,
+                              check=True).stdout
+        self.assertRegex(page, r"polled .*not kept")
+        metrics = fetch(int(server.admin.rsplit(":", 1)[1]), "/metrics").body.decode()
+        self.assertRegex(metrics, r"poll_unkept(_total)? [1-9]")
 
     def test_a_file_that_is_read_again_begins_and_ends_polls(self):
         server = self.serve("  poll:\n    - {url: /one, interval: 100ms}\n    - {url: /two, interval: 100ms}\n")

@@ -300,9 +300,12 @@ TEST(a_look_brings_what_is_there_however_old_and_asks_nobody)
 TEST(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart)
 {
     struct world *world = world_create();
-    struct question *one = ask_so(world, "/large-unsaid", false, true);
-    struct question *same = ask_so(world, "/large-unsaid", false, true);
-    struct question *other = ask_so(world, "/fresh", false, true);
+    struct question *one, *same, *other;
+
+    stub_set_state(&world->stub, "of a state");
+    one = ask_so(world, "/state", false, true);
+    same = ask_so(world, "/state", false, true);
+    other = ask_so(world, "/fresh", false, true);
 
     EXPECT(one->body_hash != 0 && one->body_hash == same->body_hash);
     EXPECT(other->body_hash == hash_bytes(BYTES("fresh"), world->gateway->seed));
@@ -314,7 +317,35 @@ TEST(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart)
     world_destroy(world);
 }
 
-RUN_TESTS(TEST_ROW(a_look_brings_what_is_there_however_old_and_asks_nobody),
+TEST(one_that_is_to_be_kept_is_over_as_soon_as_it_is_known_not_to_be)
+{
+    struct world *world = world_create();
+    struct question *stream = ask_so(world, "/stream", false, true);
+    struct question *large = ask_so(world, "/large", false, true);
+    struct question *unsaid = ask_so(world, "/large-unsaid", false, true);
+    struct question *private = ask_so(world, "/private", false, true);
+    struct question *kept = ask_so(world, "/fresh", false, true);
+    struct question *again = ask_so(world, "/fresh", false, true);
+
+    EXPECT(stream->err == OK && strstr(stream->terms.unkept_because, "no-store") != NULL);
+    EXPECT(large->err == OK && strstr(large->terms.unkept_because, "object-max") != NULL);
+    EXPECT(unsaid->err == OK && strstr(unsaid->terms.unkept_because, "object-max") != NULL);
+    EXPECT(private->err == OK && strstr(private->terms.unkept_because, "private") != NULL);
+    EXPECT(kept->terms.unkept_because == NULL && again->terms.unkept_because == NULL);
+    stub_stop(&world->stub);
+    wait_until_true(are_visitors_gone, &world->stub);
+    EXPECT(world->stub.streamed_bytes < STREAM_BYTES);
+    question_free(stream);
+    question_free(large);
+    question_free(unsaid);
+    question_free(private);
+    question_free(kept);
+    question_free(again);
+    world_destroy(world);
+}
+
+RUN_TESTS(TEST_ROW(one_that_is_to_be_kept_is_over_as_soon_as_it_is_known_not_to_be),
+          TEST_ROW(a_look_brings_what_is_there_however_old_and_asks_nobody),
           TEST_ROW(the_hash_of_a_body_needs_no_memory_for_it_and_tells_bodies_apart),
           TEST_ROW(an_inquiry_goes_through_the_cache_as_a_client_does),
           TEST_ROW(what_is_fresh_but_not_confirmed_lately_is_asked_for_again),

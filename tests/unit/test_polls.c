@@ -199,6 +199,21 @@ TEST(what_stays_fresh_is_not_asked_for_before_its_end)
     office_destroy(office);
 }
 
+TEST(an_answer_that_may_not_be_kept_is_counted_as_such_and_not_waited_for)
+{
+    struct office *office = office_create();
+
+    follow(office, (char[]){"/stream"}, 1000, 600000);
+    pass(office, 1000);
+    wait_for_sum(office, 1);
+    EXPECT_EQ(look(office).report.unkept, 1);
+    EXPECT_EQ(look(office).report.unchanged, 0);
+    EXPECT_EQ(look(office).report.interval_ms, 1500); /* as seldom as may be: it is in vain */
+    wait_until_true(are_visitors_gone, &office->world->stub);
+    EXPECT(office->world->stub.streamed_bytes < STREAM_BYTES);
+    office_destroy(office);
+}
+
 enum { CROWD = 40, AT_ONCE = 16 };
 
 /* So many resources, none of which is there. */
@@ -285,4 +300,5 @@ RUN_TESTS(TEST_ROW(what_is_polled_is_there_for_who_comes),
           TEST_ROW(another_list_keeps_what_is_known_of_those_that_stay),
           TEST_ROW(what_stays_fresh_is_not_asked_for_before_its_end),
           TEST_ROW(so_many_of_an_upstream_are_asked_for_at_once_and_the_others_after_them),
+          TEST_ROW(an_answer_that_may_not_be_kept_is_counted_as_such_and_not_waited_for),
           TEST_ROW(whatever_is_under_way_ends_when_it_is_not_wanted_any_more), TEST_ROW(there_is_a_bound))

@@ -109,6 +109,12 @@ static void append_line(struct buffer *lines, const struct http_field *field)
     buffer_append_literal(lines, "\r\n");
 }
 
+/* Nothing will stay in the cache, and that was all it was for. */
+static bool is_in_vain(const struct inquiry *inquiry)
+{
+    return inquiry->wants_no_body && inquiry->terms.is_told && inquiry->terms.unkept_because != NULL;
+}
+
 static void on_respond(struct exchange *x, const struct http_response *response)
 {
     struct inquiry *inquiry = inquiry_of(x);
@@ -120,6 +126,8 @@ static void on_respond(struct exchange *x, const struct http_response *response)
     if (x->request->method != HTTP_METHOD_HEAD && response->body_bytes > 0 && !inquiry->wants_no_body &&
         (uint64_t)response->body_bytes > inquiry->body_bytes_max)
         conclude(inquiry, ERR_TOO_LARGE);
+    if (is_in_vain(inquiry))
+        conclude(inquiry, OK);
 }
 
 static void on_send(struct exchange *x, struct bytes bytes)
@@ -128,6 +136,8 @@ static void on_send(struct exchange *x, struct bytes bytes)
 
     if (inquiry->hash != NULL)
         hash_stream_add(inquiry->hash, bytes);
+    if (is_in_vain(inquiry))
+        conclude(inquiry, OK);
     if (inquiry->is_posted || inquiry->wants_no_body)
         return;
     if (bytes.size > inquiry->body_bytes_max - inquiry->body.size)

@@ -19,7 +19,7 @@ struct inquiry_answer {
     int status;
     struct bytes fields; /* as lines "Name: value CRLF" */
     struct buffer *body; /* who wants to keep it takes it, and leaves a zeroed one */
-    uint64_t body_hash;  /* where that is wanted; of OK alone. Of one gateway's life */
+    uint64_t body_hash;  /* where that is wanted; of OK alone, and of what is kept. Of one gateway's life */
     const struct inquiry_terms *terms;
 };
 
@@ -34,8 +34,9 @@ struct inquiry_order {
     bool asks_nobody;     /* as there, */
     unsigned page_number; /* and this, */
     uint32_t page_set;    /* and this */
-    bool wants_no_body; /* it is to be in the cache: the answer's `body` stays empty, however long it is */
-    bool wants_hash;    /* of the body; only with wants_no_body */
+    bool wants_no_body;   /* it is to be in the cache: the answer's `body` stays empty, however long it is,
+                           * and   one that will not be kept is over as soon as that is known */
+    bool wants_hash;      /* of the body; only with wants_no_body */
     size_t body_bytes_max;
     int64_t timeout_ms; /* from now to the end of the answer; at least 1 */
     /* Called once, later, unless the inquiry is cancelled; the inquiry and all of the answer are gone when

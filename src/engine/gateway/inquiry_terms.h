@@ -33,4 +33,7 @@ struct inquiry_terms {
     int64_t confirmed_ago_ms; /* how long ago the origin sent or confirmed it */
     int64_t fresh_ms;         /* how long it is fresh from now on; 0 or less: it is stale */
     uint64_t body_number;     /* as of struct http_response */
+    /* Null: it is kept, or is to be as soon as all of it is there. Else why it is not, as of why_unkept.
+     * May be told while the body comes. */
+    const char *unkept_because;
 };

@@ -3,6 +3,7 @@
 #include "engine/gateway/policy/validate.h"
 #include "inquiry_terms.h"
 #include "passage.h"
+#include "unkept.h"
 
 /* Answers with one range of a body that is on its way, if one is asked for. */
 static bool cut_fetched(struct passage *passage, struct bytes rendered, int64_t age_seconds)
@@ -60,6 +61,17 @@ static void tell_inquiry(const struct passage *passage, const struct fetch_head 
                       current_age_ms(freshness->initial_age_ms, head->received.mono_ms, now_mono_ms);
     terms->confirmed_ago_ms = now_mono_ms - head->received.mono_ms;
     terms->body_number = head->body_number;
+    terms->unkept_because = head->is_stored ? NULL
+                                            : why_unkept(&head->facts, &passage->facts.traits,
+                                                         &passage->route->policy, head->body_bytes);
+}
+
+/* An answer may turn out to be larger than it may be, where it did not say. */
+static void tell_if_too_large(const struct passage *passage)
+{
+    if (passage->x->inquiry != NULL &&
+        passage->reader.read_bytes > (uint64_t)passage->route->policy.object_bytes_max)
+        passage->x->inquiry->unkept_because = UNKEPT_TOO_LARGE;
 }
 
 /* False, with nothing said to the client, if there is no memory for what the route makes of the fields. */
@@ -147,6 +159,7 @@ enum state passage_on_relay(struct passage *passage)
             passage->sent_bytes += piece.size;
             if (passage->promised_bytes >= 0 && passage->sent_bytes > (uint64_t)passage->promised_bytes)
                 return passage_over(passage, exchange_abort);
+            tell_if_too_large(passage);
             exchange_send(passage->x, piece);
             if (passage->is_cut && passage->sent_bytes == (uint64_t)passage->promised_bytes)
                 return passage_over(passage, exchange_end);

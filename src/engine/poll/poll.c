@@ -116,6 +116,20 @@ static bool is_good(const struct inquiry_answer *answer)
            answer->status < 500 && answer->status != 429;
 }
 
+/* Nothing of the answer is kept: nobody has anything of asking for it. */
+static void warn(struct poll *poll, const struct inquiry_answer *answer)
+{
+    if (poll->has_warned)
+        return;
+    poll->has_warned = true;
+    log_write(
+        poll->polls->gateway->gateway->log, LOG_WARNING,
+        "poll of %.*s: the answer (status %d) is not kept, so that clients wait for the origin all the "
+        "same. It %s; else take it out of `poll`",
+        BYTES_PRINTF(bytes_first(buffer_bytes(&poll->identity), poll->url_bytes)), answer->status,
+        answer->terms->unkept_because);
+}
+
 /* It is due `wait_ms` after the answer, which is so old. */
 static void sleep_after(struct poll *poll, int64_t ago_ms, int64_t wait_ms)
 {
@@ -139,8 +153,11 @@ static void on_asked(struct poll *poll, const struct inquiry_answer *answer)
     if (is_good(answer)) {
         ago_ms = answer->terms->confirmed_ago_ms;
         said.fresh_ms = answer->terms->fresh_ms + ago_ms;
-        outcome = outcome_of(poll, answer);
-        if (ago_ms > now.mono_ms - poll->begun_ms) /* somebody had been quicker */
+        outcome = answer->terms->unkept_because != NULL ? POLL_UNCHANGED : outcome_of(poll, answer);
+        if (answer->terms->unkept_because != NULL) {
+            count(poll, &poll->figures.unkept, METRIC_poll_unkept, answer->status);
+            warn(poll, answer);
+        } else if (ago_ms > now.mono_ms - poll->begun_ms) /* somebody had been quicker */
             count(poll, &poll->figures.seen, METRIC_poll_seen, answer->status);
         else if (outcome == POLL_CHANGED)
             count(poll, &poll->figures.changes, METRIC_poll_changes, answer->status);

@@ -47,6 +47,7 @@ struct poll {
     int64_t anothers_left_ms; /* while it looks: how long it is another's turn */
     uint64_t body_number, body_hash;
     bool has_body;              /* the last two are of one */
+    bool has_warned;            /* that nothing is kept */
     struct poll_report figures; /* under the lock of `polls`; but for url and due_ms */
     int64_t due_mono_ms;        /* likewise */
 };

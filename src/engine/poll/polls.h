@@ -2,7 +2,9 @@
  * whether or not anybody does: through the cache, conditionally, behind what clients wait for.
  *
  * One worker asks for all of them. With a shared tier each is one node's turn, and the others look at what
- * that has brought (fleet_turn.h). Where a client has asked just before, that will do. */
+ * that has brought (fleet_turn.h). Where a client has asked just before, that will do.
+ *
+ * Of one whose answers may not be stored nothing is there for anybody: that is logged once, and counted. */
 #pragma once
 #include "engine/gateway/gateway.h"
 #include "poll_spec.h"
@@ -26,13 +28,13 @@ void polls_destroy(struct polls *polls);
 
 /* How one stands. */
 struct poll_report {
-    struct bytes url;                             /* without its scheme */
-    uint64_t polls, changes, unchanged, failures; /* the first is the sum of the others */
-    uint64_t seen;                                /* times that another had asked already */
-    bool is_anothers;                             /* it is another node's turn */
-    int status;                                   /* the newest answer's; 0: none yet */
-    int64_t interval_ms;                          /* at present */
-    int64_t due_ms;                               /* from now; 0: it is being asked for */
+    struct bytes url;                                     /* without its scheme */
+    uint64_t polls, changes, unchanged, unkept, failures; /* the first is the sum of the others */
+    uint64_t seen;                                        /* times that another had asked already */
+    bool is_anothers;                                     /* it is another node's turn */
+    int status;                                           /* the newest answer's; 0: none yet */
+    int64_t interval_ms;                                  /* at present */
+    int64_t due_ms;                                       /* from now; 0: it is being asked for */
 };
 
 /* Calls `tell` for each, in no order, with what is readable during the call. Any thread. */
