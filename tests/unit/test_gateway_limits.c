@@ -534,6 +534,13 @@ TEST(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts)
     world_destroy(world);
 }
 
+static bool is_one_left(void *argument)
+{
+    struct world *world = argument;
+    on_worker(&world->runners[0], do_nothing, NULL);
+    return world->stub.live_count == 1;
+}
+
 TEST(the_first_of_two_may_be_quicker_after_all)
 {
     struct world *world = world_create_hedging((struct upstream_policy){.learns_rates = 1}, "/private");
@@ -551,6 +558,30 @@ TEST(the_first_of_two_may_be_quicker_after_all)
     EXPECT_EQ(counted(world, METRIC_gateway_hedges), 1);
     EXPECT_EQ(counted(world, METRIC_gateway_hedges_won), 0);
     stub_set(&world->stub, false, false);
+    client_destroy(client);
+    world_destroy(world);
+}
+
+TEST(who_answers_when_the_first_has_failed_was_not_quicker)
+{
+    struct world *world = world_create_hedging((struct upstream_policy){0}, "/private");
+    struct client *client = client_create(world, 0, "GET", "/scripted", "");
+
+    world->stub.scripted = ""; /* the connection ends */
+    stub_set(&world->stub, true, false);
+    client_start(client);
+    wait_for_requests(world, 51);
+    world->forward_ms += 1000;
+    wait_for_requests(world, 52);
+    world->stub.free_number = 51;
+    stub_set(&world->stub, true, false); /* which wakes it */
+    wait_until_true(is_one_left, world);
+    world->stub.scripted = "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n" CLOSE;
+    stub_set(&world->stub, false, false);
+    wait_until_true(has_ended, client);
+    EXPECT_EQ(client->status, 200);
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges), 1);
+    EXPECT_EQ(counted(world, METRIC_gateway_hedges_won), 0);
     client_destroy(client);
     world_destroy(world);
 }
@@ -667,7 +698,8 @@ RUN_TESTS(TEST_ROW(what_is_beyond_a_limit_is_refused_with_an_honest_word),
           TEST_ROW(what_an_answer_said_of_limits_is_told_to_who_asked_alone),
           TEST_ROW(the_last_request_that_an_upstream_grants_is_the_last),
           TEST_ROW(a_request_that_takes_long_is_sent_twice_and_the_first_answer_counts),
-          TEST_ROW(the_first_of_two_may_be_quicker_after_all), TEST_ROW(who_leaves_leaves_both_attempts),
-          TEST_ROW(nothing_is_sent_twice_where_a_limit_is_known),
+          TEST_ROW(the_first_of_two_may_be_quicker_after_all),
+          TEST_ROW(who_answers_when_the_first_has_failed_was_not_quicker),
+          TEST_ROW(who_leaves_leaves_both_attempts), TEST_ROW(nothing_is_sent_twice_where_a_limit_is_known),
           TEST_ROW(an_upstream_that_fails_is_left_alone_until_a_request_succeeds),
           TEST_ROW(an_upstream_that_cannot_be_reached_fails_too))

@@ -63,7 +63,10 @@ TEST(a_bucket_says_when_there_will_be_enough)
             EXPECT(token_bucket_count(&bucket, due_ms - 1) < count);
         }
     }
-    EXPECT_EQ(token_bucket_count(&bucket, START_MS + HOUR_MS), 2); /* it is no fuller than full */
+    EXPECT_EQ(token_bucket_count(&bucket, START_MS + HOUR_MS), 2); /* it is no fuller than full, */
+    for (int i = 0; i < 5; i++)
+        token_bucket_take(&bucket, START_MS + HOUR_MS);
+    EXPECT_EQ(token_bucket_count(&bucket, START_MS + HOUR_MS), 0); /* and no emptier than empty */
 }
 
 TEST(of_what_is_left_some_is_kept_for_those_who_wait)

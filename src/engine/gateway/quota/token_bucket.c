@@ -31,8 +31,9 @@ static int64_t lacking_us(const struct token_bucket *bucket, int64_t now_mono_ms
 int64_t token_bucket_count(const struct token_bucket *bucket, int64_t now_mono_ms)
 {
     int64_t lacking = lacking_us(bucket, now_mono_ms);
+    int64_t count = bucket->burst - (lacking + bucket->interval_us - 1) / bucket->interval_us;
 
-    return bucket->burst - (lacking + bucket->interval_us - 1) / bucket->interval_us;
+    return count > 0 ? count : 0;
 }
 
 int64_t token_bucket_due_ms(const struct token_bucket *bucket, int64_t now_mono_ms, int64_t count)

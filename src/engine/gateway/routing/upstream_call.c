@@ -141,7 +141,8 @@ static void decide(struct upstream_attempt *attempt)
     timer_cancel(call->loop, &call->hedge);
     if (call->may_hedge)
         hedge_note_time(&call->by->hedge, now_of(call) - call->begun_ms);
-    if (attempt == &call->second)
+    if (attempt == &call->second &&
+        call->first.origin != NULL) /* else there was nobody to be quicker than */
         counters_add(call->counters, METRIC_gateway_hedges_won, 1);
     give_up(other_of(attempt));
     *call->current = attempt->origin;
