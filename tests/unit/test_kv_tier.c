@@ -106,6 +106,23 @@ TEST(what_needs_a_connection_of_its_own_waits_for_what_is_under_way)
     cache_end(&world);
 }
 
+TEST(a_reader_of_streams_that_blocks_has_a_connection_of_its_own_whatever_its_group_is_called)
+{
+    struct cache_world world;
+
+    cache_begin(&world);
+    learn_commands(&world);
+    sends(&world, "xreadgroup GROUP streams c BLOCK 0 STREAMS k >");
+    EXPECT_EQ(asked_count(world.tier, 0), 0);
+    link_opens(only_link());
+    link_says(only_link(), (struct resp_node[]){{.type = RESP_NULL_ARRAY}}, 1);
+    close_links();
+    sends(&world, "xreadgroup GROUP streams c COUNT 1 STREAMS k >");
+    EXPECT(list_is_empty(&links));
+    EXPECT_EQ(asked_count(world.tier, 0), 1);
+    cache_end(&world);
+}
+
 TEST(in_a_silence_late_answers_keep_their_places_and_say_nothing)
 {
     struct cache_world world;
@@ -514,21 +531,26 @@ TEST(without_memory_each_command_is_answered_once_and_nothing_is_left_behind)
         }
 }
 
-RUN_TESTS(TEST_ROW(near_late_and_local_answers_come_in_the_order_of_the_commands),
-          TEST_ROW(a_read_behind_a_write_of_the_same_session_asks_the_tier_whatever_is_near),
-          TEST_ROW(nothing_runs_behind_a_foreign_command_before_it_is_known_what_that_does),
-          TEST_ROW(what_needs_a_connection_of_its_own_waits_for_what_is_under_way),
-          TEST_ROW(in_a_silence_late_answers_keep_their_places_and_say_nothing),
-          TEST_ROW(who_goes_while_answers_are_late_leaves_nothing_behind),
-          TEST_ROW(who_goes_during_exec_leaves_nothing_behind),
-          TEST_ROW(a_connection_that_is_lost_ends_what_was_asked_over_it),
-          TEST_ROW(what_was_watched_over_a_connection_that_is_lost_may_have_changed),
-          TEST_ROW(a_long_transaction_follows_its_slot_and_a_watched_one_does_not),
-          TEST_ROW(exec_says_what_was_wrong),
-          TEST_ROW(a_server_that_a_connection_of_its_own_should_lead_to_is_waited_for_as_long_as_calls_are),
-          TEST_ROW(a_scan_begins_a_server_anew_that_another_has_taken_over),
-          TEST_ROW(wait_asks_each_server_that_was_written_to_and_tells_the_smallest),
-          TEST_ROW(whatever_the_tier_says_each_command_is_answered_once),
-          TEST_ROW(what_is_more_than_a_connection_may_buffer_is_not_put_together),
-          TEST_ROW(a_list_of_commands_that_is_none_is_done_without),
-          TEST_ROW(without_memory_each_command_is_answered_once_and_nothing_is_left_behind))
+RUN_TESTS(
+    TEST_ROW(near_late_and_local_answers_come_in_the_order_of_the_commands),
+    TEST_ROW(a_read_behind_a_write_of_the_same_session_asks_the_tier_whatever_is_near),
+    TEST_ROW(nothing_runs_behind_a_foreign_command_before_it_is_known_what_that_does),
+    TEST_ROW(what_needs_a_connection_of_its_own_waits_for_what_is_under_way),
+    TEST_ROW(a_reader_of_streams_that_blocks_has_a_connection_of_its_own_whatever_its_group_is_called),
+    TEST_ROW(a_command_for_all_servers_goes_to_who_has_their_slots_should_another_take_over),
+    TEST_ROW(in_a_silence_late_answers_keep_their_places_and_say_nothing),
+    TEST_ROW(who_goes_while_answers_are_late_leaves_nothing_behind),
+    TEST_ROW(who_goes_during_exec_leaves_nothing_behind),
+    TEST_ROW(a_connection_that_is_lost_ends_what_was_asked_over_it),
+    TEST_ROW(what_was_watched_over_a_connection_that_is_lost_may_have_changed),
+    TEST_ROW(who_blocks_or_watches_stays_connected_when_everything_is_flushed),
+    TEST_ROW(exec_and_discard_without_multi_leave_what_is_watched),
+    TEST_ROW(a_long_transaction_follows_its_slot_and_a_watched_one_does_not),
+    TEST_ROW(exec_says_what_was_wrong),
+    TEST_ROW(a_server_that_a_connection_of_its_own_should_lead_to_is_waited_for_as_long_as_calls_are),
+    TEST_ROW(a_scan_begins_a_server_anew_that_another_has_taken_over),
+    TEST_ROW(wait_asks_each_server_that_was_written_to_and_tells_the_smallest),
+    TEST_ROW(whatever_the_tier_says_each_command_is_answered_once),
+    TEST_ROW(what_is_more_than_a_connection_may_buffer_is_not_put_together),
+    TEST_ROW(a_list_of_commands_that_is_none_is_done_without),
+    TEST_ROW(without_memory_each_command_is_answered_once_and_nothing_is_left_behind))

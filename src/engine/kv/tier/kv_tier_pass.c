@@ -302,7 +302,8 @@ bool kv_tier_may_block(const struct kv_call *call)
     return command != NULL && (command->flags & SERVER_COMMAND_BLOCKS) != 0;
 }
 
-/* XREAD and XREADGROUP may block, and do only if they say so. */
+/* XREAD and XREADGROUP may block, and do only if they say so. One whose stream is called BLOCK is taken for
+ * such a one: that costs a connection, where a mistake the other way would hold up all sessions. */
 static bool blocks(const struct kv_call *call)
 {
     if (!kv_tier_may_block(call))
@@ -310,7 +311,7 @@ static bool blocks(const struct kv_call *call)
     if (!bytes_equal_nocase(call->arguments[0], BYTES("xread")) &&
         !bytes_equal_nocase(call->arguments[0], BYTES("xreadgroup")))
         return true;
-    for (uint32_t i = 1; i < call->argument_count && !kv_argument_is(call, i, BYTES("streams")); i++)
+    for (uint32_t i = 1; i < call->argument_count; i++)
         if (kv_argument_is(call, i, BYTES("block")))
             return true;
     return false;
