@@ -239,6 +239,31 @@ TEST(what_was_watched_over_a_connection_that_is_lost_may_have_changed)
     cache_end(&world);
 }
 
+TEST(who_blocks_or_watches_stays_connected_when_everything_is_flushed)
+{
+    static const char *const lines[] = {"blpop k 0", "watch k"};
+    const unsigned number = valkey_slot(BYTES("k")) / (VALKEY_SLOT_COUNT / 2);
+
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        struct cache_world world;
+        cache_begin(&world);
+        learn_commands(&world);
+        sends(&world, lines[i]);
+        link_opens(only_link());
+        flush(world.tier, 0, number, SOURCE_FLUSHED_ALL);
+        for (int second = 0; second < 3; second++)
+            pass(world.tier, 1001);
+        EXPECT(!only_link()->is_closing);
+        flush(world.tier, 0, number, SOURCE_LOST);
+        open_source(world.tier, 0, number);
+        pass(world.tier, 1001);
+        EXPECT(only_link()->is_closing);
+        close_links();
+        buffer_clear(&world.output);
+        cache_end(&world);
+    }
+}
+
 TEST(a_long_transaction_follows_its_slot_and_a_watched_one_does_not)
 {
     struct resp_node moved = error_node("MOVED 7629 10.0.0.9:1"),

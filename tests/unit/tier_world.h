@@ -16,7 +16,7 @@ enum { WORKERS_MAX = 2, SOURCES_OF_ONE = 4, TOKEN_MAX = 64, FOREVER_MS = 1 << 30
 static volatile int played_depth;
 
 struct source {
-    uint32_t index, generation;
+    uint32_t index, generation, connection;
     unsigned reconnect_count;
     bool has_receiver;
     struct source_state *state;
@@ -27,6 +27,7 @@ struct asked {
     struct valkey_call *call;
     char words[256]; /* its command, a space between words; of several "; " between them */
     unsigned flags;
+    enum valkey_target target;
     uint16_t slot;
     int64_t deadline_ms, sent_ms;
     struct list in_valkey;
@@ -45,6 +46,7 @@ struct valkey {
 
 uint32_t source_index(const struct source *source) { return source->index; }
 uint32_t source_generation(const struct source *source) { return source->generation; }
+uint32_t source_connection(const struct source *source) { return source->connection; }
 bool source_has_receiver(const struct source *source) { return source->has_receiver; }
 void source_reconnect(struct source *source) { source->reconnect_count++; }
 bool source_is_open(const struct source *source) { return source->generation != 0; }
@@ -111,6 +113,7 @@ void valkey_ask(struct valkey *valkey, struct valkey_call *call, const struct va
                                      BYTES_PRINTF(order->commands[at].arguments[i]));
     asked->call = call;
     asked->flags = order->flags;
+    asked->target = order->target;
     asked->slot = order->slot;
     asked->deadline_ms = order->deadline_ms;
     asked->sent_ms = loop_now(valkey->loop).mono_ms;
@@ -204,6 +207,7 @@ static inline void open_source(struct tier_world *world, unsigned worker, unsign
 {
     struct source *source = &client_of(world, worker)->sources[number];
 
+    source->connection++;
     source->generation = ++source->state->last_generation;
     atomic_store(&source->state->generation, source->generation);
     atomic_store(&source->state->coherent_ms, world->now_ms);

@@ -41,6 +41,7 @@ struct source {
     uint32_t index;
     bool is_replica, is_open, is_tracked, is_destroyed, has_warned;
     uint32_t generation; /* as state->generation */
+    uint32_t connection; /* how many there were */
     struct end data, receiver;
     int64_t receiver_id;          /* CLIENT ID; -1: the server did not say */
     struct link_request setup;    /* of `data`: READONLY, CLIENT TRACKING */
@@ -358,6 +359,7 @@ static void be_open(struct source *source)
 {
     source->is_open = source->has_been_open = true;
     source->opened_ms = now_ms(source);
+    source->connection++;
     source->callbacks->opened(source->owner, source);
     sound(source);
 }
@@ -610,6 +612,7 @@ bool source_is_tracked(const struct source *source) { return source->is_open && 
 bool source_is_left_alone(const struct source *source) { return !source->is_open && is_left_alone(source); }
 uint32_t source_index(const struct source *source) { return source->index; }
 uint32_t source_generation(const struct source *source) { return source->generation; }
+uint32_t source_connection(const struct source *source) { return source->connection; }
 bool source_has_receiver(const struct source *source) { return source->receiver.link != NULL; }
 const struct link_address *source_address(const struct source *source) { return &source->address; }
 

@@ -85,6 +85,9 @@ bool source_is_tracked(const struct source *source);
 bool source_is_left_alone(const struct source *source); /* the breaker is open */
 uint32_t source_index(const struct source *source);
 uint32_t source_generation(const struct source *source);
+/* Which of its connections it has or had last: another number is another one. A generation also ends when
+ * all that was read is forgotten. */
+uint32_t source_connection(const struct source *source);
 /* RESP2: invalidations come on another connection, and may overtake replies. */
 bool source_has_receiver(const struct source *source);
 const struct link_address *source_address(const struct source *source);

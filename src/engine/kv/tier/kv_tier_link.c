@@ -8,8 +8,8 @@ struct kv_tier_own {
     struct link *link; /* null once it is lost */
     struct list in_tier;
     int slot;
-    struct source *source; /* that the slot had when it was opened, and its generation: see look */
-    uint32_t generation;
+    struct source *source; /* that the slot had when it was opened, and its connection: see look */
+    uint32_t connection;
     bool is_open, is_released;
     bool is_failing;                 /* who fails it frees it, if it is released meanwhile */
     struct kv_tier_request *request; /* null: nothing is asked */
@@ -142,7 +142,7 @@ struct kv_tier_own *kv_tier_own_open(struct kv_tier *tier, int slot, const char 
     own->tier = tier;
     own->slot = slot;
     own->source = slot < 0 ? NULL : valkey_source_of(tier->valkey, (uint16_t)slot);
-    own->generation = own->source == NULL ? 0 : source_generation(own->source);
+    own->connection = own->source == NULL ? 0 : source_connection(own->source);
     err = valkey_open_link(tier->valkey, slot, &callbacks, own, &own->link);
     if (err != OK) {
         *why = err == ERR_NO_MEMORY
@@ -208,11 +208,11 @@ static void look(struct kv_tier_own *own)
     if (own->slot < 0 || own->link == NULL || own->is_released)
         return;
     source = valkey_source_of(own->tier->valkey, (uint16_t)own->slot);
-    if (source != NULL && own->source == source && source_generation(source) == own->generation)
+    if (source != NULL && own->source == source && source_connection(source) == own->connection)
         return;
     if (source != NULL && own->source == NULL) { /* it was not open when this one was begun */
         own->source = source;
-        own->generation = source_generation(source);
+        own->connection = source_connection(source);
         return;
     }
     link_close(own->link);
