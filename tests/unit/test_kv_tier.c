@@ -264,6 +264,29 @@ TEST(who_blocks_or_watches_stays_connected_when_everything_is_flushed)
     }
 }
 
+TEST(exec_and_discard_without_multi_leave_what_is_watched)
+{
+    static const char *const lines[] = {"exec", "discard"};
+    struct cache_world world;
+
+    cache_begin(&world);
+    sends(&world, "watch k");
+    link_opens(only_link());
+    link_says(only_link(), (struct resp_node[]){{.type = RESP_SIMPLE, .bytes = BYTES("OK")}}, 1);
+    buffer_clear(&world.output);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        sends(&world, lines[i]);
+        EXPECT(bytes_start_with(buffer_bytes(&world.output), BYTES("-ERR")));
+        EXPECT(world.session.elsewhere != NULL);
+        buffer_clear(&world.output);
+    }
+    sends(&world, "multi");
+    sends(&world, "discard");
+    EXPECT_TOLD(&world, "+OK\r\n+OK\r\n");
+    EXPECT(world.session.elsewhere == NULL);
+    cache_end(&world);
+}
+
 TEST(a_long_transaction_follows_its_slot_and_a_watched_one_does_not)
 {
     struct resp_node moved = error_node("MOVED 7629 10.0.0.9:1"),

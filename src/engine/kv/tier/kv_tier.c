@@ -266,8 +266,8 @@ static bool run_session_command(const struct kv_call *call)
         return true;
     }
     /* Here these end what is kept here; what is watched there ends with the connection to it. */
-    if (call->id == COMMAND_discard || call->id == COMMAND_exec ||
-        (call->id == COMMAND_unwatch && session->transaction == NULL))
+    if ((call->id == COMMAND_unwatch) == (session->transaction == NULL) &&
+        (call->id == COMMAND_discard || call->id == COMMAND_exec || call->id == COMMAND_unwatch))
         kv_tier_unwatch(session);
     return false;
 }
