@@ -123,6 +123,23 @@ TEST(a_reader_of_streams_that_blocks_has_a_connection_of_its_own_whatever_its_gr
     cache_end(&world);
 }
 
+TEST(a_command_for_all_servers_goes_to_who_has_their_slots_should_another_take_over)
+{
+    struct cache_world world;
+
+    cache_begin(&world);
+    sends(&world, "dbsize");
+    for (uint16_t number = 0; number < 2; number++) {
+        const struct asked *asked =
+            CONTAINER_OF(client_of(world.tier, 0)->asked.next, struct asked, in_valkey);
+        EXPECT_EQ(asked->target, VALKEY_SLOT);
+        EXPECT_EQ(asked->slot, world_ranges[number].first);
+        tier_says(&world, "dbsize", number_node(3));
+    }
+    EXPECT_TOLD(&world, ":6\r\n");
+    cache_end(&world);
+}
+
 TEST(in_a_silence_late_answers_keep_their_places_and_say_nothing)
 {
     struct cache_world world;

@@ -54,23 +54,23 @@ static bool is_met(const struct valkey_slot_range *ranges, size_t index)
     return false;
 }
 
-enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **primaries, size_t *count)
+enum err kv_tier_primaries(const struct kv_tier *tier, bool are_all, struct kv_tier_primary **primaries,
+                           size_t *count)
 {
     size_t range_count = valkey_slot_ranges(tier->valkey, NULL, 0);
     size_t server_count = valkey_servers(tier->valkey, NULL, 0);
     struct valkey_slot_range *ranges = malloc((range_count + 1) * sizeof *ranges);
     struct valkey_server_facts *facts = malloc((server_count + 1) * sizeof *facts);
     struct kv_tier_primary *found = calloc(range_count + 1, sizeof *found);
-    size_t most = (size_t)1 << NUMBER_BITS;
     enum err err = ranges == NULL || facts == NULL || found == NULL ? ERR_NO_MEMORY : OK;
 
     *count = 0;
     if (err == OK) {
         valkey_slot_ranges(tier->valkey, ranges, range_count);
         valkey_servers(tier->valkey, facts, server_count);
-        if (!is_whole(ranges, range_count))
+        if (are_all && !is_whole(ranges, range_count))
             err = ERR_UNREACHABLE;
-        for (size_t i = 0; i < range_count && *count < most; i++)
+        for (size_t i = 0; i < range_count; i++)
             if (!is_met(ranges, i))
                 found[(*count)++] = (struct kv_tier_primary){
                     ranges[i].first, tag_of_server(facts, server_count, ranges[i].server)};
@@ -88,11 +88,14 @@ enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **
 static enum err primary_at(const struct kv_tier *tier, uint64_t number, struct kv_tier_primary *primary,
                            size_t *count)
 {
+    const size_t most = (size_t)1 << NUMBER_BITS;
     struct kv_tier_primary *primaries;
-    enum err err = kv_tier_primaries(tier, &primaries, count);
+    enum err err = kv_tier_primaries(tier, true, &primaries, count);
 
     if (err != OK)
         return err;
+    if (*count > most)
+        *count = most;
     *primary = number < *count ? primaries[number] : (struct kv_tier_primary){0};
     free(primaries);
     return OK;

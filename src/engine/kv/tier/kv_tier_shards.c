@@ -233,21 +233,45 @@ static void one_said(struct valkey_call *call, const struct valkey_answer *answe
     end_if_all_have_said(all);
 }
 
+/* Each primary by a slot of its, so that a call that waits goes to who has taken over from it. */
+static void ask_all(struct all *all, const struct kv_tier_primary *primaries)
+{
+    struct kv_tier_request *request = all->request;
+    struct valkey_command command = {request->arguments, request->argument_count};
+
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct one *one = &all->ones[i];
+        one->all = all;
+        one->is_under_way = true;
+        one->call.done = one_said;
+        valkey_ask(request->tier->valkey, &one->call,
+                   &(struct valkey_order){.commands = &command,
+                                          .command_count = 1,
+                                          .target = VALKEY_SLOT,
+                                          .slot = primaries[i].slot,
+                                          .flags = request->writes ? 0 : VALKEY_MAY_REPEAT});
+    }
+    all->has_begun = true;
+}
+
 void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_policy policy)
 {
-    struct valkey *valkey = request->tier->valkey;
-    struct valkey_command command = {request->arguments, request->argument_count};
-    size_t count = valkey_primary_count(valkey);
-    struct all *all;
+    struct kv_tier_primary *primaries = NULL;
+    size_t count;
+    struct all *all = NULL;
+    enum err err = kv_tier_primaries(request->tier, false, &primaries, &count);
 
-    if (count == 0) {
+    if (err == OK && count == 0) {
+        free(primaries);
         kv_tier_request_fail(
             request, "CLUSTERDOWN The shared tier cannot answer now (no server of it is known): try "
                      "again later");
         return;
     }
-    all = calloc(1, sizeof *all + count * sizeof *all->ones);
+    if (err == OK)
+        all = calloc(1, sizeof *all + count * sizeof *all->ones);
     if (all == NULL) {
+        free(primaries);
         kv_tier_request_fail(request, "OOM there is no memory to ask the shared tier");
         return;
     }
@@ -260,18 +284,7 @@ void kv_tier_send_to_all(struct kv_tier_request *request, enum server_reply_poli
     all->count = all->left_count = (uint32_t)count;
     request->part = all;
     request->cancel = cancel_all;
-    for (uint32_t i = 0; i < count; i++) {
-        struct one *one = &all->ones[i];
-        one->all = all;
-        one->is_under_way = true;
-        one->call.done = one_said;
-        valkey_ask(valkey, &one->call,
-                   &(struct valkey_order){.commands = &command,
-                                          .command_count = 1,
-                                          .target = VALKEY_NODE,
-                                          .node = (uint16_t)i,
-                                          .flags = request->writes ? 0 : VALKEY_MAY_REPEAT});
-    }
-    all->has_begun = true;
+    ask_all(all, primaries);
+    free(primaries);
     end_if_all_have_said(all);
 }

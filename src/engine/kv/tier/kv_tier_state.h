@@ -157,8 +157,9 @@ struct kv_tier_primary {
     uint8_t tag;
 };
 /* All that are known, in the order of their slots; the caller frees it. ERR_NO_MEMORY;
- * ERR_UNREACHABLE: some slots have no server now. */
-enum err kv_tier_primaries(const struct kv_tier *tier, struct kv_tier_primary **primaries, size_t *count);
+ * ERR_UNREACHABLE: they must have all slots (`are_all`), and some have no server now. */
+enum err kv_tier_primaries(const struct kv_tier *tier, bool are_all, struct kv_tier_primary **primaries,
+                           size_t *count);
 
 /* SCAN: the cursor names the server, too. */
 void kv_tier_send_scan(struct kv_tier_request *request);

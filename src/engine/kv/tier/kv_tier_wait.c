@@ -49,7 +49,7 @@ static enum err wait_create(const struct kv_call *call, struct wait **result)
     size_t count = session->written_count;
     bool is_of_all = count == 0 || count > SESSION_WRITTEN_SLOTS_MAX;
     struct wait *wait;
-    enum err err = is_of_all ? kv_tier_primaries(kv_tier_of(call->kv), &primaries, &count) : OK;
+    enum err err = is_of_all ? kv_tier_primaries(kv_tier_of(call->kv), true, &primaries, &count) : OK;
 
     if (err != OK)
         return err;
