@@ -274,6 +274,9 @@ NH_API nh_result nh_fill(nh_store *store, int64_t now_ms, nh_key key, uint64_t l
  * else has ended it. */
 NH_API nh_result nh_give_up(nh_store *store, nh_key key, uint64_t lease);
 
+/* Ends all leases. For the child of a fork: those who are computing are in its parent. */
+NH_API void nh_end_leases(nh_store *store);
+
 /* Adds `more` behind or before the value, in one step; flags, expiry, soft expiry and tags are kept. NH_OK;
  * NH_MISSING; NH_GROWING if a writer is still at the value; NH_TOO_LARGE, NH_FULL, NH_NO_MEMORY. `version`
  * as in nh_put. */

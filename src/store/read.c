@@ -587,3 +587,8 @@ nh_result nh_give_up(nh_store *store, nh_key key, uint64_t lease)
     epoch_leave(inside);
     return lease_return(&store->leases, hash, lease) ? NH_OK : NH_CHANGED;
 }
+void nh_end_leases(nh_store *store)
+{
+    if (store != NULL)
+        lease_end_all(&store->leases, NH_SPACE_ALL);
+}

@@ -193,6 +193,21 @@ TEST(a_lease_that_was_given_up_is_the_next_callers)
     nh_destroy(store);
 }
 
+TEST(all_leases_can_be_ended_at_once)
+{
+    nh_store *store = make_store(1 << 20);
+    struct answer first = fetch(store, NOW, key_of("a")), second = fetch(store, NOW, key_of("b"));
+
+    nh_end_leases(store);
+    EXPECT_EQ(fill_text(store, NOW, key_of("a"), first.lease, "late"), NH_CHANGED);
+    EXPECT_EQ(nh_give_up(store, key_of("b"), second.lease), NH_CHANGED);
+    first = fetch(store, NOW, key_of("a"));
+    EXPECT_EQ(first.fetched, NH_FETCH_MISS_LEASE);
+    EXPECT_EQ(fill_text(store, NOW, key_of("a"), first.lease, "anew"), NH_OK);
+    expect_text(store, NOW, key_of("a"), "anew");
+    nh_destroy(store);
+}
+
 TEST(a_lease_lasts_as_long_as_was_said)
 {
     static const int64_t leases_ms[] = {0, 1, 50, 1000, 60000, 3600000};
@@ -759,7 +774,7 @@ RUN_TESTS(TEST_ROW(of_many_callers_that_miss_one_computes_and_the_others_wait),
           TEST_ROW(a_stale_value_is_served_to_all_and_computed_by_one), TEST_ROW(a_fill_puts_as_a_put_does),
           TEST_ROW(a_lease_is_good_for_one_fill_of_its_own_key),
           TEST_ROW(a_lease_that_was_given_up_is_the_next_callers),
-          TEST_ROW(a_lease_lasts_as_long_as_was_said),
+          TEST_ROW(all_leases_can_be_ended_at_once), TEST_ROW(a_lease_lasts_as_long_as_was_said),
           TEST_ROW(a_fill_comes_in_time_until_the_last_millisecond_of_its_lease),
           TEST_ROW(a_fill_is_refused_after_any_write_delete_or_purge_of_its_key),
           TEST_ROW(what_is_missing_after_such_a_deed_is_computed_anew),

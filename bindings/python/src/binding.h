@@ -71,9 +71,14 @@ void cache_let_go(struct cache *cache);
 PyThreadState *cache_unlock(struct cache *cache);
 void cache_lock(struct cache *cache, PyThreadState *thread);
 
-/* How often this process came out of a fork. */
+/* How often this process came out of a fork, and the only thread that did, as of
+ * PyThread_get_thread_ident(). */
 uint64_t fork_count(void);
+unsigned long fork_thread(void);
 bool fork_watch(void);
+
+/* In the child of a fork: ends the loads and leases that the parent's other threads are at. */
+void loads_end_after_fork(struct cache *cache);
 
 /* The methods of a cache, each in the file of its subject. */
 #define FAST(name, text)                                                                                   \

@@ -60,6 +60,7 @@ static bool check_fork(struct cache *cache)
         return false;
     }
     cache->fork_count = fork_count();
+    loads_end_after_fork(cache);
     return true;
 }
 

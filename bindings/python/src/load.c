@@ -66,6 +66,22 @@ static void load_end(struct cache *cache, struct load *load)
     PyMem_Free(load);
 }
 
+void loads_end_after_fork(struct cache *cache)
+{
+    struct load **link = &cache->loads;
+
+    nh_end_leases(cache->store);
+    while (*link != NULL) {
+        struct load *load = *link;
+        if (load->thread == fork_thread()) { /* it goes on here as well, and its fill will be refused */
+            link = &load->next;
+        } else {
+            *link = load->next;
+            PyMem_Free(load);
+        }
+    }
+}
+
 /* Would this thread wait for itself? */
 static bool is_loading_here(const struct cache *cache, nh_key key)
 {

@@ -198,6 +198,54 @@ class Forks(unittest.TestCase):
         self.assertEqual(self.in_child(act), 0)
         self.assertEqual(cache["k"], b"v")
 
+    def test_a_child_does_not_wait_for_what_others_compute_in_its_parent(self):
+        cache = nuthatch.Cache(4 * MIB)
+        loading, is_over = threading.Event(), threading.Event()
+        thread = threading.Thread(
+            target=lambda: cache.get_or_set("k", lambda: loading.set() or is_over.wait(60) and b"parent"))
+        thread.start()
+        loading.wait(60)
+        lease = cache.fetch("in steps").lease
+
+        def act():
+            for key in "k", "in steps":
+                if cache.get_or_set(key, lambda: b"child", timeout=0) != b"child" or cache[key] != b"child":
+                    return 1
+            if cache.fill("in steps", lease, b"parent") or cache.give_up("in steps", lease):
+                return 2
+            # A new thread of the child's may have the number of one that is not there any more.
+            found = []
+            for key in "k2", "k3", "k":
+                other = threading.Thread(target=lambda key=key: found.append(cache.get_or_set(key, lambda: b"child")))
+                other.start()
+                other.join()
+            return 0 if found == [b"child"] * 3 else 3
+
+        self.assertEqual(self.in_child(act), 0)
+        is_over.set()
+        thread.join()
+        self.assertEqual(cache["k"], b"parent")
+        self.assertTrue(cache.fill("in steps", lease, b"parent"))
+
+    def test_a_loader_that_forks_returns_in_both(self):
+        cache = nuthatch.Cache(4 * MIB)
+        children = []
+
+        def load():
+            children.append(os.fork())
+            return b"child" if children[0] == 0 else b"parent"
+
+        loaded = cache.get_or_set("k", load)
+        if children[0] == 0:
+            status = 1
+            try:
+                # It was given, and not kept: whoever computes in the parent is not waited for.
+                status = 0 if loaded == b"child" and cache.get_or_set("k", lambda: b"again", timeout=0) == b"again" else 2
+            finally:
+                os._exit(status)  # pylint: disable=protected-access
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]), 0)
+        self.assertEqual((loaded, cache["k"]), (b"parent", b"parent"))
+
     def test_a_child_of_a_moment_when_a_thread_was_inside_is_told(self):
         cache = nuthatch.Cache(4 * MIB)
         loading, is_over = threading.Event(), threading.Event()

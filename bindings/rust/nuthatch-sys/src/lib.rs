@@ -229,6 +229,7 @@ extern "C" {
     pub fn nh_exchange(store: *mut nh_store, now_ms: i64, key: nh_key, value: nh_bytes, options: *const nh_put_options, before: *mut nh_value, had_before: *mut i32) -> nh_result;
     pub fn nh_fill(store: *mut nh_store, now_ms: i64, key: nh_key, lease: u64, value: nh_bytes, options: *const nh_put_options, version: *mut u64) -> nh_result;
     pub fn nh_give_up(store: *mut nh_store, key: nh_key, lease: u64) -> nh_result;
+    pub fn nh_end_leases(store: *mut nh_store);
     pub fn nh_append(store: *mut nh_store, now_ms: i64, key: nh_key, more: nh_bytes, version: *mut u64) -> nh_result;
     pub fn nh_prepend(store: *mut nh_store, now_ms: i64, key: nh_key, more: nh_bytes, version: *mut u64) -> nh_result;
     pub fn nh_delete(store: *mut nh_store, now_ms: i64, key: nh_key) -> nh_result;
