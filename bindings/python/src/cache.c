@@ -288,34 +288,52 @@ static PyObject *raise_io(struct cache *cache, nh_result result, int system_erro
     return raise_result(cache->module, result);
 }
 
+/* What save() and restore() begin with: the path, the times, and whether nobody is inside. */
+struct file_call {
+    PyObject *name; /* owned */
+    int64_t now_ms, wall_ms;
+};
+
+static bool file_call_begin(struct cache *cache, PyObject *path, struct file_call *call)
+{
+    call->name = NULL;
+    if (!PyUnicode_FSConverter(path, &call->name))
+        return false;
+    if (wall_time(cache, &call->wall_ms) && enter(cache, &call->now_ms))
+        return true;
+    Py_CLEAR(call->name);
+    return false;
+}
+
+/* Raises instead of going on. */
+static PyObject *file_call_refuse(struct file_call *call, PyObject *error, const char *text)
+{
+    Py_DECREF(call->name);
+    PyErr_SetString(error, text);
+    return NULL;
+}
+
 PyObject *cache_save(PyObject *self, PyObject *path)
 {
     struct cache *cache = (struct cache *)self;
-    PyObject *name;
+    struct file_call call;
     PyThreadState *thread;
-    int64_t now_ms, wall_ms;
     nh_result result;
     int system_error;
 
-    if (!PyUnicode_FSConverter(path, &name))
+    if (!file_call_begin(cache, path, &call))
         return NULL;
-    if (!wall_time(cache, &wall_ms) || !cache_enter(cache, &now_ms)) {
-        Py_DECREF(name);
-        return NULL;
-    }
-    if (cache->users > 0) {
-        Py_DECREF(name);
-        PyErr_SetString(PyExc_BufferError,
-                        "the cache cannot be saved while it is in use: release views, drop "
-                        "iterators, and let other threads end their calls");
-        return NULL;
-    }
+    cache->is_used = true;
+    if (cache->users > 0)
+        return file_call_refuse(&call, PyExc_BufferError,
+                                "the cache cannot be saved while it is in use: release views, drop "
+                                "iterators, and let other threads end their calls");
     shut(cache); /* nobody comes in from here on, and a saved store can only be destroyed */
     thread = cache_unlock(cache);
-    result = nh_save(cache->store, PyBytes_AS_STRING(name), now_ms, wall_ms);
+    result = nh_save(cache->store, PyBytes_AS_STRING(call.name), call.now_ms, call.wall_ms);
     system_error = errno;
     cache_lock(cache, thread);
-    Py_DECREF(name);
+    Py_DECREF(call.name);
     if (result != NH_OK)
         return raise_io(cache, result, system_error, path);
     Py_RETURN_NONE;
@@ -324,32 +342,24 @@ PyObject *cache_save(PyObject *self, PyObject *path)
 PyObject *cache_restore(PyObject *self, PyObject *path)
 {
     struct cache *cache = (struct cache *)self;
-    uint64_t count = 0;
-    PyObject *name;
+    struct file_call call;
     PyThreadState *thread;
-    int64_t now_ms, wall_ms;
+    uint64_t count = 0;
     nh_result result;
     int system_error;
 
-    if (!PyUnicode_FSConverter(path, &name))
+    if (!file_call_begin(cache, path, &call))
         return NULL;
-    if (!wall_time(cache, &wall_ms) || !enter(cache, &now_ms)) {
-        Py_DECREF(name);
-        return NULL;
-    }
-    if (cache->is_used) { /* by a clock, perhaps, which may do anything */
-        Py_DECREF(name);
-        PyErr_SetString(PyExc_ValueError, "restore() is a new cache's first call");
-        return NULL;
-    }
+    if (cache->is_used) /* by a clock, perhaps, which may do anything */
+        return file_call_refuse(&call, PyExc_ValueError, "restore() is a new cache's first call");
     cache->is_used = true;
     cache->is_restoring = true;
     thread = cache_unlock(cache);
-    result = nh_restore(cache->store, PyBytes_AS_STRING(name), now_ms, wall_ms, &count);
+    result = nh_restore(cache->store, PyBytes_AS_STRING(call.name), call.now_ms, call.wall_ms, &count);
     system_error = errno;
     cache_lock(cache, thread);
     cache->is_restoring = false;
-    Py_DECREF(name);
+    Py_DECREF(call.name);
     if (result != NH_OK)
         return raise_io(cache, result, system_error, path);
     return PyLong_FromUnsignedLongLong(count);
