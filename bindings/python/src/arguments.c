@@ -98,10 +98,9 @@ static PyObject *total_seconds(PyObject *object)
     return total;
 }
 
-bool seconds_take(PyObject *object, int64_t *ms)
+static bool number_of_seconds(PyObject *object, double *seconds)
 {
     PyObject *total = NULL;
-    double seconds;
 
     if (!PyFloat_Check(object) && !PyLong_Check(object)) {
         total = total_seconds(object);
@@ -109,29 +108,40 @@ bool seconds_take(PyObject *object, int64_t *ms)
             return false;
         object = total != NULL ? total : object;
     }
-    seconds = PyFloat_AsDouble(object);
+    *seconds = PyFloat_AsDouble(object);
     Py_XDECREF(total);
-    if (seconds == -1 && PyErr_Occurred())
+    if (*seconds == -1 && PyErr_Occurred())
         return false;
-    if (!(fabs(seconds) <= SECONDS_MAX)) { /* or not a number */
+    if (!(fabs(*seconds) <= SECONDS_MAX)) { /* or not a number */
         PyErr_SetString(PyExc_ValueError, "a time is a number of seconds, at most 1e12");
         return false;
     }
+    return true;
+}
+
+bool seconds_take(PyObject *object, int64_t *ms)
+{
+    double seconds;
+
+    if (!number_of_seconds(object, &seconds))
+        return false;
     *ms = (int64_t)llround(seconds * 1000);
     return true;
 }
 
 bool ttl_take(PyObject *object, int64_t *ttl_ms)
 {
+    double seconds;
+
     if (object == NULL || object == Py_None) {
         *ttl_ms = 0;
         return true;
     }
-    if (!seconds_take(object, ttl_ms))
+    if (!number_of_seconds(object, &seconds))
         return false;
+    *ttl_ms = (int64_t)llround(seconds * 1000);
     if (*ttl_ms == 0) /* a moment that is rounded away is no end of time; no time at all is over */
-        *ttl_ms =
-            PyObject_IsTrue(object) && !(PyFloat_Check(object) && PyFloat_AS_DOUBLE(object) < 0) ? 1 : -1;
+        *ttl_ms = seconds > 0 ? 1 : -1;
     return true;
 }
 

@@ -1,6 +1,7 @@
 """What a cache does for one thread, beyond the cases that all bindings share."""
 import array
 import datetime
+import fractions
 import os
 import pathlib
 import pickle
@@ -116,11 +117,17 @@ class Times(unittest.TestCase):
             self.assertNotIn("k", self.cache)
 
     def test_no_time_is_over_at_once_and_a_little_is_a_little(self):
-        for ttl in (0, -1, 0.0, -0.0001, datetime.timedelta(0)):
+        class Unsure(float):
+            def __bool__(self):
+                raise LookupError
+
+        for ttl in (0, -1, 0.0, -0.0001, datetime.timedelta(0), datetime.timedelta(microseconds=-1), Unsure(0),
+                    fractions.Fraction(-1, 10**6)):
             self.cache.set("k", b"v", ttl=ttl)
             self.assertNotIn("k", self.cache, ttl)
-        self.cache.set("k", b"v", ttl=0.0001)
-        self.assertEqual(self.cache.entry("k").ttl, 0.001)
+        for ttl in (0.0001, datetime.timedelta(microseconds=1), Unsure(0.0001), fractions.Fraction(1, 10**6)):
+            self.cache.set("k", b"v", ttl=ttl)
+            self.assertEqual(self.cache.entry("k").ttl, 0.001)
         self.cache.set("k", b"v", ttl=None)
         self.assertIsNone(self.cache.entry("k").ttl)
         for ttl in (float("nan"), float("inf"), 1e13):
