@@ -115,7 +115,13 @@ static PyObject *extend_call(PyObject *self, const char *name, extend *extend, P
         return NULL;
     if (cache_enter(cache, &now_ms)) {
         nh_bytes bytes = {more.len > 0 ? more.buf : "", (size_t)more.len};
-        result = extend(cache->store, now_ms, key, bytes, NULL);
+        if (bytes.size > COPY_BYTES_WITH_GIL) {
+            PyThreadState *thread = cache_unlock(cache);
+            result = extend(cache->store, now_ms, key, bytes, NULL);
+            cache_lock(cache, thread);
+        } else {
+            result = extend(cache->store, now_ms, key, bytes, NULL);
+        }
         waiting_tell(cache, key);
     }
     PyBuffer_Release(&more);

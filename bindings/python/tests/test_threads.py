@@ -162,6 +162,37 @@ class SingleFlight(unittest.TestCase):
         self.assertEqual(Crowd(*[ask(number) for number in range(8)]).wait(), [b"v"] * 8)
 
 
+class Gil(unittest.TestCase):
+    def test_others_run_while_large_values_are_copied(self):
+        interval = sys.getswitchinterval()
+        self.addCleanup(sys.setswitchinterval, interval)
+        cache = nuthatch.Cache(64 * MIB)
+        large, turns, is_over = bytes(16 * MIB), [0], threading.Event()
+
+        def count():
+            while not is_over.is_set():
+                turns[0] += 1
+                time.sleep(0)  # gives the GIL back
+
+        counter = Crowd(count)
+        try:
+            sys.setswitchinterval(1000)  # nobody loses the GIL who does not let it go
+            for act in (lambda: cache.set("k", large), lambda: cache.append("l", large), lambda: cache.prepend("l", large),
+                        lambda: cache.get("k")):
+                for _ in range(100):  # the other thread may be slow to come
+                    cache.set("l", b"v")
+                    before = turns[0]
+                    act()
+                    if turns[0] != before:
+                        break
+                else:
+                    self.fail("nobody else ran")
+        finally:
+            sys.setswitchinterval(interval)
+            is_over.set()
+            counter.wait()
+
+
 class Everything(unittest.TestCase):
     def setUp(self):
         interval = sys.getswitchinterval()
