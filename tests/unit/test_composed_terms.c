@@ -54,6 +54,8 @@ TEST(one_answer_s_terms_are_what_is_left_of_them)
         {{"Cache-Control: max-age=x\r\n", &for_all_0}, "no-cache"},
         {{"Cache-Control: no-cache, max-age=100\r\n", &for_all_60}, "no-cache"},
         {{"Cache-Control: max-age=100\r\n", &stale}, "no-cache"},
+        {{"Cache-Control: max-age=100\r\nVary: Accept, *\r\n", &for_all_60}, "no-cache"},
+        {{"Cache-Control: max-age=100\r\nVary: Accept\r\n", &for_all_60}, "max-age=100, s-maxage=60"},
         {{"Cache-Control: no-store\r\n", &for_all_60}, "no-store"},
         {{"Cache-Control: max-age=60\r\n", &untold}, "no-store"},
         {{"Cache-Control: private, max-age=60\r\n", &for_one_60}, "private, max-age=60"},

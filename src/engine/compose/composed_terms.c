@@ -1,6 +1,7 @@
 #include "composed_terms.h"
 #include "engine/gateway/policy/directives.h"
 #include "engine/gateway/policy/stored_response.h"
+#include "engine/gateway/policy/vary.h"
 #include "message/http_date.h"
 
 const struct composed_terms composed_terms_free = {.browser_ms = INT64_MAX, .shared_ms = INT64_MAX};
@@ -17,12 +18,14 @@ struct said {
     int64_t age_seconds;
     bool has_expires;
     int64_t expires_ms, date_ms; /* an invalid Expires is in the past (RFC 9111 §5.3) */
+    bool is_of_once;             /* it may be another for the same request (RFC 9110 §12.5.5: Vary: *) */
 };
 
 static struct said read_fields(struct bytes lines, int64_t now_wall_ms)
 {
     struct said said = {.date_ms = now_wall_ms};
     struct http_field field;
+    struct vary ignored;
     int64_t seconds;
 
     while (rendered_next(&lines, &field)) {
@@ -37,6 +40,9 @@ static struct said read_fields(struct bytes lines, int64_t now_wall_ms)
             said.has_expires = true;
             if (!http_date_parse(field.value, now_wall_ms, &said.expires_ms))
                 said.expires_ms = 0;
+            break;
+        case HTTP_HEADER_VARY:
+            said.is_of_once |= !vary_of(&(struct http_fields){&field, 1}, &ignored);
             break;
         default: break;
         }
@@ -65,7 +71,7 @@ struct composed_terms composed_terms_of(struct bytes lines, const struct inquiry
         terms.browser_ms = 0; /* it is there, and is no number */
     else if (said.has_expires)
         terms.browser_ms = said.expires_ms - said.date_ms - said.age_seconds * 1000;
-    if (told->is_stale || directives_have(directives, DIRECTIVE_NO_CACHE))
+    if (told->is_stale || said.is_of_once || directives_have(directives, DIRECTIVE_NO_CACHE))
         terms.browser_ms = terms.shared_ms = 0;
     return terms;
 }
