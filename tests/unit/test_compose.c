@@ -1,124 +1,7 @@
 /* links: nuthatch-compose nuthatch-gateway nuthatch-client nuthatch-net nuthatch-store nuthatch-message
  * nuthatch-base */
 /* Answers that are composed of several of the gateway's. */
-#include "engine/compose/compose.h"
-#include "gateway_world.h"
-
-/* For the specs, whose texts are only read. */
-#define TEXT(literal) ((char[]){literal})
-
-/* ---- a gateway with composed routes in front ------------------------------------------------------ */
-
-struct front {
-    struct world *world;
-    struct compose_worker *worker; /* of the world's first */
-};
-
-static void make_worker(void *argument)
-{
-    struct front *front = argument;
-    struct runner *runner = &front->world->runners[0];
-
-    EXPECT_EQ(compose_worker_create(runner->worker, runner->loop, &runner->counters, &front->worker), OK);
-}
-
-static void destroy_worker(void *argument) { compose_worker_destroy(((struct front *)argument)->worker); }
-
-/* From now on the world goes by a plan with that composition, too. */
-static void follow(struct world *world, const struct composition_spec *composition)
-{
-    world_follow_plan(world, 1,
-                      (struct plan_spec){.policy = {.object_bytes_max = OBJECT_BYTES_MAX,
-                                                    .first_byte_timeout_ms = 60000000,
-                                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS,
-                                                    .stale_if_error_ms = 60000},
-                                         .compositions = composition,
-                                         .composition_count = 1});
-}
-
-static struct front *front_create(const struct composition_spec *composition)
-{
-    struct front *front = calloc(1, sizeof *front);
-
-    front->world = world_create();
-    follow(front->world, composition);
-    on_worker(&front->world->runners[0], make_worker, front);
-    return front;
-}
-
-static void front_destroy(struct front *front)
-{
-    on_worker(&front->world->runners[0], destroy_worker, front);
-    world_destroy(front->world);
-    free(front);
-}
-
-/* ---- who asks ------------------------------------------------------------------------------------ */
-
-struct caller {
-    struct front *front;
-    struct client *client;
-};
-
-static void begin_caller(void *argument)
-{
-    struct caller *caller = argument;
-    struct exchange *x = &caller->client->x;
-
-    x->now = loop_now(caller->client->runner->loop);
-    x->engine = &compose_engine;
-    x->engine->begin(caller->front->worker, x);
-}
-
-static struct client *call(struct front *front, const char *method, const char *path, const char *fields)
-{
-    struct client *client = client_create(front->world, 0, method, path, fields);
-
-    on_worker(client->runner, begin_caller, &(struct caller){front, client});
-    return client;
-}
-
-static void expect_body(struct front *front, const char *path, const char *fields, int status,
-                        const char *body, const char *in_head)
-{
-    struct client *client = call(front, "GET", path, fields);
-
-    wait_until_true(has_ended, client);
-    EXPECT_EQ(client->status, status);
-    EXPECT(!client->was_aborted);
-    if (body != NULL)
-        EXPECT_TEXT(buffer_bytes(&client->body), bytes_of_text(body));
-    if (in_head != NULL && !head_has(client, in_head))
-        fail_msg("no \"%s\" in:\n%s", in_head, client->head.data);
-    client_destroy(client);
-}
-
-static void expect_problem(struct front *front, const char *path, const char *fields, int status,
-                           const char *in_body)
-{
-    struct client *client = call(front, "GET", path, fields);
-
-    wait_until_true(has_ended, client);
-    buffer_append_byte(&client->body, '\0');
-    EXPECT_EQ(client->status, status);
-    if (strstr(client->body.data, in_body) == NULL)
-        fail_msg("no \"%s\" in:\n%s", in_body, client->body.data);
-    EXPECT(head_has(client, "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"));
-    client_destroy(client);
-}
-
-/* The compositions, each with its parts. */
-static struct part_spec two[] = {{.name = TEXT("b"), .target = TEXT("/count")},
-                                 {.name = TEXT("a"), .target = TEXT("/scripted-{id}")}};
-static const struct composition_spec of_two = {.path = TEXT("/both/{id}"),
-                                               .parts = two,
-                                               .part_count = 2,
-                                               .timeout_ms = 60000000,
-                                               .body_bytes_max = 4096};
-
-#define ORIGIN_SAYS(fields, body) "HTTP/1.1 200 OK\r\nConnection: close\r\n" fields "\r\n" body
-
-/* ---- tests --------------------------------------------------------------------------------------- */
+#include "compose_world.h"
 
 TEST(parts_are_asked_for_at_once_and_stand_as_they_were_written)
 {
@@ -216,72 +99,48 @@ TEST(what_is_wanted_of_an_answer_is_taken_out_of_it)
     front_destroy(front);
 }
 
-TEST(a_part_that_fails_is_null_and_told_of_unless_it_is_required)
+TEST(what_is_taken_out_more_than_once_counts_each_time)
 {
-    struct part_spec parts[] = {{.name = TEXT("there"), .target = TEXT("/count")},
-                                {.name = TEXT("not"), .target = TEXT("/nothing-here")}};
+    struct field_spec members[] = {{TEXT("a"), TEXT("")}, {TEXT("b"), TEXT("")}, {TEXT("c"), TEXT("")}};
+    struct part_spec parts[] = {
+        {.name = TEXT("all"), .target = TEXT("/scripted"), .selected = members, .selected_count = 3},
+        {.name = TEXT("one"), .target = TEXT("/scripted")}};
     struct composition_spec composition = of_two;
     struct front *front;
 
     composition.parts = parts;
+    composition.body_bytes_max = 150;
     front = front_create(&composition);
-    expect_answer(front->world, "GET", "/count", "", 200, "1", NULL);
+    front->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=30\r\n", "\"0123456789012345\"");
     expect_body(front, "/both/x", "", 200,
-                "{\"there\":1,\"not\":null,\"errors\":[{\"part\":\"not\",\"status\":404,\"title\":\"Not "
-                "Found\"}]}\n",
+                "{\"all\":{\"a\":\"0123456789012345\",\"b\":\"0123456789012345\",\"c\":"
+                "\"0123456789012345\"},\"one\":\"0123456789012345\"}\n",
                 NULL);
-    parts[1].optional = TEXT("no");
-    follow(front->world, &composition);
-    expect_problem(front, "/both/x", "", 404, "the part not was answered with 404 Not Found");
+    composition.body_bytes_max = 60;
     composition.on_failure = TEXT("fail");
-    parts[1].optional = TEXT("yes");
     follow(front->world, &composition);
-    expect_body(front, "/both/x", "", 200, NULL, NULL);
-    parts[1].optional = NULL;
-    follow(front->world, &composition);
-    expect_problem(front, "/both/x", "", 404, "the part not ");
+    expect_problem(front, "/both/x", "", 502, "the part all: it is larger than compose-max");
     front_destroy(front);
 }
 
-TEST(what_is_not_json_or_not_whole_or_too_large_is_no_part)
+TEST(how_often_an_origin_wants_to_be_asked_is_told_of_the_part_that_wants_it_least)
 {
+    struct part_spec parts[] = {{.name = TEXT("a"), .target = TEXT("/scripted-1")},
+                                {.name = TEXT("b"), .target = TEXT("/count")}};
     struct composition_spec composition = of_two;
     struct front *front;
+    struct client *client;
 
-    composition.on_failure = TEXT("fail");
-    composition.body_bytes_max = 40;
+    composition.parts = parts;
     front = front_create(&composition);
-    front->world->stub.scripted = ORIGIN_SAYS("", "<html>");
-    expect_problem(front, "/both/1", "", 502, "the part a: it is not JSON");
-    front->world->stub.scripted = ORIGIN_SAYS("Content-Length: 30\r\n", "[1");
-    expect_problem(front, "/both/2", "", 502, "the part a: it broke off");
-    front->world->stub.scripted = ORIGIN_SAYS("", "\"0123456789012345678901234567890123456789\"");
-    expect_problem(front, "/both/3", "", 502, "the part a: it is larger than compose-max");
-    front->world->stub.scripted = ORIGIN_SAYS("", "\"012345678901234567890123456789012345\"");
-    expect_problem(front, "/both/4", "", 502, "the composed answer is larger than compose-max");
-    front_destroy(front);
-}
-
-TEST(if_no_part_can_be_had_there_is_no_answer)
-{
-    struct front *front = front_create(&of_two);
-
-    stub_set(&front->world->stub, false, true);
-    expect_problem(front, "/both/x", "", 502, "the part b was answered with 500 Internal Server Error");
-    front_destroy(front);
-}
-
-TEST(a_part_has_a_deadline)
-{
-    struct composition_spec composition = of_two;
-    struct front *front;
-
-    composition.timeout_ms = 30;
-    composition.on_failure = TEXT("fail");
-    front = front_create(&composition);
-    stub_set(&front->world->stub, true, false);
-    expect_problem(front, "/both/x", "", 504, "it took longer than its timeout");
-    stub_set(&front->world->stub, false, false);
+    front->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=5\r\nX-Poll-Interval: 60\r\n", "[]");
+    expect_body(front, "/both/1", "", 200, NULL, "X-Poll-Interval: 60\r\n");
+    front->world->forward_ms += 6000;
+    front->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=5\r\nX-Poll-Interval: -1\r\n", "[]");
+    client = call_and_wait(front, "/both/1");
+    EXPECT_EQ(client->status, 200);
+    EXPECT(!head_has(client, "X-Poll-Interval"));
+    client_destroy(client);
     front_destroy(front);
 }
 
@@ -383,21 +242,6 @@ TEST(a_client_that_is_slow_gets_it_piece_by_piece)
     front_destroy(front);
 }
 
-TEST(a_client_that_leaves_leaves_nothing_behind)
-{
-    struct front *front = front_create(&of_two);
-    struct client *client;
-
-    stub_set(&front->world->stub, true, false);
-    client = call(front, "GET", "/both/x", "");
-    wait_for_requests(front->world, 2);
-    on_worker(client->runner, leave, client);
-    stub_set(&front->world->stub, false, false);
-    EXPECT(!client->has_head);
-    client_destroy(client);
-    front_destroy(front);
-}
-
 TEST(a_new_plan_counts_for_new_requests_and_not_for_those_that_wait)
 {
     struct part_spec parts[] = {{.name = TEXT("new"), .target = TEXT("/count")}};
@@ -429,13 +273,11 @@ RUN_TESTS(TEST_ROW(parts_are_asked_for_at_once_and_stand_as_they_were_written),
           TEST_ROW(parts_come_from_the_cache_and_the_whole_is_as_fresh_as_the_least_fresh),
           TEST_ROW(who_has_it_already_is_told_so_and_head_is_answered_alike),
           TEST_ROW(what_is_wanted_of_an_answer_is_taken_out_of_it),
-          TEST_ROW(a_part_that_fails_is_null_and_told_of_unless_it_is_required),
-          TEST_ROW(what_is_not_json_or_not_whole_or_too_large_is_no_part),
-          TEST_ROW(if_no_part_can_be_had_there_is_no_answer), TEST_ROW(a_part_has_a_deadline),
+          TEST_ROW(what_is_taken_out_more_than_once_counts_each_time),
+          TEST_ROW(how_often_an_origin_wants_to_be_asked_is_told_of_the_part_that_wants_it_least),
           TEST_ROW(only_fields_that_are_named_are_passed_on_and_credentials_make_it_private),
           TEST_ROW(what_is_one_client_s_makes_all_of_it_one_client_s),
           TEST_ROW(other_methods_are_refused_and_other_paths_passed_on),
           TEST_ROW(pages_of_other_origins_are_answered_as_a_route_s),
           TEST_ROW(a_client_that_is_slow_gets_it_piece_by_piece),
-          TEST_ROW(a_client_that_leaves_leaves_nothing_behind),
           TEST_ROW(a_new_plan_counts_for_new_requests_and_not_for_those_that_wait))

@@ -4,14 +4,10 @@
 /* Each allocation that a composed answer leads to fails once: who asked gets the whole document, one that
  * says which part is missing, or a problem; never half of one and never nothing. Who asks next gets the
  * whole. What leaks AddressSanitizer tells. */
-#include "engine/compose/compose.h"
+#include "compose_world.h"
 #include "engine/compose/json_pick.h"
-#include "gateway_world.h"
 #include "no_memory.h"
 #include <zlib.h>
-
-/* For the specs, whose texts are only read. */
-#define TEXT(literal) ((char[]){literal})
 
 enum { ATTEMPTS_MAX = 1000, BREAKER_MS = 1000 /* after which the origin is asked again for certain */ };
 
@@ -19,56 +15,6 @@ enum { ATTEMPTS_MAX = 1000, BREAKER_MS = 1000 /* after which the origin is asked
 static _Thread_local bool is_worker, is_client;
 
 static bool is_of_whom_is_tested(void) { return is_worker && !is_client; }
-
-/* ---- a gateway with a composed route in front ----------------------------------------------------- */
-
-struct front {
-    struct world *world;
-    struct compose_worker *worker; /* of the world's first */
-};
-
-static void make_worker(void *argument)
-{
-    struct front *front = argument;
-    struct runner *runner = &front->world->runners[0];
-    bool failed = true;
-
-    is_worker = true;
-    for (int n = 0; failed; n++) {
-        enum err err;
-        successes_left = n;
-        err = compose_worker_create(runner->worker, runner->loop, &runner->counters, &front->worker);
-        failed = has_failed();
-        EXPECT_EQ(err, failed ? ERR_NO_MEMORY : OK);
-    }
-}
-
-static void destroy_worker(void *argument) { compose_worker_destroy(((struct front *)argument)->worker); }
-
-static struct front *front_create(const struct composition_spec *composition)
-{
-    struct front *front = calloc(1, sizeof *front);
-
-    front->world = world_create();
-    front->world->stub.scripted =
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nCache-Control: max-age=600\r\n\r\n"
-        " {\"n\": 1.50, \"text\": \"as it was written\"}\n";
-    world_follow_plan(front->world, 0,
-                      (struct plan_spec){.policy = {.object_bytes_max = OBJECT_BYTES_MAX,
-                                                    .first_byte_timeout_ms = 60000000,
-                                                    .coalesce_timeout_ms = COALESCE_TIMEOUT_MS},
-                                         .compositions = composition,
-                                         .composition_count = 1});
-    on_worker(&front->world->runners[0], make_worker, front);
-    return front;
-}
-
-static void front_destroy(struct front *front)
-{
-    on_worker(&front->world->runners[0], destroy_worker, front);
-    world_destroy(front->world);
-    free(front);
-}
 
 /* ---- who asks: what it does itself does not fail --------------------------------------------------- */
 
@@ -89,22 +35,19 @@ static void take(struct exchange *x, struct bytes bytes)
 static const struct exchange_client careful_client = {on_read, on_inform, respond, take, on_room,
                                                       on_end,  on_abort,  NULL,    NULL};
 
-struct caller {
-    struct front *front;
-    struct client *client;
+struct attempt {
+    struct caller caller;
     int successes; /* before one allocation fails; negative: all do */
 };
 
-static void begin_caller(void *argument)
+static void begin_attempt(void *argument)
 {
-    struct caller *caller = argument;
-    struct exchange *x = &caller->client->x;
+    struct attempt *attempt = argument;
 
-    x->now = loop_now(caller->client->runner->loop);
-    x->engine = &compose_engine;
-    x->client = &careful_client;
-    successes_left = caller->successes;
-    x->engine->begin(caller->front->worker, x);
+    is_worker = true;
+    attempt->caller.client->x.client = &careful_client;
+    successes_left = attempt->successes;
+    begin_caller(&attempt->caller);
 }
 
 static struct client *ask_with(struct front *front, const char *method, const char *path,
@@ -112,7 +55,7 @@ static struct client *ask_with(struct front *front, const char *method, const ch
 {
     struct client *client = client_create(front->world, 0, method, path, fields);
 
-    on_worker(client->runner, begin_caller, &(struct caller){front, client, successes});
+    on_worker(client->runner, begin_attempt, &(struct attempt){{front, client}, successes});
     wait_until_true(has_ended, client);
     return client;
 }
@@ -261,6 +204,8 @@ static void sweep_all(bool may_lack_parts)
         .policy = {.compress = 1, .compress_bytes_min = 1, .request_id = 1}};
     struct front *front = front_create(&composition);
 
+    front->world->stub.scripted =
+        ORIGIN_SAYS("Cache-Control: max-age=600\r\n", " {\"n\": 1.50, \"text\": \"as it was written\"}\n");
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         EXPECT(sweep(front, i, may_lack_parts) > 0);
     front_destroy(front);
@@ -270,5 +215,32 @@ TEST(an_allocation_that_fails_costs_a_part_that_is_told_of_or_the_answer) { swee
 
 TEST(an_allocation_that_fails_costs_the_answer_where_no_part_may_be_missing) { sweep_all(false); }
 
-RUN_TESTS(TEST_ROW(an_allocation_that_fails_costs_a_part_that_is_told_of_or_the_answer),
+static void make_workers(void *argument)
+{
+    struct runner *runner = argument;
+    bool failed = true;
+
+    is_worker = true;
+    for (int n = 0; failed; n++) {
+        struct compose_worker *worker = NULL;
+        enum err err;
+        successes_left = n;
+        err = compose_worker_create(runner->worker, runner->loop, &runner->counters, &worker);
+        failed = has_failed();
+        EXPECT_EQ(err, failed ? ERR_NO_MEMORY : OK);
+        if (worker != NULL)
+            compose_worker_destroy(worker);
+    }
+}
+
+TEST(a_worker_is_made_or_not)
+{
+    struct world *world = world_create();
+
+    on_worker(&world->runners[0], make_workers, &world->runners[0]);
+    world_destroy(world);
+}
+
+RUN_TESTS(TEST_ROW(a_worker_is_made_or_not),
+          TEST_ROW(an_allocation_that_fails_costs_a_part_that_is_told_of_or_the_answer),
           TEST_ROW(an_allocation_that_fails_costs_the_answer_where_no_part_may_be_missing))

@@ -314,6 +314,25 @@ TEST(who_cannot_take_a_stream_waits_for_another_answer)
     hub_destroy(hub);
 }
 
+/* As those want who ask for a part of it by itself. */
+TEST(it_is_asked_for_no_more_often_than_the_origin_of_a_part_permits)
+{
+    struct hub *hub = hub_create(&of_two, "1");
+    struct viewer *one;
+
+    hub->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=1\r\nX-Poll-Interval: 60\r\n", "0");
+    one = begin(hub, "/both/x", "Accept: text/event-stream");
+    expect_heard(one, "data: {\"state\":1,\"fixed\":0}\n\n");
+    stub_set_state(&hub->world->stub, "2");
+    pass(hub, 40000);
+    EXPECT_EQ(hub->world->stub.request_count, 2);
+    pass(hub, 30000);
+    expect_heard(one, "data: {\"state\":2,\"fixed\":0}\n\n");
+    EXPECT_EQ(hub->world->stub.request_count, 4);
+    end(one);
+    hub_destroy(hub);
+}
+
 struct follow {
     struct hub *hub;
     struct live_follower *follower;
@@ -464,6 +483,7 @@ RUN_TESTS(TEST_ROW(a_composed_answer_is_watched_as_others_are_and_each_part_poll
           TEST_ROW(who_watches_keeps_what_it_has_while_a_part_that_is_required_is_gone),
           TEST_ROW(what_is_one_client_s_in_part_is_not_watched),
           TEST_ROW(who_cannot_take_a_stream_waits_for_another_answer),
+          TEST_ROW(it_is_asked_for_no_more_often_than_the_origin_of_a_part_permits),
           TEST_ROW(it_is_followed_from_inside_the_process_as_well),
           TEST_ROW(a_new_plan_s_parts_are_those_that_are_watched),
           TEST_ROW(fields_that_are_passed_on_make_other_resources_but_for_what_is_about_the_stream),

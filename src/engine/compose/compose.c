@@ -182,7 +182,7 @@ static void respond(struct composing *composing)
     if (tag.size == 0 ||
         !entity_tag_condition(&x->request->fields, HTTP_HEADER_IF_NONE_MATCH, tag, &client_has_it))
         client_has_it = false;
-    composed_fields_append(spec, &terms, !client_has_it, tag, &lines);
+    composed_fields_append(spec, parts, &terms, !client_has_it, tag, &lines);
     if (lines.failed) {
         buffer_fini(&lines);
         refuse(composing, 503, BYTES("out of memory"), 0);
@@ -238,7 +238,7 @@ static void look(struct composing *composing)
     else if (composing->waiting_count > 0)
         return;
     else if (failed_count == spec->part_count)
-        fail(composing, 0);
+        fail(composing, composed_failure_index(spec, composing->answers));
     else
         answer(composing);
 }
@@ -259,8 +259,8 @@ static void on_answer(void *owner, const struct inquiry_answer *answer)
     const struct composition_spec *spec = &composing->composition->own;
 
     part->inquiry = NULL;
-    part_answer_take(&composing->answers[part->index], &spec->parts[part->index], answer,
-                     loop_now(composing->worker->loop).wall_ms);
+    part_answer_take(&composing->answers[part->index], &spec->parts[part->index],
+                     (size_t)spec->body_bytes_max, answer, loop_now(composing->worker->loop).wall_ms);
     note_answer(part);
     look(composing);
 }

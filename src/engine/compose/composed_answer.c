@@ -58,6 +58,19 @@ static void append_vary(const struct composition_spec *spec, struct buffer *line
         buffer_append_literal(lines, "\r\n");
 }
 
+/* As the origins of all parts want it: watchers, too, go by that. */
+static void append_poll_interval(const struct composition_spec *spec, const struct part_answer *parts,
+                                 struct buffer *lines)
+{
+    int64_t seconds = 0;
+
+    for (size_t i = 0; i < spec->part_count; i++)
+        if (parts[i].poll_interval_seconds > seconds)
+            seconds = parts[i].poll_interval_seconds;
+    if (seconds > 0)
+        buffer_append_format(lines, "X-Poll-Interval: %lld\r\n", (long long)seconds);
+}
+
 struct composed_terms composed_terms_of_parts(const struct composition_spec *spec,
                                               const struct part_answer *parts, bool is_private)
 {
@@ -77,8 +90,9 @@ bool parts_are_for_all(const struct composition_spec *spec, const struct part_an
     return true;
 }
 
-void composed_fields_append(const struct composition_spec *spec, const struct composed_terms *terms,
-                            bool has_body, struct bytes tag, struct buffer *lines)
+void composed_fields_append(const struct composition_spec *spec, const struct part_answer *parts,
+                            const struct composed_terms *terms, bool has_body, struct bytes tag,
+                            struct buffer *lines)
 {
     if (has_body)
         buffer_append_literal(lines, "Content-Type: application/json\r\n");
@@ -89,6 +103,7 @@ void composed_fields_append(const struct composition_spec *spec, const struct co
         buffer_append_literal(lines, "\r\n");
     }
     append_vary(spec, lines);
+    append_poll_interval(spec, parts, lines);
 }
 
 /* ---- failures ------------------------------------------------------------------------------------ */
@@ -107,6 +122,15 @@ int composed_failure_status(const struct part_answer *part, bool passes_credenti
     case 504: return 504;
     default: return 502;
     }
+}
+
+/* Of what is not there it is known for certain; of the whole it is not while another part may come. */
+size_t composed_failure_index(const struct composition_spec *spec, const struct part_answer *parts)
+{
+    for (size_t i = 0; i < spec->part_count; i++)
+        if (composed_failure_status(&parts[i], false) >= 500)
+            return i;
+    return 0;
 }
 
 void composed_failure_append(const struct part_spec *spec, const struct part_answer *part,

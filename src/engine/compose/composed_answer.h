@@ -19,8 +19,13 @@ struct composed_terms composed_terms_of_parts(const struct composition_spec *spe
 bool parts_are_for_all(const struct composition_spec *spec, const struct part_answer *parts);
 
 /* Appends the field lines of the document; `has_body`: not of a 304. */
-void composed_fields_append(const struct composition_spec *spec, const struct composed_terms *terms,
-                            bool has_body, struct bytes tag, struct buffer *lines);
+void composed_fields_append(const struct composition_spec *spec, const struct part_answer *parts,
+                            const struct composed_terms *terms, bool has_body, struct bytes tag,
+                            struct buffer *lines);
+
+/* Where all parts have failed: the one that the whole fails as. That is one that may be had later, if there
+ * is any. */
+size_t composed_failure_index(const struct composition_spec *spec, const struct part_answer *parts);
 
 /* What clients are told of a whole that failed as this part of it did. */
 int composed_failure_status(const struct part_answer *part, bool passes_credentials);

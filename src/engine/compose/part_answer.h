@@ -6,15 +6,17 @@
 
 struct part_answer {
     bool is_good;
-    int status;                  /* of a failure: that of its answer, or of ours in its place */
-    const char *detail;          /* of a failure of our own finding: a few words, static; else null */
-    int64_t retry_after_seconds; /* of a failure: when it may be worth asking again; 0: not said */
-    struct buffer value;         /* of a good one: JSON, as it is written in its answer */
+    int status;                    /* of a failure: that of its answer, or of ours in its place */
+    const char *detail;            /* of a failure of our own finding: a few words, static; else null */
+    int64_t retry_after_seconds;   /* of a failure: when it may be worth asking again; 0: not said */
+    int64_t poll_interval_seconds; /* its origin does not want to be asked more often; 0: not said */
+    struct buffer value;           /* of a good one: JSON, as it is written in its answer */
     struct composed_terms terms;
 };
 
-/* Fills in `part`, of zeroes, from the answer to what `spec` asks for; an answer's body is taken over. */
-void part_answer_take(struct part_answer *part, const struct part_spec *spec,
+/* Fills in `part`, of zeroes, from the answer to what `spec` asks for; an answer's body is taken over. A
+ * part of more than `bytes_max` has failed. */
+void part_answer_take(struct part_answer *part, const struct part_spec *spec, size_t bytes_max,
                       const struct inquiry_answer *answer, int64_t now_wall_ms);
 
 /* The same where the part was not even asked for. */
