@@ -1,12 +1,16 @@
 /* test_subscriptions.c — channels of a cluster: where they are subscribed to, what becomes of that when
- * servers and slots go, what a server may say. links: nuthatch-valkey */
+ * servers and slots go, what a server may say.
+ * links: nuthatch-valkey -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc */
 #include "client/valkey/subscriptions.h"
+#include "no_memory.h"
 #include "valkey_world.h"
 
 /* ---- servers with channels ----------------------------------------------------------------------------
  */
 
 enum { HELD_MAX = 4096 };
+
+static bool is_of_whom_is_tested(void) { return servers_depth == 0; }
 
 /* "s:name": what a connection is subscribed to. */
 struct held {
@@ -46,8 +50,10 @@ static void push(struct connection *connection, const char *text)
     struct bytes error;
     size_t consumed;
 
+    servers_depth++;
     EXPECT_EQ(resp_reply_parse(&parser, &limits, bytes_of_text(text), &reply, &consumed, &error),
               PARSE_DONE);
+    servers_depth--;
     connection->link_callbacks->pushed(connection->link_owner, &reply);
     resp_reply_parser_fini(&parser);
 }
@@ -470,6 +476,65 @@ TEST(a_new_primary_is_asked_for_its_events_and_one_that_is_none_any_more_is_not_
     world_end();
 }
 
+/* Who is told gives up what another waits for. */
+struct leaver {
+    struct waiter waiter, *other;
+    const char *other_name;
+};
+static void done_and_leave(struct subscription_wait *wait, enum err err, struct bytes text)
+{
+    struct leaver *leaver = CONTAINER_OF(wait, struct leaver, waiter.wait);
+
+    done(wait, err, text);
+    subscriptions_give_up(subscriptions, &leaver->other->wait);
+    leave(SUBSCRIPTION_SHARD, leaver->other_name);
+}
+
+/* Has it that nobody of the client's knows yet who has the slots of node 1. */
+static void move_slots_of_node_1(int to)
+{
+    for (int slot = 0; slot < VALKEY_SLOT_COUNT; slot++)
+        if (world.owner[slot] == 1)
+            world.owner[slot] = (int8_t)to;
+    world.nodes[to].epoch = 100;
+}
+
+/* "0", "1", …: the first that has a slot of `node`. */
+static void name_at(int node, char name[16])
+{
+    for (int i = 0;; i++) {
+        snprintf(name, 16, "%d", i);
+        if (world.owner[valkey_slot(bytes_of_text(name))] == node)
+            return;
+    }
+}
+
+TEST(who_is_told_that_a_server_need_not_be_heard_any_more_may_leave_another_channel)
+{
+    struct waiter shard;
+    struct leaver events = {.other = &shard};
+    char name[16];
+
+    begin(3);
+    name_at(1, name);
+    events.other_name = name;
+    world.nodes[1].is_frozen = true;
+    (void)join(&events.waiter, SUBSCRIPTION_CHANNEL, "__keyevent@0__:set");
+    events.waiter.wait.done = done_and_leave;
+    (void)join(&shard, SUBSCRIPTION_SHARD, name);
+    run_ms(20);
+    EXPECT_EQ(events.waiter.done_count, 0); /* node 1 has not confirmed it */
+    move_slots_of_node_1(0);
+    refresh_want(world.valkey);
+    for (int i = 0; i < 2000 && events.waiter.done_count == 0; i++)
+        run_ms(1);
+    EXPECT(events.waiter.done_count == 1 && events.waiter.err == OK);
+    EXPECT_EQ(shard.done_count, 0);
+    EXPECT_EQ(subscriptions_count(subscriptions), 1);
+    world.nodes[1].is_frozen = false;
+    world_end();
+}
+
 TEST(which_names_each_primary_tells_of_by_itself)
 {
     static const struct {
@@ -536,6 +601,42 @@ TEST(a_shard_channel_is_at_its_slots_owner_and_follows_it)
     expect_heard("s/s=1 ");
     EXPECT_EQ(counted(METRIC_tier_subscriptions_lost), 1);
     world_end();
+}
+
+TEST(a_shard_channel_follows_its_slot_later_if_there_is_no_memory_to_do_it_now)
+{
+    enum { ATTEMPTS = 100 };
+    bool has_failed_here = true;
+
+    for (int after = 0; has_failed_here && after < ATTEMPTS; after++) {
+        struct waiter mover, beside;
+        char name[16], other_name[16];
+        int at = -1;
+
+        begin(3);
+        name_at(1, name);
+        name_at(2, other_name);
+        (void)join(&mover, SUBSCRIPTION_SHARD, name);
+        (void)join(&beside, SUBSCRIPTION_SHARD, other_name);
+        run_ms(20);
+        EXPECT_EQ(places('s', name, &at), 1);
+        move_slots_of_node_1(2);
+        for (size_t i = 0; i < held_count; i++)
+            if (strcmp(held[i].name, name) == 0) {
+                struct connection *connection = held[i].connection;
+                held[i] = held[--held_count];
+                push_words(connection, "sunsubscribe", name, "0", false);
+                break;
+            }
+        successes_left = after;
+        run_ms(10);
+        has_failed_here = has_failed();
+        run_ms(1000);
+        EXPECT_EQ(places('s', name, &at), 1);
+        EXPECT_EQ(at, 2);
+        world_end();
+    }
+    EXPECT(!has_failed_here);
 }
 
 TEST(shard_channels_of_several_slots_are_asked_slot_by_slot)
@@ -657,8 +758,10 @@ RUN_TESTS(TEST_ROW(a_channel_is_subscribed_to_once_however_many_want_it),
           TEST_ROW(a_refused_channel_is_told_and_the_others_of_its_batch_are_had),
           TEST_ROW(what_each_primary_tells_by_itself_is_subscribed_to_at_all_and_heard_once),
           TEST_ROW(a_new_primary_is_asked_for_its_events_and_one_that_is_none_any_more_is_not_believed),
+          TEST_ROW(who_is_told_that_a_server_need_not_be_heard_any_more_may_leave_another_channel),
           TEST_ROW(which_names_each_primary_tells_of_by_itself),
           TEST_ROW(a_shard_channel_is_at_its_slots_owner_and_follows_it),
+          TEST_ROW(a_shard_channel_follows_its_slot_later_if_there_is_no_memory_to_do_it_now),
           TEST_ROW(shard_channels_of_several_slots_are_asked_slot_by_slot),
           TEST_ROW(a_single_server_has_all_kinds),
           TEST_ROW(a_push_of_another_form_ends_the_connection_and_one_of_nothing_that_is_known_is_nothing),

@@ -40,10 +40,11 @@ static void ask_later(struct place *place, int64_t ms)
 /* ---- what came of a batch -----------------------------------------------------------------------------
  */
 
-/* The topic may be gone behind the call. */
+/* The place, and its topic, may be gone behind the call. */
 static void finish_refused(struct place *place, const struct batch *batch)
 {
-    const struct valkey_options *options = place->subscriber->subscriptions->valkey->options;
+    struct subscriptions *subscriptions = place->subscriber->subscriptions;
+    const struct valkey_options *options = subscriptions->valkey->options;
     struct topic *topic = place->topic;
 
     if (batch->count > 1) {
@@ -51,8 +52,8 @@ static void finish_refused(struct place *place, const struct batch *batch)
         place_set(place, PLACE_TO_ASK, &place->subscriber->to_ask);
     } else if (batch->is_redirected) {
         ask_later(place, AGAIN_MS);
-        if (topic_place(topic) != OK)
-            place->subscriber->subscriptions->lacks_memory = true;
+        if (topic_place(topic) != OK) /* the place may be gone */
+            subscriptions->lacks_memory = true;
     } else {
         ask_later(place, options->backoff_max_ms);
         log_write_limited(options->log, LOG_WARNING, LOG_KIND_TIER,

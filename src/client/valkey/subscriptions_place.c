@@ -62,15 +62,21 @@ static struct place *place_at(const struct topic *topic, const struct subscriber
     return NULL;
 }
 
-/* Null: nobody is known to have its slot. */
+/* Null: nobody is known to have its slot, or there is no memory to go there now. */
 static struct subscriber *owner_of(const struct topic *topic)
 {
     struct subscriptions *subscriptions = topic->subscriptions;
     const struct server *server = server_of_slot(subscriptions->valkey, topic->slot);
+    struct subscriber *owner;
 
     if (!subscriptions->valkey->is_cluster)
         return subscriptions->hub;
-    return server == NULL || server->is_refused ? NULL : subscriber_at(subscriptions, &server->address);
+    if (server == NULL || server->is_refused)
+        return NULL;
+    owner = subscriber_at(subscriptions, &server->address);
+    if (owner == NULL)
+        subscriptions->lacks_memory = true;
+    return owner;
 }
 
 static bool belongs(const struct topic *topic, const struct subscriber *subscriber,
@@ -126,14 +132,16 @@ enum err topic_place(struct topic *topic)
     return one == NULL ? OK : subscriber_add(one, topic);
 }
 
+/* Who is told may leave any topic, and join others: so each is taken from the front and goes behind all. */
 static void place_all(struct subscriptions *subscriptions)
 {
-    struct list *node = subscriptions->all.next, *next;
+    struct list *all = &subscriptions->all;
 
     subscriptions->lacks_memory = false;
-    for (; node != &subscriptions->all; node = next) {
-        struct topic *topic = CONTAINER_OF(node, struct topic, in_all);
-        next = node->next;
+    for (size_t left = subscriptions->topic_count; left > 0 && !list_is_empty(all); left--) {
+        struct topic *topic = CONTAINER_OF(all->next, struct topic, in_all);
+        list_remove(&topic->in_all);
+        list_append(all, &topic->in_all);
         if (topic_place(topic) != OK)
             subscriptions->lacks_memory = true;
         if (!list_is_empty(&topic->waits) &&
