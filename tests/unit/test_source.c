@@ -523,6 +523,21 @@ ON_BOTH(a_canary_that_is_refused_proves_nothing)
     finish(&s);
 }
 
+ON_BOTH(a_canary_of_a_slot_that_is_moving_proves_as_much_as_any)
+{
+    struct source_fixture s;
+    int64_t sent_ms;
+
+    begin_open(&s, kind, 3);
+    sent_ms = clock_ms(&s);
+    on_loop(s.f.world, set_canary, &s);
+    SERVER_HEARS(&s.f, "EXISTS {c}");
+    pass_ms(&s.f, 5);
+    server_says(&s.f, "-ASK 7 127.0.0.1:7001\r\n");
+    wait_coherent(&s, sent_ms);
+    finish(&s);
+}
+
 ON_BOTH(in_resp2_the_receiver_must_have_answered_after_the_canary)
 {
     struct source_fixture s;
@@ -717,6 +732,7 @@ RUN_TESTS(ROWS(invalidations_are_told_between_replies_as_they_lie_on_the_wire),
           ROWS(a_source_is_closed_at_every_stage_without_a_word),
           ROWS(a_canary_proves_the_moment_at_which_it_was_sent),
           ROWS(a_canary_that_is_refused_proves_nothing),
+          ROWS(a_canary_of_a_slot_that_is_moving_proves_as_much_as_any),
           ROWS(in_resp2_the_receiver_must_have_answered_after_the_canary),
           ROWS(a_server_that_is_cut_off_proves_nothing_and_is_given_up),
           ROWS(a_server_that_only_pushes_and_answers_nobody_is_given_up),

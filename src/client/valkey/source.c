@@ -280,13 +280,20 @@ static void be_coherent(struct source *source)
     canary_is_back(source);
 }
 
+/* Who sends us elsewhere for this once is moving the slot and has it as yet: what he has said, he has said
+ * behind all pushes, as with any other answer. */
+static bool is_proof(const struct resp_node *reply)
+{
+    return reply->type != RESP_ERROR || resp_is_error(reply, BYTES("ASK"));
+}
+
 static void canary_replied(struct link_request *request, const struct resp_reply *reply)
 {
     struct source *source = CONTAINER_OF(request, struct source, canary);
 
     if (source->is_destroyed)
         return;
-    if (reply->nodes->type == RESP_ERROR) {
+    if (!is_proof(reply->nodes)) {
         canary_is_back(source);
         source->callbacks->doubted(source->owner, source, reply->nodes->bytes);
     } else if (source->receiver.link == NULL) {

@@ -9,7 +9,8 @@
  * push of a write leaves before the reply to whatever is asked after the write, so the reply proves that
  * all that was written before the canary was sent has been told: coherent_ms is that moment. A server that
  * has lost its slots answers MOVED or CLUSTERDOWN, one that is cut off nothing; coherent_ms then stays
- * where it is. In RESP2 a PING of the subscribed link, sent after the canary's reply, is waited for too.
+ * where it is. (ASK, of a slot that is moving, proves as much as an answer.) In RESP2 a PING of the
+ * subscribed link, sent after the canary's reply, is waited for too.
  *
  * A server that has said nothing at all for call_timeout_ms, while something was asked of it, is taken for
  * lost: so what may block or take long is asked on a link of its own. */
