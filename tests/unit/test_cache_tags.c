@@ -263,6 +263,31 @@ TEST(rules_are_bounded)
     purge_rules_fini(&rules);
 }
 
+TEST(what_was_begun_before_all_was_forgotten_is_refused_whatever_comes_later)
+{
+    const struct bytes key = BYTES("http://h/z");
+    struct purge_rules rules;
+    char prefix[32];
+    uint64_t before;
+
+    purge_rules_init(&rules);
+    EXPECT_EQ(purge_rules_add(&rules, BYTES("/a"), false), OK);
+    before = purge_rules_birth(&rules);
+    EXPECT(purge_rules_permit(&rules, before, key));
+    purge_rules_forget(&rules);
+    EXPECT(!purge_rules_permit(&rules, before, key));
+    purge_rules_retire(&rules, before); /* a walk that began before */
+    EXPECT(!purge_rules_permit(&rules, before, key));
+    for (int i = 0; i < PURGE_RULES_MAX; i++) { /* the first leaves the list of those that are remembered */
+        snprintf(prefix, sizeof prefix, "/b/%d/", i);
+        EXPECT_EQ(purge_rules_add(&rules, bytes_of_text(prefix), false), OK);
+        purge_rules_retire(&rules, purge_rules_newest(&rules));
+    }
+    EXPECT(!purge_rules_permit(&rules, before, key));
+    EXPECT(purge_rules_permit(&rules, purge_rules_birth(&rules), key));
+    purge_rules_fini(&rules);
+}
+
 RUN_TESTS(TEST_ROW(each_field_has_its_own_separators_and_a_name_counts_once),
           TEST_ROW(more_names_than_a_value_can_carry_are_told),
           TEST_ROW(groups_to_invalidate_are_strings_of_the_same_origin),
@@ -273,4 +298,5 @@ RUN_TESTS(TEST_ROW(each_field_has_its_own_separators_and_a_name_counts_once),
           TEST_ROW(what_was_begun_before_a_purge_of_an_earlier_life_may_be_touched_by_it),
           TEST_ROW(what_a_rule_did_not_touch_may_be_stored_after_it_was_let_go),
           TEST_ROW(what_is_older_than_the_rules_that_are_remembered_may_not_be_stored),
-          TEST_ROW(rules_are_bounded))
+          TEST_ROW(rules_are_bounded),
+          TEST_ROW(what_was_begun_before_all_was_forgotten_is_refused_whatever_comes_later))

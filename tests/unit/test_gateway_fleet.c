@@ -310,6 +310,29 @@ TEST(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody)
     two_destroy(&two);
 }
 
+TEST(a_purge_that_is_heard_where_no_rule_more_has_room_touches_what_is_being_fetched)
+{
+    struct two two = two_create();
+    struct client *early;
+    char prefix[32];
+
+    expect_answer(two.one, "GET", "/fresh", "", 200, "fresh", NULL); /* the log is read */
+    stub_set(&two.one->stub, true, false);
+    early = client_create(two.one, 0, "GET", "/count", "");
+    client_start(early);
+    wait_for_requests(two.one, 2);
+    for (int i = 0, err = OK; err == OK; i++) {
+        snprintf(prefix, sizeof prefix, "/other/%d/", i);
+        err = (int)purge_rules_add(&two.one->gateway->purge_rules, bytes_of_text(prefix), false);
+    }
+    purge_at(&two, two.other, PURGE_PREFIX, "/co", false);
+    stub_set(&two.one->stub, false, false);
+    wait_until_true(has_ended, early);
+    client_destroy(early);
+    expect_answer(two.one, "GET", "/count", "", 200, "3", "fwd=");
+    two_destroy(&two);
+}
+
 TEST(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later)
 {
     struct two two = two_create();
@@ -943,6 +966,7 @@ RUN_TESTS(TEST_ROW(a_tunnel_waits_for_what_the_tier_says),
           TEST_ROW(a_soft_purge_makes_stale_at_all_nodes),
           TEST_ROW(a_write_by_one_node_is_seen_by_the_other),
           TEST_ROW(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody),
+          TEST_ROW(a_purge_that_is_heard_where_no_rule_more_has_room_touches_what_is_being_fetched),
           TEST_ROW(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later),
           TEST_ROW(a_slow_fetch_that_a_write_elsewhere_has_overtaken_is_kept_by_nobody),
           TEST_ROW(what_was_fetched_while_the_tier_was_away_counts_no_longer_once_it_is_back),

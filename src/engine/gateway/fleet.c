@@ -8,6 +8,7 @@
 #include "fleet_publish.h"
 #include "fleet_question.h"
 #include "invalidate.h"
+#include "purge.h"
 #include "purge_wait.h"
 #include "purge_watch.h"
 #include <stdlib.h>
@@ -147,7 +148,7 @@ bool fleet_holds_here(struct fleet_worker *fleet, const struct cache_key *key,
 static void drop_all(struct gateway *gateway)
 {
     if (purge_rules_add(&gateway->purge_rules, (struct bytes){NULL, 0}, false) != OK)
-        nh_clear(gateway->store, gateway->space);
+        gateway_drop_all(gateway);
     entries_changed(gateway);
 }
 
@@ -176,7 +177,7 @@ static void obey(struct gateway *gateway, int64_t now_ms, const struct fleet_rec
         return;
     case FLEET_PREFIX:
         if (purge_rules_add(&gateway->purge_rules, record->text, record->is_soft) != OK)
-            nh_clear(gateway->store, gateway->space); /* too many wait: more goes than must */
+            gateway_drop_all(gateway); /* too many wait: more goes than must */
         entries_changed(gateway);
         return;
     }

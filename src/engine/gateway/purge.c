@@ -196,6 +196,13 @@ static void wait_for_puts(struct gateway *gateway)
     }
 }
 
+void gateway_drop_all(struct gateway *gateway)
+{
+    purge_rules_forget(&gateway->purge_rules);
+    wait_for_puts(gateway);
+    nh_clear(gateway->store, gateway->space);
+}
+
 void gateway_sweep(struct gateway *gateway, int64_t now_mono_ms, size_t budget_count)
 {
     struct purge_sweep *sweep = &gateway->sweep;

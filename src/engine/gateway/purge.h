@@ -42,6 +42,9 @@ void purge_report(struct buffer *json, size_t count, bool is_soft, bool is_told)
 /* Makes the entry of that very key stale. */
 void entry_make_stale(struct gateway *gateway, int64_t now_mono_ms, struct bytes key);
 
+/* Everything is gone, also what is being fetched: for who has no room for a rule that would say less. */
+void gateway_drop_all(struct gateway *gateway);
+
 /* Carries out purges by prefix, looking at about `budget_count` entries. By one thread at a time. */
 void gateway_sweep(struct gateway *gateway, int64_t now_mono_ms, size_t budget_count);
 /* The same to the end. */

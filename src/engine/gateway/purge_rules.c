@@ -46,6 +46,17 @@ enum err purge_rules_add(struct purge_rules *rules, struct bytes prefix, bool is
     return err;
 }
 
+void purge_rules_forget(struct purge_rules *rules)
+{
+    uint64_t number;
+
+    pthread_rwlock_wrlock(&rules->lock);
+    number = purge_rules_moment(rules);
+    rules->forgotten = number;
+    atomic_store_explicit(&rules->retired, number, memory_order_release);
+    pthread_rwlock_unlock(&rules->lock);
+}
+
 /* A stored key's URL: without what a route puts before it, such as the client's Host, and a blank. */
 static struct bytes url_of(struct bytes key)
 {
@@ -128,7 +139,8 @@ static void remember(struct purge_rules *rules, struct purge_rule rule)
     }
     rules->retired_count = kept;
     if (rules->retired_count == PURGE_RULES_MAX) {
-        rules->forgotten = rules->retired_list[0].number;
+        if (rules->retired_list[0].number > rules->forgotten)
+            rules->forgotten = rules->retired_list[0].number;
         free(rules->retired_list[0].prefix);
         shift(rules->retired_list, &rules->retired_count, 1);
     }
@@ -144,7 +156,7 @@ void purge_rules_retire(struct purge_rules *rules, uint64_t number)
         remember(rules, rules->list[gone++]);
     shift(rules->list, &rules->count, gone);
     /* Before the list is seen without them: see purge_rules_permit. */
-    if (gone > 0)
+    if (gone > 0 && number > atomic_load_explicit(&rules->retired, memory_order_relaxed))
         atomic_store_explicit(&rules->retired, number, memory_order_release);
     if (rules->count == 0)
         atomic_store_explicit(&rules->newest, 0, memory_order_release);

@@ -81,6 +81,10 @@ static inline uint64_t purge_rules_newest(const struct purge_rules *rules)
 /* Adds a rule, which counts at once; `prefix` is copied. OK; ERR_RANGE if too many wait; ERR_NO_MEMORY. */
 enum err purge_rules_add(struct purge_rules *rules, struct bytes prefix, bool is_soft);
 
+/* As a rule of everything would do, but needs no room: what is being fetched is touched from here on. What
+ * is stored is not; who calls drops that, once the puts that have not seen this have happened. */
+void purge_rules_forget(struct purge_rules *rules);
+
 /* What the rules younger than `birth` do to the response stored under `key`, which begins with its URL. */
 enum purged purge_rules_ask_list(struct purge_rules *rules, uint64_t birth, struct bytes key);
 static inline enum purged purge_rules_ask(struct purge_rules *rules, uint64_t birth, struct bytes key)
