@@ -41,8 +41,9 @@ struct fake_server {
     } buckets[4]; /* of upstreams with one limit */
     _Atomic uint32_t generation;
     _Atomic bool is_away;
-    _Atomic bool is_mute;   /* nobody is told of changes */
-    void (*on_set)(void *); /* called at each SET, on a worker's thread */
+    _Atomic bool is_mute;      /* nobody is told of changes */
+    _Atomic bool is_untracked; /* likewise, and it is known: nothing may be kept */
+    void (*on_set)(void *);    /* called at each SET, on a worker's thread */
     void *on_set_context;
     _Atomic bool is_full;              /* it can be read, and refuses scripts */
     const char *_Atomic silent_script; /* which is not answered, while all else is */
@@ -532,7 +533,8 @@ void tier_read(struct tier_worker *worker, struct tier_read *read, nh_key key, u
     if (server->is_away) {
         event->found.err = ERR_UNREACHABLE;
     } else {
-        event->found.mark = (struct tier_mark){server->generation, 1};
+        if (!server->is_untracked)
+            event->found.mark = (struct tier_mark){server->generation, 1};
         event->found.is_there = found != NULL;
     }
     if (!server->is_away && found != NULL) {

@@ -333,6 +333,35 @@ TEST(a_purge_that_is_heard_where_no_rule_more_has_room_touches_what_is_being_fet
     two_destroy(&two);
 }
 
+struct looking {
+    struct runner *runner;
+    bool is_away;
+};
+static void look_whether_away(void *argument)
+{
+    struct looking *looking = argument;
+
+    looking->is_away =
+        fleet_log_is_away(looking->runner->worker->fleet, loop_now(looking->runner->loop).mono_ms);
+}
+
+TEST(a_tier_that_tells_of_no_changes_is_not_asked_without_end)
+{
+    struct two two = two_create();
+    struct looking looking = {&two.one->runners[0], false};
+    int before;
+
+    two.server->is_untracked = true;
+    expect_answer(two.one, "GET", "/count", "", 200, "1", NULL);
+    before = two.server->read_count;
+    sleep_ms(300);
+    EXPECT(two.server->read_count - before < 15);
+    on_worker(&two.one->runners[0], look_whether_away, &looking);
+    EXPECT(looking.is_away); /* so nobody waits for it */
+    expect_answer(two.one, "GET", "/count", "", 200, "1", "; hit");
+    two_destroy(&two);
+}
+
 TEST(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later)
 {
     struct two two = two_create();
@@ -967,6 +996,7 @@ RUN_TESTS(TEST_ROW(a_tunnel_waits_for_what_the_tier_says),
           TEST_ROW(a_write_by_one_node_is_seen_by_the_other),
           TEST_ROW(what_was_asked_for_before_a_purge_elsewhere_is_not_kept_by_anybody),
           TEST_ROW(a_purge_that_is_heard_where_no_rule_more_has_room_touches_what_is_being_fetched),
+          TEST_ROW(a_tier_that_tells_of_no_changes_is_not_asked_without_end),
           TEST_ROW(while_the_tier_is_away_each_goes_on_by_itself_and_purges_are_told_later),
           TEST_ROW(a_slow_fetch_that_a_write_elsewhere_has_overtaken_is_kept_by_nobody),
           TEST_ROW(what_was_fetched_while_the_tier_was_away_counts_no_longer_once_it_is_back),

@@ -254,6 +254,21 @@ static void on_log_made(void *owner, enum err err, int64_t number)
         log_failed(fleet);
 }
 
+/* What was read may not be kept: a purge has come between, or all that is known of its server is too old.
+ * So it is read again, at once at first. A tier that tells of no changes at all never has it kept, and is
+ * as if it were away: nobody waits for it. */
+static void read_again(struct fleet_worker *fleet, int64_t now_ms)
+{
+    enum { AWAY_COUNT = 6, COUNT_MAX = 8 };
+    int64_t wait_ms = (int64_t)1 << fleet->log_unkept_count;
+
+    if (fleet->log_unkept_count < COUNT_MAX)
+        fleet->log_unkept_count++;
+    if (fleet->log_unkept_count >= AWAY_COUNT)
+        fleet_note_log_late(fleet, now_ms);
+    timer_set(fleet->worker->loop, &fleet->log_timer, now_ms + wait_ms);
+}
+
 /* There is none, or what there is is none. */
 static void make_log(struct fleet_worker *fleet, bool anew)
 {
@@ -274,6 +289,7 @@ static void make_log(struct fleet_worker *fleet, bool anew)
 static void on_log(struct tier_read *read, const struct tier_found *found)
 {
     struct fleet_worker *fleet = CONTAINER_OF(read, struct fleet_worker, log_read);
+    int64_t now_ms = loop_now(fleet->worker->loop).mono_ms;
     struct fleet_log log;
 
     fleet->is_reading_log = false;
@@ -297,9 +313,12 @@ static void on_log(struct tier_read *read, const struct tier_found *found)
         return;
     }
     fleet->log_mark = found->mark;
+    if (!log_is_known(fleet, now_ms)) {
+        read_again(fleet, now_ms);
+        return;
+    }
     fleet->log_away_until_ms = 0;
-    if (!log_is_known(fleet, loop_now(fleet->worker->loop).mono_ms)) /* it could not be kept: again */
-        timer_set(fleet->worker->loop, &fleet->log_timer, loop_now(fleet->worker->loop).mono_ms + 1);
+    fleet->log_unkept_count = 0;
 }
 
 static void on_log_changed(struct tier_read *read)

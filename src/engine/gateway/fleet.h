@@ -70,6 +70,7 @@ struct fleet_worker {
     struct tier_mark log_mark; /* zeroed: the log is to be read */
     bool is_reading_log, is_watching_log;
     bool is_making_log;
+    unsigned log_unkept_count; /* reads in a row that may not be kept */
     struct tier_read fence_read;
     bool is_fencing;
     uint64_t fence_begun, fence_done; /* numbers of reads for who asks fenced */
