@@ -498,6 +498,21 @@ static void say_nonsense(struct cache_world *world, struct resp_node node)
     }
 }
 
+TEST(wait_knows_of_what_commands_of_our_own_have_written)
+{
+    const struct resp_node ok = {.type = RESP_SIMPLE, .bytes = BYTES("OK")};
+    struct cache_world world;
+
+    cache_begin(&world);
+    sends(&world, "set bar 1"); /* of the first server */
+    tier_says(&world, "set bar 1", ok);
+    sends(&world, "nh.set foo 1"); /* of the second */
+    tier_says(&world, "SET foo 1", ok);
+    EXPECT_TOLD(&world, "+OK\r\n+OK\r\n");
+    EXPECT_EQ(world.session.written_count, 2);
+    cache_end(&world);
+}
+
 TEST(whatever_the_tier_says_each_command_is_answered_once)
 {
     for (size_t i = 0; i < COUNT_OF(all_kinds); i++)
@@ -615,6 +630,7 @@ RUN_TESTS(
     TEST_ROW(a_server_that_a_connection_of_its_own_should_lead_to_is_waited_for_as_long_as_calls_are),
     TEST_ROW(a_scan_begins_a_server_anew_that_another_has_taken_over),
     TEST_ROW(wait_asks_each_server_that_was_written_to_and_tells_the_smallest),
+    TEST_ROW(wait_knows_of_what_commands_of_our_own_have_written),
     TEST_ROW(whatever_the_tier_says_each_command_is_answered_once),
     TEST_ROW(what_is_more_than_a_connection_may_buffer_is_not_put_together),
     TEST_ROW(a_list_of_commands_that_is_none_is_done_without),

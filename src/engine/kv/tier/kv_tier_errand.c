@@ -157,8 +157,10 @@ void kv_tier_send_words(struct kv_tier_request *request, const struct kv_tier_wo
         memcpy(errand->key, key.data, key.size);
     request->part = errand;
     request->cancel = cancel;
-    if (request->writes)
+    if (request->writes) {
         tier_forget(request->tier->tier, key);
+        kv_tier_note_written(request->tier, request->session, valkey_slot(key));
+    }
     valkey_ask(
         request->tier->valkey, &errand->call,
         &(struct valkey_order){
