@@ -560,6 +560,31 @@ TEST(too_much_under_way_is_refused_at_once)
     world_end();
 }
 
+TEST(what_waits_for_a_server_is_bounded_in_bytes_too)
+{
+    struct asked asked[3];
+
+    world_begin(1);
+    world.options.queued_bytes_max = 20;
+    world_connect();
+    run_ms(30);
+    world.nodes[0].is_frozen = true;
+    source_lose(source_to(0), false);
+    ask(&asked[0], "SET foo abcdefghijklmnopqrstuvwxyz", 0);
+    ask(&asked[1], "SET foo bar", 0);
+    run_ms(2);
+    EXPECT(!asked[0].is_done); /* one may wait, however large it is */
+    EXPECT(asked[1].is_done && asked[1].err == ERR_FULL && !asked[1].may_have_run);
+    world.nodes[0].is_frozen = false;
+    run_ms(50);
+    EXPECT_EQ(asked[0].err, OK);
+    source_lose(source_to(0), false);
+    ask(&asked[2], "SET foo bar", 0); /* there is room again */
+    run_ms(50);
+    EXPECT_EQ(asked[2].err, OK);
+    world_end();
+}
+
 TEST(a_failover_is_followed)
 {
     struct asked asked;
@@ -856,7 +881,8 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(a_lost_call_is_asked_again_only_if_it_may_be),
           TEST_ROW(a_call_whose_deadline_passes_says_whether_it_may_have_run),
           TEST_ROW(a_reply_that_has_come_while_this_process_stood_still_is_heard_before_the_deadline),
-          TEST_ROW(too_much_under_way_is_refused_at_once), TEST_ROW(a_failover_is_followed),
+          TEST_ROW(too_much_under_way_is_refused_at_once),
+          TEST_ROW(what_waits_for_a_server_is_bounded_in_bytes_too), TEST_ROW(a_failover_is_followed),
           TEST_ROW(a_failover_is_learnt_of_although_nothing_is_asked),
           TEST_ROW(a_tier_that_is_away_is_told_and_found_again),
           TEST_ROW(a_single_server_has_every_slot_and_its_replica_leads_to_it),

@@ -804,6 +804,7 @@ static inline void world_begin(int primary_count)
         .call_timeout_ms = 1000,
         .redirections_max = 8,
         .in_flight_max = 1000,
+        .queued_bytes_max = 1 << 20,
         .breaker_failures = 3,
         .seed = 7,
     };

@@ -128,8 +128,10 @@ static void forget_ask(struct call *call)
 void call_leave_place(struct call *call)
 {
     list_remove(&call->in_place);
-    if (call->place == CALL_WAITING)
+    if (call->place == CALL_WAITING) {
         call->valkey->waiting_count--;
+        call->valkey->waiting_bytes -= call_bytes(call);
+    }
     if (call->place == CALL_UNDER_WAY) {
         if (call->is_counted)
             call->valkey->under_way[call->slot]--;

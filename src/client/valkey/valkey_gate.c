@@ -61,7 +61,8 @@ bool gate_hold(struct call *call)
     struct list *waiting = &valkey->loose, *after;
 
     call_leave_place(call);
-    if (valkey->waiting_count >= valkey->options->in_flight_max) {
+    if (valkey->waiting_count >= valkey->options->in_flight_max ||
+        valkey->waiting_bytes > valkey->options->queued_bytes_max) {
         valkey_text_set(&call->text, BYTES("too many calls wait for the tier's servers"));
         return false;
     }
@@ -79,6 +80,7 @@ bool gate_hold(struct call *call)
     list_append(after->next, &call->in_place); /* before what is behind `after` */
     call->place = CALL_WAITING;
     valkey->waiting_count++;
+    valkey->waiting_bytes += call_bytes(call);
     return true;
 }
 

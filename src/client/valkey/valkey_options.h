@@ -44,7 +44,7 @@ struct valkey_options {
     int64_t canary_interval_ms; /* between two canaries of a tracked connection; see source.h */
     uint32_t redirections_max;  /* of one call */
     uint32_t in_flight_max;     /* requests of one connection */
-    size_t queued_bytes_max;    /* that wait to be sent on one connection */
+    size_t queued_bytes_max;    /* that wait to be sent on one connection; and for one, of all together */
     uint64_t reply_bytes_max;   /* of one reply */
     int64_t backoff_min_ms,
         backoff_max_ms; /* between two attempts to connect, doubled each time, with jitter */

@@ -158,6 +158,7 @@ struct valkey {
     struct list refused; /* of valkey_call.in_refused */
     struct timer loose_timer;
     uint32_t waiting_count;
+    size_t waiting_bytes; /* of the commands of those that wait */
     uint64_t last_sequence;
     bool end_is_posted;
     struct task end_task;
@@ -212,6 +213,7 @@ void call_end(struct call *call, enum err err, struct bytes text);
 /* The same in a later turn. */
 void call_end_later(struct call *call, enum err err, struct bytes text);
 void call_leave_place(struct call *call);
+static inline size_t call_bytes(const struct call *call) { return call->command_at[call->command_count]; }
 /* Ends it now: with `replies`, or with an error. */
 void call_finish(struct call *call, enum err err, struct bytes text, const struct resp_reply *replies);
 /* A reply that was kept is freed. */
@@ -234,7 +236,7 @@ void call_end_as_told(struct call *call);
 /* ---- valkey_gate.c ---------------------------------------------------------------------------------- */
 
 /* Has `call` wait: in its slot's gate, which is made if need be, or among the loose ones. False: no memory
- * for a gate, or too many wait; the call is nowhere then. */
+ * for a gate, or too many or too much wait; the call is nowhere then. */
 bool gate_hold(struct call *call);
 /* `slot` has another server now: what is asked from here on waits until all that is under way has come
  * back, as that may have to be asked at the new one, too. */
