@@ -133,7 +133,7 @@ static bool send_again(struct upstream_attempt *attempt, enum err err, enum orig
     return true;
 }
 
-/* This attempt's answer counts. */
+/* This attempt's answer counts. The second has won if the first had not failed. */
 static void decide(struct upstream_attempt *attempt)
 {
     struct upstream_call *call = attempt->call;
@@ -141,8 +141,7 @@ static void decide(struct upstream_attempt *attempt)
     timer_cancel(call->loop, &call->hedge);
     if (call->may_hedge)
         hedge_note_time(&call->by->hedge, now_of(call) - call->begun_ms);
-    if (attempt == &call->second &&
-        call->first.origin != NULL) /* else there was nobody to be quicker than */
+    if (attempt == &call->second && call->first.origin != NULL)
         counters_add(call->counters, METRIC_gateway_hedges_won, 1);
     give_up(other_of(attempt));
     *call->current = attempt->origin;
