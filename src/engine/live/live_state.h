@@ -33,6 +33,7 @@ enum {
     LINGER_MS = 60000,    /* a topic that nobody watches is kept for so long */
     FAILING_MS = 30000,   /* after which watchers are told that the origin fails */
     RETRY_MS_MAX = 60000, /* between two polls of an origin that fails */
+    AGAIN_MS = 1000,      /* after which is done again what there was no memory for */
     INQUIRY_MS = 120000,  /* an answer comes within this, or has failed */
     BATCH = 500,          /* watchers that are told in one turn of the loop */
 };
@@ -121,6 +122,7 @@ struct topic {
     bool is_poll;   /* the inquiry; else a look at what others have brought */
     bool is_dirty;  /* to be looked at once the inquiry is over */
     bool has_told_problem;
+    bool lacks_memory; /* for something since it was asked for last: to be asked for again, polled or not */
 };
 
 struct topic_part {
@@ -223,8 +225,9 @@ void topic_tick(struct timer *timer);
 
 /* ---- topic_watch.c: which entries a topic's resource is made of ------------------------------------ */
 
-/* Has topic_changed called whenever one of them may have changed; by the newest plan. */
-void topic_watch(struct topic *topic);
+/* Has topic_changed called whenever one of them may have changed; by the newest plan. False if there is no
+ * memory for some: to be called again. */
+bool topic_watch(struct topic *topic);
 void topic_unwatch(struct topic *topic);
 /* What is stored has changed, or may have: in topic_keep.c. */
 void topic_changed(void *topic);

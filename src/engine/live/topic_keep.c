@@ -82,10 +82,12 @@ static int64_t jittered(struct topic *topic, int64_t interval_ms)
 
 static void poll_later(struct topic *topic)
 {
-    int64_t due_ms = topic->begun_ms + jittered(topic, topic->interval_ms);
+    int64_t now_ms = now_of(topic);
+    int64_t due_ms =
+        topic->lacks_memory ? now_ms + AGAIN_MS : topic->begun_ms + jittered(topic, topic->interval_ms);
 
-    if (topic->is_awake && topic->interval_ms > 0)
-        timer_set(topic->keeper->loop, &topic->timer, due_ms > now_of(topic) ? due_ms : now_of(topic) + 1);
+    if (topic->is_awake && (topic->interval_ms > 0 || topic->lacks_memory))
+        timer_set(topic->keeper->loop, &topic->timer, due_ms > now_ms ? due_ms : now_ms + 1);
 }
 
 static void on_answer(void *owner, const struct inquiry_answer *answer);
@@ -111,7 +113,7 @@ static void ask(struct topic *topic, bool is_poll)
         topic_end(topic, 404, "this resource cannot be watched any more");
         return;
     }
-    topic_watch(topic);
+    topic->lacks_memory = !topic_watch(topic);
     topic->is_dirty = false;
     topic->is_poll = is_poll;
     topic->begun_ms = now_of(topic);
@@ -130,8 +132,10 @@ static void ask(struct topic *topic, bool is_poll)
         .owner = topic,
     };
     topic->inquiry = inquiry_begin(topic->keeper->gateway, &order);
-    if (topic->inquiry == NULL)
-        poll_later(topic);
+    if (topic->inquiry != NULL)
+        return;
+    topic->lacks_memory = true;
+    poll_later(topic);
 }
 
 void topic_changed(void *owner)
@@ -202,6 +206,14 @@ static void take_patch(struct topic *topic, struct bytes body, struct event_id i
     buffer_fini(&text);
 }
 
+/* What was judged last is not told for want of memory: it is asked for again, and found changed still. */
+static void forget_judged(struct topic *topic)
+{
+    topic->lacks_memory = true;
+    topic->body_number = 0;
+    memset(topic->digest, 0, sizeof topic->digest);
+}
+
 /* Publishes the state in `body`, which it takes. */
 static void publish_state(struct topic *topic, const struct route_policy *policy, struct bytes fields,
                           struct buffer *body)
@@ -212,9 +224,10 @@ static void publish_state(struct topic *topic, const struct route_policy *policy
     bool wants_patches;
 
     buffer_append(&kept, fields);
-    if (event == NULL || kept.failed) { /* the next poll finds it changed still */
+    if (event == NULL || kept.failed) {
         event_release(event);
         buffer_fini(&kept);
+        forget_judged(topic);
         return;
     }
     pthread_mutex_lock(&topic->lock);
@@ -255,8 +268,10 @@ static void publish_problem(struct topic *topic, int status, const char *text)
     event =
         body.failed ? NULL : event_create(EVENT_PROBLEM, (struct event_id){0}, buffer_bytes(&body), true);
     buffer_fini(&body);
-    if (event == NULL)
+    if (event == NULL) {
+        topic->lacks_memory = true;
         return;
+    }
     topic->has_told_problem = true;
     pthread_mutex_lock(&topic->lock);
     topic->stage = TOPIC_KNOWN;
@@ -353,8 +368,10 @@ static bool compare(struct topic *topic, const struct inquiry_answer *answer, bo
         topic_end(topic, 415, "only text can be watched: the resource is not UTF-8");
         return false;
     }
-    if (!state_digest(body, digest, &topic->is_json))
+    if (!state_digest(body, digest, &topic->is_json)) {
+        forget_judged(topic);
         return false;
+    }
     *is_same = has_state(topic) && memcmp(digest, topic->digest, sizeof digest) == 0;
     memcpy(topic->digest, digest, sizeof digest);
     return true;
@@ -421,6 +438,7 @@ static void on_answer(void *owner, const struct inquiry_answer *answer)
 
     topic->inquiry = NULL;
     topic->was_asked = true;
+    topic->lacks_memory |= answer->err == ERR_NO_MEMORY;
     if (policy == NULL) {
         topic_end(topic, 404, "this resource cannot be watched any more");
         return;

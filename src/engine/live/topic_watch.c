@@ -12,8 +12,8 @@ void topic_unwatch(struct topic *topic)
     topic->watched_plan = NULL;
 }
 
-/* What cannot be watched is found changed by the next poll. */
-static void watch(struct topic *topic, const struct http_request *request)
+/* What has no key is found changed by the next poll. False if there is no memory. */
+static bool watch(struct topic *topic, const struct http_request *request)
 {
     struct live_worker *keeper = topic->keeper;
     const struct route *route = plan_route(keeper->gateway->plan, request);
@@ -21,33 +21,40 @@ static void watch(struct topic *topic, const struct http_request *request)
     struct cache_key key;
 
     if (route->upstream == NULL || !live_entry_key(keeper, route, request, &key))
-        return;
+        return true;
     made = entry_watch_begin(keeper->gateway, &key, topic_changed, topic);
-    if (made != NULL)
-        topic->watches[topic->watch_count++] = made;
+    if (made == NULL)
+        return false;
+    topic->watches[topic->watch_count++] = made;
+    return true;
 }
 
-static void watch_part(struct topic *topic, const struct composition *composition,
+static bool watch_part(struct topic *topic, const struct composition *composition,
                        const struct part_spec *part)
 {
     struct part_request made;
+    bool is_good = true;
 
     if (part_request_init(&made, composition, part, topic->request, (struct bytes){0}) == PART_REQUEST_GOOD)
-        watch(topic, &made.request);
+        is_good = watch(topic, &made.request);
     part_request_fini(&made);
+    return is_good;
 }
 
-void topic_watch(struct topic *topic)
+bool topic_watch(struct topic *topic)
 {
     struct route_plan *plan = topic->keeper->gateway->plan;
     const struct composition *composition = plan_composition(plan, topic->request);
+    bool is_good = true;
 
     if (topic->watched_plan == plan)
-        return;
+        return true;
     topic_unwatch(topic);
-    topic->watched_plan = plan_hold(plan);
     if (composition == NULL)
-        watch(topic, topic->request);
+        is_good = watch(topic, topic->request);
     for (size_t i = 0; composition != NULL && i < composition->own.part_count; i++)
-        watch_part(topic, composition, &composition->own.parts[i]);
+        is_good &= watch_part(topic, composition, &composition->own.parts[i]);
+    if (is_good)
+        topic->watched_plan = plan_hold(plan);
+    return is_good;
 }
