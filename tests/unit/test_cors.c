@@ -213,7 +213,39 @@ TEST(a_websocket_tells_pages_only_what_they_may_see)
     }
 }
 
-RUN_TESTS(TEST_ROW(what_no_browser_would_send_is_no_origin),
+/* Either may say it or not (RFC 6454 §4): browsers do not, who writes Host may. */
+TEST(a_page_s_host_is_the_same_with_the_port_that_its_scheme_has_anyway)
+{
+    static const struct {
+        const char *authority, *fields;
+        bool is_allowed;
+    } cases[] = {
+        {"us.example", "Origin: https://us.example", true},
+        {"us.example:443", "Origin: https://us.example", true},
+        {"us.example", "Origin: https://us.example:443", true},
+        {"us.example:80", "Origin: http://us.example", true},
+        {"us.example", "Origin: http://US.example:80", true},
+        {"[::1]:80", "Origin: http://[::1]", true},
+        {"us.example:80", "Origin: https://us.example", false},
+        {"us.example:443", "Origin: http://us.example", false},
+        {"us.example:8080", "Origin: http://us.example", false},
+        {"us.example", "Origin: http://us.example:8080", false},
+        {":80", "Origin: http://:80", false},
+        {"", "Origin: http://", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct http_request request = {.authority = bytes_of_text(cases[i].authority)};
+        struct http_text text;
+        http_text_read(&text, cases[i].fields);
+        request.fields = text.fields;
+        if (cors_allows_socket(&(struct route_policy){0}, &request) != cases[i].is_allowed)
+            fail_msg("%s, %s", cases[i].authority, cases[i].fields);
+    }
+}
+
+RUN_TESTS(TEST_ROW(a_page_s_host_is_the_same_with_the_port_that_its_scheme_has_anyway),
+          TEST_ROW(what_no_browser_would_send_is_no_origin),
           TEST_ROW(an_origin_is_allowed_if_it_is_one_of_those_to_the_byte),
           TEST_ROW(options_that_do_not_go_together_are_refused),
           TEST_ROW(an_answer_tells_each_page_what_it_may_see),

@@ -29,16 +29,34 @@ bool cors_is_preflight(const struct http_request *request, struct bytes *method)
     return true;
 }
 
+/* Without the port that a scheme has anyway (RFC 6454 §4). */
+static struct bytes without_port(struct bytes host, struct bytes port)
+{
+    return bytes_end_with(host, port) ? bytes_first(host, host.size - port.size) : host;
+}
+
+/* Whether a page of `origin` is of the host that `authority` names. Where that does not say its port, it is
+ * the one that the page's scheme has: whoever is before us may have done the TLS. */
+static bool is_of_host(struct bytes origin, struct bytes authority)
+{
+    const char *end = origin.size > 0 ? memmem(origin.data, origin.size, "://", 3) : NULL;
+    struct bytes scheme, host, port;
+
+    if (end == NULL)
+        return false;
+    scheme = bytes_first(origin, (size_t)(end - origin.data));
+    port = bytes_equal_nocase(scheme, BYTES("https")) ? BYTES(":443") : BYTES(":80");
+    host = without_port(bytes_after(origin, scheme.size + 3), port);
+    return host.size > 0 && bytes_equal_nocase(host, without_port(authority, port));
+}
+
 bool cors_allows_socket(const struct route_policy *policy, const struct http_request *request)
 {
-    struct bytes origin = origin_of(request), host = origin;
-    const char *end = origin.size > 0 ? memmem(origin.data, origin.size, "://", 3) : NULL;
+    struct bytes origin = origin_of(request);
 
     if (http_fields_find_name(&request->fields, BYTES("Origin")) == NULL)
         return true;
-    if (end != NULL)
-        host = bytes_after(origin, (size_t)(end - origin.data) + 3);
-    if (end != NULL && host.size > 0 && bytes_equal_nocase(host, request->authority))
+    if (is_of_host(origin, request->authority))
         return true;
     if (origin.size == 0 || !cors_is_on(policy) || !cors_allows(policy, origin))
         return false;
