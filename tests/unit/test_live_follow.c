@@ -142,14 +142,19 @@ TEST(who_is_told_may_unfollow_and_is_told_no_more)
 TEST(who_follows_what_cannot_be_is_told_so_later)
 {
     struct hub *hub = hub_create("1");
-    struct follow none = {.hub = hub, .path = "/nothing"}, odd = {.hub = hub, .path = "/a/../b"};
+    struct follow none = {.hub = hub, .path = "/nothing"}, odd = {.hub = hub, .path = "/a/../b"},
+                  other = {.hub = hub, .path = "/\xff\xc3\xa9"};
 
     on_worker(runner_of(&none), begin_follow, &none);
     expect_told(&none, "{\"path\":\"/nothing\",\"event\":\"end\",\"data\":{");
     on_worker(runner_of(&odd), begin_follow, &odd);
     expect_told(&odd, "{\"path\":\"/a/../b\",\"event\":\"end\",\"data\":{");
+    on_worker(runner_of(&other), begin_follow, &other);
+    expect_told(&other, "{\"path\":\"/%FF%C3%A9\",\"event\":\"end\",\"data\":{");
+    expect_told(&other, "percent-encode");
     end(&none);
     end(&odd);
+    end(&other);
     none.path = "state";
     on_worker(runner_of(&none), ask_may_follow, &none);
     EXPECT(!none.is_so);

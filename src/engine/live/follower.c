@@ -1,4 +1,5 @@
 /* follower.c — who follows a resource from inside this process: a watcher without an exchange. */
+#include "base/utf8.h"
 #include "frame.h"
 #include "live_state.h"
 #include <stdlib.h>
@@ -37,13 +38,29 @@ static void stop_watching(struct live_follower *follower)
 
 /* ---- what is told -------------------------------------------------------------------------------- */
 
+/* What is told is JSON: of a path that is not text the bytes that are not ASCII are percent-encoded. */
+static void append_shown_path(struct buffer *shown, const struct live_follower *follower)
+{
+    bool is_text = utf8_is_whole(path_of(follower));
+
+    for (size_t i = 0; i < follower->path_size; i++) {
+        unsigned char byte = (unsigned char)follower->path[i];
+        if (is_text || byte < 0x80)
+            buffer_append_byte(shown, (char)byte);
+        else
+            buffer_append_format(shown, "%%%02X", byte);
+    }
+}
+
 static void tell_end(struct live_follower *follower, int status, const char *text)
 {
-    struct buffer message = {0};
+    struct buffer message = {0}, shown = {0};
 
-    frame_append_problem(&message, path_of(follower), "end", status, text);
-    if (!message.failed)
+    append_shown_path(&shown, follower);
+    frame_append_problem(&message, buffer_bytes(&shown), "end", status, text);
+    if (!shown.failed && !message.failed)
         follower->told(follower->owner, buffer_bytes(&message));
+    buffer_fini(&shown);
     buffer_fini(&message);
 }
 
@@ -155,6 +172,10 @@ static void begin(struct live_follower *follower)
     struct cache_key key;
     enum err err;
 
+    if (!utf8_is_whole(path_of(follower))) {
+        refuse(follower, 400, "a path is UTF-8: percent-encode what is not");
+        return;
+    }
     if (route == NULL) {
         refuse(follower, 404, "nothing can be watched there");
         return;
