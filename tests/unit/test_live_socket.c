@@ -233,6 +233,54 @@ TEST(who_is_too_slow_gets_the_newest_state)
     hub_destroy(hub);
 }
 
+static void give_some_room(void *argument)
+{
+    struct watch_client *one = argument;
+
+    one->client->room_bytes = 2000; /* less than a client keeps of what it hears */
+    one->client->x.engine->writable(&one->client->x);
+}
+
+/* Asks for so many that cannot be watched, and for one that can be. */
+static void ask_for_many(struct watch_client *one, int count)
+{
+    enum { LETTERS = 25 };
+    struct buffer text = {0};
+
+    buffer_append_literal(&text, "{\"subscribe\":[");
+    for (int i = 0; i < count; i++) {
+        buffer_append_format(&text, "\"/a/../%03d", i);
+        for (int j = 0; j < LETTERS; j++)
+            buffer_append_literal(&text, "\xc3\xa9");
+        buffer_append_literal(&text, "\",");
+    }
+    buffer_append_literal(&text, "\"/state\"]}");
+    buffer_append_byte(&text, '\0');
+    say(one, text.data);
+    buffer_fini(&text);
+}
+
+/* What is said of all of them is more than may wait to be sent. */
+TEST(who_reads_slowly_is_told_of_each_path_in_the_end)
+{
+    struct hub *hub = hub_create("1");
+    struct watch_client *one = open_socket(hub, 0, "", 20);
+
+    ask_for_many(one, 330);
+    ask_for_many(one, 999);
+    EXPECT(!one->client->has_ended);
+    one->wanted = "\"data\":1}";
+    for (int i = 0; i < 200 && !has_wanted(one); i++) {
+        forget(one);
+        on_worker(one->client->runner, give_some_room, one);
+    }
+    EXPECT(has_wanted(one));
+    EXPECT(one->client->received_bytes > (size_t)256 * 1024);
+    EXPECT(!one->client->has_ended);
+    leave_watch(one);
+    hub_destroy(hub);
+}
+
 static bool was_aborted(void *argument) { return ((struct watch_client *)argument)->client->was_aborted; }
 
 TEST(who_takes_nothing_for_long_is_cut)
@@ -402,6 +450,7 @@ RUN_TESTS(TEST_ROW(whatever_memory_is_missing_who_asks_again_is_answered_and_oth
           TEST_ROW(patches_come_to_those_who_want_them),
           TEST_ROW(what_cannot_be_watched_is_said_of_its_path_and_others_go_on),
           TEST_ROW(a_message_that_is_wrong_is_answered_and_changes_nothing),
+          TEST_ROW(who_reads_slowly_is_told_of_each_path_in_the_end),
           TEST_ROW(who_is_too_slow_gets_the_newest_state), TEST_ROW(who_takes_nothing_for_long_is_cut),
           TEST_ROW(who_is_silent_is_asked_and_cut_if_it_stays_so),
           TEST_ROW(a_socket_that_is_closed_is_closed_in_turn), TEST_ROW(messages_are_text),

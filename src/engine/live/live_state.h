@@ -24,6 +24,7 @@
 #include "json_change.h"
 #include "live.h"
 #include "live_ask.h"
+#include "socket_ask.h"
 #include <pthread.h>
 
 enum {
@@ -168,6 +169,8 @@ struct socket {
     struct list in_worker;
     struct list subscriptions;
     size_t subscription_count;
+    struct socket_ask ask;  /* what the client said last, while it is being done: */
+    size_t asked_count;     /* so many of the paths that it subscribes to have been */
     int64_t stuck_since_ms; /* since when nothing more could be sent; 0: it can */
     bool is_read;           /* the connection was asked for more */
     bool is_running;        /* inside socket_go_on, or what calls it afterwards */
@@ -264,6 +267,8 @@ void watchers_beat(struct timer *timer);
 void socket_begin(struct live_worker *worker, struct exchange *x);
 /* How much may be sent now. */
 size_t socket_room(struct socket *socket);
+/* Whether less of our own waits to be sent than may be, or nothing is sent any more. */
+bool socket_has_room_for_answers(const struct socket *socket);
 /* Says something of our own: JSON. */
 void socket_say(struct socket *socket, const struct buffer *text);
 /* It is to be broken off, as soon as nobody is at work on it. */
@@ -277,8 +282,12 @@ void sockets_end(struct live_worker *worker);
 
 /* ---- subscription.c: what they watch ------------------------------------------------------------- */
 
-/* Takes a message of the client. */
+/* Takes a message of the client, after which subscriptions_go_on is due. */
 void subscriptions_take(struct socket *socket, struct bytes message);
+/* Does what it asks for, path by path, as long as there is room for what is said of each. */
+void subscriptions_go_on(struct socket *socket);
+/* Whether something of that is still to be done. */
+bool subscriptions_are_due(const struct socket *socket);
 /* Has all of them send what they have, those first that had to wait. */
 void subscriptions_deliver(struct socket *socket);
 void subscriptions_drop(struct socket *socket);

@@ -30,6 +30,7 @@ static size_t output_bytes(const struct socket *socket) { return websocket_outpu
 static void destroy(struct socket *socket)
 {
     subscriptions_drop(socket);
+    socket_ask_fini(&socket->ask);
     list_remove(&socket->in_worker);
     counters_add(socket->worker->counters, METRIC_live_sockets_gone, 1);
     live_unattend(socket->worker);
@@ -92,35 +93,43 @@ void socket_say(struct socket *socket, const struct buffer *text)
 
 /* ---- hearing ------------------------------------------------------------------------------------- */
 
-static bool may_hear(const struct socket *socket)
+bool socket_has_room_for_answers(const struct socket *socket)
 {
     return !websocket_is_open(socket->websocket) || output_bytes(socket) < OUTPUT_ROOM_BYTES;
+}
+
+static bool may_hear(const struct socket *socket)
+{
+    return socket_has_room_for_answers(socket) && !subscriptions_are_due(socket);
 }
 
 static void on_message(void *owner, enum websocket_kind kind, struct bytes bytes)
 {
     struct socket *socket = owner;
 
-    if (kind == WEBSOCKET_TEXT)
+    if (kind == WEBSOCKET_TEXT) {
         subscriptions_take(socket, bytes);
-    else
+        subscriptions_go_on(socket);
+    } else {
         websocket_close(socket->websocket, WEBSOCKET_NOT_ACCEPTED, BYTES("messages are text"),
                         now_of(socket));
+    }
     if (!may_hear(socket))
         websocket_hold(socket->websocket);
 }
 
 static const struct websocket_callbacks callbacks = {.message = on_message};
 
-/* Takes what was held back and sends what is to be said, as far as may be. */
+/* Does and takes what was held back and sends what is to be said, as far as may be. */
 static void talk(struct socket *socket)
 {
     socket->is_running = true;
     do {
+        subscriptions_go_on(socket);
         while (websocket_is_held(socket->websocket) && may_hear(socket))
             websocket_go_on(socket->websocket, now_of(socket));
         flush(socket);
-    } while (websocket_is_held(socket->websocket) && may_hear(socket));
+    } while (websocket_is_held(socket->websocket) && socket_has_room_for_answers(socket));
     socket->is_running = false;
 }
 

@@ -161,14 +161,30 @@ void subscriptions_take(struct socket *socket, struct bytes message)
         if (found != NULL)
             drop(found);
     }
-    for (size_t i = 0; i < json_array_size(ask.subscribe) && websocket_is_open(socket->websocket); i++) {
-        const json_t *path = json_array_get(ask.subscribe, i);
-        struct event_id after = {0};
-        if (!socket_ask_after(&ask, json_string_value(path), &after))
+    socket_ask_fini(&socket->ask);
+    socket->ask = ask;
+    socket->asked_count = 0;
+}
+
+bool subscriptions_are_due(const struct socket *socket)
+{
+    return socket->asked_count < json_array_size(socket->ask.subscribe);
+}
+
+void subscriptions_go_on(struct socket *socket)
+{
+    while (subscriptions_are_due(socket) && websocket_is_open(socket->websocket)) {
+        const json_t *path = json_array_get(socket->ask.subscribe, socket->asked_count);
+        struct event_id after;
+        if (!socket_has_room_for_answers(socket))
+            return;
+        socket->asked_count++;
+        if (!socket_ask_after(&socket->ask, json_string_value(path), &after))
             after = (struct event_id){0};
-        subscribe(socket, bytes_of_json(path), ask.wants_patches, after);
+        subscribe(socket, bytes_of_json(path), socket->ask.wants_patches, after);
     }
-    socket_ask_fini(&ask);
+    socket_ask_fini(&socket->ask);
+    socket->asked_count = 0;
 }
 
 /* ---- events -------------------------------------------------------------------------------------- */
