@@ -170,6 +170,21 @@ NH_API int32_t nh_http_has(const nh_http_fields *request, const nh_http_fields *
 /* 1 if a field of that name belongs in such a 304 (RFC 9110 §15.4.5). */
 NH_API int32_t nh_http_is_in_304(nh_bytes name);
 
+/* Bytes of a body, from `start` up to, but not with, `end`. */
+typedef struct nh_http_part {
+    uint64_t start, end;
+} nh_http_part;
+#define NH_HTTP_PARTS_MAX 8u
+
+/* The parts that a request with NH_HTTP_ASK_RANGE wants of a kept response of status 200, whose `fields`
+ * these are, with `body_bytes` of body (RFC 9110 §14): NH_OK with `*count` of them at `list`, in the order
+ * they were asked for, no byte twice: answer 206. NH_MISSING: all of it, as its If-Range does not hold, or
+ * its Range is none that is understood: 200. NH_RANGE: nothing of it is there: 416. nh_http_has goes
+ * before. */
+NH_API nh_result nh_http_parts(const nh_http_fields *request, const nh_http_fields *fields,
+                               uint64_t body_bytes, int64_t now_wall_ms,
+                               nh_http_part list[NH_HTTP_PARTS_MAX], size_t *count);
+
 /* ---- validation ----------------------------------------------------------------------------------- */
 
 /* The fields that ask whether the response that `fields` are of is still the one: `*count` becomes 0 to 2

@@ -291,6 +291,54 @@ TEST(a_client_that_has_it_gets_304)
     EXPECT_EQ(nh_http_is_in_304(text("Content-Type")), 0);
 }
 
+TEST(a_part_is_wanted_of_what_is_kept)
+{
+    static const struct {
+        const char *request;
+        uint64_t body_bytes;
+        nh_result result;
+        size_t count;
+        nh_http_part parts[2];
+    } cases[] = {
+        {"Range: bytes=0-4", 10, NH_OK, 1, {{0, 5}}},
+        {"Range: bytes=5-", 10, NH_OK, 1, {{5, 10}}},
+        {"Range: bytes=-3", 10, NH_OK, 1, {{7, 10}}},
+        {"Range: bytes=0-1,4-5", 10, NH_OK, 2, {{0, 2}, {4, 6}}},
+        {"Range: bytes=0-4,2-5", 10, NH_OK, 1, {{0, 6}}},
+        {"Range: bytes=10-", 10, NH_RANGE, 0, {{0, 0}}},
+        {"Range: bytes=0-", 0, NH_RANGE, 0, {{0, 0}}},
+        {"Range: bytes=4-0", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: lines=0-4", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: bytes=0-4\nRange: bytes=5-", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Accept: a/b", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: bytes=0-4\nIf-Range: \"1\"", 10, NH_OK, 1, {{0, 5}}},
+        {"Range: bytes=0-4\nIf-Range: \"2\"", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: bytes=0-4\nIf-Range: W/\"1\"", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: bytes=0-4\nIf-Range: Sun, 06 Nov 1994 08:00:00 GMT", 10, NH_OK, 1, {{0, 5}}},
+        {"Range: bytes=0-4\nIf-Range: Sun, 06 Nov 1994 08:00:01 GMT", 10, NH_MISSING, 0, {{0, 0}}},
+        {"Range: bytes=0-4", UINT64_C(1) << 63, NH_INVALID, 0, {{0, 0}}},
+        {"Range: bytes=9223372036854775806-", INT64_MAX, NH_OK, 1, {{INT64_MAX - 1, INT64_MAX}}},
+    };
+    struct lines response;
+
+    lines_read(&response, "ETag: \"1\"\nLast-Modified: Sun, 06 Nov 1994 08:00:00 GMT\n"
+                          "Date: Sun, 06 Nov 1994 08:49:37 GMT");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct lines request;
+        nh_http_part parts[NH_HTTP_PARTS_MAX];
+        size_t count = 0;
+        lines_read(&request, cases[i].request);
+        EXPECT_EQ(
+            nh_http_parts(&request.fields, &response.fields, cases[i].body_bytes, WALL_MS, parts, &count),
+            cases[i].result);
+        EXPECT_EQ(count, cases[i].count);
+        for (size_t j = 0; j < count; j++) {
+            EXPECT_EQ(parts[j].start, cases[i].parts[j].start);
+            EXPECT_EQ(parts[j].end, cases[i].parts[j].end);
+        }
+    }
+}
+
 TEST(a_304_freshens_what_is_kept)
 {
     struct lines kept, news, expected;
@@ -372,6 +420,6 @@ RUN_TESTS(TEST_ROW(what_may_be_kept_depends_on_whose_cache_it_is), TEST_ROW(requ
           TEST_ROW(a_heuristic_and_its_bound_are_the_caller_s),
           TEST_ROW(credentials_get_no_more_than_they_may), TEST_ROW(a_variant_is_what_vary_names),
           TEST_ROW(what_belongs_to_one_answer_is_not_kept), TEST_ROW(a_client_that_has_it_gets_304),
-          TEST_ROW(a_304_freshens_what_is_kept),
+          TEST_ROW(a_part_is_wanted_of_what_is_kept), TEST_ROW(a_304_freshens_what_is_kept),
           TEST_ROW(unsafe_methods_invalidate_what_their_answers_name),
           TEST_ROW(what_no_caller_should_pass_is_refused))

@@ -46,8 +46,19 @@ func (c *cache) now() moment {
 	return moment{mono: wall, wall: wall}
 }
 
-// answer answers a request that isKeyed has said may be looked up.
-func (c *cache) answer(req *http.Request, a ask, primary string) (*http.Response, error) {
+// A passedOn is the error that a request is to be passed on as it is, for the reason that Cache-Status tells.
+type passedOn string
+
+func (reason passedOn) Error() string {
+	return "httpcache: the request is passed on: " + string(reason)
+}
+
+// answer answers a request, unless the error is that it is passedOn.
+func (c *cache) answer(req *http.Request, origin string) (*http.Response, error) {
+	a, primary, err := c.keyed(req, origin)
+	if err != nil {
+		return nil, err
+	}
 	collapsed := false
 	for {
 		if err := req.Context().Err(); err != nil {
@@ -70,6 +81,9 @@ func (c *cache) answer(req *http.Request, a ask, primary string) (*http.Response
 		}
 		if at.entry != nil && how == useNot {
 			at.entry = nil // it is not for this request: it says nothing, and stays
+		}
+		if a.wants(askRange) {
+			return nil, passedOn(forwardReason(a, at))
 		}
 		// Who wants it from the origin, and who has credentials, asks by himself: others' answers are not for him. The answer
 		// to a HEAD is nobody else's.
@@ -133,7 +147,7 @@ func (c *cache) await(req *http.Request, flight *flight) (*http.Response, error)
 		fields := linesOf(res.Header)
 		if hasIt(req.Header, &fields, c.now()) {
 			res.Body.Close()
-			return notModified(res), nil
+			return notModified(req, res.Header), nil
 		}
 	}
 	return res, nil
@@ -143,24 +157,25 @@ func isConditional(req *http.Request) bool {
 	return req.Header.Get("If-None-Match") != "" || req.Header.Get("If-Modified-Since") != ""
 }
 
-// keyed is what a request means, and its URL if it may be looked up; else a word that says why not.
-func (c *cache) keyed(req *http.Request, origin string) (a ask, primary, reason string) {
-	a, err := c.rules.ask(req)
+// keyed is what a request means, and its URL if it may be looked up; else it is passedOn.
+func (c *cache) keyed(req *http.Request, origin string) (a ask, primary string, err error) {
+	const bypass = passedOn("bypass")
+	a, err = c.rules.ask(req)
 	switch {
 	case err != nil:
-		return a, "", "bypass"
+		return a, "", bypass
 	case req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != "":
-		return a, "", "method"
-	case !a.isCacheable(), a.wants(askRange), req.Header.Get("Upgrade") != "", req.Header.Get("Range") != "":
-		return a, "", "bypass"
+		return a, "", passedOn("method")
+	case !a.isCacheable(), req.Header.Get("Upgrade") != "", req.Header.Get("Range") != "" && !a.wants(askRange):
+		return a, "", bypass
 	}
 	if _, host, _ := strings.Cut(origin, "://"); strings.ContainsAny(host, `/?#\`) {
-		return a, "", "bypass" // with the path behind it, it would be another URL
+		return a, "", bypass // with the path behind it, it would be another URL
 	}
 	if primary = urlOf(req, origin); len(primary) > keyBytesMax || strings.ContainsAny(primary, "\r\n") {
-		return a, "", "bypass"
+		return a, "", bypass
 	}
-	return a, primary, ""
+	return a, primary, nil
 }
 
 func urlOf(req *http.Request, origin string) string { return origin + req.URL.RequestURI() }

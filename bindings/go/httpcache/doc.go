@@ -10,8 +10,8 @@
 // succeeds has what is kept of its URL forgotten, and of those that its Location and Content-Location name. Each
 // answer says how it was come by in Cache-Status (RFC 9211).
 //
-// Not kept, and passed on as they are: answers to requests for ranges, to requests with a body, partial answers, those with
-// trailers, and those larger than Options.BodyBytesMax.
+// A request for ranges is given them of what is kept whole. Not kept, and passed on as they are: other answers to such
+// requests, to requests with a body, partial answers, those with trailers, and those larger than Options.BodyBytesMax.
 //
 // The package wants cgo, for the rules are the C library's. Without it everything is passed on, and nothing kept.
 package httpcache

@@ -81,7 +81,8 @@ func (f *fetch) askOrigin() (keep func()) {
 	rules, flight := &f.cache.rules, f.flight
 	out := f.req.Clone(f.patience.ctx)
 	out.Cancel = nil // a caller's, as his context is
-	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Range"} {
+	// What is kept is whole, and by whose conditions he gets it is seen to later.
+	for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
 		out.Header.Del(name)
 	}
 	isConditional := f.at.entry != nil && addConditions(out.Header, &f.at.entry.fields)

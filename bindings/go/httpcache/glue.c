@@ -164,6 +164,27 @@ int32_t nhgo_has(const char *asked_text, const uint32_t *asked_sizes, uint32_t a
 
 int32_t nhgo_is_in_304(const char *name, uint64_t size) { return nh_http_is_in_304(bytes_of(name, size)); }
 
+nhgo_parts nhgo_parts_of(const char *asked_text, const uint32_t *asked_sizes, uint32_t asked_count,
+                         const char *text, const uint32_t *sizes, uint32_t count, uint64_t body_bytes,
+                         int64_t now_wall_ms)
+{
+    struct lines asked, lines;
+    nhgo_parts parts = {.count = 0};
+    size_t part_count = 0;
+    nh_result asked_result = lines_init(&asked, asked_text, asked_sizes, asked_count);
+
+    parts.result = lines_init(&lines, text, sizes, count);
+    if (parts.result == NH_OK)
+        parts.result = asked_result;
+    if (parts.result == NH_OK)
+        parts.result =
+            nh_http_parts(&asked.fields, &lines.fields, body_bytes, now_wall_ms, parts.list, &part_count);
+    parts.count = part_count;
+    lines_fini(&lines);
+    lines_fini(&asked);
+    return parts;
+}
+
 nhgo_conditions nhgo_conditions_of(const char *text, const uint32_t *sizes, uint32_t count)
 {
     nhgo_conditions conditions = {.etag = -1, .modified = -1};

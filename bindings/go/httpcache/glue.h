@@ -41,6 +41,16 @@ int32_t nhgo_has(const char *asked_text, const uint32_t *asked_sizes, uint32_t a
                  const char *text, const uint32_t *sizes, uint32_t count, int64_t now_wall_ms);
 int32_t nhgo_is_in_304(const char *name, uint64_t size);
 
+/* The parts that are wanted, where `result` is NH_OK; else see nh_http_parts. */
+typedef struct nhgo_parts {
+    nh_http_part list[NH_HTTP_PARTS_MAX];
+    uint64_t count;
+    int32_t result;
+} nhgo_parts;
+nhgo_parts nhgo_parts_of(const char *asked_text, const uint32_t *asked_sizes, uint32_t asked_count,
+                         const char *text, const uint32_t *sizes, uint32_t count, uint64_t body_bytes,
+                         int64_t now_wall_ms);
+
 /* Which field's value asks by If-None-Match and which by If-Modified-Since: their places, or -1. */
 typedef struct nhgo_conditions {
     int32_t etag, modified;

@@ -34,14 +34,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		scheme = "https"
 	}
 	origin := scheme + "://" + strings.ToLower(req.Host)
-	a, primary, reason := h.cache.keyed(req, origin)
-	if reason != "" {
-		how := status{forward: reason}
+	res, err := h.cache.answer(req, origin)
+	if reason, is := err.(passedOn); is {
+		how := status{forward: string(reason)}
 		how.write(w.Header(), h.cache.now())
 		h.pass(w, req, origin)
 		return
 	}
-	res, err := h.cache.answer(req, a, primary)
 	if panicked, is := err.(*originPanic); is {
 		panic(panicked.value)
 	}

@@ -255,6 +255,24 @@ func hasIt(header http.Header, fields *lines, now moment) bool {
 	return C.nhgo_has(askedText, askedSizes, askedCount, text, sizes, count, ms(now.wall)) != 0
 }
 
+// A part of a body, from start up to, but not with, end.
+type part struct{ start, end int64 }
+
+// partsOf are the parts of a kept 200 that its client wants: none: all of it; false: nothing of it is there.
+func partsOf(header http.Header, fields *lines, bodyBytes int, now moment) (parts []part, isThere bool) {
+	asked := linesOf(header)
+	askedText, askedSizes, askedCount := asked.pointers()
+	text, sizes, count := fields.pointers()
+	said := C.nhgo_parts_of(askedText, askedSizes, askedCount, text, sizes, count, C.uint64_t(bodyBytes), ms(now.wall))
+	if said.result != C.NH_OK {
+		return nil, said.result != C.NH_RANGE
+	}
+	for _, one := range said.list[:said.count] {
+		parts = append(parts, part{int64(one.start), int64(one.end)})
+	}
+	return parts, true
+}
+
 func isIn304(name string) bool {
 	bytes := []byte(name)
 	return C.nhgo_is_in_304(chars(bytes), C.uint64_t(len(bytes))) != 0

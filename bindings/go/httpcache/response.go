@@ -10,50 +10,57 @@ import (
 	"strconv"
 )
 
-// give makes an answer of what is kept.
+// give makes an answer of what is kept: all of it, parts of it, or that the client has it.
 func (c *cache) give(req *http.Request, e *entry, how status) *http.Response {
-	now := c.now()
-	res := &http.Response{
-		StatusCode: int(e.kept.c.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Request: req, ContentLength: int64(len(e.body)),
-		Body: io.NopCloser(bytes.NewReader(e.body)),
+	now, header := c.now(), http.Header{}
+	e.fields.each(func(_ int, name, value string) { header.Add(name, value) })
+	header.Set("Age", strconv.FormatInt(e.kept.ageSeconds(now), 10))
+	how.write(header, now)
+	code, body := int(e.kept.c.status), e.body
+	if code == http.StatusOK && isConditional(req) && hasIt(req.Header, &e.fields, now) {
+		return notModified(req, header)
 	}
-	e.fields.each(func(_ int, name, value string) { res.Header.Add(name, value) })
-	res.Header.Set("Age", strconv.FormatInt(e.kept.ageSeconds(now), 10))
-	how.write(res.Header, now)
-	if res.StatusCode == http.StatusOK && isConditional(req) && hasIt(req.Header, &e.fields, now) {
-		res = notModified(res)
+	if code == http.StatusOK && wantsPart(req) {
+		parts, isThere := partsOf(req.Header, &e.fields, len(body), now)
+		if !isThere {
+			res := plain(req, http.StatusRequestedRangeNotSatisfiable, how, now)
+			res.Header.Set("Content-Range", fmt.Sprintf("bytes */%d", len(body)))
+			return res
+		}
+		if len(parts) > 0 {
+			code, body = http.StatusPartialContent, partial(header, body, parts)
+		}
 	}
-	res.Status = fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
-	if req.Method == http.MethodHead {
-		res.Body = http.NoBody
-	}
-	if res.StatusCode != http.StatusNotModified {
-		res.Header.Set("Content-Length", strconv.Itoa(len(e.body)))
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	res := bodiless(req, code, header)
+	res.ContentLength = int64(len(body))
+	if req.Method != http.MethodHead {
+		res.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	return res
 }
 
-// notModified makes a 304 of an answer.
-func notModified(res *http.Response) *http.Response {
-	header := http.Header{}
-	for name, values := range res.Header {
+func bodiless(req *http.Request, code int, header http.Header) *http.Response {
+	return &http.Response{
+		StatusCode: code, Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor: 1, Header: header, Request: req, Body: http.NoBody,
+	}
+}
+
+// notModified makes a 304 of an answer with the header.
+func notModified(req *http.Request, header http.Header) *http.Response {
+	some := http.Header{}
+	for name, values := range header {
 		if isIn304(name) || name == "Age" || name == "Cache-Status" {
-			header[name] = values
+			some[name] = values
 		}
 	}
-	return &http.Response{
-		StatusCode: http.StatusNotModified, Status: "304 Not Modified", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Request: res.Request, Body: http.NoBody,
-	}
+	return bodiless(req, http.StatusNotModified, some)
 }
 
 // plain is an answer of our own.
 func plain(req *http.Request, code int, how status, now moment) *http.Response {
-	res := &http.Response{
-		StatusCode: code, Status: fmt.Sprintf("%d %s", code, http.StatusText(code)), Proto: "HTTP/1.1", ProtoMajor: 1,
-		ProtoMinor: 1, Header: http.Header{}, Request: req, Body: http.NoBody,
-	}
+	res := bodiless(req, code, http.Header{})
 	how.write(res.Header, now)
 	return res
 }

@@ -23,18 +23,19 @@ func NewTransport(store *nuthatch.Store, origin http.RoundTripper, options Optio
 // RoundTrip answers a request from the store, or has the origin answer it.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	origin := strings.ToLower(req.URL.Scheme) + "://" + strings.ToLower(hostOf(req))
-	a, primary, reason := t.cache.keyed(req, origin)
-	if reason == "" {
-		return t.cache.answer(req, a, primary)
+	res, err := t.cache.answer(req, origin)
+	reason, isPassed := err.(passedOn)
+	if !isPassed {
+		return res, err
 	}
-	res, err := t.cache.origin.RoundTrip(req)
+	res, err = t.cache.origin.RoundTrip(req)
 	if err != nil {
 		// A write may have been carried out although we never heard of it.
 		t.cache.wrote(req, origin, http.StatusOK, nil)
 		return nil, err
 	}
 	t.cache.wrote(req, origin, res.StatusCode, res.Header)
-	how := status{forward: reason, originStatus: res.StatusCode}
+	how := status{forward: string(reason), originStatus: res.StatusCode}
 	how.write(res.Header, t.cache.now())
 	return res, nil
 }

@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -295,18 +298,97 @@ func TestOnlyIfCachedAsksNobody(t *testing.T) {
 	w.expectAsked(0)
 }
 
-func TestRangesArePassedThrough(t *testing.T) {
+func TestAPartOfWhatIsKeptIsGiven(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.answers(func(rw http.ResponseWriter, req *http.Request) {
 		rw.Header().Set("Cache-Control", "max-age=60")
+		rw.Header().Set("ETag", `"1"`)
+		rw.Header().Set("Content-Type", "text/plain")
 		http.ServeContent(rw, req, "", time.Time{}, strings.NewReader("0123456789"))
 	})
-	for i := 0; i < 2; i++ {
-		if got := w.ask("GET", "/", "Range: bytes=2-4"); got.code != 206 || got.body != "234" {
+	for i := 0; i < 2; i++ { // nothing is kept: the origin says it each time
+		if got := w.ask("GET", "/", "Range: bytes=2-4"); got.code != 206 || got.body != "234" || got.isHit() {
 			t.Errorf("%+v", got)
 		}
 	}
 	w.expectAsked(2)
+	w.ask("GET", "/")
+	for _, c := range []struct {
+		fields            []string
+		code              int
+		body, part, bytes string
+	}{
+		{[]string{"Range: bytes=2-4"}, 206, "234", "bytes 2-4/10", "3"},
+		{[]string{"Range: bytes=-2"}, 206, "89", "bytes 8-9/10", "2"},
+		{[]string{"Range: bytes=9-100"}, 206, "9", "bytes 9-9/10", "1"},
+		{[]string{"Range: bytes=10-"}, 416, "", "bytes */10", ""},
+		{[]string{"Range: words=1-2"}, 200, "0123456789", "", "10"},
+		{[]string{"Range: bytes=2-4", `If-Range: "1"`}, 206, "234", "bytes 2-4/10", "3"},
+		{[]string{"Range: bytes=2-4", `If-Range: "2"`}, 200, "0123456789", "", "10"},
+		{[]string{"Range: bytes=2-4", `If-None-Match: "1"`}, 304, "", "", ""},
+		{[]string{"Range: bytes=2-4", "Cache-Control: only-if-cached"}, 206, "234", "bytes 2-4/10", "3"},
+	} {
+		got := w.ask("GET", "/", c.fields...)
+		if got.code != c.code || got.body != c.body || got.header.Get("Content-Range") != c.part ||
+			got.header.Get("Content-Length") != c.bytes || !got.isHit() {
+			t.Errorf("%s: %+v", c.fields, got)
+		}
+	}
+	if got := w.ask("GET", "/", "Range: bytes=10-"); got.header.Get("ETag") != "" || got.header.Get("Content-Type") != "" {
+		t.Errorf("fields of another answer: %+v", got)
+	}
+	w.expectAsked(1)
+	w.advance(61 * time.Second) // what is stale, the origin says
+	if got := w.ask("GET", "/", "Range: bytes=2-4"); got.code != 206 || !strings.Contains(got.header.Get("Cache-Status"), "fwd=stale") {
+		t.Errorf("%+v", got)
+	}
+	if got := w.ask("GET", "/other", "Range: bytes=2-4", "Cache-Control: only-if-cached"); got.code != 504 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSeveralPartsAreGivenTogether(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.gives(200, "0123456789", "Cache-Control: max-age=60", "Content-Type: text/x")
+	w.ask("GET", "/")
+	got := w.ask("GET", "/", "Range: bytes=1-2,8-")
+	kind, parameters, err := mime.ParseMediaType(got.header.Get("Content-Type"))
+	if got.code != 206 || kind != "multipart/byteranges" || err != nil || got.header.Get("Content-Range") != "" ||
+		got.header.Get("Content-Length") != strconv.Itoa(len(got.body)) {
+		t.Fatalf("%+v", got)
+	}
+	reader := multipart.NewReader(strings.NewReader(got.body), parameters["boundary"])
+	for _, wanted := range []string{"bytes 1-2/10 text/x 12", "bytes 8-9/10 text/x 89"} {
+		one, err := reader.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(one)
+		if said := one.Header.Get("Content-Range") + " " + one.Header.Get("Content-Type") + " " + string(body); said != wanted {
+			t.Errorf("%q, not %q", said, wanted)
+		}
+	}
+	if _, err := reader.NextPart(); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+func TestAPartIsGivenWhileTheWholeIsFetched(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.gives(200, "0123456789", "Cache-Control: max-age=60, stale-while-revalidate=600")
+	w.ask("GET", "/")
+	w.answers(func(rw http.ResponseWriter, req *http.Request) {
+		rw.Header().Set("Cache-Control", "max-age=60")
+		http.ServeContent(rw, req, "", time.Time{}, strings.NewReader("abcdefghij"))
+	})
+	w.advance(61 * time.Second)
+	if got := w.ask("GET", "/", "Range: bytes=2-4"); got.code != 206 || got.body != "234" {
+		t.Errorf("%+v", got)
+	}
+	w.settle()
+	if got := w.ask("GET", "/"); got.body != "abcdefghij" || !got.isHit() {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestALargeBodyIsPassedOnAndNotKept(t *testing.T) {
