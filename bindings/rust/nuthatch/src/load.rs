@@ -87,7 +87,7 @@ pub enum LoadError<E> {
     KnownToFail,
     /// Somebody else has been loading for longer than [`LoadOptions::wait`].
     TimedOut,
-    /// The key is none, or the cache is looked at.
+    /// The key is none, there are too many tags, or the cache is looked at.
     Cache(Error),
 }
 
@@ -169,6 +169,7 @@ impl Cache {
     /// What there is, or a lease; `Wait` if somebody else is at it for too long.
     fn wait_for(&self, key: &[u8], options: &LoadOptions<'_>) -> Result<Fetched<'_>, Error> {
         self.store.may_change()?;
+        options.insert.check()?; // or nothing would ever be kept, and nobody told
         let fetch = || self.fetch_early(key, options.lease, options.early_percent);
         match fetch()? {
             Fetched::Wait => (),

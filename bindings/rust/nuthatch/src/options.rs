@@ -1,4 +1,5 @@
 use crate::clock::{ms_of, ttl_ms_of};
+use crate::error::Error;
 use nuthatch_sys as sys;
 use std::os::raw::c_void;
 use std::ptr;
@@ -86,6 +87,14 @@ impl<'a> InsertOptions<'a> {
         if self.cost == Duration::ZERO {
             self.cost = cost;
         }
+    }
+
+    /// Whether a put would take them.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.tags.len() > sys::NH_TAGS_MAX as usize {
+            return Err(Error::Invalid);
+        }
+        Ok(())
     }
 
     /// Calls `put` with what C wants.

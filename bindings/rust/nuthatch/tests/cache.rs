@@ -310,6 +310,8 @@ fn options_that_cannot_be_are_errors() {
     let tags: Vec<String> = (0..=nuthatch::TAGS_MAX).map(|i| i.to_string()).collect();
     let tagged = |count| tags[..count].iter().fold(InsertOptions::new(), |options, tag| options.tag(tag));
     assert_eq!(cache.insert_with("k", "v", &tagged(nuthatch::TAGS_MAX + 1)), Err(Error::Invalid));
+    let loaded = cache.get_or_insert_with("k", tagged(nuthatch::TAGS_MAX + 1), || unreachable!());
+    assert_eq!(loaded.unwrap_err(), LoadError::Cache(Error::Invalid));
     cache.insert_with("k", "v", &tagged(nuthatch::TAGS_MAX)).unwrap();
     cache.purge_tag(tags[100].as_str()).unwrap();
     assert!(cache.get("k").is_none());
