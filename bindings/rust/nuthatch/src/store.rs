@@ -55,8 +55,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Safety: values and leases keep the store, so nothing is lent and nobody is inside a call. A value that was
-        // forgotten is not looked at any more.
+        // Safety: values, leases and writers keep the store, so nothing is lent or being written, and nobody is inside a
+        // call. A value that was forgotten is not looked at any more.
         unsafe { sys::nh_destroy(self.raw()) }
     }
 }

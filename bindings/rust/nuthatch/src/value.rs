@@ -89,7 +89,7 @@ pub(crate) unsafe fn join(store: *mut sys::nh_store, value: &sys::nh_value) -> V
 
 impl<'a> ValueRef<'a> {
     /// # Safety
-    /// `value` is lent by the store, by nh_borrow or nh_fetch, and is the new owner's to release.
+    /// `value` is lent by the store, not by a peek or a cursor, and is the new owner's to release.
     pub(crate) unsafe fn lent(store: &'a Arc<Store>, value: sys::nh_value) -> Self {
         ValueRef { owner: Owner::Borrowed(store), value, joined: AtomicPtr::new(ptr::null_mut()) }
     }

@@ -109,7 +109,7 @@ impl Cache {
     }
 
     /// Puts another value at the version that was read, as [`Cache::compare_and_swap`] does; flags, times to live, tags
-    /// and note stay. [`Error::Growing`]: a [`Writer`](crate::Writer) is still at the value.
+    /// and note stay.
     pub fn compare_and_swap_value(
         &self,
         key: impl AsRef<[u8]>,

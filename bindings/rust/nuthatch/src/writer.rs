@@ -96,7 +96,8 @@ impl Writer {
     }
 
     /// Ends the value: it is whole. [`Error::Changed`]: it was published, and the key was written, removed or purged
-    /// since; [`Error::Full`]; and what an [`append`](Writer::append) said when it failed. On an error it is given up.
+    /// since; [`Error::Full`]; and what an [`append`](Writer::append) said when it failed. On an error it is given up. What
+    /// was begun before a [`Cache::clear`] or a purge of one of its tags may be gone with the rest, which is no error.
     pub fn commit(mut self) -> Result<Version, Error> {
         let Writer { cache, key, raw, .. } = &mut self;
         cache.change(key, |_, now_ms, _| {

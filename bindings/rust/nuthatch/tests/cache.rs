@@ -367,13 +367,14 @@ fn an_exchange_gives_what_was_there() {
 #[test]
 fn another_value_at_a_version_keeps_all_else() {
     let cache = small();
-    let options = InsertOptions::new().flags(7).tag("t").ttl(Duration::from_secs(60));
+    let options = InsertOptions::new().flags(7).note(3).tag("t").ttl(Duration::from_secs(60));
     let first = cache.insert_with("k", "1", &options).unwrap();
     let second = cache.compare_and_swap_value("k", "2", first).unwrap();
     assert_eq!(cache.compare_and_swap_value("k", "3", first), Err(Error::Changed));
     assert_eq!(cache.compare_and_swap_value("none", "3", first), Err(Error::Missing));
     let value = cache.get("k").unwrap();
     assert_eq!((&value[..], value.flags(), value.version()), (&b"2"[..], 7, second));
+    assert_eq!(value.note().unwrap().load(Ordering::Relaxed), 3);
     assert!(value.expires_in().is_some());
     cache.purge_tag("t").unwrap();
     assert!(cache.get("k").is_none());

@@ -90,6 +90,13 @@ fn a_write_wins_over_a_writer_that_has_published() {
     writer.append(" more").unwrap();
     assert_eq!(writer.commit(), Err(Error::Changed));
     assert_eq!(cache.get("k").unwrap(), b"inserted");
+
+    let mut writer = cache.writer("k", &InsertOptions::new()).unwrap();
+    writer.publish().unwrap();
+    let version = cache.get("k").unwrap().version();
+    cache.compare_and_swap_value("k", "swapped", version).unwrap();
+    assert_eq!(writer.commit(), Err(Error::Changed));
+    assert_eq!(cache.get("k").unwrap(), b"swapped");
 }
 
 #[test]
@@ -247,4 +254,57 @@ fn a_written_value_has_a_life_like_any_other() {
         cache.purge_tag("t").unwrap();
         assert!(cache.get("k").is_none());
     }
+}
+
+#[test]
+fn values_are_whole_however_many_write_them_in_pieces() {
+    let cache = small(); // so that there is eviction as well
+    let act = &|thread: usize| {
+        for round in 0..200 {
+            let key = (round * 7 + thread).to_string().repeat(1 + round % 3);
+            let key = &key[..1]; // ten keys
+            let byte = round as u8;
+            // Nobody minds if there is no room at a moment: writers cannot be evicted.
+            match (thread + round) % 4 {
+                0 => {
+                    if let Ok(mut writer) = cache.writer(key, &InsertOptions::new().tag("t").note(1)) {
+                        let _ = (round % 3 > 0).then(|| writer.publish());
+                        for size in [1, 10_000, 70_000] {
+                            let _ = writer.append(vec![byte; size]);
+                        }
+                        let _ = if round % 5 > 0 { writer.commit().map(drop) } else { Ok(writer.abort()) };
+                    }
+                }
+                1 => {
+                    if let Ok(Some(before)) = cache.exchange(key, [byte; 3000], &InsertOptions::new()) {
+                        assert!(before.iter().all(|byte| *byte == before[0]));
+                    }
+                    let _ = cache.copy(key, ((round + 1) % 10).to_string());
+                }
+                2 => {
+                    let _ = cache.annotate(key, 5);
+                    let _ = if round % 20 > 0 { cache.remove(key).map(drop) } else { cache.purge_tag("t") };
+                }
+                _ => {
+                    if let Some(value) = cache.get(key).map(|value| value.into_owned()) {
+                        value.note().map(|note| note.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+                        let mut count = 0;
+                        while let Ok(Some(piece)) = value.piece_at(count) {
+                            assert!(piece.iter().all(|byte| *byte == piece[0]));
+                            count += piece.len() as u64;
+                        }
+                        assert!(count >= value.len() as u64);
+                        assert!(value.iter().all(|byte| *byte == value[0]));
+                    }
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || act(thread));
+        }
+    });
+    assert_eq!(cache.stats().pinned_bytes, 0);
+    cache.insert("k", vec![1; 1_000_000]).unwrap(); // no memory is lost
 }
