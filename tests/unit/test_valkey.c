@@ -585,6 +585,43 @@ TEST(what_waits_for_a_server_is_bounded_in_bytes_too)
     world_end();
 }
 
+TEST(calls_of_many_keys_are_compared_at_the_cost_of_the_keys_there_are)
+{
+    enum { CALLS = 40, KEYS = 500 };
+    static struct asked asked[CALLS];
+    static char names[KEYS][24];
+    struct bytes arguments[KEYS + 1] = {BYTES("MGET")};
+    const struct valkey_command command = {arguments, KEYS + 1};
+    uint16_t slot = valkey_slot(BYTES("{k}"));
+    const struct call *last;
+    int overtaken_count = 0;
+
+    world_begin(1);
+    world_connect();
+    run_ms(30);
+    world.nodes[0].is_frozen = true;
+    for (int i = 0; i < CALLS; i++) {
+        for (int k = 0; k < KEYS; k++) {
+            /* The last has a key of the first's. */
+            snprintf(names[k], sizeof names[k], "{k}%d.%d", i == CALLS - 1 && k == 7 ? 0 : i, k);
+            arguments[k + 1] = bytes_of_text(names[k]);
+        }
+        asked[i] = (struct asked){.call.done = asked_done};
+        valkey_ask(world.valkey, &asked[i].call,
+                   &(struct valkey_order){
+                       .commands = &command, .command_count = 1, .target = VALKEY_SLOT, .slot = slot});
+    }
+    gate_guard(world.valkey, slot);
+    last = CONTAINER_OF(world.valkey->calls.previous, struct call, in_calls);
+    gate_note_run(world.valkey->gates[slot], last);
+    for (struct list *node = world.valkey->calls.next; node != &world.valkey->calls; node = node->next)
+        overtaken_count += CONTAINER_OF(node, struct call, in_calls)->is_overtaken;
+    EXPECT_EQ(overtaken_count, 1);
+    EXPECT(CONTAINER_OF(world.valkey->calls.next, struct call, in_calls)->is_overtaken);
+    EXPECT(world.valkey->compared_count < 4 * CALLS * KEYS);
+    world_end();
+}
+
 TEST(a_failover_is_followed)
 {
     struct asked asked;
@@ -882,8 +919,9 @@ RUN_TESTS(TEST_ROW(a_call_goes_to_the_server_that_has_its_slot),
           TEST_ROW(a_call_whose_deadline_passes_says_whether_it_may_have_run),
           TEST_ROW(a_reply_that_has_come_while_this_process_stood_still_is_heard_before_the_deadline),
           TEST_ROW(too_much_under_way_is_refused_at_once),
-          TEST_ROW(what_waits_for_a_server_is_bounded_in_bytes_too), TEST_ROW(a_failover_is_followed),
-          TEST_ROW(a_failover_is_learnt_of_although_nothing_is_asked),
+          TEST_ROW(what_waits_for_a_server_is_bounded_in_bytes_too),
+          TEST_ROW(calls_of_many_keys_are_compared_at_the_cost_of_the_keys_there_are),
+          TEST_ROW(a_failover_is_followed), TEST_ROW(a_failover_is_learnt_of_although_nothing_is_asked),
           TEST_ROW(a_tier_that_is_away_is_told_and_found_again),
           TEST_ROW(a_single_server_has_every_slot_and_its_replica_leads_to_it),
           TEST_ROW(a_cluster_that_knows_no_shards_is_asked_for_its_slots),

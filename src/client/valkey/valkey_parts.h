@@ -4,6 +4,7 @@
  *   valkey_call.c      a call: to which server, and how it ends
  *   valkey_answer.c    what came back, what next
  *   valkey_gate.c      calls of a slot that wait, in their order
+ *   valkey_overtaken.c which of them a later one has overtaken
  *   valkey_servers.c   the servers and who has which slots
  *   valkey_refresh.c   learning the map
  *
@@ -160,6 +161,7 @@ struct valkey {
     uint32_t waiting_count;
     size_t waiting_bytes; /* of the commands of those that wait */
     uint64_t last_sequence;
+    uint64_t compared_count; /* arguments, to see who was overtaken: of the order of how many there are */
     bool end_is_posted;
     struct task end_task;
     struct buffer scratch;
@@ -245,9 +247,12 @@ void gate_guard(struct valkey *valkey, uint16_t slot);
 void gate_kick(struct gate *gate);
 void gates_kick_all(struct valkey *valkey);
 void loose_kick(struct valkey *valkey);
+void gates_fini(struct valkey *valkey);
+
+/* ---- valkey_overtaken.c ----------------------------------------------------------------------------- */
+
 /* `call` has run: whoever waits, or is under way, before it and shares a key with it is marked. */
 void gate_note_run(struct gate *gate, const struct call *call);
-void gates_fini(struct valkey *valkey);
 
 /* ---- valkey_servers.c ------------------------------------------------------------------------------- */
 
