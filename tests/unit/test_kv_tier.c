@@ -498,6 +498,20 @@ static void say_nonsense(struct cache_world *world, struct resp_node node)
     }
 }
 
+TEST(an_answer_that_cannot_be_taken_is_not_to_be_tried_again)
+{
+    struct cache_world world;
+
+    cache_begin(&world);
+    learn_commands(&world);
+    sends(&world, "hgetall h");
+    answer(
+        world.tier, 0, "hgetall h",
+        (struct valkey_answer){.err = ERR_SYNTAX, .may_have_run = true, .text = BYTES("it is too large")});
+    EXPECT_TOLD(&world, "-ERR the shared tier's answer cannot be taken: it is too large\r\n");
+    cache_end(&world);
+}
+
 TEST(wait_knows_of_what_commands_of_our_own_have_written)
 {
     const struct resp_node ok = {.type = RESP_SIMPLE, .bytes = BYTES("OK")};
@@ -630,6 +644,7 @@ RUN_TESTS(
     TEST_ROW(a_server_that_a_connection_of_its_own_should_lead_to_is_waited_for_as_long_as_calls_are),
     TEST_ROW(a_scan_begins_a_server_anew_that_another_has_taken_over),
     TEST_ROW(wait_asks_each_server_that_was_written_to_and_tells_the_smallest),
+    TEST_ROW(an_answer_that_cannot_be_taken_is_not_to_be_tried_again),
     TEST_ROW(wait_knows_of_what_commands_of_our_own_have_written),
     TEST_ROW(whatever_the_tier_says_each_command_is_answered_once),
     TEST_ROW(what_is_more_than_a_connection_may_buffer_is_not_put_together),

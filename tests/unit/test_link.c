@@ -583,6 +583,24 @@ ON_BOTH(a_hostile_server_is_closed_and_nothing_wrong_is_told)
     }
 }
 
+ON_BOTH(what_was_asked_behind_a_reply_that_cannot_be_read_is_only_lost)
+{
+    static const char note[] =
+        "ending\na failed: malformed, was sent\nb failed: closed by the peer, was sent\n"
+        "c failed: closed by the peer, was sent\nclosed: malformed: ";
+    struct fixture f;
+
+    begin_open(&f, kind);
+    EXPECT_EQ(ask_for(&f, 'a', "GET k", 1), OK);
+    EXPECT_EQ(ask_for(&f, 'b', "GET l", 1), OK);
+    EXPECT_EQ(ask_for(&f, 'c', "GET m", 1), OK);
+    SERVER_HEARS(&f, "GET k", "GET l", "GET m");
+    server_says(&f, "nonsense\r\n");
+    wait_until_gone(&f);
+    EXPECT(bytes_start_with(buffer_bytes(&f.note), bytes_of_text(note)));
+    finish(&f);
+}
+
 ON_BOTH(half_a_reply_is_none)
 {
     struct fixture f;
@@ -709,5 +727,6 @@ RUN_TESTS(ROWS(a_server_is_greeted_as_far_as_it_understands),
           ROWS(silence_is_what_requests_have_waited_without_hearing_anything),
           ROWS(confirmations_are_replies_and_messages_are_pushes),
           ROWS(behind_a_fence_confirmations_are_pushes_and_what_a_server_says_on_its_own_confuses_nobody),
-          ROWS(a_hostile_server_is_closed_and_nothing_wrong_is_told), ROWS(half_a_reply_is_none),
+          ROWS(a_hostile_server_is_closed_and_nothing_wrong_is_told),
+          ROWS(what_was_asked_behind_a_reply_that_cannot_be_read_is_only_lost), ROWS(half_a_reply_is_none),
           ROWS(a_reply_beyond_its_bound_is_cut_off), ROWS(whatever_a_server_says_every_request_ends_once))

@@ -72,6 +72,7 @@ static struct link_request *take_first(struct link *link)
 static void finish(struct link *link)
 {
     uint64_t sent_bytes = link->has_stream ? link->stream.sent_bytes : 0;
+    enum err why = link->why;
 
     link->has_stream = false;
     timer_cancel(link->loop, &link->timer);
@@ -84,7 +85,9 @@ static void finish(struct link *link)
             free(request); /* (2) */
         else
             /* With TLS more bytes leave than were said: then it errs on the side of "may have". */
-            request->failed(request, link->why, request->begins_at < sent_bytes);
+            request->failed(request, why, request->begins_at < sent_bytes);
+        if (why == ERR_SYNTAX) /* what cannot be read was the first one's */
+            why = ERR_CLOSED;
     }
     link->callbacks->closed(link->owner, link->why, bytes_of(link->text, link->text_bytes));
     resp_reply_parser_fini(&link->parser);

@@ -19,7 +19,8 @@ struct link_request {
      * are told in the order of the wire, pushes among them. */
     void (*replied)(struct link_request *request, const struct resp_reply *reply);
     /* No further reply will come: the connection is gone. `was_sent`: some of the request may have reached
-     * the server. Called at most once, last; never from inside link_send. */
+     * the server. ERR_SYNTAX: its reply cannot be read, or is larger than one may be; those behind it are
+     * told ERR_CLOSED. Called at most once, last; never from inside link_send. */
     void (*failed)(struct link_request *request, enum err why, bool was_sent);
     int64_t sent_ms; /* the moment of the turn in which it was sent */
     uint32_t left_count;

@@ -293,7 +293,8 @@ void call_failed(struct link_request *request, enum err why, bool was_sent)
     if ((was_sent && (call->flags & VALKEY_MAY_REPEAT) == 0) || why == ERR_NO_MEMORY || why == ERR_SYNTAX ||
         ++call->loss_count > valkey->options->redirections_max || call->is_overtaken) {
         call_end(call, why == ERR_NO_MEMORY || why == ERR_SYNTAX ? why : ERR_UNREACHABLE,
-                 BYTES("the connection was lost before its reply came"));
+                 why == ERR_SYNTAX ? BYTES("it cannot be read, or is larger than tier-reply-max")
+                                   : BYTES("the connection was lost before its reply came"));
         return;
     }
     valkey_text_set(&call->text, BYTES("the connection was lost before its reply came"));

@@ -121,6 +121,9 @@ void kv_tier_say_failure(struct reply *reply, enum err err, bool may_have_run, s
                         "TRYAGAIN Too much is under way to the shared tier: try again in a moment");
     else if (err == ERR_NO_MEMORY)
         size = snprintf(line, sizeof line, "OOM there is no memory to ask the shared tier");
+    else if (err == ERR_SYNTAX && text.size > 0)
+        size = snprintf(line, sizeof line, "ERR the shared tier's answer cannot be taken: %.*s",
+                        (int)(text.size < 200 ? text.size : 200), text.data);
     else
         size = snprintf(line, sizeof line,
                         "CLUSTERDOWN The shared tier cannot answer now (%.*s): try again later",
