@@ -50,7 +50,18 @@ func (l *localLeases) end(space uint32, key []byte, number uint64) bool {
 	return time.Now().Before(given.until)
 }
 
-// forget ends a lease because the key is deleted.
+// clear ends the leases of a space, because all of its keys are deleted.
+func (l *localLeases) clear(space uint32) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for name := range l.byKey {
+		if name.space == space {
+			delete(l.byKey, name)
+		}
+	}
+}
+
+// forget ends a lease because the key is written or deleted.
 func (l *localLeases) forget(space uint32, key []byte) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -95,7 +96,8 @@ func (c *connection) isOpen() bool {
 	err = raw.Read(func(fd uintptr) bool {
 		var one [1]byte
 		count, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		open = count > 0 || err == syscall.EAGAIN || err == syscall.EINTR
+		// What nobody has asked for would be taken for the next one's reply; TLS has messages of its own.
+		open = count > 0 && conn != c.conn || err == syscall.EAGAIN || err == syscall.EINTR
 		return true
 	})
 	return err == nil && open
@@ -105,7 +107,7 @@ func (c *connection) isOpen() bool {
 func (p *pool) give(c *connection, failed bool) {
 	c.isUsed = true
 	p.mutex.Lock()
-	keep := !failed && !p.closed && len(p.idle) < idleMax
+	keep := !failed && !p.closed && len(p.idle) < idleMax && c.replies.from.Buffered() == 0
 	if keep {
 		p.idle = append(p.idle, c)
 	}
@@ -208,9 +210,9 @@ func (p *pool) exchangeMany(c *connection, request []byte, count int) ([]reply, 
 }
 
 // ask sends a request of count commands, and returns their replies. A connection that was idle may have been closed by the
-// server: what may be asked twice is asked again on a new one.
+// server: what may be asked twice is asked once more.
 func (p *pool) ask(space uint32, request []byte, count int, mayRepeat bool) ([]reply, error) {
-	for {
+	for isAgain := false; ; isAgain = true {
 		c, err := p.take()
 		if err != nil {
 			return nil, err
@@ -218,7 +220,7 @@ func (p *pool) ask(space uint32, request []byte, count int, mayRepeat bool) ([]r
 		wasUsed := c.isUsed
 		replies, err := p.askOn(c, space, request, count)
 		p.give(c, err != nil)
-		if _, isServers := err.(*ServerError); err == nil || isServers || !wasUsed || !mayRepeat {
+		if _, isServers := err.(*ServerError); err == nil || isServers || !wasUsed || !mayRepeat || isAgain || isTimeout(err) {
 			return replies, err
 		}
 		p.dropIdle() // they are of the same time
@@ -237,6 +239,11 @@ func (p *pool) askOn(c *connection, space uint32, request []byte, count int) ([]
 		c.space = space
 	}
 	return p.exchangeMany(c, request, count)
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 func (p *pool) dropIdle() {

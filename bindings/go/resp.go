@@ -28,13 +28,16 @@ type reply struct {
 	list   []reply
 }
 
+// What is left of the most that one reply may have altogether.
+type replyBudget struct{ elements, bytes int64 }
+
 // replyReader reads replies, strictly.
 type replyReader struct{ from *bufio.Reader }
 
 // next reads one reply. Pushes are skipped. A "-" is a reply too, and no error.
 func (r replyReader) next() (reply, error) {
 	for {
-		got, err := r.read(0)
+		got, err := r.read(0, &replyBudget{elements: replyElementMax, bytes: replyBulkMax})
 		if err != nil || got.kind != '>' {
 			return got, err
 		}
@@ -62,7 +65,7 @@ func unexpected(err error) error {
 	return err
 }
 
-func (r replyReader) read(depth int) (reply, error) {
+func (r replyReader) read(depth int, left *replyBudget) (reply, error) {
 	line, err := r.line()
 	if err != nil {
 		return reply{}, err
@@ -87,9 +90,9 @@ func (r replyReader) read(depth int) (reply, error) {
 		got.number, err = strconv.ParseInt(string(rest), 10, 64)
 		return got, protocolError(err)
 	case '$', '=', '!':
-		return r.bulk(got, rest)
+		return r.bulk(got, rest, left)
 	case '*', '%', '~', '>':
-		return r.elements(got, rest, depth)
+		return r.elements(got, rest, depth, left)
 	}
 	return got, errProtocol
 }
@@ -101,15 +104,16 @@ func protocolError(err error) error {
 	return nil
 }
 
-func (r replyReader) bulk(got reply, size []byte) (reply, error) {
+func (r replyReader) bulk(got reply, size []byte, budget *replyBudget) (reply, error) {
 	count, err := strconv.ParseInt(string(size), 10, 64)
-	if err != nil || count < -1 || count > replyBulkMax {
+	if err != nil || count < -1 || count > budget.bytes {
 		return got, errProtocol
 	}
 	if count == -1 {
 		got.isNull = true
 		return got, nil
 	}
+	budget.bytes -= count
 	for left := int(count); left > 0; {
 		piece := left
 		if piece > replyPiece && piece > len(got.text) { // twice as much each time
@@ -140,9 +144,9 @@ func (r replyReader) bulk(got reply, size []byte) (reply, error) {
 	return got, nil
 }
 
-func (r replyReader) elements(got reply, size []byte, depth int) (reply, error) {
+func (r replyReader) elements(got reply, size []byte, depth int, left *replyBudget) (reply, error) {
 	count, err := strconv.ParseInt(string(size), 10, 64)
-	if err != nil || count < -1 || count > replyElementMax || depth == replyDepthMax {
+	if err != nil || count < -1 || count > left.elements || depth == replyDepthMax {
 		return got, errProtocol
 	}
 	if got.isNull = count == -1; got.isNull {
@@ -151,8 +155,9 @@ func (r replyReader) elements(got reply, size []byte, depth int) (reply, error) 
 	if got.kind == '%' {
 		count *= 2
 	}
+	left.elements -= count
 	for ; count > 0; count-- {
-		element, err := r.read(depth + 1)
+		element, err := r.read(depth+1, left)
 		if err != nil {
 			return got, err
 		}
@@ -167,6 +172,21 @@ func (r *reply) err() error {
 		return nil
 	}
 	return &ServerError{Text: string(r.text)}
+}
+
+// integer is the number of a command that answers with one.
+func (r *reply) integer() (int64, error) {
+	if r.kind != ':' {
+		return 0, r.unexpected()
+	}
+	return r.number, nil
+}
+
+// isValue is a value, or that there is none.
+func (r *reply) isValue() bool { return r.isNull || r.kind == '$' }
+
+func (r *reply) unexpected() error {
+	return fmt.Errorf("%w: a reply of another kind than the command's", errProtocol)
 }
 
 // field is what a map has under name, in RESP3's form and in RESP2's.

@@ -75,6 +75,9 @@ func (s *server) get(space uint32, key, dst []byte) ([]byte, error) {
 }
 
 func appended(dst []byte, got *reply) ([]byte, error) {
+	if !got.isValue() {
+		return dst, got.unexpected()
+	}
 	if got.isNull {
 		return dst, ErrMissing
 	}
@@ -99,7 +102,9 @@ func (s *server) item(space uint32, key, dst []byte) (Item, error) {
 		return Item{}, ErrMissing
 	}
 	item := Item{Stale: string(got.field("state").text) == "stale"}
-	item.Value, _ = appended(dst, got.field("value"))
+	if item.Value, err = appended(dst, got.field("value")); err != nil {
+		return Item{}, err
+	}
 	version, err := got.field("version").whole()
 	if err != nil {
 		return Item{}, err
@@ -145,7 +150,9 @@ func (s *server) fetch(space uint32, key, dst []byte, leaseMs int64, early uint3
 		}
 	}
 	if value := got.field("value"); !value.isNull {
-		found.value, _ = appended(dst, value)
+		if found.value, err = appended(dst, value); err != nil {
+			return fetched{}, err
+		}
 	}
 	found.state, err = stateOf(string(got.field("state").text), found.lease != 0)
 	return found, err
@@ -222,7 +229,10 @@ func (s *server) put(space uint32, how putHow, key, value []byte, set settings, 
 		return notSupported("a server keeps times to live with plain values only")
 	}
 	if how == putLease && number&localLease != 0 {
-		if !set.isPlain() || !s.leases.end(space, key, number) {
+		if !set.isPlain() {
+			return notSupported("the server is no nuthatch: it has no soft times, tags and flags")
+		}
+		if !s.leases.end(space, key, number) {
 			return ErrChanged
 		}
 		how = putAlways
@@ -272,11 +282,9 @@ func (s *server) putError(space uint32, how putHow, key []byte, got *reply) erro
 	case putIfThere:
 		return ErrMissing
 	case putIfVersion:
-		there, err := s.ask(space, true, []byte("EXISTS"), key)
-		if err == nil && there.number == 0 {
-			return ErrMissing
+		if err := s.oneOrElse(ErrMissing, space, true, []byte("EXISTS"), key); err != nil {
+			return err
 		}
-		return ErrChanged
 	}
 	return ErrChanged
 }
@@ -291,13 +299,22 @@ func (s *server) giveUp(space uint32, key []byte, lease uint64) error {
 	return s.oneOrElse(ErrChanged, space, false, []byte("NH.GIVEUP"), key, strconv.AppendUint(nil, lease, 10))
 }
 
-// oneOrElse is of commands that answer how many they have found.
-func (s *server) oneOrElse(otherwise error, space uint32, mayRepeat bool, request ...[]byte) error {
+// askNumber is of commands that answer with a number.
+func (s *server) askNumber(space uint32, mayRepeat bool, request ...[]byte) (int64, error) {
 	got, err := s.ask(space, mayRepeat, request...)
 	if err == nil {
 		err = errorOf(&got)
 	}
-	if err == nil && got.number == 0 {
+	if err != nil {
+		return 0, err
+	}
+	return got.integer()
+}
+
+// oneOrElse is of commands that answer how many they have found.
+func (s *server) oneOrElse(otherwise error, space uint32, mayRepeat bool, request ...[]byte) error {
+	count, err := s.askNumber(space, mayRepeat, request...)
+	if err == nil && count == 0 {
 		err = otherwise
 	}
 	return err
@@ -325,13 +342,16 @@ func (s *server) touch(space uint32, key []byte, ttlMs int64) error {
 	if err != nil {
 		return err
 	}
-	if err := errorOf(&replies[1]); err != nil {
-		return err
+	for i := range replies {
+		if err := errorOf(&replies[i]); err != nil {
+			return err
+		}
 	}
-	if replies[0].number == 0 {
-		return ErrMissing
+	count, err := replies[0].integer()
+	if err == nil && count == 0 {
+		err = ErrMissing
 	}
-	return nil
+	return err
 }
 
 func (s *server) makeStale(space uint32, key []byte) error {
@@ -339,11 +359,8 @@ func (s *server) makeStale(space uint32, key []byte) error {
 }
 
 func (s *server) increment(space uint32, key []byte, delta int64) (int64, error) {
-	got, err := s.ask(space, false, []byte("INCRBY"), key, number(delta))
-	if err == nil {
-		err = errorOf(&got)
-	}
-	return got.number, err
+	s.leases.forget(space, key)
+	return s.askNumber(space, false, []byte("INCRBY"), key, number(delta))
 }
 
 func (s *server) purgeTag(tag string, soft bool) error {
@@ -359,6 +376,7 @@ func (s *server) purgeTag(tag string, soft bool) error {
 }
 
 func (s *server) clear(space uint32) error {
+	s.leases.clear(space)
 	got, err := s.ask(space, true, []byte("FLUSHDB"))
 	if err == nil {
 		err = errorOf(&got)
@@ -367,11 +385,7 @@ func (s *server) clear(space uint32) error {
 }
 
 func (s *server) count(space uint32) (int64, error) {
-	got, err := s.ask(space, true, []byte("DBSIZE"))
-	if err == nil {
-		err = errorOf(&got)
-	}
-	return got.number, err
+	return s.askNumber(space, true, []byte("DBSIZE"))
 }
 
 func (s *server) stats() (Stats, error) {
@@ -393,124 +407,6 @@ func (s *server) stats() (Stats, error) {
 		Hits: said["keyspace_hits"], Misses: said["keyspace_misses"],
 		Expired: said["expired_keys"], Evicted: said["evicted_keys"],
 	}, nil
-}
-
-const (
-	pipelineCount = 64       // commands under way at a time
-	pipelineBytes = 16 << 10 // and bytes of them beyond which no more are added: a server that waits for room to
-	// answer must not wait for us
-)
-
-func (s *server) run(space uint32, batch *Batch) error {
-	batch.room = batch.room[:0]
-	for next := 0; next < len(batch.operations); {
-		var request []byte
-		var asked []*operation
-		mayRepeat := true
-		for next < len(batch.operations) && len(asked) < pipelineCount && len(request) < pipelineBytes {
-			op := &batch.operations[next]
-			next++
-			if op.isDone != 0 {
-				continue
-			}
-			request = appendOperation(request, batch, op)
-			mayRepeat = mayRepeat && op.what == batchGet
-			asked = append(asked, op)
-		}
-		if len(asked) == 0 {
-			continue
-		}
-		replies, err := s.pool.ask(space, request, len(asked), mayRepeat)
-		if err != nil {
-			return err
-		}
-		for i, op := range asked {
-			if err := finish(batch, op, &replies[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func appendOperation(request []byte, batch *Batch, op *operation) []byte {
-	key := batch.key(op)
-	switch op.what {
-	case batchGet:
-		return command(request, []byte("GET"), key)
-	case batchDelete:
-		return command(request, []byte("DEL"), key)
-	}
-	set := settings{ttl: op.ttl, softTTL: op.softTTL, flags: op.flags}
-	if op.ttl < 0 {
-		return command(request, []byte("DEL"), key)
-	}
-	name := "NH.SET"
-	if set.isPlain() {
-		name = "SET"
-	}
-	return command(request, append([][]byte{[]byte(name), key, batch.value(op)}, putWords(&set)...)...)
-}
-
-func finish(batch *Batch, op *operation, got *reply) error {
-	op.isDone = 1
-	switch err := errorOf(got); {
-	case err == nil:
-	case errors.Is(err, ErrFull):
-		op.result = resultFull
-		return nil
-	case errors.Is(err, ErrTooLarge):
-		op.result = resultTooLarge
-		return nil
-	case isUnknownCommand(got):
-		op.result = resultUnsupported
-		return nil
-	default:
-		return err
-	}
-	switch {
-	case op.what == batchGet && got.isNull, op.what == batchDelete && got.number == 0:
-		op.result = resultMissing
-	case op.what == batchGet:
-		op.valueAt, op.valueSize = uint64(len(batch.room)), uint64(len(got.text))
-		batch.room = append(batch.room, got.text...)
-	}
-	return nil
-}
-
-func (s *server) walk(space uint32, look func(key, value []byte) bool) error {
-	for cursor := []byte("0"); ; {
-		got, err := s.ask(space, true, []byte("SCAN"), cursor, []byte("COUNT"), []byte("100"))
-		if err == nil {
-			err = errorOf(&got)
-		}
-		if err == nil && (len(got.list) != 2 || got.list[1].kind != '*') {
-			err = errProtocol
-		}
-		if err != nil {
-			return err
-		}
-		batch := Batch{}
-		for i := range got.list[1].list {
-			batch.Get(got.list[1].list[i].text)
-		}
-		if err := s.run(space, &batch); err != nil {
-			return err
-		}
-		for i := range batch.operations {
-			op := &batch.operations[i]
-			if op.result != resultOK {
-				continue
-			}
-			end := op.valueAt + op.valueSize
-			if !look(batch.key(op), batch.room[op.valueAt:end:end]) {
-				return nil
-			}
-		}
-		if cursor = got.list[0].text; string(cursor) == "0" {
-			return nil
-		}
-	}
 }
 
 func (s *server) save(context.Context, string) error {
