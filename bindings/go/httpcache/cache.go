@@ -3,6 +3,7 @@
 package httpcache
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -109,7 +110,34 @@ func (c *cache) answer(req *http.Request, origin string) (*http.Response, error)
 }
 
 // own is a request that its caller may change and use again meanwhile.
-func own(req *http.Request) *http.Request { return req.Clone(req.Context()) }
+func own(req *http.Request) *http.Request {
+	clone := req.Clone(req.Context())
+	if clone.Method == "" {
+		clone.Method = http.MethodGet
+	}
+	if clone.Header == nil {
+		clone.Header = http.Header{}
+	}
+	return clone
+}
+
+// roundTrip has the origin answer, and what it may leave out filled in.
+func (c *cache) roundTrip(req *http.Request) (*http.Response, error) {
+	res, err := c.origin.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if res == nil {
+		return nil, fmt.Errorf("httpcache: %T returned neither a response nor an error", c.origin)
+	}
+	if res.Header == nil {
+		res.Header = http.Header{}
+	}
+	if res.Body == nil {
+		res.Body = http.NoBody
+	}
+	return res, nil
+}
 
 // revalidate asks the origin in the background, if nobody does already.
 func (c *cache) revalidate(req *http.Request, a ask, at place) {
@@ -172,13 +200,20 @@ func (c *cache) keyed(req *http.Request, origin string) (a ask, primary string, 
 	if _, host, _ := strings.Cut(origin, "://"); strings.ContainsAny(host, `/?#\`) {
 		return a, "", bypass // with the path behind it, it would be another URL
 	}
-	if primary = urlOf(req, origin); len(primary) > keyBytesMax || strings.ContainsAny(primary, "\r\n") {
+	if primary = urlOf(req, origin); primary == "" || len(primary) > keyBytesMax || strings.ContainsAny(primary, "\r\n") {
 		return a, "", bypass
 	}
 	return a, primary, nil
 }
 
-func urlOf(req *http.Request, origin string) string { return origin + req.URL.RequestURI() }
+// urlOf is empty for what is asked by anything else than a path, as "x:y" is: behind the host it would be another URL.
+func urlOf(req *http.Request, origin string) string {
+	target := req.URL.RequestURI()
+	if !strings.HasPrefix(target, "/") {
+		return ""
+	}
+	return origin + target
+}
 
 // wrote is after a request that was passed on: it may have changed what is kept.
 func (c *cache) wrote(req *http.Request, origin string, code int, header http.Header) {
@@ -186,6 +221,9 @@ func (c *cache) wrote(req *http.Request, origin string, code int, header http.He
 		return
 	}
 	primary := urlOf(req, origin)
+	if primary == "" {
+		return
+	}
 	c.forget(primary)
 	c.forgetNamed(primary, header.Get("Location"))
 	c.forgetNamed(primary, header.Get("Content-Location"))

@@ -89,7 +89,7 @@ func (f *fetch) askOrigin() (keep func()) {
 	flight.status = status{forward: forwardReason(f.ask, f.at)}
 
 	requested := f.cache.now()
-	res, err := f.cache.origin.RoundTrip(out)
+	res, err := f.cache.roundTrip(out)
 	received := f.cache.now()
 	if err != nil {
 		f.patience.end()
@@ -222,7 +222,8 @@ func (f *fetch) capture(res *http.Response, news *lines, k kept) (keep func()) {
 			}
 		}()
 		err = captured.run(body, f.cache.options.BodyBytesMax, length)
-		if err == nil || err == errTooLarge || (err == io.EOF && !f.keep(news, k, captured.data)) {
+		isWhole := err == io.EOF && len(res.Trailer) == 0
+		if err == nil || err == errTooLarge || (err == io.EOF && !(isWhole && f.keep(news, k, captured.data))) {
 			f.outdate(k)
 		}
 		hasReturned = true

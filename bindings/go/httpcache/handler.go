@@ -8,9 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 
 	"nuthatch"
 )
@@ -53,9 +51,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for name, values := range res.Header {
 		header[name] = values
 	}
+	if _, is := header["Content-Type"]; !is {
+		header["Content-Type"] = nil // next has none: nobody is to guess it
+	}
 	w.WriteHeader(res.StatusCode)
 	if _, err := copyFlushing(w, res.Body); err != nil {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	for name, values := range res.Trailer {
+		header[http.TrailerPrefix+name] = values
 	}
 }
 
@@ -129,79 +133,3 @@ func (w *watchedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // Unwrap is for http.ResponseController.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// handlerOrigin has a handler answer as a server would.
-type handlerOrigin struct{ next http.Handler }
-
-func (o handlerOrigin) RoundTrip(req *http.Request) (*http.Response, error) {
-	reader, writer := io.Pipe()
-	w := &pipedWriter{header: http.Header{}, body: writer, head: make(chan struct{})}
-	go func() {
-		hasReturned := false
-		defer func() {
-			value := recover()
-			if value == nil && !hasReturned { // runtime.Goexit
-				value = http.ErrAbortHandler
-			}
-			if value != nil {
-				w.panicked = &originPanic{value}
-				writer.CloseWithError(w.panicked)
-				w.once.Do(func() { close(w.head) })
-				return
-			}
-			w.WriteHeader(http.StatusOK)
-			writer.Close()
-		}()
-		o.next.ServeHTTP(w, req)
-		hasReturned = true
-	}()
-	select {
-	case <-w.head:
-	case <-req.Context().Done():
-		reader.CloseWithError(req.Context().Err())
-		return nil, req.Context().Err()
-	}
-	if w.res == nil {
-		return nil, w.panicked
-	}
-	w.res.Body, w.res.Request = reader, req
-	return w.res, nil
-}
-
-// A pipedWriter is the ResponseWriter of an answer that goes through the cache.
-type pipedWriter struct {
-	header   http.Header
-	body     *io.PipeWriter
-	once     sync.Once
-	head     chan struct{} // closed when res is there, or will not come
-	res      *http.Response
-	panicked error
-}
-
-func (w *pipedWriter) Header() http.Header { return w.header }
-
-func (w *pipedWriter) WriteHeader(code int) {
-	if code < 200 {
-		return // of the connection
-	}
-	w.once.Do(func() {
-		w.res = &http.Response{
-			StatusCode: code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: w.header.Clone(), ContentLength: -1,
-		}
-		if length, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 63); err == nil && length >= 0 {
-			w.res.ContentLength = length
-		}
-		close(w.head)
-	})
-}
-
-func (w *pipedWriter) Write(data []byte) (int, error) {
-	if w.header.Get("Content-Type") == "" {
-		w.header.Set("Content-Type", http.DetectContentType(data))
-	}
-	w.WriteHeader(http.StatusOK)
-	return w.body.Write(data)
-}
-
-// Flush is there for those who ask for it: all is passed on at once.
-func (w *pipedWriter) Flush() { w.WriteHeader(http.StatusOK) }

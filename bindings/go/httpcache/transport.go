@@ -22,13 +22,16 @@ func NewTransport(store *nuthatch.Store, origin http.RoundTripper, options Optio
 
 // RoundTrip answers a request from the store, or has the origin answer it.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL == nil {
+		return t.cache.origin.RoundTrip(req) // which says so
+	}
 	origin := strings.ToLower(req.URL.Scheme) + "://" + strings.ToLower(hostOf(req))
 	res, err := t.cache.answer(req, origin)
 	reason, isPassed := err.(passedOn)
 	if !isPassed {
 		return res, err
 	}
-	res, err = t.cache.origin.RoundTrip(req)
+	res, err = t.cache.roundTrip(req)
 	if err != nil {
 		// A write may have been carried out although we never heard of it.
 		t.cache.wrote(req, origin, http.StatusOK, nil)
@@ -38,6 +41,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	how := status{forward: string(reason), originStatus: res.StatusCode}
 	how.write(res.Header, t.cache.now())
 	return res, nil
+}
+
+// CloseIdleConnections is for http.Client's: it closes the origin's.
+func (t *Transport) CloseIdleConnections() {
+	if origin, is := t.cache.origin.(interface{ CloseIdleConnections() }); is {
+		origin.CloseIdleConnections()
+	}
 }
 
 // The key is of where the request goes and of the host that it names.
