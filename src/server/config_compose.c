@@ -230,15 +230,7 @@ static void read_entry(struct config_reader *reader, struct role_options *role)
 void config_read_compose(struct config_reader *reader, struct role_options *role)
 {
     role->compose_at = config_here(reader);
-    if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        CONFIG_REPORT(reader, config_here(reader), "compose is a list: begin each with a dash, `- path:`");
-        config_skip(reader);
-        return;
-    }
-    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
-        if (!config_refuse_alias(reader))
-            read_entry(reader, role);
-    config_advance(reader);
+    config_read_list(reader, "compose is a list: begin each with a dash, `- path:`", read_entry, role);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------- */

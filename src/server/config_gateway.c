@@ -216,15 +216,7 @@ static void read_routes(struct config_reader *reader, const struct config_key *k
 
     (void)key;
     role->routes_at = config_here(reader);
-    if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        CONFIG_REPORT(reader, config_here(reader), "routes is a list: begin each with a dash, `- match:`");
-        config_skip(reader);
-        return;
-    }
-    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
-        if (!config_refuse_alias(reader))
-            read_route(reader, role);
-    config_advance(reader);
+    config_read_list(reader, "routes is a list: begin each with a dash, `- match:`", read_route, role);
 }
 
 /* ---- upstreams --------------------------------------------------------------------------------- */

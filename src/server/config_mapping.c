@@ -208,6 +208,21 @@ void config_read_texts(struct config_reader *reader, const struct config_key *ke
     config_advance(reader);
 }
 
+void config_read_list(struct config_reader *reader, const char *otherwise,
+                      void (*read_item)(struct config_reader *reader, struct role_options *role),
+                      struct role_options *role)
+{
+    if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
+        CONFIG_REPORT(reader, config_here(reader), "%s", otherwise);
+        config_skip(reader);
+        return;
+    }
+    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
+        if (!config_refuse_alias(reader))
+            read_item(reader, role);
+    config_advance(reader);
+}
+
 /* Reads "name: value" into one more field. */
 static void read_field(struct config_reader *reader, const struct config_key *key, struct bytes name,
                        struct field_spec **fields, size_t *count)

@@ -64,6 +64,12 @@ struct config_mapping {
 
 void config_read_mapping(struct config_reader *reader, const struct config_mapping *mapping, void *into);
 
+/* A list: `read_item` reads each of its items. `otherwise` is what is said where
+ * there is something else. */
+void config_read_list(struct config_reader *reader, const char *otherwise,
+                      void (*read_item)(struct config_reader *reader, struct role_options *role),
+                      struct role_options *role);
+
 /* One more item, all zeroes; null, with no_memory set, if there is no room. */
 #define CONFIG_APPEND(reader, items, count) config_append(reader, (void **)(items), count, sizeof **(items))
 void *config_append(struct config_reader *reader, void **items, size_t *count, size_t size);

@@ -122,15 +122,7 @@ void config_read_polls(struct config_reader *reader, const struct config_key *ke
 
     (void)key;
     role->polls_at = config_here(reader);
-    if (!config_is_at(reader, YAML_SEQUENCE_START_EVENT)) {
-        CONFIG_REPORT(reader, config_here(reader), "poll is a list: begin each with a dash, `- url:`");
-        config_skip(reader);
-        return;
-    }
-    for (config_advance(reader); reader->has_event && !config_is_at(reader, YAML_SEQUENCE_END_EVENT);)
-        if (!config_refuse_alias(reader))
-            read_poll(reader, role);
-    config_advance(reader);
+    config_read_list(reader, "poll is a list: begin each with a dash, `- url:`", read_poll, role);
     for (size_t i = 0; i < role->poll_count; i++)
         resource_count += poll_spec_count(&role->polls[i].spec);
     if (resource_count > POLL_RESOURCES_MAX)
