@@ -69,9 +69,11 @@ static void tell_inquiry(const struct passage *passage, const struct fetch_head 
 /* An answer may turn out to be larger than it may be, where it did not say. */
 static void tell_if_too_large(const struct passage *passage)
 {
-    if (passage->x->inquiry != NULL &&
+    struct inquiry_terms *terms = passage->x->inquiry;
+
+    if (terms != NULL && terms->unkept_because == NULL &&
         passage->reader.read_bytes > (uint64_t)passage->route->policy.object_bytes_max)
-        passage->x->inquiry->unkept_because = UNKEPT_TOO_LARGE;
+        terms->unkept_because = UNKEPT_TOO_LARGE;
 }
 
 /* False, with nothing said to the client, if there is no memory for what the route makes of the fields. */
