@@ -84,6 +84,21 @@ fail:
     return NULL;
 }
 
+/* `value` with as few digits as tell its numbers from others: 17 say 0.1 as 0.10000000000000001. */
+static char *shortest_text_of(const json_t *value)
+{
+    for (size_t digits = 15; digits < 17; digits++) {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        json_t *again = text != NULL ? load(bytes_of_text(text)) : NULL;
+        bool is_same = again != NULL && json_equal(value, again);
+        json_decref(again);
+        if (is_same)
+            return text;
+        free(text);
+    }
+    return json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+}
+
 bool merge_patch(struct bytes before, struct bytes after, struct buffer *patch)
 {
     json_t *old = load(before), *new = load(after), *change = NULL;
@@ -92,7 +107,7 @@ bool merge_patch(struct bytes before, struct bytes after, struct buffer *patch)
     if (old != NULL && new != NULL)
         change = patch_of(old, new);
     if (change != NULL)
-        text = json_dumps(change, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+        text = shortest_text_of(change);
     if (text != NULL)
         buffer_append(patch, bytes_of_text(text));
     free(text);
