@@ -421,20 +421,23 @@ TEST(fields_that_are_passed_on_make_other_resources_but_for_what_is_about_the_st
 {
     struct part_spec part = {.name = TEXT("greeting"), .target = TEXT("/vary")};
     struct composition_spec composition = of_two;
-    char *passed[] = {TEXT("Accept-Language"), TEXT("Accept"), TEXT("Cache-Control")};
+    char *passed[] = {TEXT("Accept-Language"), TEXT("Accept"), TEXT("Cache-Control"), TEXT("X-Request-Id")};
     struct hub *hub;
     struct viewer *one, *other, *again;
 
     composition.parts = &part;
     composition.part_count = 1;
     composition.passed = passed;
-    composition.passed_count = 3;
+    composition.passed_count = 4;
+    composition.policy.live_topics_max = 2;
     hub = hub_create(&composition, "1");
-    one = begin(hub, "/both/x", "Accept: text/event-stream\nAccept-Language: 1");
+    one = begin(hub, "/both/x", "Accept: text/event-stream\nX-Request-Id: a\nAccept-Language: 1");
     expect_heard(one, "data: {\"greeting\":11}\n\n");
     other = begin(hub, "/both/x", "Accept: text/event-stream\nAccept-Language: 2");
     expect_heard(other, "data: {\"greeting\":22}\n\n");
-    again = begin(hub, "/both/x", "Accept: text/event-stream\nCache-Control: no-cache\nAccept-Language: 1");
+    again =
+        begin(hub, "/both/x",
+              "Accept: text/event-stream\nCache-Control: no-cache\nX-Request-Id: b\nAccept-Language: 1");
     expect_heard(again, "data: {\"greeting\":11}\n\n");
     EXPECT_EQ(hub->world->stub.request_count, 2);
     end(again);

@@ -36,14 +36,15 @@ static bool is_taken_along(const struct route *route, const struct http_field *f
 }
 
 /* The same of a composed route: its parts have it. What a stream's request says of its own answer, such as
- * that it is one of events and nobody keeps it, is not about them. */
+ * that it is one of events and nobody keeps it, or of itself alone, is not about them. */
 static bool is_for_parts(const struct composition *composition, const struct http_fields *fields,
                          const struct http_field *field)
 {
     switch (field->header) { /* the default: as of any other request */
     case HTTP_HEADER_ACCEPT:
     case HTTP_HEADER_CACHE_CONTROL:
-    case HTTP_HEADER_PRAGMA: return false;
+    case HTTP_HEADER_PRAGMA:
+    case HTTP_HEADER_X_REQUEST_ID: return false;
     default: return part_has_field(composition, fields, field);
     }
 }
