@@ -431,6 +431,30 @@ TEST(a_refused_channel_is_told_and_the_others_of_its_batch_are_had)
     world_end();
 }
 
+static void done_and_leave_it(struct subscription_wait *wait, enum err err, struct bytes text)
+{
+    done(wait, err, text);
+    leave(SUBSCRIPTION_CHANNEL, "secret");
+}
+
+TEST(who_leaves_what_was_refused_while_told_so_leaves_nothing_behind)
+{
+    struct waiter secret;
+    size_t said_count;
+
+    begin(3);
+    refused_channel = BYTES("secret");
+    (void)join(&secret, SUBSCRIPTION_CHANNEL, "secret");
+    secret.wait.done = done_and_leave_it;
+    run_ms(20);
+    EXPECT(secret.done_count == 1 && secret.err == ERR_FORBIDDEN);
+    EXPECT_EQ(subscriptions_count(subscriptions), 0);
+    said_count = command_count;
+    run_ms(2000);
+    EXPECT_EQ(command_count, said_count); /* it is not asked for again */
+    world_end();
+}
+
 /* ---- keyspace events
  * -------------------------------------------------------------------------------------- */
 
@@ -756,6 +780,7 @@ RUN_TESTS(TEST_ROW(a_channel_is_subscribed_to_once_however_many_want_it),
           TEST_ROW(a_server_that_answers_no_ping_is_lost),
           TEST_ROW(with_nobody_there_who_waits_is_told_why_and_is_served_later),
           TEST_ROW(a_refused_channel_is_told_and_the_others_of_its_batch_are_had),
+          TEST_ROW(who_leaves_what_was_refused_while_told_so_leaves_nothing_behind),
           TEST_ROW(what_each_primary_tells_by_itself_is_subscribed_to_at_all_and_heard_once),
           TEST_ROW(a_new_primary_is_asked_for_its_events_and_one_that_is_none_any_more_is_not_believed),
           TEST_ROW(who_is_told_that_a_server_need_not_be_heard_any_more_may_leave_another_channel),

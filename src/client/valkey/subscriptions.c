@@ -106,7 +106,8 @@ void topic_tell(struct topic *topic, enum err err, struct bytes text)
         stop_waiting(wait);
         wait->done(wait, err, text);
     }
-    topic->want_count--;
+    if (--topic->want_count == 0) /* all have left it meanwhile */
+        (void)topic_place(topic);
     topic_release(topic);
 }
 
