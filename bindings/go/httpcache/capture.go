@@ -22,7 +22,6 @@ type capture struct {
 	data    []byte
 	err     error         // not nil: there is no more; io.EOF: that was all
 	rest    io.ReadCloser // not nil: what is not captured
-	end     func()        // with rest: when nobody reads that any more
 	closed  bool          // the reader is gone
 
 	patience *patience
@@ -71,7 +70,7 @@ func (c *capture) run(body io.ReadCloser, bytesMax int64, length int64) error {
 			c.data = append(c.data, piece[:count]...)
 			isAbandoned = c.closed
 			if isOver && err == nil && !isAbandoned {
-				c.rest, c.end = body, c.patience.handOver(c.req)
+				c.rest = &passedBody{ReadCloser: body, end: c.patience.handOver(c.req)}
 			}
 		})
 		if err != nil || (isOver && isAbandoned) {
@@ -131,7 +130,6 @@ func (r *captureReader) Close() error {
 		}
 	})
 	if rest != nil {
-		r.capture.end()
 		return rest.Close()
 	}
 	return nil

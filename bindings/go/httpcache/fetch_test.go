@@ -3,6 +3,7 @@
 package httpcache
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -314,5 +315,28 @@ func TestAnOriginThatEndsItsGoroutineLeavesNothingBehind(t *testing.T) {
 				t.Errorf("%s, %s: %+v", what, when, got)
 			}
 		}
+	}
+}
+
+func TestAnAnswerThatIsReadToItsEndLeavesNothingBehind(t *testing.T) {
+	for _, said := range []string{"no-store", "max-age=60"} {
+		w := newWorld(t, Options{BodyBytesMax: 10})
+		w.gives(200, strings.Repeat("x", 1000000), "Cache-Control: "+said)
+		origin, fetched := w.transport.cache.origin, make(chan (<-chan struct{}), 1)
+		w.transport.cache.origin = roundTrips(func(req *http.Request) (*http.Response, error) {
+			fetched <- req.Context().Done()
+			return origin.RoundTrip(req)
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "GET", w.origin.URL+"/", nil)
+		res, err := w.transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || len(body) != 1000000 {
+			t.Errorf("%d bytes, %v", len(body), err)
+		}
+		soon(t, <-fetched) // though he neither closes it nor goes
 	}
 }
