@@ -337,7 +337,7 @@ static inline void tier_says_many(struct cache_world *world, const char *words, 
 static inline bool tier_tells_commands(struct cache_world *world)
 {
     static const char text[] =
-        "*10\r\n"
+        "*11\r\n"
         "*7\r\n+blpop\r\n:-3\r\n*2\r\n+write\r\n+blocking\r\n:1\r\n:-2\r\n:1\r\n*1\r\n+@write\r\n"
         "*7\r\n+hget\r\n:3\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@read\r\n"
         "*7\r\n+hset\r\n:-4\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@write\r\n"
@@ -345,6 +345,7 @@ static inline bool tier_tells_commands(struct cache_world *world)
         "*7\r\n+eval\r\n:-3\r\n*2\r\n+noscript\r\n+movablekeys\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@scripting\r\n"
         "*7\r\n+sort\r\n:-2\r\n*2\r\n+write\r\n+movablekeys\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@write\r\n"
         "*7\r\n+xreadgroup\r\n:-7\r\n*2\r\n+write\r\n+blocking\r\n:7\r\n:7\r\n:1\r\n*1\r\n+@write\r\n"
+        "*7\r\n+lpop\r\n:-2\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@write\r\n"
         "*7\r\n+monitor\r\n:1\r\n*1\r\n+admin\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@admin\r\n"
         "*7\r\n+wait\r\n:3\r\n*1\r\n+noscript\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@slow\r\n"
         "*7\r\n+publish\r\n:3\r\n*1\r\n+pubsub\r\n:0\r\n:0\r\n:0\r\n*1\r\n+@pubsub\r\n";

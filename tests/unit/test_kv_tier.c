@@ -87,6 +87,55 @@ TEST(nothing_runs_behind_a_foreign_command_before_it_is_known_what_that_does)
     cache_end(&world);
 }
 
+TEST(a_null_of_resp3_is_the_one_that_the_command_has_in_resp2)
+{
+    static const struct {
+        const char *line, *told;
+        bool is_on_own;
+    } cases[] = {
+        {"blpop q 0", "*-1\r\n", true}, {"hget h f", "$-1\r\n", false},
+        {"lpop l", "$-1\r\n", false},   {"lpop l 2", "*-1\r\n", false},
+        {"getdel k", "$-1\r\n", false}, {"xreadgroup GROUP g c COUNT 1 STREAMS k >", "*-1\r\n", false},
+    };
+    const struct resp_node null = {.type = RESP_NULL, .span = 1};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct cache_world world;
+        cache_begin(&world);
+        learn_commands(&world);
+        sends(&world, cases[i].line);
+        if (cases[i].is_on_own) {
+            link_opens(only_link());
+            link_says(only_link(), (struct resp_node[]){null}, 1);
+        } else {
+            tier_says(&world, cases[i].line, null);
+        }
+        EXPECT_TOLD(&world, cases[i].told);
+        cache_end(&world);
+    }
+}
+
+TEST(what_was_watched_and_has_changed_is_a_null_array_in_resp2)
+{
+    struct resp_node ok = {.type = RESP_SIMPLE, .bytes = BYTES("OK")},
+                     queued = {.type = RESP_SIMPLE, .bytes = BYTES("QUEUED")}, null = {.type = RESP_NULL};
+    struct cache_world world;
+
+    cache_begin(&world);
+    sends(&world, "watch k");
+    link_opens(only_link());
+    link_says(only_link(), &ok, 1);
+    buffer_clear(&world.output);
+    sends(&world, "multi");
+    sends(&world, "incr k");
+    sends(&world, "exec");
+    link_says(only_link(), &ok, 1);
+    link_says(only_link(), &queued, 1);
+    link_says(only_link(), &null, 1);
+    EXPECT_TOLD(&world, "+OK\r\n+QUEUED\r\n*-1\r\n");
+    cache_end(&world);
+}
+
 TEST(what_needs_a_connection_of_its_own_waits_for_what_is_under_way)
 {
     static const char *const lines[] = {"blpop q 0", "watch k", "wait 1 0", "dbsize", "scan 0"};
@@ -629,6 +678,8 @@ RUN_TESTS(
     TEST_ROW(near_late_and_local_answers_come_in_the_order_of_the_commands),
     TEST_ROW(a_read_behind_a_write_of_the_same_session_asks_the_tier_whatever_is_near),
     TEST_ROW(nothing_runs_behind_a_foreign_command_before_it_is_known_what_that_does),
+    TEST_ROW(a_null_of_resp3_is_the_one_that_the_command_has_in_resp2),
+    TEST_ROW(what_was_watched_and_has_changed_is_a_null_array_in_resp2),
     TEST_ROW(what_needs_a_connection_of_its_own_waits_for_what_is_under_way),
     TEST_ROW(a_reader_of_streams_that_blocks_has_a_connection_of_its_own_whatever_its_group_is_called),
     TEST_ROW(a_command_for_all_servers_goes_to_who_has_their_slots_should_another_take_over),

@@ -32,6 +32,24 @@ static bool has_streams(struct bytes name)
     return bytes_equal_nocase(name, BYTES("xread")) || bytes_equal_nocase(name, BYTES("xreadgroup"));
 }
 
+/* Who has nothing to give says so by the null of an array in RESP2. */
+static bool gives_array(struct bytes name)
+{
+    static const struct bytes names[] = {
+        BYTES_INIT("blpop"), BYTES_INIT("brpop"),     BYTES_INIT("blmpop"),   BYTES_INIT("lmpop"),
+        BYTES_INIT("zmpop"), BYTES_INIT("bzpopmin"),  BYTES_INIT("bzpopmax"), BYTES_INIT("bzmpop"),
+        BYTES_INIT("xread"), BYTES_INIT("xreadgroup")};
+
+    return is_one_of(name, names, COUNT_OF(names));
+}
+
+/* LPOP and RPOP do only if they are told how many. */
+static bool pops_several(const struct kv_tier_request *request)
+{
+    return request->argument_count > 2 && (bytes_equal_nocase(request->arguments[0], BYTES("lpop")) ||
+                                           bytes_equal_nocase(request->arguments[0], BYTES("rpop")));
+}
+
 static bool is_array_of_pairs(const struct resp_node *node)
 {
     const struct resp_node *member = resp_first_member(node);
@@ -138,6 +156,8 @@ void kv_tier_say_as(uint8_t resp_version, struct bytes name, const struct resp_n
 {
     if (resp_version == 2 && is_array_of_pairs(node) && has_pairs(name))
         say_flat(node, reply);
+    else if (resp_version == 2 && node->type == RESP_NULL && gives_array(name))
+        reply_kind(reply, OUTCOME_nothing_array);
     else if (resp_version == 2 && node->type == RESP_MAP && has_streams(name))
         say_in_pairs(node, reply);
     else if (resp_version == 3)
@@ -148,5 +168,8 @@ void kv_tier_say_as(uint8_t resp_version, struct bytes name, const struct resp_n
 
 void kv_tier_say(const struct kv_tier_request *request, const struct resp_node *node, struct reply *reply)
 {
-    kv_tier_say_as(request->resp_version, request->arguments[0], node, reply);
+    if (request->resp_version == 2 && node->type == RESP_NULL && pops_several(request))
+        reply_kind(reply, OUTCOME_nothing_array);
+    else
+        kv_tier_say_as(request->resp_version, request->arguments[0], node, reply);
 }

@@ -127,6 +127,10 @@ static void say_members(const struct kv_tier_request *request, const struct tran
     const struct resp_node *member = resp_first_member(node);
     size_t at = 0;
 
+    if (node->type == RESP_NULL) { /* what was watched has changed */
+        reply_kind(reply, OUTCOME_nothing_array);
+        return;
+    }
     if (node->type != RESP_ARRAY) {
         resp_reply_say(node, reply);
         return;
