@@ -314,21 +314,31 @@ TEST(who_cannot_take_a_stream_waits_for_another_answer)
     hub_destroy(hub);
 }
 
-/* As those want who ask for a part of it by itself. */
+/* Whoever comes and goes, and however polls are spread. */
 TEST(it_is_asked_for_no_more_often_than_the_origin_of_a_part_permits)
 {
-    struct hub *hub = hub_create(&of_two, "1");
+    struct hub *hub = hub_create(&of_two, "0");
     struct viewer *one;
+    char text[64];
 
-    hub->world->stub.scripted = ORIGIN_SAYS("Cache-Control: max-age=1\r\nX-Poll-Interval: 60\r\n", "0");
+    hub->world->stub.scripted =
+        ORIGIN_SAYS("Cache-Control: max-age=1\r\nETag: \"0\"\r\nX-Poll-Interval: 60\r\n", "0");
     one = begin(hub, "/both/x", "Accept: text/event-stream");
-    expect_heard(one, "data: {\"state\":1,\"fixed\":0}\n\n");
-    stub_set_state(&hub->world->stub, "2");
+    expect_heard(one, "data: {\"state\":0,\"fixed\":0}\n\n");
     pass(hub, 40000);
-    EXPECT_EQ(hub->world->stub.request_count, 2);
-    pass(hub, 30000);
-    expect_heard(one, "data: {\"state\":2,\"fixed\":0}\n\n");
-    EXPECT_EQ(hub->world->stub.request_count, 4);
+    end(one);
+    one = begin(hub, "/both/x", "Accept: text/event-stream");
+    expect_heard(one, "data: {\"state\":0,\"fixed\":0}\n\n");
+    for (int polls = 1; polls < 8; polls++) {
+        snprintf(text, sizeof text, "%d", polls);
+        stub_set_state(&hub->world->stub, text);
+        pass(hub, polls == 1 ? 19000 : 59000);
+        EXPECT_EQ(hub->world->stub.request_count, 2 * polls);
+        pass(hub, 8000);
+        snprintf(text, sizeof text, "data: {\"state\":%d,\"fixed\":0}\n\n", polls);
+        expect_heard(one, text);
+        EXPECT_EQ(hub->world->stub.request_count, 2 * polls + 2);
+    }
     end(one);
     hub_destroy(hub);
 }

@@ -114,10 +114,11 @@ struct topic {
     unsigned char digest[STATE_DIGEST_BYTES];
     bool is_json;
     uint64_t body_number;
-    int64_t confirmed_ms;     /* when the origin sent the state, or confirmed it */
-    int64_t interval_ms;      /* between two polls at present; 0: there are none */
-    int64_t begun_ms;         /* the latest inquiry; or, where it found what was confirmed before, that */
-    int64_t failing_since_ms; /* 0: it does not */
+    int64_t confirmed_ms;       /* when the origin sent the state, or confirmed it */
+    int64_t interval_ms;        /* between two polls at present; 0: there are none */
+    int64_t origin_interval_ms; /* it is not to be asked again sooner; 0: it has not said */
+    int64_t begun_ms;           /* the latest inquiry; or, where it found what was confirmed before, that */
+    int64_t failing_since_ms;   /* 0: it does not */
     bool is_awake;
     bool was_asked; /* once at least */
     bool is_poll;   /* the inquiry; else a look at what others have brought */

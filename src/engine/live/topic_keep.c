@@ -1,8 +1,8 @@
 /* topic_keep.c — what the keeper of a topic does: it asks for the resource, judges what comes, and sleeps
  * when nobody watches. */
-#include "base/number.h"
 #include "base/utf8.h"
 #include "engine/gateway/policy/validate.h"
+#include "engine/gateway/quota/rate_time.h"
 #include "live_state.h"
 #include "message/problem.h"
 
@@ -74,10 +74,15 @@ static void go_unless_watched(struct topic *topic)
 
 /* ---- polls --------------------------------------------------------------------------------------- */
 
-/* A tenth more or less, so that what began together does not stay together. */
+/* A tenth more or less, so that what began together does not stay together; not less than the origin wants.
+ */
 static int64_t jittered(struct topic *topic, int64_t interval_ms)
 {
-    return interval_ms + random_between(&topic->keeper->random, -interval_ms / 10, interval_ms / 10);
+    int64_t low_ms = interval_ms - interval_ms / 10, high_ms = interval_ms + interval_ms / 10;
+
+    if (low_ms < topic->origin_interval_ms)
+        low_ms = topic->origin_interval_ms;
+    return random_between(&topic->keeper->random, low_ms, high_ms > low_ms ? high_ms : low_ms);
 }
 
 static void poll_later(struct topic *topic)
@@ -103,11 +108,24 @@ static int64_t look_within_ms(const struct topic *topic)
     return is_composed(topic) && topic->interval_ms > LOOK_WITHIN_MS ? topic->interval_ms : LOOK_WITHIN_MS;
 }
 
+/* How lately the origin must have sent or confirmed it. */
+static int64_t confirmed_within_ms(const struct topic *topic, bool is_poll)
+{
+    int64_t within_ms = is_poll && topic->interval_ms > 0 ? topic->interval_ms / 2 : look_within_ms(topic);
+
+    if (!topic->was_asked)
+        return -1;
+    if (now_of(topic) - topic->begun_ms >= topic->origin_interval_ms)
+        return within_ms;
+    return within_ms > topic->origin_interval_ms ? within_ms : topic->origin_interval_ms;
+}
+
 /* Asks the gateway; `is_poll`: the origin must have confirmed it lately. */
 static void ask(struct topic *topic, bool is_poll)
 {
     const struct route_policy *policy = policy_of(topic);
     struct inquiry_order order;
+    int64_t within_ms = confirmed_within_ms(topic, is_poll);
 
     if (policy == NULL) {
         topic_end(topic, 404, "this resource cannot be watched any more");
@@ -122,9 +140,7 @@ static void ask(struct topic *topic, bool is_poll)
         .engine = topic->keeper->next,
         .engine_worker = topic->keeper->next_worker,
         .urgency = topic->was_asked ? URGENCY_REVALIDATION : URGENCY_CLIENT,
-        .confirmed_within_ms = !topic->was_asked                   ? -1
-                               : is_poll && topic->interval_ms > 0 ? topic->interval_ms / 2
-                                                                   : look_within_ms(topic),
+        .confirmed_within_ms = within_ms,
         .fresh_will_do = !is_poll && is_composed(topic),
         .body_bytes_max = (size_t)policy->live_bytes_max,
         .timeout_ms = INQUIRY_MS,
@@ -320,14 +336,27 @@ static void take_refusal(struct topic *topic, int status)
         confirm(topic);
 }
 
+/* 0: it does not say how often it wants to be asked. */
+static int64_t origin_interval_ms(const struct topic *topic, struct bytes fields)
+{
+    struct http_field field;
+    int64_t said_ms = 0, ms;
+
+    while (rendered_next(&fields, &field))
+        if (bytes_equal_nocase(field.name, BYTES("X-Poll-Interval")) &&
+            rate_time_read(field.value, loop_now(topic->keeper->loop).wall_ms, &ms))
+            said_ms = ms;
+    return said_ms;
+}
+
 /* Between two polls: halved by a change, half as long again without one, as far as the route lets it be
  * adaptive. */
 static void adapt(struct topic *topic, const struct route_policy *policy, bool has_changed,
                   struct bytes fields)
 {
-    int64_t low = policy->live_interval_ms, high = policy->live_interval_max_ms, seconds;
-    struct http_field field;
+    int64_t low = policy->live_interval_ms, high = policy->live_interval_max_ms;
 
+    topic->origin_interval_ms = origin_interval_ms(topic, fields);
     if (low == 0) {
         topic->interval_ms = 0;
         return;
@@ -344,11 +373,8 @@ static void adapt(struct topic *topic, const struct route_policy *policy, bool h
         topic->interval_ms = high;
     if (topic->interval_ms < low)
         topic->interval_ms = low;
-    while (rendered_next(&fields, &field)) /* what the origin asks for comes first */
-        if (bytes_equal_nocase(field.name, BYTES("X-Poll-Interval")) &&
-            int64_parse(field.value, &seconds) && seconds > 0 && seconds < INT32_MAX &&
-            topic->interval_ms < seconds * 1000)
-            topic->interval_ms = seconds * 1000;
+    if (topic->interval_ms < topic->origin_interval_ms) /* what the origin asks for comes first */
+        topic->interval_ms = topic->origin_interval_ms;
 }
 
 /* Whether what has come says the same as before; else `digest` and `is_json` are of the new. False if it
