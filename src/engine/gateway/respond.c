@@ -181,6 +181,7 @@ void respond_problem_later(struct exchange *x, int status, const char *text, int
 {
     char seconds[NUMBER_TEXT_BYTES];
     struct buffer body = {0}, rendered = {0};
+    bool is_whole;
 
     if (x->id.size == 0)
         request_id_choose(&x->id, &x->request->fields);
@@ -194,11 +195,11 @@ void respond_problem_later(struct exchange *x, int status, const char *text, int
     if (retry_after_seconds > 0)
         rendered_append(&rendered, BYTES("Retry-After"),
                         bytes_of(seconds, int64_format(seconds, retry_after_seconds)));
-    if (body.failed || rendered.failed) {
+    is_whole = !body.failed && !rendered.failed;
+    if (!is_whole)
         buffer_clear(&body);
-        buffer_clear(&rendered);
-    }
-    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0, buffer_bytes(&rendered), -1, false,
+    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0,
+                 is_whole ? buffer_bytes(&rendered) : BYTES("Cache-Control: no-store\r\n"), -1, false,
                  cache_status);
     if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
         exchange_send(x, buffer_bytes(&body));
