@@ -38,7 +38,7 @@ static inline void buffer_append(struct buffer *buffer, struct bytes bytes)
         return;
     end = buffer_reserve(buffer, bytes.size);
     if (LIKELY(end != NULL)) {
-        memcpy(end, bytes.data, bytes.size);
+        memcpy(end, bytes.data, bytes.size); /* what has a size has bytes. NOLINT(*NonNullParamChecker) */
         buffer->size += bytes.size;
     }
 }

@@ -11,6 +11,7 @@
 #include "engine/mock/snapshots.h"
 #include "engine/mock/storage/watcher.h"
 #include "message/http_guard.h"
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -177,6 +178,7 @@ static void respond(struct mock_worker *worker, struct exchange *x, struct call 
     if (call != NULL) /* it is settled what to say, be it a refusal before the body's end or the delay's */
         settle(worker, call);
     if (answer->is_read) {
+        assert(answer->text != NULL);
         etag.value = text_etag(answer->text);
         response.fields = (struct http_fields){&etag, 1};
     }

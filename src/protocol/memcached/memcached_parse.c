@@ -164,7 +164,7 @@ static bool take_noreply(const struct command_row *row, size_t least, struct wor
 /* A length as C's strtol reads it. */
 static bool length_parse(struct bytes text, uint64_t *length)
 {
-    if (text.size > 0 && text.data[0] == '+')
+    if (text.size > 0 && text.data[0] == '+') /* of a word that is there. NOLINT(*BinaryOperatorResult) */
         text = bytes_after(text, 1);
     return digits_parse(text, INT32_MAX - 2, length);
 }
