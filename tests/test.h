@@ -11,8 +11,15 @@
 
 #define TEST(sentence) static void sentence(void **state __attribute__((unused)))
 
+#ifdef __clang_analyzer__ /* which does not know that a test ends there */
+#undef skip
+#define skip()                    __builtin_trap()
+#define EXPECT(condition)         ((condition) ? (void)0 : __builtin_trap())
+#define EXPECT_EQ(actual, wanted) EXPECT((uintmax_t)(actual) == (uintmax_t)(wanted))
+#else
 #define EXPECT(condition)         assert_true(condition)
 #define EXPECT_EQ(actual, wanted) assert_int_equal(actual, wanted)
+#endif
 #define EXPECT_TEXT(actual, wanted)                                                                        \
     do {                                                                                                   \
         struct bytes actual_ = (actual), wanted_ = (wanted);                                               \

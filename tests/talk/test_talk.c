@@ -149,6 +149,7 @@ static void expect(struct talk *talk, const char *text, size_t size, bool line_e
         buffer_append_literal(&wanted, "\r\n");
     actual = malloc(wanted.size + 1);
     got = receive(talk, actual, wanted.size, PATIENCE_MS);
+    /* What has a size has bytes. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
     if (got != wanted.size || memcmp(actual, wanted.data, got) != 0)
         fail_msg("%s:%d: got \"%.*s\" (%zu bytes), wanted \"%.*s\"", talk->play->path, talk->line, (int)got,
                  actual, got, (int)wanted.size, wanted.data);

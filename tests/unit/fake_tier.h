@@ -118,12 +118,17 @@ static inline struct tier_worker *fake_tier_worker(struct tier *tier, struct loo
     return worker;
 }
 
-static inline void fake_key_free(struct fake_key *key)
+static inline void fake_key_destroy(struct fake_key *key)
 {
-    list_remove(&key->in_tier);
     buffer_fini(&key->key);
     buffer_fini(&key->value);
     free(key);
+}
+
+static inline void fake_key_free(struct fake_key *key)
+{
+    list_remove(&key->in_tier);
+    fake_key_destroy(key);
 }
 
 static inline void fake_event_free(struct fake_event *event)
@@ -133,19 +138,21 @@ static inline void fake_event_free(struct fake_event *event)
     free(event);
 }
 
+/* The list is used no more. */
 static inline void fake_events_free(struct list *events)
 {
-    while (!list_is_empty(events)) {
-        struct fake_event *event = CONTAINER_OF(events->next, struct fake_event, in_list);
-        list_remove(&event->in_list);
-        fake_event_free(event);
+    for (struct list *node = events->next, *next; node != events; node = next) {
+        next = node->next;
+        fake_event_free(CONTAINER_OF(node, struct fake_event, in_list));
     }
 }
 
 static inline void fake_server_destroy(struct fake_server *server)
 {
-    while (!list_is_empty(&server->keys))
-        fake_key_free(CONTAINER_OF(server->keys.next, struct fake_key, in_tier));
+    for (struct list *node = server->keys.next, *next; node != &server->keys; node = next) {
+        next = node->next;
+        fake_key_destroy(CONTAINER_OF(node, struct fake_key, in_tier));
+    }
     fake_events_free(&server->watchers);
     fake_events_free(&server->told);
     for (size_t i = 0; i < server->tier_count; i++)
@@ -199,17 +206,24 @@ static inline struct fake_event *fake_event_create(struct tier_worker *worker)
 
 /* ---- keys; all under the lock -------------------------------------------------------------------- */
 
-static inline struct fake_key *fake_find(struct fake_server *server, struct bytes key, int64_t now_ms)
+/* Expired or not. */
+static inline struct fake_key *fake_look(const struct fake_server *server, struct bytes key)
 {
     for (struct list *node = server->keys.next; node != &server->keys; node = node->next) {
         struct fake_key *found = CONTAINER_OF(node, struct fake_key, in_tier);
-        if (!bytes_equal(buffer_bytes(&found->key), key))
-            continue;
-        if (found->expires_at_ms == 0 || found->expires_at_ms > now_ms)
+        if (bytes_equal(buffer_bytes(&found->key), key))
             return found;
-        fake_key_free(found);
-        return NULL;
     }
+    return NULL;
+}
+
+static inline struct fake_key *fake_find(struct fake_server *server, struct bytes key, int64_t now_ms)
+{
+    struct fake_key *found = fake_look(server, key);
+
+    if (found == NULL || found->expires_at_ms == 0 || found->expires_at_ms > now_ms)
+        return found;
+    fake_key_free(found);
     return NULL;
 }
 
@@ -582,7 +596,7 @@ static inline void fake_server_forget_missing(struct fake_server *server)
     for (struct list *node = server->watchers.next, *next; node != &server->watchers; node = next) {
         struct fake_event *event = CONTAINER_OF(node, struct fake_event, in_list);
         next = node->next;
-        if (fake_find(server, buffer_bytes(&event->key), 0) == NULL)
+        if (fake_look(server, buffer_bytes(&event->key)) == NULL)
             fake_event_post(event);
     }
     pthread_mutex_unlock(&server->lock);

@@ -61,7 +61,7 @@ TEST(a_witness_is_read_as_it_was_written)
 
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         struct buffer text = {0};
-        struct witness read;
+        struct witness read = {0};
         witness_write(&text, &all[i]);
         EXPECT(text.size <= WITNESS_BYTES_MAX && witness_read(&read, buffer_bytes(&text)));
         EXPECT(read.kind == all[i].kind && read.number == all[i].number && read.is_soft == all[i].is_soft);

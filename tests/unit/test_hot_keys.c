@@ -320,7 +320,8 @@ TEST(threads_may_count_and_look_at_the_same_time)
     hot_keys_read(hot, keys, &count);
     EXPECT(count == COUNT_OF(keys) && number_of(&keys[0]) == 5);
     /* What was dropped because the lock was taken is made up for. */
-    double wanted = COUNT_OF(readers) * READER_SAMPLES / 4.0 * HOT_KEYS_ONE_OF;
+    uint64_t samples = COUNT_OF(readers) * READER_SAMPLES;
+    double wanted = (double)samples / 4 * HOT_KEYS_ONE_OF;
     EXPECT(fabs((double)keys[0].reads / wanted - 1) < 0.1);
     hot_destroy(hot);
 }

@@ -90,7 +90,7 @@ TEST(indexes_take_no_more_than_their_bound_and_the_oldest_leave_for_newer_ones)
     struct documents *documents = make_items(ITEMS, INDEX_BYTES);
     char target[32];
 
-    for (char member = 'b'; member <= 'i'; member++) {
+    for (int member = 'b'; member <= 'i'; member++) {
         snprintf(target, sizeof target, "/as?%c=3&_limit=0", member);
         expect(documents, "GET", target, 200, "[]");
         snprintf(target, sizeof target, "%c", member);
@@ -208,7 +208,7 @@ TEST(an_index_that_is_made_while_others_write_is_right)
 
     EXPECT_EQ(pthread_create(&writer, NULL, write_steadily, &shared), 0);
     for (int round = 0; round < ROUNDS; round++) {
-        for (char member = 'b'; member <= 'i'; member++) {
+        for (int member = 'b'; member <= 'i'; member++) {
             snprintf(query, sizeof query, "%c=3", member);
             ask_quietly(&shared, HTTP_METHOD_GET, "/as", query, "");
         }
@@ -220,8 +220,8 @@ TEST(an_index_that_is_made_while_others_write_is_right)
     shared.is_over = true;
     pthread_join(writer, NULL);
     EXPECT(!shared.failed);
-    for (char member = 'b'; member <= 'i'; member++) {
-        char name[2] = {member, '\0'};
+    for (int member = 'b'; member <= 'i'; member++) {
+        char name[2] = {(char)member, '\0'};
         made_count +=
             index_of(shared.documents, name) != NULL; /* not those asked for while another was made */
         for (int value = 0; value < 7; value++)

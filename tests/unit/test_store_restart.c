@@ -586,6 +586,7 @@ TEST(a_file_that_was_cut_short_is_refused)
     char *image = make_image(&size);
     uint64_t random = 88172645463325252u;
 
+    EXPECT(size > 0);
     EXPECT_EQ(restore_doubtful(), NH_OK); /* as it is */
     for (size_t cut = 0; cut < size; cut += 4096) {
         write_file(image, cut);

@@ -132,7 +132,7 @@ static void deliver_fenced(struct connection *connection, struct sent *sent)
     struct resp_reply reply = {.nodes = &pong, .node_count = 1};
 
     while (bytes.size > 0) {
-        struct bytes arguments[200];
+        struct bytes arguments[200] = {0};
         uint32_t count = take_command(&bytes, arguments, COUNT_OF(arguments));
         run(connection, sent->request, arguments, count);
     }
@@ -364,7 +364,7 @@ TEST(a_hub_that_has_lost_its_slots_is_left_as_it_may_be_cut_off)
     EXPECT_EQ(places('c', "a", &before), 1);
     for (int slot = 0; slot < VALKEY_SLOT_COUNT; slot++)
         if (world.owner[slot] == before)
-            world.owner[slot] = (int8_t)((before + 1) % 3);
+            world.owner[slot] = (before + 1) % 3;
     world.nodes[(before + 1) % 3].epoch = 100;
     run_ms(40000);
     EXPECT_EQ(places('c', "a", &after), 1);
@@ -519,7 +519,7 @@ static void move_slots_of_node_1(int to)
 {
     for (int slot = 0; slot < VALKEY_SLOT_COUNT; slot++)
         if (world.owner[slot] == 1)
-            world.owner[slot] = (int8_t)to;
+            world.owner[slot] = to;
     world.nodes[to].epoch = 100;
 }
 
@@ -609,7 +609,7 @@ TEST(a_shard_channel_is_at_its_slots_owner_and_follows_it)
     EXPECT_EQ(places('s', "s", &owner), 1);
     EXPECT_EQ(owner, world.owner[slot]);
     to = (owner + 1) % 3;
-    world.owner[slot] = (int8_t)to;
+    world.owner[slot] = to;
     world.nodes[to].epoch = 100;
     for (size_t i = 0; i < held_count; i++)
         if (held[i].kind == 's') { /* the server says so by itself */

@@ -12,7 +12,7 @@ static void move_slot(const char *key, int to)
     for (int i = 0; i < world.key_count; i++)
         if (valkey_slot(bytes_of_text(world.keys[i].name)) == slot)
             world.keys[i].at = to;
-    world.owner[slot] = (int8_t)to;
+    world.owner[slot] = to;
     world.migrating_to[slot] = NOBODY;
     world.nodes[to].epoch = 100;
 }
@@ -128,7 +128,7 @@ TEST(a_slot_that_is_moving_is_asked_with_asking_and_what_is_read_so_is_not_kept)
     to = other_than(from);
     ask(&asked[0], "SET {foo}stays here", 0);
     run_ms(3);
-    world.migrating_to[slot] = (int8_t)to;
+    world.migrating_to[slot] = to;
     ask(&asked[0], "SET {foo}a 1", 0);
     ask(&asked[1], "GET {foo}a;GET {foo}stays;GET {foo}a", 0);
     ask(&asked[2], "GET {foo}stays", 0);
@@ -156,7 +156,7 @@ TEST(a_later_call_of_a_key_waits_for_one_that_was_sent_aside)
     to = other_than(from);
     ask(&aside, "SET {foo}stays here", 0);
     run_ms(3);
-    world.migrating_to[slot] = (int8_t)to;
+    world.migrating_to[slot] = to;
     key_of(BYTES("{foo}a"))->at = to;
     ask(&aside, "APPEND {foo}a 1", 0);
     ask(&between, "GET {foo}stays", 0);
@@ -187,7 +187,7 @@ TEST(some_keys_here_and_some_there_are_waited_for)
     to = other_than(from);
     ask(&asked, "MAPPEND {foo}a {foo}b 1", 0);
     run_ms(3);
-    world.migrating_to[slot] = (int8_t)to;
+    world.migrating_to[slot] = to;
     key_of(BYTES("{foo}a"))->at = to;
     ask(&asked, "MAPPEND {foo}a {foo}b 2", 0);
     run_ms(30);
@@ -412,7 +412,7 @@ TEST(a_script_follows_its_keys_where_the_map_says_the_same)
     EXPECT_EQ(strcmp(asked.replies, "OK"), 0);
     EXPECT_EQ(key_of(BYTES("{foo}a"))->at, to);
     EXPECT_EQ(memcmp(key_of(BYTES("{foo}a"))->value, "12", 2), 0); /* in their order */
-    world.migrating_to[slot] = (int8_t)from;
+    world.migrating_to[slot] = from;
     key_of(BYTES("{foo}a"))->at = from;
     ask(&asked, "EVAL {foo}a 3", VALKEY_RUNS_SCRIPT);
     run_ms(30);

@@ -42,8 +42,8 @@ static void ask_all(struct asked *asked, struct several *several)
                                         BYTES_INIT("c"),    BYTES_INIT("d"), BYTES_INIT("e")};
     uint16_t moving = valkey_slot(BYTES("moving")), moved = valkey_slot(BYTES("moved"));
 
-    world.migrating_to[moving] = (int8_t)((world.owner[moving] + 1) % 3);
-    world.owner[moved] = (int8_t)((world.owner[moved] + 1) % 3);
+    world.migrating_to[moving] = (world.owner[moving] + 1) % 3;
+    world.owner[moved] = (world.owner[moved] + 1) % 3;
     ask(&asked[0], "APPEND moving x", 0);
     ask(&asked[1], "GET moving", VALKEY_MAY_REPEAT);
     ask(&asked[2], "SET moved 1;GET moved;GET moved", 0);

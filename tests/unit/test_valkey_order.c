@@ -75,7 +75,7 @@ static void migrate(void)
     if (to == NOBODY) {
         to = (int)random_below(&dice, PRIMARIES);
         if (to != world.owner[slot])
-            world.migrating_to[slot] = (int8_t)to;
+            world.migrating_to[slot] = to;
         return;
     }
     for (int key = first; key < first + 2; key++) {
@@ -85,7 +85,7 @@ static void migrate(void)
             return;
         }
     }
-    world.owner[slot] = (int8_t)to;
+    world.owner[slot] = to;
     world.migrating_to[slot] = NOBODY;
     world.nodes[to].epoch = 10 + (uint64_t)world.now_ms;
 }
@@ -103,7 +103,7 @@ static void happen(void)
         change(&world.nodes[i].is_down_for_cluster);
         change(&world.nodes[i].is_loading);
         change(&world.nodes[i].is_frozen);
-        if (source_to(i) != NULL && random_below(&dice, 300) == 0) /* what was sent has not run */
+        if (find_source(i) != NULL && random_below(&dice, 300) == 0) /* what was sent has not run */
             source_lose(source_to(i), random_below(&dice, 2) == 0);
     }
     if (random_below(&dice, 4) == 0)

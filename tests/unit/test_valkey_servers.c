@@ -324,7 +324,7 @@ static uint32_t take_words(char *words, struct bytes *arguments)
 
 static void ask(struct asked *asked, const char *text)
 {
-    struct bytes arguments[16];
+    struct bytes arguments[16] = {0};
     char words[512];
     struct valkey_command one = {.arguments = arguments};
 

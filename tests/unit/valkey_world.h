@@ -22,7 +22,7 @@ struct node {
     int replica_of; /* NOBODY: a primary */
     uint64_t epoch;
     bool is_stale; /* its CLUSTER SHARDS is what the map was when it became so */
-    int8_t stale_owner[VALKEY_SLOT_COUNT];
+    int stale_owner[VALKEY_SLOT_COUNT];
     uint64_t stale_epoch[NODES_MAX];
     uint32_t connection_count, command_count, shards_count;
     bool knows_no_shards, is_lone;
@@ -78,8 +78,8 @@ struct world {
     int64_t now_ms;
     struct node nodes[NODES_MAX];
     int node_count;
-    int8_t owner[VALKEY_SLOT_COUNT];
-    int8_t migrating_to[VALKEY_SLOT_COUNT];
+    int owner[VALKEY_SLOT_COUNT];
+    int migrating_to[VALKEY_SLOT_COUNT];
     struct key keys[KEYS_MAX];
     int key_count;
     struct list connections;
@@ -147,7 +147,7 @@ static inline void say_id(struct buffer *reply, int number)
 /* RESP2, as it comes from a server that is asked over either. */
 static inline void say_shards(struct node *node, struct buffer *reply, bool as_slots)
 {
-    const int8_t *owner = node->is_stale ? node->stale_owner : world.owner;
+    const int *owner = node->is_stale ? node->stale_owner : world.owner;
     struct buffer ranges = {0};
     int shard_count = 0, range_count = 0;
 
@@ -572,7 +572,8 @@ static inline void source_lose(struct source *source, bool was_sent)
     connection_fail_sent(&source->connection, ERR_CLOSED, was_sent);
 }
 
-static inline struct source *source_to(int node)
+/* Null: there is none. */
+static inline struct source *find_source(int node)
 {
     for (struct list *at = world.connections.next; at != &world.connections; at = at->next) {
         struct connection *connection = CONTAINER_OF(at, struct connection, in_world);
@@ -580,6 +581,15 @@ static inline struct source *source_to(int node)
             return CONTAINER_OF(connection, struct source, connection);
     }
     return NULL;
+}
+
+static inline struct source *source_to(int node)
+{
+    struct source *source = find_source(node);
+
+    if (source == NULL)
+        abort(); /* of a test that thinks there is one nothing is left to see */
+    return source;
 }
 
 /* ---- link.h ------------------------------------------------------------------------------------------ */
@@ -794,7 +804,7 @@ static inline void world_begin(int primary_count)
         node->epoch = (uint64_t)i + 1;
     }
     for (int slot = 0; slot < VALKEY_SLOT_COUNT; slot++) {
-        world.owner[slot] = (int8_t)(slot * primary_count / VALKEY_SLOT_COUNT);
+        world.owner[slot] = (int)(slot * primary_count / VALKEY_SLOT_COUNT);
         world.migrating_to[slot] = NOBODY;
     }
     world.options = (struct valkey_options){
