@@ -100,7 +100,7 @@ double load_wait_ns(uint64_t bytes, bool huge_pages)
     uint64_t *lines = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     double wait_ns;
 
-    if (lines == MAP_FAILED)
+    if (line_count == 0 || lines == MAP_FAILED)
         stop("no %llu bytes of memory", (unsigned long long)bytes);
     if (huge_pages)
         madvise(lines, bytes, MADV_HUGEPAGE);
