@@ -15,7 +15,6 @@
 #include "engine/gateway/routing/part_request.h"
 #include "message/entity_tag.h"
 #include "message/plain_target.h"
-#include "message/problem.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -60,29 +59,10 @@ static void tell_inquiry_of_refusal(struct inquiry_terms *inquiry, int status)
 static void respond_refusal(struct exchange *x, int status, struct bytes detail,
                             int64_t retry_after_seconds)
 {
-    struct buffer body = {0}, lines = {0};
-    bool is_whole;
-
-    if (x->id.size == 0)
-        request_id_choose(&x->id, &x->request->fields);
-    problem_render(&body, status, detail, request_id_bytes(&x->id));
-    buffer_append_literal(&lines, "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
-    if (status == 405)
-        buffer_append_literal(&lines, "Allow: GET, HEAD\r\n");
-    if (status == 503 && retry_after_seconds > 0)
-        buffer_append_format(&lines, "Retry-After: %lld\r\n", (long long)retry_after_seconds);
-    is_whole = !body.failed && !lines.failed;
-    if (!is_whole)
-        buffer_clear(&body);
     if (x->inquiry != NULL)
         tell_inquiry_of_refusal(x->inquiry, status);
-    respond_head(x, status, (struct bytes){0}, (int64_t)body.size, 0,
-                 is_whole ? buffer_bytes(&lines) : BYTES("Cache-Control: no-store\r\n"), -1, false, &ours);
-    if (x->request->method != HTTP_METHOD_HEAD && body.size > 0)
-        exchange_send(x, buffer_bytes(&body));
-    buffer_fini(&body);
-    buffer_fini(&lines);
-    exchange_end(x);
+    respond_problem_allowing(x, status, detail, status == 503 ? retry_after_seconds : 0, BYTES("GET, HEAD"),
+                             &ours);
 }
 
 /* ---- ends ---------------------------------------------------------------------------------------- */

@@ -179,6 +179,14 @@ void respond_problem(struct exchange *x, int status, const char *text,
 void respond_problem_later(struct exchange *x, int status, const char *text, int64_t retry_after_seconds,
                            const struct cache_status *cache_status)
 {
+    respond_problem_allowing(x, status, bytes_of_text(text), retry_after_seconds,
+                             BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"), cache_status);
+}
+
+void respond_problem_allowing(struct exchange *x, int status, struct bytes detail,
+                              int64_t retry_after_seconds, struct bytes methods,
+                              const struct cache_status *cache_status)
+{
     char seconds[NUMBER_TEXT_BYTES];
     struct buffer body = {0}, rendered = {0};
     bool is_whole;
@@ -186,12 +194,12 @@ void respond_problem_later(struct exchange *x, int status, const char *text, int
     if (x->id.size == 0)
         request_id_choose(&x->id, &x->request->fields);
     if (status != 204) {
-        problem_render(&body, status, bytes_of_text(text), request_id_bytes(&x->id));
+        problem_render(&body, status, detail, request_id_bytes(&x->id));
         rendered_append(&rendered, BYTES("Content-Type"), BYTES("application/problem+json"));
         rendered_append(&rendered, BYTES("Cache-Control"), BYTES("no-store"));
     }
     if (status == 405)
-        rendered_append(&rendered, BYTES("Allow"), BYTES("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        rendered_append(&rendered, BYTES("Allow"), methods);
     if (retry_after_seconds > 0)
         rendered_append(&rendered, BYTES("Retry-After"),
                         bytes_of(seconds, int64_format(seconds, retry_after_seconds)));

@@ -44,6 +44,11 @@ void respond_problem(struct exchange *x, int status, const char *text,
 void respond_problem_later(struct exchange *x, int status, const char *text, int64_t retry_after_seconds,
                            const struct cache_status *cache_status);
 
+/* The same of a resource that only these methods may be used on, as Allow says them: 405 tells of them. */
+void respond_problem_allowing(struct exchange *x, int status, struct bytes detail,
+                              int64_t retry_after_seconds, struct bytes methods,
+                              const struct cache_status *cache_status);
+
 /* The seconds from now until it is worth asking again: whole ones, and one at least. */
 int64_t retry_after_seconds(int64_t now_mono_ms, int64_t due_mono_ms);
 
